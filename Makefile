@@ -1,0 +1,42 @@
+# The two commands of the README: `make demo` and `make test`. Each works alone on a fresh clone with Python 3.11+.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test check bench docs clean
+demo: $(VENV)/.demo
+	$(BIN)/undin demo -o undin-demo
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.check
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.test
+	$(BIN)/python scripts/make_docs.py
+
+clean:
+	rm -rf $(VENV) dist build undin-demo
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# PESQ is C code without wheels: it is added where a compiler is, and its scores and tests are left out where none is.
+$(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -e ".[eval]"
+	-@$(PIP) -e ".[pesq]" >/dev/null 2>&1 || echo "PESQ needs a C compiler; going on without it"
+	@touch $@
+
+$(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -e ".[test]"
+	-@$(PIP) -e ".[pesq]" >/dev/null 2>&1 || echo "PESQ needs a C compiler; its tests will be skipped"
+	@touch $@
+
+$(VENV)/.check: $(VENV)/.test
+	$(PIP) -e ".[check]"
+	@touch $@

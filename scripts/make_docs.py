@@ -1,0 +1,102 @@
+"""Make the docs' pictures and tables: python scripts/make_docs.py
+
+The pages' own Python blocks are run in docs/ and make the pictures. Text between `<!-- table: NAME -->` and
+`<!-- end -->` is replaced by the table that a benchmark prints from its results.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+TABLE = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- end -->)", re.S)
+NOT_RUN = ("pip ", "make ", "git ", "python -m benchmarks", "python scripts/")  # checked by other means
+
+
+def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
+    """(language, code) of the page's fenced blocks in these languages."""
+    return [(language, code) for language, code in BLOCK.findall(page.read_text()) if language in languages]
+
+
+def prepare(folder: Path) -> None:
+    """Put the recordings there that the pages speak of."""
+    import undin
+
+    corpus = undin.corpora.mini()
+    train, test = corpus.select(split="train"), corpus.select(split="test")
+    for name in ("in/monday", "speech", "noise", "anna", "ben", "pictures"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    clean, noise = test.load(test.speech[0]), test.load(test.noise[0])
+    noisy = undin.mixing.mix(clean, noise, snr_db=5.0).noisy
+    for name in ("noisy.wav", "a.wav", "in/one.wav", "in/monday/two.flac"):
+        undin.write(folder / name, noisy, corpus.sr)
+    for i, clip in enumerate(train.speech[:4]):
+        undin.write(folder / f"speech/{i}.wav", train.load(clip), corpus.sr)
+    undin.write(folder / "noise/0.wav", train.load(train.noise[0]), corpus.sr)
+    talkers = sorted({clip.speaker for clip in train.speech})[:2]
+    for name, talker in zip(("anna", "ben"), talkers, strict=True):
+        for i, clip in enumerate(train.select(speaker=talker).speech[:2]):
+            undin.write(folder / f"{name}/{i}.wav", train.load(clip), corpus.sr)
+    a, b = (undin.read(folder / f"{name}/0.wav")[0] for name in ("anna", "ben"))
+    n_samples = min(a.size, b.size)
+    undin.write(folder / "talk.flac", (a[:n_samples] + b[:n_samples]) / 2, corpus.sr)
+
+
+def run_page(page: Path, folder: Path) -> None:
+    """Run the page's Python blocks, in order and in one namespace, and its shell lines, in `folder`.
+
+    Raises:
+        Exception: what a block raised.
+        subprocess.CalledProcessError: a shell block failed.
+    """
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    before, namespace = Path.cwd(), {"__name__": "__main__"}
+    os.chdir(folder)
+    try:
+        for language, code in blocks(page, "python", "sh"):
+            if language == "python":
+                exec(compile(code, str(page), "exec"), namespace)
+            else:
+                lines = [line for line in code.splitlines() if not line.startswith(NOT_RUN)]
+                script = "set -e\n" + "\n".join(lines)
+                subprocess.run(["bash", "-c", script], check=True, env={**os.environ, "PATH": path}, timeout=120)
+    finally:
+        os.chdir(before)
+
+
+def fill_tables(page: Path) -> None:
+    """Replace the page's tables by what `python -m benchmarks.NAME --table` prints."""
+
+    def made(match: re.Match[str]) -> str:
+        command = [sys.executable, "-m", *match[2].split(), "--table"]
+        table = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout.strip()
+        return f"{match[1]}\n{table}\n\n{match[3]}"
+
+    page.write_text(TABLE.sub(made, page.read_text()))
+
+
+def shrink(picture: Path, target: Path) -> None:
+    """Save a picture with 256 colours, a fifth of the bytes."""
+    from PIL import Image
+
+    Image.open(picture).convert("RGB").quantize(256, Image.Quantize.MEDIANCUT).save(target, optimize=True)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        prepare(Path(folder))
+        for page in PAGES:
+            run_page(page, Path(folder))
+            fill_tables(page)
+        for picture in sorted(Path(folder, "pictures").glob("*.png")):
+            shrink(picture, ROOT / "docs/pictures" / picture.name)
+            print(f"docs/pictures/{picture.name}")
+
+
+if __name__ == "__main__":
+    main()

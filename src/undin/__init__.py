@@ -1,0 +1,62 @@
+"""undin takes the din out of speech: noise removal and talker separation, and honest evidence for both.
+
+The package is laid out as the data flows (docs/flow.md walks through it):
+
+    errors     the four errors
+    audio      file, pipe, array <-> x          read, write, blocks, resample
+    spectrum   x <-> X                          the only STFT
+    stream     blocks of frames -> y            drives every method, whole or live
+    methods    one file per method              METHODS, load, enhance, separate
+    metrics    one file per metric              si_sdr, stoi, pesq
+    pictures   spectrograms, waveforms          page: players in one HTML file
+    corpora    where sound comes from           the embedded mini corpus
+    mixing     utterances -> mixtures           SNR, manifests
+    jobs       files in, files out              plans, workers, resume
+    cli        the commands
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from undin import corpora, metrics, mixing, page, pictures
+    from undin.audio import blocks, info, read, resample, write
+    from undin.errors import InputError, MissingExtraError, UndinError, WeightsError
+    from undin.methods import METHODS, NMF, LogMMSE, Method, SpectralGate, enhance, load, separate
+    from undin.spectrum import istft, stft
+    from undin.stream import Stream
+
+# Public name -> where it lives; loaded on first use, so that `import undin` costs next to nothing.
+_HOME = {
+    **dict.fromkeys(("read", "write", "blocks", "info", "resample"), "undin.audio"),
+    **dict.fromkeys(("UndinError", "InputError", "WeightsError", "MissingExtraError"), "undin.errors"),
+    **dict.fromkeys(
+        ("METHODS", "Method", "LogMMSE", "SpectralGate", "NMF", "load", "enhance", "separate"), "undin.methods"
+    ),
+    **dict.fromkeys(("stft", "istft"), "undin.spectrum"),
+    "Stream": "undin.stream",
+}
+_ROOMS = ("audio", "corpora", "errors", "methods", "metrics", "mixing", "page", "pictures", "spectrum", "stream")
+
+__all__ = [
+    "METHODS", "NMF", "InputError", "LogMMSE", "Method", "MissingExtraError", "SpectralGate", "Stream", "UndinError",
+    "WeightsError", "blocks", "corpora", "enhance", "info", "istft", "load", "metrics", "mixing", "page", "pictures",
+    "read", "resample", "separate", "stft", "write",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+    elif name in _ROOMS:
+        value = import_module(f"undin.{name}")
+    else:
+        raise AttributeError(f"module 'undin' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

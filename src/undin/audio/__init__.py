@@ -1,0 +1,46 @@
+"""File, pipe, array <-> x: what goes in comes out with the same rate, channels, length, level and format.
+
+    check.py    check_audio, the check at the public door; resample, the one resampler
+    files.py    read, write, blocks, info: whole files in one call
+    reader.py   open_reader -> Reader: files, pipes and headerless samples, block by block
+    writer.py   open_writer -> Writer: beside the file and renamed; or a stream, flushed block by block
+    part.py     the file in the making, with its disk errors
+    format.py   AudioFormat, what a file is; format_for, what an output becomes; compression, bit rates
+    limiter.py  Limiter, for integer formats: nothing exceeds full scale, nothing else is touched
+    samples.py  bytes and integers <-> floats, exactly
+    riff.py     WAV headers of pipes; how much sound a header promises
+    source.py   bytes in, from a path, a pipe or a file object
+    tags.py     ID3 for MP3
+    mp3.py      MP3 files that do not say how long they are
+    video.py    the sound of .mp4, .mov, .mkv, .webm, .m4a, the picture untouched [video]
+
+Sound is (n_channels, n_samples) in blocks, (n_samples,) for one channel from `read`; full scale is 1.0.
+"""
+
+from undin.audio.check import check_audio, check_finite, check_rate, resample
+from undin.audio.files import blocks, info, read, write
+from undin.audio.format import EXTENSIONS, VIDEO_EXTENSIONS, AudioFormat, format_for, parse_raw
+from undin.audio.limiter import Limiter
+from undin.audio.reader import Reader, open_reader
+from undin.audio.writer import Writer, open_writer
+
+__all__ = [
+    "EXTENSIONS",
+    "VIDEO_EXTENSIONS",
+    "AudioFormat",
+    "Limiter",
+    "Reader",
+    "Writer",
+    "blocks",
+    "check_audio",
+    "check_finite",
+    "check_rate",
+    "format_for",
+    "info",
+    "open_reader",
+    "open_writer",
+    "parse_raw",
+    "read",
+    "resample",
+    "write",
+]

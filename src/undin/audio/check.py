@@ -1,0 +1,109 @@
+"""The check at the public door, and the one resampler."""
+
+from typing import Literal
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from undin.errors import InputError
+
+Array = NDArray[np.floating]
+Nan = Literal["raise", "zero"]
+SR_MIN, SR_MAX = 1000, 768_000
+
+
+def check_rate(sr: int) -> int:
+    """Return sr as a plain int, or refuse it.
+
+    Raises:
+        InputError: sr is not an integer, or lies outside 1000 ... 768000 Hz.
+    """
+    if isinstance(sr, (int, np.integer)) and SR_MIN <= sr <= SR_MAX:
+        return int(sr)
+    raise InputError(
+        f"sr must be an int in {SR_MIN} ... {SR_MAX} Hz; got {sr!r}: pass the sample rate in Hz, as int(sr)"
+    )
+
+
+def check_audio(x: Array, sr: int, *, nan: Nan = "raise") -> Array:
+    """Check a waveform and its sample rate once, at the public door.
+
+    Args:
+        x: (..., n_samples), floating point; any number of leading axes, empty allowed.
+        sr: sample rate, Hz, 1000 ... 768000.
+        nan: "raise" refuses NaN and infinity; "zero" sets them to zero in a copy.
+
+    Returns:
+        x itself when it is sound float32 or float64; float16 becomes float32.
+
+    Raises:
+        InputError: integer or complex samples, no sample axis, a strange sr, or NaN/infinity (its place is named).
+
+    >>> x = np.zeros((2, 100), np.float32)
+    >>> check_audio(x, 16000) is x
+    True
+    """
+    check_rate(sr)
+    x = np.asarray(x)
+    if not np.issubdtype(x.dtype, np.floating) or x.ndim == 0:
+        raise InputError(
+            f"x must be floating point of shape (..., n_samples); got {x.dtype} of shape {x.shape}: "
+            "use undin.audio.read(path), or divide integers by their full scale (int16: x / 32768)"
+        )
+    return check_finite(x if x.dtype in (np.float32, np.float64) else x.astype(np.float32), sr, nan)
+
+
+def check_finite(x: Array, sr: int, nan: Nan = "raise", *, start: int = 0) -> Array:
+    """Refuse or repair NaN and infinity; `start` is the position of x[..., 0] in its signal, for the message."""
+    if nan not in ("raise", "zero"):
+        raise InputError(f'nan must be "raise" or "zero"; got {nan!r}')
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(x.sum()):  # one bad sample spoils the sum: no array of flags is made for sound ones
+            return x
+    bad = ~np.isfinite(x)
+    if nan == "zero":
+        return np.where(bad, x.dtype.type(0), x)
+    if not bad.any():
+        return x
+    n = int(bad.reshape(-1, x.shape[-1]).any(0).argmax())
+    channel = int(bad[..., n].argmax())
+    where = f" of channel {channel}" if x.ndim > 1 else ""
+    value = x.reshape(-1, x.shape[-1])[channel, n]
+    raise InputError(
+        f"x must be finite; got {value} at sample {start + n} ({(start + n) / sr:.3f} s){where}: "
+        'repair it, or pass nan="zero" to set such samples to zero'
+    )
+
+
+def resample(x: Array, sr_in: int, sr_out: int) -> Array:
+    """Change the sample rate (soxr, high quality, linear phase, no delay).
+
+    Args:
+        x: (..., n_samples).
+        sr_in: its sample rate, Hz.
+        sr_out: the rate wanted, Hz.
+
+    Returns:
+        (..., ceil(n_samples * sr_out / sr_in)), dtype kept; x itself when the rates are equal. Going there and back
+        never gives fewer samples than there were, so a caller that wants the old length only has to cut.
+
+    Raises:
+        InputError: as `check_audio`.
+
+    >>> resample(np.zeros((2, 100), np.float32), 48000, 16000).shape
+    (2, 34)
+    """
+    x = check_audio(x, sr_in)
+    if check_rate(sr_out) == sr_in:
+        return x
+    lead, n_in = x.shape[:-1], x.shape[-1]
+    n_out = -(-n_in * sr_out // sr_in)
+    if not n_out or not x.size:
+        return np.zeros((*lead, n_out), x.dtype)
+    # soxr rounds the length down or up: zeros behind the signal let it give the last sample always
+    n_zeros = 2 + 2 * sr_in // sr_out
+    rows = np.zeros((n_in + n_zeros, x.size // n_in), x.dtype)
+    rows[:n_in] = x.reshape(-1, n_in).T
+    y = soxr.resample(rows, sr_in, sr_out, quality="HQ")[:n_out]
+    return np.ascontiguousarray(y.T).reshape(*lead, n_out)

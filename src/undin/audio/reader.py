@@ -1,0 +1,324 @@
+"""Sound in: one reader for files, pipes, headerless samples and (through video.py) the sound of videos."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Literal, Self
+
+import numpy as np
+import soundfile
+
+from undin.audio.check import Array, Nan, check_finite
+from undin.audio.format import ALSO_READ, LOSSY, VIDEO_EXTENSIONS, AudioFormat, parse_raw, vorbis_nominal
+from undin.audio.mp3 import counts_frames, with_count
+from undin.audio.riff import channel_mask, missing_bytes, read_wav_header
+from undin.audio.samples import BYTES, decode
+from undin.audio.source import AudioSource, Source, open_source
+from undin.audio.tags import id3_length
+from undin.errors import InputError
+
+Truncated = Literal["raise", "keep"]
+STEP = 1024  # samples a damaged file is read by
+
+
+class Reader:
+    """An open source of sound: `.format`, `.read(n)`, `.skip(n)`, `.blocks(n)`; use it in a `with`.
+
+    Attributes:
+        format: what the source is.
+        position: samples read or skipped so far.
+    """
+
+    def __init__(self, name: str, format: AudioFormat, *, nan: Nan = "raise", dtype: Any = np.float32) -> None:
+        self.name, self.format, self.nan, self.dtype, self.position = name, format, nan, np.dtype(dtype), 0
+
+    def read(self, n: int) -> Array:
+        """Read the next samples.
+
+        Args:
+            n: samples wanted, >= 1. A file gives n unless it ends; a live pipe gives what has arrived, at least one
+                sample, so that latency stays small.
+
+        Returns:
+            (n_channels, <= n) float32; (n_channels, 0) at the end.
+
+        Raises:
+            InputError: NaN or infinity (unless nan="zero"), or the source ends before what its header promises.
+        """
+        if n < 1:
+            raise InputError(f"n must be at least 1 sample; got {n}")
+        x = check_finite(self._read(n), self.format.sr, self.nan, start=self.position)
+        self.position += x.shape[-1]
+        return x
+
+    def skip(self, n: int) -> None:
+        """Pass over n samples, or all that are left."""
+        while n and (k := self.read(min(n, 1 << 16)).shape[-1]):
+            n -= k
+
+    def blocks(self, block_length: int) -> Iterator[Array]:
+        """Give what is left in blocks of block_length samples (live pipes: what has arrived), the last one shorter."""
+        while (x := self.read(block_length)).shape[-1]:
+            yield x
+
+    def close(self) -> None:
+        """Close what was opened here."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _read(self, n: int) -> Array:
+        raise NotImplementedError
+
+
+class PlainReader(Reader):
+    """Samples stored plainly, read forward only: WAV and headerless samples on pipes, WAVs without a length."""
+
+    def __init__(
+        self, source: Source, format: AudioFormat, n_bytes: int | None, truncated: Truncated, **kw: Any
+    ) -> None:
+        self._source, self._left, self._truncated = source, n_bytes, truncated
+        self._n_block = BYTES[format.subtype] * format.n_channels
+        self._rest = b""
+        certain = n_bytes is not None and (truncated == "raise" or source.owned)
+        n_samples = (n_bytes or 0) // self._n_block if certain else None
+        super().__init__(source.name, replace(format, n_samples=n_samples), **kw)
+
+    def _read(self, n: int) -> Array:
+        data = self._rest
+        while len(data) < self._n_block and (part := self._some(n * self._n_block - len(data))):
+            data += part
+        n_whole = len(data) // self._n_block * self._n_block
+        data, self._rest = data[:n_whole], data[n_whole:]
+        if not n_whole:
+            self._end()
+        values = decode(data, self.format.subtype, self.format.endian, dtype=self.dtype)
+        return np.ascontiguousarray(values.reshape(-1, self.format.n_channels).T)
+
+    def _some(self, n: int) -> bytes:
+        data = self._source.read_some(n if self._left is None else min(n, self._left)) if self._left != 0 else b""
+        self._left = None if self._left is None else self._left - len(data)
+        return data
+
+    def _end(self) -> None:
+        if not self._source.seekable:  # chunks behind the sound: the program that writes them expects to be read
+            while self._source.read_some(1 << 16):
+                pass
+        n_missing = (self._left or 0) + (self._n_block - len(self._rest) if self._rest and not self._left else 0)
+        if n_missing and self._truncated == "raise":
+            raise InputError(
+                f"{self.name}: ends {n_missing} bytes too early, after {self.position} whole samples"
+                + (f" of {self.format.n_samples}" if self.format.n_samples else "")
+                + ': get the whole file, or pass truncated="keep" to take what is there'
+            )
+        self._rest, self._left = b"", 0
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
+
+class FileReader(Reader):
+    """Whatever libsndfile reads, from disk or another file that can be sought in."""
+
+    def __init__(self, file: Path | IO[bytes], name: str, truncated: Truncated, **kw: Any) -> None:
+        self._file, self._damaged, self._truncated = _open_soundfile(file, name), False, truncated
+        tags = self._file.copy_metadata()
+        if self._file.subtype == "MPEG_LAYER_III" and (counted := _count_mp3(file)):
+            self._file.close()
+            self._file, file = _open_soundfile(counted, name), counted
+        self._owned = file
+        format = _describe(self._file, file, tags)
+        if isinstance(file, Path):
+            format = self._check_whole(format, file, name, truncated)
+        if format.container == "MP3" and truncated == "keep":  # what is there is known at its end
+            format = replace(format, n_samples=None)
+        super().__init__(name, format, **kw)
+
+    def _check_whole(self, format: AudioFormat, path: Path, name: str, truncated: Truncated) -> AudioFormat:
+        n_here = promised = format.n_samples
+        if promised and (n_missing := missing_bytes(path)):
+            n_block = max(BYTES.get(format.subtype, 1) * format.n_channels, 1)
+            promised += -(-n_missing // n_block)
+        elif promised and format.container == "FLAC" and not self._has_sample(promised - 1):
+            n_here, self._damaged = _count(path), True
+            self._file = _open_soundfile(path, name)
+        if n_here != promised and truncated == "raise":
+            raise InputError(
+                f"{name}: is truncated: {n_here} samples are there of the {promised} that its header promises: "
+                'get the whole file, or pass truncated="keep" to take what is there'
+            )
+        return replace(format, n_samples=n_here)
+
+    def _has_sample(self, n: int) -> bool:
+        try:
+            self._file.seek(n)
+            found = len(self._file.read(1)) == 1
+            self._file.seek(0)
+        except (soundfile.LibsndfileError, RuntimeError):
+            return False
+        return found
+
+    def _read(self, n: int) -> Array:
+        if self._damaged:
+            n = max(min(n, STEP, (self.format.n_samples or 0) - self.position), 0)
+        try:
+            wide = self.format.subtype in ("PCM_32", "DOUBLE")  # float32 from 32 bits is rounded once, by numpy
+            x = self._file.read(n, dtype="float64" if wide else self.dtype.name, always_2d=True)
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            raise InputError(f"{self.name}: is damaged after sample {self.position}: {error}") from error
+        promised = self.format.n_samples or 0
+        if not len(x) and self.position < promised and self._truncated == "raise":  # MP3: only its end tells
+            raise InputError(
+                f"{self.name}: is truncated: {self.position} samples are there of the {promised} that its header "
+                'promises: get the whole file, or pass truncated="keep" to take what is there'
+            )
+        return np.ascontiguousarray(x.T, self.dtype)
+
+    def skip(self, n: int) -> None:
+        """Pass over n samples, without decoding them where that gives the same samples afterwards.
+
+        Opus and MP3 carry their past with them: after a seek their samples differ by up to 1e-3 for seconds.
+        """
+        if self._damaged or not self._file.seekable() or self.format.container in ("OGG", "MP3"):
+            super().skip(n)
+        elif n:
+            n_samples = self.format.n_samples
+            self.position = self._file.seek(
+                self.position + n if n_samples is None else min(self.position + n, n_samples)
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        if not isinstance(self._owned, Path):
+            self._owned.close()
+
+
+def open_reader(
+    source: AudioSource,
+    *,
+    raw: str | None = None,
+    truncated: Truncated = "raise",
+    nan: Nan = "raise",
+    dtype: Any = np.float32,
+) -> Reader:
+    """Open a source of sound for reading in blocks; nothing longer than a block is held in memory.
+
+    Args:
+        source: a path; "-" for standard input; or a binary file object. WAV on a pipe is read as it arrives, even with
+            the unknown length that ffmpeg and sox write; other formats on a pipe are first copied to a temporary file.
+            Sound in .m4a, .mp4, .mov, .mkv, .webm, .aac and others needs the extra `video`.
+        raw: "encoding:rate:channels" for headerless samples, e.g. "s16le:16000:1"; see `parse_raw`.
+        truncated: a file shorter than its header promises is refused ("raise") or taken as it is ("keep"). An MP3 is
+            refused only at its end, and Ogg files and videos cannot tell.
+        nan: what to do about NaN and infinity, as in `check_audio`.
+        dtype: float32, or float64 for what float32 cannot hold (PCM_32, DOUBLE).
+
+    Raises:
+        InputError: there is no such file, it is empty, no sound, damaged or truncated: the message says which.
+    """
+    if truncated not in ("raise", "keep"):
+        raise InputError(f'truncated must be "raise" or "keep"; got {truncated!r}')
+    f = open_source(source)
+    try:
+        return _open(f, raw, truncated, {"nan": nan, "dtype": dtype})
+    except BaseException:
+        f.close()
+        raise
+
+
+def _open(f: Source, raw: str | None, truncated: Truncated, options: dict[str, Any]) -> Reader:
+    """Choose the reader by what the source holds."""
+    path = Path(f.name) if f.owned else None
+    if raw is not None:
+        n_bytes = path.stat().st_size if path and f.seekable else None
+        return PlainReader(f, parse_raw(raw), n_bytes, truncated, **options)
+    head = f.peek(12)
+    if not head:
+        raise InputError(f"{f.name}: is empty (0 bytes): there is no sound in it")
+    if head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE":
+        f.mark()
+        format, n_bytes = read_wav_header(f)
+        if format and (n_bytes is None or path is None):
+            f.forget()
+            if path and f.seekable:  # never closed properly: all that follows is sound
+                n_bytes = path.stat().st_size - f.position
+            return PlainReader(f, format, n_bytes, truncated, **options)
+        f.rewind()
+    extension = Path(f.name).suffix.lower()
+    is_video = head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3" or extension in VIDEO_EXTENSIONS + ALSO_READ
+    file = path if path and f.seekable else f.spool()
+    f.close()
+    try:
+        if is_video:
+            from undin.audio.video import VideoReader
+
+            return VideoReader(file, f.name, **options)
+        return FileReader(file, f.name, truncated, **options)
+    except BaseException:
+        if not isinstance(file, Path):
+            file.close()
+        raise
+
+
+def _open_soundfile(file: Path | IO[bytes], name: str) -> Any:
+    try:
+        return soundfile.SoundFile(file)
+    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
+        why = getattr(error, "error_string", str(error))
+        raise InputError(
+            f"{name}: is no sound file that can be read ({why}): check it, or convert it to .wav"
+        ) from error
+
+
+def _describe(f: Any, file: Path | IO[bytes], tags: dict[str, str]) -> AudioFormat:
+    n_samples = f.frames if f.frames < 1 << 62 else None  # FLAC from a pipe: unknown
+    bitrate = None
+    with file.open("rb") if isinstance(file, Path) else contextlib.nullcontext(file) as raw:
+        back = raw.tell()
+        mask = channel_mask(raw)
+        if f.subtype in LOSSY and n_samples:
+            raw.seek(0)
+            n_tag = id3_length(raw.read(10))
+            raw.seek(n_tag)
+            head = raw.read(4096)
+            bitrate = vorbis_nominal(head) or round(8 * (raw.seek(0, 2) - n_tag) * f.samplerate / n_samples)
+        raw.seek(back)
+    return AudioFormat(
+        f.samplerate,
+        f.channels,
+        f.format,
+        f.subtype,
+        f.endian if f.endian in ("LITTLE", "BIG") else "FILE",
+        n_samples=n_samples,
+        bitrate=bitrate,
+        channel_mask=mask[1] if mask else None,
+        tags=tags,
+    )
+
+
+def _count_mp3(file: Path | IO[bytes]) -> IO[bytes] | None:
+    """The copy that `with_count` makes where the MP3 does not count its frames itself."""
+    with file.open("rb") if isinstance(file, Path) else contextlib.nullcontext(file) as raw:
+        back = raw.tell()
+        raw.seek(0)
+        n_tag = id3_length(raw.read(10))
+        raw.seek(n_tag)
+        copy = None if counts_frames(raw.read(200)) else with_count(raw, n_tag)
+        raw.seek(back)
+        return copy
+
+
+def _count(path: Path) -> int:
+    """Samples that can be decoded from a damaged file, by steps: what the reader will give."""
+    n = 0
+    with soundfile.SoundFile(path) as f, contextlib.suppress(soundfile.LibsndfileError, RuntimeError):
+        while len(f.read(STEP, dtype="float32")) == STEP:
+            n += STEP
+    return n

@@ -1,0 +1,234 @@
+"""Sound out: files are written beside their name and renamed, pipes are flushed block by block."""
+
+import contextlib
+import os
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import numpy as np
+import soundfile
+
+from undin.audio.check import Array, check_finite
+from undin.audio.format import NEAREST, VIDEO_EXTENSIONS, WAV_MAX, AudioFormat, compression, format_for
+from undin.audio.limiter import Limiter
+from undin.audio.part import PartFile
+from undin.audio.riff import channel_mask, wav_header
+from undin.audio.samples import BYTES, bits_of, encode, left_justified
+from undin.audio.source import AudioPath
+from undin.audio.tags import id3_of, make_id3
+from undin.errors import InputError
+
+TAGS = {"title", "copyright", "software", "artist", "comment", "date", "album", "license", "tracknumber", "genre"}
+PADDED = ("IMA_ADPCM", "MS_ADPCM", "GSM610")  # codecs of whole blocks: the last one is filled up
+
+
+class Writer:
+    """An open target for sound: `.format`, `.write(x)`; use it in a `with`: an exception inside leaves no file.
+
+    Integer formats cannot hold what exceeds full scale, so what does is limited, all channels together, never clipped;
+    the limiter holds back 5 ms until the end. Float and lossy formats keep such samples.
+
+    Attributes:
+        format: what is written.
+        position: samples taken so far.
+    """
+
+    def __init__(self, name: str, format: AudioFormat) -> None:
+        self.name, self.format, self.position = name, format, 0
+        ms = format.sr // 1000
+        self._limiter = Limiter(1.0, lookahead=5 * ms, hold=10 * ms) if format.is_integer else None
+
+    @property
+    def limited_db(self) -> float:
+        """The greatest attenuation the limiter gave, dB; 0.0 when nothing exceeded full scale."""
+        return self._limiter.limited_db if self._limiter else 0.0
+
+    def write(self, x: Array) -> None:
+        """Write the next samples.
+
+        Args:
+            x: (n_channels, n_samples), any n_samples >= 0; (n_samples,) is taken for one channel.
+
+        Raises:
+            InputError: another number of channels, NaN or infinity, or the target cannot be written (disk full).
+            BrokenPipeError: nobody reads standard output any more; it is closed without noise, so just end.
+        """
+        x = np.atleast_2d(x)
+        if x.ndim != 2 or x.shape[0] != self.format.n_channels:
+            raise InputError(f"x must be (n_channels, n_samples) with {self.format.n_channels} channels; got {x.shape}")
+        x = check_finite(x, self.format.sr, start=self.position)
+        self.position += x.shape[-1]
+        self._put(self._limiter.process(x) if self._limiter else x)
+
+    def close(self) -> None:
+        """Write what the limiter held back and give the file its name."""
+        if self._limiter and self.position:
+            self._put(self._limiter.flush())
+        self._finish()
+
+    def _put(self, x: Array) -> None:
+        raise NotImplementedError
+
+    def _finish(self) -> None:
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Give up: what was written is removed, and a file that was there before stays."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if error is not None:
+            self.abort()
+            return
+        try:
+            self.close()
+        except BaseException:
+            self.abort()
+            raise
+
+
+class FileWriter(Writer):
+    """Whatever libsndfile writes, on disk."""
+
+    def __init__(self, target: AudioPath, format: AudioFormat, like: AudioPath | None) -> None:
+        super().__init__(str(target), format)
+        self._bits = bits_of(format.subtype)
+        is_mp3 = format.container == "MP3"
+        id3 = (id3_of(like) if like else b"") or make_id3(format.tags) if is_mp3 else b""
+        self._part = PartFile(target, id3)
+        try:
+            kind = (format.sr, format.n_channels, format.subtype, format.endian, format.container)
+            self._file = soundfile.SoundFile(self._part, "w", *kind, **compression(format))
+        except (soundfile.LibsndfileError, RuntimeError, ValueError, TypeError) as error:
+            self._part.abort()
+            self._part.check()
+            raise InputError(
+                f"{target}: {format.container} {format.subtype} cannot hold {format.n_channels} channels at "
+                f"{format.sr} Hz ({error}): write .wav"
+            ) from error
+        except BaseException:  # an interruption
+            self._part.abort()
+            raise
+        if not is_mp3:
+            for name in TAGS & format.tags.keys():
+                with contextlib.suppress(soundfile.LibsndfileError, RuntimeError):  # W64 and AU hold no tags
+                    setattr(self._file, name, format.tags[name])
+
+    def _put(self, x: Array) -> None:
+        if not x.shape[-1]:
+            return
+        if self.format.container in ("WAV", "WAVEX"):
+            self._check_size()
+        rows = left_justified(x.T, self._bits) if self._bits else x.T
+        try:
+            self._file.write(np.ascontiguousarray(rows))
+        except (soundfile.LibsndfileError, RuntimeError, AssertionError) as error:
+            self._part.check()
+            raise InputError(f"{self.name}: cannot be written: {error}") from error
+        self._part.check()
+
+    def _check_size(self) -> None:
+        if self.position * self.format.n_channels * BYTES.get(self.format.subtype, 2) > WAV_MAX:
+            raise InputError(f"{self.name}: WAV holds 4 GiB and the length was not known: write .rf64, .w64 or .flac")
+
+    def _finish(self) -> None:
+        if not self.position and (self.format.container in ("FLAC", "MP3") or self.format.subtype == "OPUS"):
+            raise InputError(f"{self.name}: {self.format.container} cannot hold a sound of 0 samples: write .wav")
+        self._close_soundfile()
+        self._part.check()
+        if self.format.channel_mask is not None:
+            self._part.file.flush()
+            if found := channel_mask(self._part.file):
+                self._part.seek(found[0])
+                self._part.write(self.format.channel_mask.to_bytes(4, "little"))
+        self._part.finish()
+
+    def _close_soundfile(self) -> None:
+        with contextlib.suppress(soundfile.LibsndfileError, RuntimeError):
+            self._file.close()
+
+    def abort(self) -> None:
+        """Give up: what was written is removed."""
+        self._close_soundfile()
+        self._part.abort()
+
+
+class StreamWriter(Writer):
+    """WAV or headerless samples to standard output or another binary file object, flushed after every write."""
+
+    def __init__(self, file: IO[bytes], name: str, format: AudioFormat) -> None:
+        if format.container != "RAW":
+            container = "WAVEX" if format.container == "WAVEX" else "WAV"
+            held = [s for s in (format.subtype, *NEAREST.get(format.subtype, ())) if s in BYTES and s != "PCM_S8"]
+            format = replace(format, container=container, subtype=held[0] if held else "PCM_16", endian="LITTLE")
+        super().__init__(name, format)
+        self._file = file
+        self._head = b"" if format.container == "RAW" else wav_header(format)  # with the first samples: sox wants both
+
+    def _put(self, x: Array) -> None:
+        if x.shape[-1]:
+            self._send(self._head + encode(x.T, self.format.subtype, self.format.endian))
+            self._head = b""
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._file.write(data)
+            self._file.flush()
+        except BrokenPipeError:
+            if self._file is sys.stdout.buffer:  # else Python complains once more when it flushes at exit
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise
+        except OSError as error:
+            raise InputError(f"{self.name}: cannot be written: {error.strerror}: make room and try again") from error
+
+    def _finish(self) -> None:
+        n = self.format.n_samples
+        self._send(self._head)
+        if n is not None and n != self.position and self.format.container != "RAW":
+            raise InputError(f"{self.name}: {n} samples were promised in the header and {self.position} written")
+        n_bytes = self.position * self.format.n_channels * BYTES[self.format.subtype]
+        if n_bytes % 2 and self.format.container != "RAW" and n is not None:
+            self._send(b"\0")  # chunks are even
+
+
+def open_writer(
+    target: AudioPath | IO[bytes], format: AudioFormat, *, like: AudioPath | None = None, subtype: str | None = None
+) -> Writer:
+    """Open a target for writing in blocks.
+
+    A file is written beside its name, hidden (`.name.ext.<pid>.part`), and renamed when all is well: until then, and
+    after any exception, a full disk or a kill, what was there before stays. So it may even be the file being read.
+
+    Args:
+        target: a path, whose extension chooses the container (see `format_for`); "-" for standard output, or a binary
+            file object: a streamed WAV of the same sample format, or headerless samples if format.container is "RAW".
+            .m4a, .mp4, .mov, .mkv, .webm need the extra `video`.
+        format: what to keep, mostly the reader's `.format`: rate, channels, sample format, bit rate, tags. Its
+            n_samples, where known, is used for the header of a stream and for RF64 in place of WAV beyond 4 GiB.
+        like: the file that the sound came from: an MP3's whole tag, a video's picture, subtitles and other sound
+            tracks are copied from it untouched.
+        subtype: sample format to store instead of format.subtype.
+
+    Raises:
+        InputError: unknown extension, a folder that is not there or cannot be written to, or a format that the
+            container cannot hold.
+    """
+    if not isinstance(target, (str, Path)):
+        return StreamWriter(target, "the file object", format)
+    if target == "-":
+        return StreamWriter(sys.stdout.buffer, "standard output", format)
+    like = None if like == "-" else like
+    stored = format_for(target, format, subtype=subtype)
+    if Path(target).suffix.lower() in VIDEO_EXTENSIONS:
+        from undin.audio.video import VideoWriter
+
+        return VideoWriter(target, stored, like)
+    if stored.subtype in PADDED:
+        warnings.warn(f"{target}: {stored.subtype} stores whole blocks, so its last one is padded", stacklevel=2)
+    return FileWriter(target, stored, like)

@@ -1,0 +1,128 @@
+"""The command `undin`: one thin file per command, whose heavy imports are inside.
+
+Exit codes: 0 all is done; 1 something failed and is named, the rest is done; 2 bad input or usage, in one line;
+130 interrupted.
+"""
+
+import io
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from undin import __version__
+from undin.cli.demo import demo
+from undin.cli.enhance import enhance
+from undin.cli.fit import fit
+from undin.cli.models import models
+from undin.cli.separate import separate
+from undin.cli.show import as_option
+from undin.cli.signals import graceful_signals
+from undin.errors import UndinError
+
+app = typer.Typer(
+    name="undin",
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (enhance, separate, fit, models, demo):
+    app.command()(command)
+
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # its home differs between versions of typer
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"undin {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; anywhere in the line.")
+    ] = False,
+) -> None:
+    """undin takes the din out of speech: it removes noise from a voice and pulls talkers apart.
+
+    [dim]Start with[/]  undin demo   [dim]or[/]  undin enhance noisy.wav
+    """
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit; `args` as in sys.argv[1:]."""
+    _mend_streams()
+    with graceful_signals():
+        sys.exit(_run(list(sys.argv[1:] if args is None else args)))
+
+
+def _mend_streams() -> None:
+    """Let no closed stream, and no file name in another encoding, stop the work."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 (open to the end, as streams are)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _run(args: list[str]) -> int:
+    debug = "--debug" in args
+    args = [arg for arg in args if arg != "--debug"] or ["--help"]
+    try:
+        command = typer.main.get_command(app)
+        with _warnings_as_lines(), command.make_context("undin", args, obj=debug) as context:
+            code = command.invoke(context) or 0
+        sys.stdout.flush()
+        return int(code)
+    except typer.Exit as exit:
+        return exit.exit_code
+    except KeyboardInterrupt:
+        return _say("interrupted: what is finished is kept, the same command does the rest", 130, debug)
+    except BrokenPipeError:
+        return _hang_up()
+    except UsageError as error:
+        return _say(_usage(error), 2, debug)
+    except UndinError as error:
+        return _say(str(error), 2, debug)
+    except OSError as error:
+        return _say(f"{error.filename or 'standard output'}: {error.strerror or error}", 1, debug)
+    except Exception as error:
+        return _say(f"{type(error).__name__}: {error}: run with --debug for the traceback", 1, debug)
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: print(f"undin: note: {message}", file=sys.stderr)
+        yield
+
+
+def _say(message: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print("undin:", as_option(" ".join(message.split())), file=sys.stderr)
+    return code
+
+
+def _usage(error: Exception) -> str:
+    """The message of a usage error, with where to read the rules."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "undin"
+    return f"{error.format_message().rstrip('.')}: see {path} --help"  # type: ignore[attr-defined]
+
+
+def _hang_up() -> int:
+    """End quietly when whoever read our output has gone."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit must not fail again
+    return 1

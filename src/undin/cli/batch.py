@@ -1,0 +1,110 @@
+"""What `enhance` and `separate` share: plan, work, tell."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from undin.cli import show
+from undin.errors import InputError
+
+if TYPE_CHECKING:
+    from undin.jobs import Result, Settings, Task
+    from undin.methods.base import Method
+
+
+@dataclass(frozen=True)
+class View:
+    """What the user wants to see."""
+
+    quiet: bool = False
+    as_json: bool = False
+    debug: bool = False
+
+
+def check_pipes(inputs: list[str], output: str | None, *, as_json: bool) -> bool:
+    """Refuse pipes that nobody is at the other end of; say whether standard output carries sound."""
+    if "-" in inputs and sys.stdin.isatty():
+        raise InputError("standard input is a terminal: pipe audio into it, as in  cat a.wav | undin enhance - > b.wav")
+    to_pipe = output == "-" or (output is None and "-" in inputs)
+    if to_pipe and sys.stdout.isatty():
+        raise InputError("standard output is a terminal and sound would garble it: add  > out.wav  or  -o out.wav")
+    if to_pipe and as_json:
+        raise InputError("standard output cannot carry both sound and --json: give -o FILE")
+    return to_pipe
+
+
+class Loader:
+    """Makes the method: loaded once in this process, and once more in each that this is sent to."""
+
+    def __init__(self, name: str, pairs: Sequence[str] = ()) -> None:
+        self.name, self.pairs = name, tuple(pairs)
+
+    def __call__(self) -> "Method":
+        """The method, with the settings given as NAME=VALUE."""
+        return self._method
+
+    def __reduce__(self) -> Any:
+        return Loader, (self.name, self.pairs)
+
+    @cached_property
+    def _method(self) -> "Method":
+        from undin.cli.options import parse_settings
+        from undin.methods import load
+
+        method = load(self.name)
+        return load(self.name, **parse_settings(type(method.config), self.pairs)) if self.pairs else method
+
+
+def work(
+    tasks: "list[Task]",
+    make: Loader,
+    settings: "Settings",
+    view: View,
+    *,
+    workers: int,
+    overwrite: bool,
+    to_pipe: bool,
+) -> int:
+    """Do the tasks, show each, give the exit code."""
+    from undin.jobs import run
+
+    start, seconds, counts = time.perf_counter(), 0.0, Counter[str]()
+    failures: list[Result] = []
+    with show.progress_bar(tasks, wanted=not view.quiet) as progress:
+        results = run(tasks, make, settings, workers=workers, overwrite=overwrite, progress=progress)
+        with closing(results):
+            for result in results:
+                counts[result.status] += 1
+                seconds += result.report.seconds if result.report else 0.0
+                if result.status == "failed":
+                    failures.append(result)
+                _tell(result, view, to_pipe)
+    if len(tasks) > 1 and not view.quiet and not view.as_json:
+        wall = time.perf_counter() - start
+        told = ", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed") if counts[status])
+        print(f"{told}; {seconds:,.1f} s of audio in {wall:.1f} s")
+    return _exit_code(failures, len(tasks))
+
+
+def _tell(result: "Result", view: View, to_pipe: bool) -> None:
+    if view.as_json:
+        print(show.as_json(result), flush=True)
+    if result.status == "failed":
+        hint = ": run with --debug for the traceback" if result.kind == "bug" else ""
+        print(f"undin: {show.as_option(result.error or '')}{hint}", file=sys.stderr)
+        if view.debug and result.details:
+            print(result.details, file=sys.stderr)
+    elif not view.quiet and not view.as_json:
+        print(show.line(result), file=sys.stderr if to_pipe else sys.stdout)
+
+
+def _exit_code(failures: "list[Result]", n_tasks: int) -> int:
+    """2 where the one input was bad; 1 where something of several failed, or the machine did."""
+    if not failures:
+        return 0
+    return 2 if n_tasks == 1 and failures[0].kind == "input" else 1

@@ -1,0 +1,80 @@
+"""`undin models`: what there is, and what to know about it."""
+
+import json as json_
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from undin.cli import show
+
+if TYPE_CHECKING:
+    from undin.methods.base import Method
+
+
+def models(
+    name: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="An id, or a saved .npz: show its whole card.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per model.")] = False,
+) -> None:
+    """List the methods: what they do, their delay, size, licence and source.
+
+    [dim]All of them:[/]  undin models
+
+    [dim]One with its settings:[/]  undin models log-mmse
+    """
+    from undin.methods import METHODS, load
+
+    names = list(METHODS) if name is None else [name]
+    rows = [_row(each, load(each)) for each in names]
+    if json:
+        for row in rows:
+            print(json_.dumps(row, default=str))
+    elif name is None:
+        _table(rows)
+    else:
+        _card(rows[0])
+
+
+def _row(name: str, method: "Method") -> dict[str, Any]:
+    return {
+        "id": name,
+        "causal": method.causal,
+        "latency_ms": method.latency_ms,
+        **asdict(method.card),
+        "config": asdict(method.config),
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("id", "kind", "delay", "parameters", "licence", "source"):
+        table.add_column(column, justify="right" if column == "parameters" else "left")
+    for row in rows:
+        size = f"{row['parameters']:,}"
+        table.add_row(row["id"], row["kind"], _delay(row), size, row["licence"], row["source"])
+    console = show.console()
+    console.print(table)
+    console.print("\n[dim]undin models ID shows a whole card;[/] undin enhance -m ID [dim]uses it.[/]")
+
+
+def _card(row: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    card = Table(box=None, pad_edge=False, show_header=False)
+    card.add_column(style="bold")
+    card.add_column()
+    for name, value in {**row, "latency_ms": _delay(row)}.items():
+        if name not in ("causal", "config") and value != 0.0:  # a gain of 0 has not been measured
+            label = name.removesuffix("_ms").replace("_", " ").replace(" db", " (dB)").replace("si sdr", "SI-SDR")
+            card.add_row(label, f"{value:,}" if isinstance(value, int) else str(value))
+    for i, (name, value) in enumerate(row["config"].items()):
+        card.add_row("" if i else "settings (--set)", f"{name}={value}")
+    show.console().print(card)
+
+
+def _delay(row: dict[str, Any]) -> str:
+    return f"{row['latency_ms']:g} ms" if row["causal"] else "whole signal"

@@ -1,0 +1,91 @@
+"""Options that several commands share, worded once; and settings of a method given as text."""
+
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Annotated, Any, Literal
+
+import typer
+
+from undin.errors import InputError
+
+WHERE, HOW, SHOW = "Where it goes", "How it works", "What is shown"
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(metavar="INPUTS...", help="Files, folders (searched for audio), or - for standard input."),
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "-o", "--output", metavar="PATH", help="File, folder, or - for standard output.", rich_help_panel=WHERE
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Make all anew, even over files undin did not make.", rich_help_panel=WHERE)
+]
+Raw = Annotated[
+    str | None,
+    typer.Option(metavar="FORMAT", help="Headerless audio on pipes, as s16le:16000:1.", rich_help_panel=WHERE),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Change a setting of the method; may be repeated.", rich_help_panel=HOW
+    ),
+]
+Nan = Annotated[
+    Literal["raise", "zero"],
+    typer.Option(help="Refuse samples that are no numbers, or set them to zero.", rich_help_panel=HOW),
+]
+Truncated = Annotated[
+    Literal["raise", "keep"],
+    typer.Option(help="Refuse a file that ends too early, or take what is there.", rich_help_panel=HOW),
+]
+Workers = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Processes that work side by side.", rich_help_panel=HOW)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per file.", rich_help_panel=SHOW)]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show errors only.", rich_help_panel=SHOW)]
+
+
+def parse_settings(config: type[Any], pairs: Sequence[str]) -> dict[str, Any]:
+    """Read NAME=VALUE texts as the types that a config's fields have.
+
+    Args:
+        config: a dataclass.
+        pairs: texts such as "n_fft=256".
+
+    Raises:
+        InputError: not NAME=VALUE, or a value that its field cannot be. Unknown names are left to the method.
+    """
+    hints = typing.get_type_hints(config)
+    known = {field.name for field in fields(config)}
+    settings = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise InputError(f"--set must be NAME=VALUE; got {pair!r}")
+        settings[name] = _convert(name, text, hints[name]) if name in known else text
+    return settings
+
+
+def _convert(name: str, text: str, hint: Any) -> Any:
+    options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    for option in options:
+        if typing.get_origin(option) is Literal and text in map(str, typing.get_args(option)):
+            return next(value for value in typing.get_args(option) if str(value) == text)
+        if option is bool and text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        if option is type(None) and text.lower() == "none":
+            return None
+        if option in (int, float):
+            try:
+                return option(text)
+            except ValueError:
+                continue
+    if str in options:
+        return text
+    names = " or ".join(getattr(option, "__name__", str(option)).replace("NoneType", "none") for option in options)
+    raise InputError(f"--set {name} must be {names}; got {text!r}")

@@ -1,0 +1,95 @@
+"""What is shown while files are worked on, and after."""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from undin.jobs import Result, Task
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """A rich console for text that is data, not markup."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def busy(text: str) -> Iterator[None]:
+    """Show on a terminal that something goes on."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with console(stderr=True).status(text):
+        yield
+
+
+@contextmanager
+def progress_bar(tasks: "Sequence[Task]", *, wanted: bool) -> Iterator[Callable[[float], object] | None]:
+    """Show a bar in seconds of audio on a terminal; give the function that moves it, or None."""
+    if not (wanted and sys.stderr.isatty()):
+        yield None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    total = sum(map(duration, tasks)) or None  # a pipe does not say
+    text = "{task.completed:,.0f} of {task.total:,.0f} s of audio" if total else "{task.completed:,.0f} s of audio"
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn(text), TimeRemainingColumn())
+    to_terminal = sys.stdout.isatty()  # then lines go above the bar; a file gets them as they are
+    with Progress(*columns, console=console(stderr=True), transient=True, redirect_stdout=to_terminal) as bar:
+        name = tasks[0].source if len(tasks) == 1 else f"{len(tasks)} files"
+        task = bar.add_task(name.replace("[", r"\["), total=total)
+        yield lambda seconds: bar.advance(task, seconds)
+
+
+def duration(task: "Task") -> float:
+    """Seconds of audio that a file says it has; 0 where it does not say."""
+    from undin.audio import info
+    from undin.errors import UndinError
+
+    try:
+        return 0.0 if task.source == "-" else info(task.source, truncated="keep").duration or 0.0
+    except (UndinError, OSError):
+        return 0.0
+
+
+def line(result: "Result") -> str:
+    """Tell a result in one line."""
+    outputs = " ".join(output for output in result.task.outputs if output != "-") or "standard output"
+    source = "standard input" if result.task.source == "-" else result.task.source
+    head = f"{source} -> {outputs}"
+    if result.status == "skipped":
+        return f"{head}   skipped: made before with the same settings"
+    report = result.report
+    assert report is not None
+    facts = [f"{report.seconds:.1f} s at {report.sr} Hz", f"{report.times_real_time:.0f} x real time"]
+    if report.n_channels > 1:
+        facts.insert(1, f"{report.n_channels} channels")
+    if report.limited_db:
+        facts.append(f"peaks limited by {report.limited_db:.1f} dB")
+    if report.changed:
+        facts.append(f"stored as {report.container} {report.subtype} ({report.changed})")
+    return f"{head}   {', '.join(facts)}"
+
+
+def as_json(result: "Result") -> str:
+    """Tell a result in one JSON object."""
+    task, report = result.task, result.report
+    row: dict[str, Any] = {"status": result.status, "input": task.source, "outputs": list(task.targets)}
+    row |= {"residual": task.residual, "picture": task.picture, "error": result.error}
+    if report is not None:
+        row |= {k: v for k, v in asdict(report).items() if k not in ("source", "targets", "residual")}
+        row["times_real_time"] = round(report.times_real_time, 1)
+    return json.dumps(row)
+
+
+def as_option(message: str) -> str:
+    """Say a cure as one types it here: nan="zero" is --nan zero."""
+    return re.sub(r'pass (\w+)="(\w+)"', r"pass --\1 \2", message)

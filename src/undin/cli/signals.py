@@ -1,0 +1,56 @@
+"""Interruptions that take effect, and take unfinished files away."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+RETRY_S = 0.005
+
+
+@contextmanager
+def graceful_signals() -> Iterator[None]:
+    """Have Ctrl-C raise KeyboardInterrupt and a request to end SystemExit, where either is heard.
+
+    libsndfile writes through callbacks into Python. An exception raised inside one is printed and dropped, and
+    libsndfile goes on with a wrong answer: the interruption is lost and the file may be broken. There, the signal is
+    sent once more a little later.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    if _in_callback(frame):
+        again = threading.Timer(RETRY_S, _send, [number])
+        again.daemon = True
+        again.start()
+    elif number == signal.SIGINT:
+        raise KeyboardInterrupt
+    else:
+        sys.exit(128 + number)
+
+
+def _in_callback(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_name.startswith("vio_"):  # soundfile's names for them
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _send(number: int) -> None:
+    if os.name == "posix":
+        signal.pthread_kill(threading.main_thread().ident or 0, number)  # wakes it if it waits for a pipe
+    else:
+        signal.raise_signal(signal.Signals(number))

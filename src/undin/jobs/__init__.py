@@ -1,0 +1,15 @@
+"""Files in, files out, in bulk.
+
+    inputs --plan--> tasks --run--> results,    process_file for each, notes beside what is finished
+
+`process_file` drives a method from one file to another block by block; `plan` says what is written where and finds
+every clash first; `run` works through the tasks in one process or several, skips what is done and names what fails.
+"""
+
+from undin.jobs.bulk import run
+from undin.jobs.job import Result
+from undin.jobs.notes import NOTES, Settings
+from undin.jobs.plan import Task, find_audio, plan
+from undin.jobs.process import FileReport, process_file
+
+__all__ = ["NOTES", "FileReport", "Result", "Settings", "Task", "find_audio", "plan", "process_file", "run"]

@@ -1,0 +1,114 @@
+"""One task, done and noted; whatever goes wrong becomes a result that names it."""
+
+import glob
+import os
+import traceback
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from undin.audio import info, read
+from undin.errors import UndinError
+from undin.jobs.notes import Settings, add
+from undin.jobs.plan import Task
+from undin.jobs.process import FileReport, Progress, process_file
+from undin.methods.base import Method
+
+PICTURE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a task."""
+
+    task: Task
+    status: Literal["done", "skipped", "failed"]
+    report: FileReport | None = None
+    error: str | None = None  # names the file, the rule and the cure
+    kind: Literal["input", "system", "bug"] | None = None  # whose fault the error is
+    details: str | None = None  # its traceback
+
+
+@dataclass(frozen=True)
+class Job:
+    """A task with the note to leave when it is done."""
+
+    task: Task
+    note: dict[str, Any]
+
+
+def do(job: Job, method: Method, settings: Settings, progress: Progress | None = None) -> Result:
+    """Do one job and note it; an interruption and a reader that went away are the only things raised."""
+    task = job.task
+    files = [output for output in task.outputs if output != "-"]
+    try:
+        for file in files:
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
+        clear_strays(task)
+        targets = task.targets if method.n_src else task.targets[0]
+        report = process_file(
+            method, task.source, targets, residual=task.residual, progress=progress, **asdict(settings)
+        )
+        if task.picture:
+            draw(task, task.picture)
+        for file in files:
+            add(file, job.note)
+        return Result(task, "done", report)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        return failed(task, error)
+
+
+def draw(task: Task, picture: str) -> None:
+    """Draw the spectrograms of what went in and what came out, the first PICTURE_S seconds of them."""
+    from undin.pictures import spectrograms
+
+    signals = {}
+    for name, path in (("noisy", task.source), ("enhanced", task.targets[0])):
+        sr = info(path, truncated="keep").sr
+        signals[name], _ = read(path, stop=round(PICTURE_S * sr), nan="zero", truncated="keep")
+    part = Path(picture).with_name(f".{Path(picture).stem}.{os.getpid()}.part.png")
+    try:
+        spectrograms(signals, sr, part)
+        part.replace(picture)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def clear_strays(task: Task) -> None:
+    """Remove what processes that were killed left half-written beside the outputs of a task."""
+    if os.name != "posix":
+        return  # elsewhere signal 0 does not ask whether a process lives
+    for output in map(Path, task.outputs):
+        for stray in output.parent.glob(f".{glob.escape(output.name)}.*.part"):
+            pid = stray.name.split(".")[-2]
+            if pid.isdecimal() and not _is_alive(int(pid)):
+                stray.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def failed(task: Task, error: Exception) -> Result:
+    """Say in one line what went wrong with a task."""
+    message = " ".join(str(error).split())
+    kind: Literal["input", "system", "bug"] = "bug"
+    if isinstance(error, UndinError):
+        kind = "input"
+    elif isinstance(error, OSError):
+        kind = "input" if isinstance(error, (FileNotFoundError, NotADirectoryError, PermissionError)) else "system"
+        message = f"{error.filename or task.targets[0]}: {error.strerror or message}"
+    else:
+        message = f"{type(error).__name__}: {message}"
+    name = "standard input" if task.source == "-" else task.source
+    if name not in message:
+        message = f"{name}: {message}"
+    return Result(task, "failed", error=message, kind=kind, details=traceback.format_exc())

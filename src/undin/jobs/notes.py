@@ -1,0 +1,123 @@
+"""What undin made, and how: one line per finished output, so that a second run does only what is still to do.
+
+The lines lie in a hidden file in the folder of the outputs. It is only ever appended to, one write per line, so that
+several processes can share it and a crash can tear no line but the last, which is then ignored.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+import undin
+from undin.methods.base import Method
+
+NOTES = ".undin.jsonl"
+Standing = Literal["absent", "same", "other", "foreign"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How files are worked on, beside the method: see `process_file`."""
+
+    limit_db: float | None = None
+    independent: bool = False
+    nan: Literal["raise", "zero"] = "raise"
+    truncated: Literal["raise", "keep"] = "raise"
+    raw: str | None = None
+
+
+def fingerprint(method: Method) -> dict[str, Any]:
+    """Say all that shapes a method's output: its id, its settings and a digest of every array that it has learned."""
+    digest = hashlib.sha256()
+    for name, value in sorted(vars(method).items()):
+        digest.update(name.encode())
+        for part in _learned(value):
+            digest.update(part)
+    return {"method": method.id, "config": asdict(method.config), "weights": digest.hexdigest()[:16]}
+
+
+def _learned(value: Any) -> Iterator[bytes]:
+    """The arrays and texts in an attribute, however nested."""
+    if isinstance(value, np.ndarray):
+        yield f"{value.dtype}{value.shape}".encode() + np.ascontiguousarray(value).tobytes()
+    elif isinstance(value, (bytes, str, int, float)):
+        yield repr(value).encode()
+    elif isinstance(value, (tuple, list)):
+        for each in value:
+            yield from _learned(each)
+    elif isinstance(value, dict):
+        for key, each in sorted(value.items()):
+            yield from _learned([key, each])
+
+
+def describe(source: str, method: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """Make the note of a job: what went in, what was done to it, and `key`, a digest of both.
+
+    Args:
+        source: path of the input, or "-" for a pipe, which is never the same twice.
+        method: what `fingerprint` gives.
+        settings: the rest of what shapes the output.
+
+    Raises:
+        OSError: the source is not there.
+    """
+    note: dict[str, Any] = {"input": source, "version": undin.__version__, **method, "settings": asdict(settings)}
+    if source == "-":
+        return {**note, "key": None}
+    stat = Path(source).stat()
+    note |= {"input": os.path.abspath(source), "input_size": stat.st_size, "input_mtime_ns": stat.st_mtime_ns}  # noqa: PTH100 (keeps links as they are)
+    key = hashlib.sha256(json.dumps(note, sort_keys=True, default=str).encode()).hexdigest()
+    return {**note, "key": key[:32]}
+
+
+def add(output: str, note: dict[str, Any]) -> None:
+    """Note that `output` is finished, in the notes of its folder."""
+    path = Path(output)
+    line = json.dumps({"output": path.name, "size": path.stat().st_size, **note}, default=str)
+    with (path.parent / NOTES).open("ab") as file:  # appending: one write lands in one piece
+        file.write(f"\n{line}\n".encode())  # the newline before it ends a line that a crash has torn
+
+
+def read(folder: Path) -> dict[str, dict[str, Any]]:
+    """Read the notes of a folder: output name -> its last note; empty where there are none."""
+    notes = {}
+    try:
+        lines = (folder / NOTES).read_bytes().splitlines()
+    except OSError:
+        return {}
+    for line in lines:
+        try:
+            note = json.loads(line)
+            notes[str(note["output"])] = note
+        except (ValueError, LookupError, TypeError):
+            continue  # torn by a crash, or empty
+    return notes
+
+
+class Notebook:
+    """The notes of all folders of a run, each read once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, dict[str, dict[str, Any]]] = {}
+
+    def of(self, path: Path) -> dict[str, Any] | None:
+        """The last note about an output, or None."""
+        if path.parent not in self._folders:
+            self._folders[path.parent] = read(path.parent)
+        return self._folders[path.parent].get(path.name)
+
+    def standing(self, output: str, key: str | None) -> Standing:
+        """Say how an output stands: absent, made by undin in the same or another way, or not made by undin as it is."""
+        path = Path(output)
+        if not path.exists() and not path.is_symlink():
+            return "absent"
+        note = self.of(path)
+        if note is None or not path.is_file() or note.get("size") != path.stat().st_size:
+            return "foreign"
+        return "same" if key is not None and note.get("key") == key else "other"

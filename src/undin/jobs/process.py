@@ -1,0 +1,192 @@
+"""One file in, one file out, block by block: the same length, rate, channels, format and tags, at any length."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from undin.audio import Limiter, Reader, Writer, open_reader, open_writer
+from undin.errors import InputError
+from undin.methods.base import Method
+from undin.spectrum import Array
+from undin.stream import Stream
+
+BLOCK_S = 2.0  # seconds read at a time; a live pipe gives what it has
+
+
+Progress = Callable[[float], object]  # called with seconds of audio done since the last call
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What was done to one file."""
+
+    source: str
+    targets: tuple[str, ...]
+    residual: str | None
+    seconds: float  # of audio
+    sr: int
+    n_channels: int
+    container: str  # of the output
+    subtype: str  # of the output
+    changed: str | None  # what the output's container could not keep: "FLOAT -> PCM_24"
+    limited_db: float  # greatest attenuation by the limiter, 0.0 where nothing exceeded full scale
+    wall_s: float
+
+    @property
+    def times_real_time(self) -> float:
+        """Seconds of audio done in one second."""
+        return self.seconds / self.wall_s if self.wall_s else 0.0
+
+
+def process_file(
+    method: Method,
+    source: str,
+    target: str | Sequence[str],
+    *,
+    limit_db: float | None = None,
+    independent: bool = False,
+    residual: str | None = None,
+    nan: Literal["raise", "zero"] = "raise",
+    truncated: Literal["raise", "keep"] = "raise",
+    raw: str | None = None,
+    progress: Progress | None = None,
+) -> FileReport:
+    """Enhance or separate one file or pipe into one file or pipe, or into one per source.
+
+    Outputs appear whole or not at all. Memory is bounded by the block (by about 40 s for a whole-signal method).
+
+    Args:
+        method: what `undin.load` gives.
+        source: path, or "-" for standard input.
+        target: path or "-"; from a separating method a list of n_src paths. The extension chooses the container.
+        limit_db: nothing is attenuated by more than this many dB.
+        independent: treat channels one by one.
+        residual: path for what was taken out, x - y.
+        nan: "raise" at the first NaN or Inf, or "zero" to repair them.
+        truncated: "raise" at a file that ends before what its header promises, or "keep" what is there.
+        raw: format of headerless audio, in and out, e.g. "s16le:16000:1".
+        progress: called after every block with the seconds of audio in it.
+
+    Returns:
+        A FileReport.
+
+    Raises:
+        InputError: a file cannot be read or written, or a setting breaks a rule.
+    """
+    targets = (target,) if isinstance(target, str) else tuple(target)
+    if len(targets) != (method.n_src or 1):
+        raise InputError(f"{method.id} gives {method.n_src or 1} files per input; got {len(targets)} to write")
+    if residual and method.n_src:
+        raise InputError("a residual is what an enhancement takes out; a separation leaves none")
+    start = time.perf_counter()
+    with ExitStack() as stack:
+        reader = stack.enter_context(open_reader(source, raw=raw, truncated=truncated, nan=nan))
+        sr = reader.format.sr
+        stream = stack.enter_context(method.stream(sr, limit_db=limit_db, independent=independent))
+
+        def opened(target: str) -> Writer:
+            return stack.enter_context(open_writer(target, reader.format, like=source))
+
+        sink = _Talkers([opened(target) for target in targets]) if method.n_src else _One(opened(targets[0]))
+        rest = _Residual(opened(residual)) if residual else None
+        _pump(reader, stream, sink, rest, progress)
+    before, after = reader.format, sink.writers[0].format
+    return FileReport(
+        source=source,
+        targets=targets,
+        residual=residual,
+        seconds=reader.position / sr,
+        sr=sr,
+        n_channels=before.n_channels,
+        container=after.container,
+        subtype=after.subtype,
+        changed=None if before.subtype == after.subtype else f"{before.subtype} -> {after.subtype}",
+        limited_db=max(sink.limited_db, rest.limited_db if rest else 0.0),
+        wall_s=time.perf_counter() - start,
+    )
+
+
+def _pump(
+    reader: Reader, stream: Stream, sink: "_One | _Talkers", rest: "_Residual | None", progress: Progress | None
+) -> None:
+    """Move all samples from the reader through the stream to the writers."""
+    sr = reader.format.sr
+    while (x := reader.read(max(round(BLOCK_S * sr), 1))).shape[-1]:
+        y = stream.process(x)
+        sink.write(y)
+        if rest:
+            rest.write(x, y)
+        if progress:
+            progress(x.shape[-1] / sr)
+    if reader.position:
+        y = stream.flush()
+        sink.write(y)
+        sink.finish()
+        if rest:
+            rest.write(y[..., :0], y)
+
+
+class _One:
+    """The one output of an enhancement."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writers = [writer]
+
+    @property
+    def limited_db(self) -> float:
+        return self.writers[0].limited_db
+
+    def write(self, y: Array) -> None:
+        """Take y (n_channels, n_samples)."""
+        self.writers[0].write(y)
+
+    def finish(self) -> None:
+        """Nothing is held back here."""
+
+
+class _Talkers:
+    """One output for each talker; what exceeds full scale lowers all of them, so that they still sum to the input."""
+
+    def __init__(self, writers: list[Writer]) -> None:
+        self.writers = writers
+        format = writers[0].format
+        ms = format.sr // 1000
+        self._limiter = Limiter(lookahead=5 * ms, hold=10 * ms) if format.is_integer else None
+
+    @property
+    def limited_db(self) -> float:
+        return self._limiter.limited_db if self._limiter else 0.0
+
+    def write(self, y: Array) -> None:
+        """Take y (n_src, n_channels, n_samples)."""
+        for writer, y_i in zip(self.writers, self._limiter.process(y) if self._limiter else y, strict=True):
+            writer.write(y_i)
+
+    def finish(self) -> None:
+        """Write what the limiter holds back."""
+        if self._limiter:
+            for writer, y_i in zip(self.writers, self._limiter.flush(), strict=True):
+                writer.write(y_i)
+
+
+class _Residual:
+    """x - y: x waits until the method has answered it."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._waiting: Array | None = None
+
+    @property
+    def limited_db(self) -> float:
+        return self._writer.limited_db
+
+    def write(self, x: Array, y: Array) -> None:
+        """Take the next x (n_channels, n) and the next y (n_channels, m): write m samples."""
+        ready = x if self._waiting is None else np.concatenate([self._waiting, x], -1)
+        n = y.shape[-1]
+        self._waiting = ready[..., n:]
+        self._writer.write(ready[..., :n] - y)

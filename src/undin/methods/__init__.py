@@ -1,0 +1,107 @@
+"""What runs: one file per method, all with the same call. `METHODS` is the whole list, `load` gets one ready."""
+
+import difflib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from undin.errors import InputError
+from undin.methods.base import Card, Method
+from undin.methods.log_mmse import LogMMSE
+from undin.methods.nmf import NMF
+from undin.methods.spectral_gate import SpectralGate
+from undin.spectrum import Array
+
+METHODS: dict[str, Callable[..., Method]] = {
+    "spectral-gate": SpectralGate,
+    "log-mmse": LogMMSE,
+    "nmf": partial(NMF.pretrained, prior=None),
+    "nmf-exp": partial(NMF.pretrained, prior="exponential"),
+    "nmf-gamma": partial(NMF.pretrained, prior="gamma"),
+}
+DEFAULT = "log-mmse"
+
+__all__ = ["DEFAULT", "METHODS", "NMF", "Card", "LogMMSE", "Method", "SpectralGate", "enhance", "load", "separate"]
+
+
+def load(name: str | Path = DEFAULT, **settings: Any) -> Method:
+    """Get a method ready to run.
+
+    Args:
+        name: an id of `METHODS`, or the path of a file that undin saved (.npz).
+        settings: changes to the method's config, by name.
+
+    Raises:
+        InputError: no such method or file, or a setting that the method does not have.
+        WeightsError: the file is damaged or of another kind.
+
+    >>> load("log-mmse", gain_floor_db=-12).latency_ms
+    32.0
+    """
+    if str(name) in METHODS:
+        return METHODS[str(name)](**settings)
+    path = Path(name)
+    if path.suffix == ".npz":
+        return NMF.load(path).with_settings(**settings)
+    near = difflib.get_close_matches(str(name), METHODS, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(METHODS)}, or give a saved .npz"
+    raise InputError(f"{str(name)!r} is no method: {hint}")
+
+
+def enhance(
+    x: Array, sr: int, *, method: str | Path = DEFAULT, limit_db: float | None = None, **settings: Any
+) -> Array:
+    """Take the noise out of speech.
+
+    Args:
+        x: (n_samples,) or (..., n_channels, n_samples), floating point, full scale 1.
+        sr: sample rate in Hz; any.
+        method: an id of `METHODS` or the path of a saved model.
+        limit_db: nothing is attenuated by more than this many dB; None for no limit.
+        settings: changes to the method's config, by name.
+
+    Returns:
+        y like x in shape and dtype.
+
+    Raises:
+        InputError: x or a setting breaks a rule.
+
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).standard_normal((2, 48000)).astype(np.float32) / 10
+    >>> y = enhance(x, 48000)
+    >>> y.shape, bool(np.std(y) < np.std(x) / 2)
+    ((2, 48000), True)
+    """
+    model = load(method, **settings)
+    if model.n_src:
+        raise InputError(f"{str(method)!r} separates into {model.n_src} talkers: use separate, or another method")
+    return model(x, sr, limit_db=limit_db)
+
+
+def separate(x: Array, sr: int, *, talkers: int = 2, method: str | Path | None = None, **settings: Any) -> Array:
+    """Pull talkers apart.
+
+    Args:
+        x: (n_samples,) or (..., n_channels, n_samples), floating point, full scale 1.
+        sr: sample rate in Hz; any.
+        talkers: how many there are.
+        method: the path of a saved model that separates.
+        settings: changes to the method's config, by name.
+
+    Returns:
+        (talkers, *x.shape), which sums to x for methods with masks that sum to one.
+
+    Raises:
+        InputError: no method given (none that knows every voice ships yet), or it gives another number of talkers.
+    """
+    if method is None:
+        raise InputError(
+            "separate needs a method, and none that works for unknown talkers ships yet: learn one from their voices, "
+            "a model = undin.NMF().fit_talkers([a, b], sr); model.save('two.npz'); and give method='two.npz'"
+        )
+    model = load(method, **settings)
+    if model.n_src != talkers:
+        found = f"separates into {model.n_src} talkers" if model.n_src else "enhances"
+        raise InputError(f"{str(method)!r} {found}; got talkers={talkers}")
+    return model(x, sr)

@@ -1,0 +1,151 @@
+"""What every method is: settings in a frozen config, one function on frames, a card, and the same ways to call it."""
+
+import difflib
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+
+from undin.audio import check_audio
+from undin.errors import InputError
+from undin.spectrum import Array, ComplexArray, dual_window, get_window
+from undin.stream import State, Stream
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a user should know before trusting a method."""
+
+    summary: str
+    source: str  # paper or book, with the year
+    kind: Literal["enhance", "separate"] = "enhance"
+    licence: str = "MIT (code); nothing learned"
+    data: str = "none"  # what the weights learned from
+    parameters: int = 0
+    si_sdr_gain_db: float = 0.0  # claimed on the mini corpus, white noise at 5 dB; the contract test holds it to that
+
+
+class Method:
+    """A method of enhancement or separation: call it on an array, or `stream` a signal through it.
+
+    A subclass names its `Config` (a frozen dataclass with at least sr, n_fft, hop_length, window) and has either
+    `initial_state` and `step` (causal) or `estimate` (needs the whole signal). Settings are given by name:
+
+    >>> from undin.methods import SpectralGate
+    >>> SpectralGate(n_fft=256, hop_length=64).latency_ms
+    16.0
+    """
+
+    id: str
+    Config: ClassVar[type[Any]]
+    bins: Literal["any", "fewer", "fixed"] = "fixed"
+    card: Card
+
+    def __init__(self, **settings: Any) -> None:
+        self.config = make_config(self.Config, settings)
+
+    @property
+    def causal(self) -> bool:
+        """Whether the future beyond `latency_ms` changes nothing, so that the method can run live."""
+        return True
+
+    @property
+    def lookahead(self) -> int:
+        """Frames that an answer waits for."""
+        return 0
+
+    @property
+    def n_src(self) -> int | None:
+        """Sources that it gives; None for enhancement."""
+        return None
+
+    @property
+    def latency_ms(self) -> float | None:
+        """Milliseconds from a sample in to the same sample out; None where the whole signal is needed."""
+        return self.stream(self.config.sr).latency_ms if self.causal else None
+
+    def initial_state(self, batch: int) -> State:
+        """State before the first frame: arrays with the batch on their first axis."""
+        raise InputError(f"{self.id} needs the whole signal and has no state: call it on an array or a file")
+
+    def step(self, X: ComplexArray, state: State) -> tuple[ComplexArray, State]:
+        """Answer the next frames: X (batch, n_freq, T) -> Y alike, frame t answering frame t - lookahead."""
+        raise InputError(f"{self.id} needs the whole signal and cannot go frame by frame")
+
+    def estimate(self, X: ComplexArray) -> ComplexArray:
+        """Answer a whole signal: X (batch, n_freq, n_frames) -> Y (..., batch, n_freq, n_frames)."""
+        raise InputError(f"{self.id} goes frame by frame: use step")
+
+    def stream(self, sr: int, *, limit_db: float | None = None, independent: bool = False) -> Stream:
+        """Start a stream at `sr` Hz; see `undin.stream.Stream`."""
+        return Stream(self, sr, limit_db=limit_db, independent=independent)
+
+    def __call__(
+        self,
+        x: Array,
+        sr: int,
+        *,
+        limit_db: float | None = None,
+        independent: bool = False,
+        nan: Literal["raise", "zero"] = "raise",
+    ) -> Array:
+        """Enhance or separate a whole signal.
+
+        Args:
+            x: (n_samples,) or (..., n_channels, n_samples), floating point, full scale 1.
+            sr: sample rate in Hz; any.
+            limit_db: nothing is attenuated by more than this many dB; None for no limit. Not for separation.
+            independent: treat channels one by one instead of with one linked gain. Not for separation.
+            nan: "raise" an InputError at the first NaN or Inf, or "zero" to repair them.
+
+        Returns:
+            y like x in shape and dtype; (n_src, *x.shape) from a method that separates.
+
+        Raises:
+            InputError: x or a setting breaks a rule.
+        """
+        x = check_audio(x, sr, nan=nan)
+        stream = self.stream(sr, limit_db=limit_db, independent=independent)
+        return np.concatenate([stream.process(x), stream.flush()], -1)
+
+    def with_settings(self, **settings: Any) -> Self:
+        """A copy with some settings of the config changed."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.config = make_config(self.Config, {**_as_dict(self.config), **settings})
+        return other
+
+    def __repr__(self) -> str:
+        return f"<undin method {self.id}: {self.config}>"
+
+
+def make_config(config_class: type[Any], settings: dict[str, Any]) -> Any:
+    """Build a method's config and check its frame.
+
+    Raises:
+        InputError: a name is unknown (the nearest right one is suggested), or the frame cannot be inverted.
+    """
+    names = [field.name for field in fields(config_class)]
+    for name in settings:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f": did you mean {near[0]}?" if near else f": there are {', '.join(names)}"
+            raise InputError(f"{name!r} is no setting of {config_class.__name__}{hint}")
+    config = config_class(**settings)
+    check_numbers(config, "sr", "n_fft", "hop_length", whole=True)
+    dual_window(get_window(config.window, config.n_fft), config.hop_length)
+    return config
+
+
+def check_numbers(config: Any, *names: str, whole: bool = False) -> None:
+    """Refuse fields of a config that are not finite numbers above 0, or not whole ones."""
+    for name in names:
+        value = getattr(config, name)
+        kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < np.inf:
+            rule = "a whole number, 1 or more" if whole else "a finite number above 0"
+            raise InputError(f"{name} must be {rule}; got {value!r}")
+
+
+def _as_dict(config: Any) -> dict[str, Any]:
+    return {field.name: getattr(config, field.name) for field in fields(config)}

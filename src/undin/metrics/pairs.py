@@ -1,0 +1,82 @@
+"""What every metric asks of its two signals, and the loop of those that score one pair at a time."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from undin.errors import InputError
+
+Signal = NDArray[np.float64]
+Score = float | NDArray[np.float64]
+
+
+def check_pair(metric: str, ref: ArrayLike, est: ArrayLike) -> tuple[Signal, Signal]:
+    """Check that `metric` is defined for a reference and its estimate.
+
+    Args:
+        metric: its name, for the messages.
+        ref: (..., n_samples), floating point.
+        est: (..., n_samples), the same shape.
+
+    Returns:
+        ref and est as float64; the caller's own arrays if they were float64 already, so never write to them.
+
+    Raises:
+        InputError: one is not floating point or not finite, the shapes differ, or one is empty or silent.
+    """
+    r, e = np.asarray(ref), np.asarray(est)
+    for name, x in (("ref", r), ("est", e)):
+        if not np.issubdtype(x.dtype, np.floating) or x.ndim == 0:
+            raise InputError(
+                f"{name} must be floating point of shape (..., n_samples); got {x.dtype} of shape {x.shape}: "
+                "use undin.read(path), or divide integers by their full scale"
+            )
+    if r.shape != e.shape:
+        raise InputError(
+            f"ref and est must have the same shape; got {r.shape} and {e.shape}: align them, then cut or pad est"
+        )
+    if not r.shape[-1]:
+        raise InputError(f"{metric} is undefined: ref and est are empty, shape {r.shape}")
+    for name, x in (("ref", r), ("est", e)):
+        _check_values(metric, name, x)
+    return r.astype(np.float64, copy=False), e.astype(np.float64, copy=False)
+
+
+def check_sr(sr: int) -> int:
+    """Give sr back when it is a whole number of Hz above zero, else raise `InputError`."""
+    if not isinstance(sr, int | np.integer) or sr <= 0:
+        raise InputError(f"sr must be a positive whole number of Hz; got {sr!r}")
+    return int(sr)
+
+
+def score_each(score: Callable[[Signal, Signal], float], ref: Signal, est: Signal) -> Score:
+    """Score (..., n_samples) pair by pair.
+
+    Returns:
+        A float for (n_samples,), else (...) float64.
+    """
+    lead = ref.shape[:-1]
+    scores = np.empty(lead)
+    for i in np.ndindex(lead):
+        try:
+            scores[i] = score(ref[i], est[i])
+        except InputError as error:
+            raise InputError(f"{error}{_at(i)}") from error
+    return scores if lead else float(scores)
+
+
+def _check_values(metric: str, name: str, x: NDArray[np.floating]) -> None:
+    bad = ~np.isfinite(x)
+    if bad.any():
+        i = tuple(np.argwhere(bad)[0].tolist())
+        raise InputError(f"{name} must be finite; got {x[i]} at {list(i)}: repair it before you score it")
+    # A constant is silence too: no metric hears DC, and what rounding leaves of it after the mean is gone is no signal.
+    silent = np.ptp(x, -1) <= 32 * np.finfo(np.float64).eps * np.abs(x).max(-1)
+    if silent.any():
+        i = tuple(np.argwhere(silent)[0].tolist()) if silent.ndim else ()
+        raise InputError(f"{metric} is undefined: {name} is silent{_at(i)}")
+
+
+def _at(i: tuple[int, ...]) -> str:
+    return f" (at index {list(i)})" if i else ""

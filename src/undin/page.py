@@ -1,0 +1,282 @@
+"""One HTML file to listen, look and compare: players, pictures and tables, with everything inside.
+
+The file asks for nothing else, from disk or network, so it can be mailed, archived and opened anywhere. `page.css` is
+how it looks, on a screen, a phone and paper; `page.js` makes one player of several, and is all that is lost without
+scripts.
+"""
+
+import base64
+import io
+import math
+import re
+import wave
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib import resources
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undin.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+File = str | PathLike[str]
+Sound = tuple[NDArray[np.floating], int] | File
+Table = Sequence[Mapping[str, object]]
+
+AUDIO_TYPES = {
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".mp3": "audio/mpeg",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".m4a": "audio/mp4",
+}
+IMAGE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
+NARROW = 3.6  # inches: the width at which a figure is drawn once more for phones, letters as large as before
+
+PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<link rel="icon" href="data:,">
+<style>
+{css}</style>
+</head>
+<body>
+<main>
+<header>
+<h1>{title}</h1>
+{intro}
+</header>
+{sections}
+</main>
+<script>
+{js}</script>
+</body>
+</html>
+"""
+
+PLAYER = """\
+<div class="player">
+<div class="controls" role="group" aria-label="Player: {name}" hidden>
+<button type="button" class="play" aria-label="Play"></button>
+<fieldset><legend>What you hear</legend>{choices}</fieldset>
+<input type="range" class="seek" min="0" max="1" step="0.01" value="0" aria-label="Position">
+<output class="clock">0:00</output>
+<p class="keys"><kbd>1</kbd> &hellip; <kbd>{n}</kbd> choose, <kbd>space</kbd> plays and pauses{hint}</p>
+</div>
+<div class="plain">{audios}</div>
+{note}</div>"""
+
+
+def write_page(
+    path: File,
+    *,
+    title: str,
+    intro: str = "",
+    players: Mapping[str, Mapping[str, Sound]] | None = None,
+    pictures: "Mapping[str, Figure | bytes | File] | None" = None,
+    tables: Mapping[str, Table] | None = None,
+) -> Path:
+    """Write a self-contained HTML page to listen and compare.
+
+    Players, pictures and tables come under their names as headings; those of one name share a section. Over a figure
+    of `undin.pictures` that shares its name with a player a cursor moves, and a click on a panel plays that signal from
+    there. All signals of a player given as arrays are turned down together if one exceeds full scale, and it is said.
+
+    Args:
+        path: the file to write; replaced only when the page is complete.
+        title: heading of the page.
+        intro: text below it; an empty line starts a paragraph.
+        players: heading -> label -> (x, sr) with x (n_samples,) or (n_channels, n_samples), embedded as 16-bit WAV, or
+            the path of an audio file, embedded as it is. Each player switches between its signals at one position, so
+            they should be aligned.
+        pictures: heading -> a matplotlib figure, PNG bytes, or the path of a PNG, JPEG or WebP file.
+        tables: heading -> rows, each column -> cell; the first column names the row. Put the unprocessed input in a
+            row or a column of its own. None and nan show as missing.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: a player without signals, x or sr of a wrong kind, or a file of a type that browsers do not know.
+        OSError: a file cannot be read, or the page not be written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> signals = {"noisy": (np.zeros(800), 8000), "enhanced": (np.zeros(800), 8000)}
+    >>> scores = [{"": "noisy (input)", "SI-SDR dB": 5.0}, {"": "enhanced", "SI-SDR dB": 11.2}]
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "hear.html"
+    ...     write_page(path, title="Hear it", players={"Street": signals}, tables={"Street": scores}).name
+    'hear.html'
+    """
+    players, pictures, tables = players or {}, pictures or {}, tables or {}
+    sections = []
+    for i, name in enumerate(dict.fromkeys([*players, *pictures, *tables])):
+        parts = [f"<h2>{escape(name)}</h2>"]
+        if name in players:
+            panels = hasattr(pictures.get(name), "savefig")
+            parts.append(_player(f"signal-{i}", name, players[name], panels=panels))
+        if name in pictures:
+            parts.append(_picture(name, pictures[name], list(players.get(name, []))))
+        if name in tables:
+            parts.append(_table(name, tables[name]))
+        sections.append("<section>\n" + "\n".join(parts) + "\n</section>")
+    paragraphs = [f"<p>{escape(text.strip())}</p>" for text in intro.split("\n\n") if text.strip()]
+    page = PAGE.format(
+        title=escape(title),
+        intro="\n".join(paragraphs),
+        sections="\n".join(sections),
+        css=resources.files("undin").joinpath("page.css").read_text("utf-8"),
+        js=resources.files("undin").joinpath("page.js").read_text("utf-8"),
+    )
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    part.write_text(page, "utf-8", newline="\n")
+    return part.replace(path)
+
+
+def _player(group: str, name: str, sounds: Mapping[str, Sound], *, panels: bool) -> str:
+    if not sounds:
+        raise InputError(f"players[{name!r}] must hold at least one signal; got none")
+    arrays = {label: _checked(name, label, sound) for label, sound in sounds.items() if isinstance(sound, tuple)}
+    peak = max((float(np.abs(x).max(initial=0)) for x, _ in arrays.values()), default=0.0)
+    gain = 1 / peak if peak > 1 else 1.0
+    uris = [
+        _uri("audio/wav", _wav(gain * arrays[label][0], arrays[label][1]))
+        if isinstance(sound, tuple)
+        else _uri(_type_of(sound, AUDIO_TYPES), Path(sound).read_bytes())
+        for label, sound in sounds.items()
+    ]
+    labels = [escape(label) for label in sounds]
+    quieter = f'<p class="note">Turned down by {-20 * math.log10(gain):.1f} dB, all alike, so that nothing clips.</p>\n'
+    return PLAYER.format(
+        name=escape(name),
+        n=len(labels),
+        choices="".join(
+            f'<label><input type="radio" name="{group}" value="{i}"{" checked" * (i == 0)}>'
+            f'<span><kbd aria-hidden="true">{i + 1}</kbd>{label}</span></label>'
+            for i, label in enumerate(labels)
+        ),
+        audios="".join(
+            f'<figure><figcaption>{label}</figcaption><audio controls preload="metadata" aria-label="{label}" '
+            f'src="{uri}"></audio></figure>\n'
+            for label, uri in zip(labels, uris, strict=True)
+        ),
+        note=quieter if gain < 1 else "",
+        hint=", a click in the picture plays from there" if panels else "",
+    )
+
+
+def _checked(name: str, label: str, sound: tuple[NDArray[np.floating], int]) -> tuple[NDArray[np.floating], int]:
+    x, sr = np.asarray(sound[0]), sound[1]
+    what = f"players[{name!r}][{label!r}]"
+    if not np.issubdtype(x.dtype, np.floating) or x.ndim not in (1, 2):
+        raise InputError(
+            f"{what} must be floating point of shape (n_samples,) or (n_channels, n_samples); got {x.dtype} of shape "
+            f"{x.shape}: use undin.read(path), or divide integers by their full scale"
+        )
+    if not np.isfinite(x).all():
+        raise InputError(f"{what} must be finite; it holds nan or infinity: repair it first")
+    if not isinstance(sr, int | np.integer) or sr <= 0:
+        raise InputError(f"the sample rate of {what} must be a positive whole number of Hz; got {sr!r}")
+    return x, int(sr)
+
+
+def _wav(x: NDArray[np.floating], sr: int) -> bytes:
+    """16-bit WAV of (n_samples,) or (n_channels, n_samples): sample i is i / 32768, as readers take it."""
+    samples = np.clip(np.rint(x * 32768.0), -32768, 32767).astype("<i2")
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1 if x.ndim == 1 else x.shape[0])
+        writer.setsampwidth(2)
+        writer.setframerate(sr)
+        writer.writeframes(samples.T.tobytes())
+    return file.getvalue()
+
+
+def _picture(name: str, picture: "Figure | bytes | File", signals: list[str]) -> str:
+    if isinstance(picture, bytes):
+        return f'<div class="shot"><img alt="{escape(name)}" src="{_uri("image/png", picture)}"></div>'
+    if isinstance(picture, str | PathLike):
+        uri = _uri(_type_of(picture, IMAGE_TYPES), Path(picture).read_bytes())
+        return f'<div class="shot"><img alt="{escape(name)}" src="{uri}"></div>'
+    return _shot(name, picture, signals, None, "wide") + "\n" + _shot(name, picture, signals, NARROW, "narrow")
+
+
+def _shot(name: str, figure: "Figure", signals: list[str], width: float | None, kind: str) -> str:
+    """A figure at one width, light and dark, and boxes over those of its panels that show a signal of the player."""
+    from undin import pictures
+
+    light, dark = (_uri("image/png", pictures.png(figure, width=width, dark=dark)) for dark in (False, True))
+    panels = pictures.panels_of(figure, width=width)
+    boxes = "".join(
+        f'<div class="panel" data-signal="{signals.index(label)}" data-start="{start:.4f}" data-stop="{stop:.4f}" '
+        f'style="left:{left:.3%};top:{top:.3%};width:{wide:.3%};height:{high:.3%}"></div>'
+        for label, (left, top, wide, high, start, stop) in panels.items()
+        if label in signals
+    )
+    alt = escape(f"{name}: {', '.join(panels)}" if panels else name)
+    return (
+        f'<div class="shot {kind}"><picture><source media="screen and (prefers-color-scheme: dark)" srcset="{dark}">'
+        f'<img alt="{alt}" src="{light}"></picture>{boxes}</div>'
+    )
+
+
+def _table(name: str, rows: Table) -> str:
+    columns = {column: _kind([row.get(column) for row in rows]) for row in rows for column in row}
+    first = next(iter(columns), "")
+    head = "".join(f'<th scope="col" class="{kind}">{_words(column)}</th>' for column, kind in columns.items())
+    body = "\n".join(
+        "<tr>"
+        + "".join(
+            f'<th scope="row">{_words(_text(row.get(column)))}</th>'
+            if column == first
+            else f'<td class="{kind}">{escape(_text(row.get(column)))}</td>'
+            for column, kind in columns.items()
+        )
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="scroll" role="region" aria-label="{escape(name)}" tabindex="0"><table>\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def _kind(cells: list[object]) -> str:
+    """Numbers are set flush right, with and without their interval: 3, 4.1, "4.1 ± 0.2"; anything else makes text."""
+    texts = [_text(cell) for cell in cells if cell not in (None, "")]
+    return "number" if all(re.match(r"[+−–-]?[\d.∞]|–", text) for text in texts) else "text"
+
+
+def _text(cell: object) -> str:
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return "–"
+    return f"{cell:.2f}".replace("inf", "∞").replace("-", "−") if isinstance(cell, float) else str(cell)
+
+
+def _words(text: str) -> str:
+    """Escaped, each word kept on one line: "SI-SDR dB" may break at its space, not at its hyphen."""
+    return " ".join(f"<span>{escape(word)}</span>" for word in text.split())
+
+
+def _uri(media_type: str, content: bytes) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _type_of(path: File, types: Mapping[str, str]) -> str:
+    suffix = Path(path).suffix.lower()
+    if suffix not in types:
+        raise InputError(f"browsers show {', '.join(types)}; got {str(path)!r}: convert it, or pass the samples")
+    return types[suffix]

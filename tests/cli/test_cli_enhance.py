@@ -1,0 +1,259 @@
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from cli_files import names, write
+
+from undin.cli.options import parse_settings
+from undin.errors import InputError
+from undin.methods import LogMMSE, load
+
+
+def test_one_file(undin, here):
+    code, out, err = undin("enhance", "a.wav")
+    assert (code, err) == (0, "")
+    assert out.startswith("a.wav -> a.enhanced.wav   0.5 s at 16000 Hz, ") and out.count("\n") == 1
+    x, sr = soundfile.read("a.wav", dtype="float32")
+    y, _ = soundfile.read("a.enhanced.wav", dtype="float32")
+    np.testing.assert_allclose(y, load("log-mmse")(x, sr), atol=2e-5)
+
+
+def test_a_second_run_skips_and_says_so(undin, here):
+    undin("enhance", "a.wav")
+    assert "skipped: made before with the same settings" in undin("enhance", "a.wav").out
+    assert "real time" in undin("enhance", "a.wav", "--limit-db", "6").out
+    assert "skipped" not in undin("enhance", "a.wav", "--limit-db", "6", "--overwrite").out
+
+
+def test_a_tree_with_workers(undin, here):
+    Path("in/deep").mkdir(parents=True)
+    write("in/b.flac", n_channels=2)
+    write("in/deep/c.wav")
+    code, out, err = undin("enhance", "in", "-o", "out", "--workers", "2")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1].startswith("2 done; 1.0 s of audio in ")
+    assert soundfile.info("out/b.flac").channels == 2 and soundfile.info("out/deep/c.wav").frames == 8000
+
+
+def test_a_bad_file_among_good_ones(undin, here):
+    Path("bad.wav").write_text("no sound at all, whatever the name says")
+    code, out, err = undin("enhance", "a.wav", "bad.wav", "-o", "out/")
+    assert code == 1
+    assert err.startswith("undin: bad.wav: ") and err.count("\n") == 1
+    assert out.splitlines()[-1].startswith("1 done, 1 failed; ")
+    assert names(Path("out")) == ["a.wav"]
+
+
+def test_json_is_all_of_standard_output(undin, here):
+    Path("bad.wav").touch()
+    code, out, _ = undin("enhance", "a.wav", "bad.wav", "--json", "--residual")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert code == 1
+    assert [row["status"] for row in rows] == ["done", "failed"]
+    assert rows[0]["outputs"] == ["a.enhanced.wav"] and rows[0]["residual"] == "a.residual.wav"
+    assert (rows[0]["seconds"], rows[0]["sr"], rows[0]["n_channels"]) == (0.5, 16000, 1)
+    assert "0 bytes" in rows[1]["error"]
+
+
+def test_quiet(undin, here):
+    assert undin("enhance", "a.wav", "-q") == (0, "", "")
+
+
+def test_settings_reach_the_method(undin, here):
+    assert undin("enhance", "a.wav", "--limit-db", "0", "-o", "same.wav").code == 0
+    np.testing.assert_array_equal(soundfile.read("same.wav")[0], soundfile.read("a.wav")[0])
+    undin("enhance", "a.wav", "-o", "12.wav", "--set", "gain_floor_db=-12")
+    x, sr = soundfile.read("a.wav", dtype="float32")
+    np.testing.assert_allclose(soundfile.read("12.wav")[0], load("log-mmse", gain_floor_db=-12.0)(x, sr), atol=2e-5)
+    undin("enhance", "a.wav", "-o", "gate.wav", "-m", "spectral-gate")
+    np.testing.assert_allclose(soundfile.read("gate.wav")[0], load("spectral-gate")(x, sr), atol=2e-5)
+
+
+def test_another_container_is_said(undin, here):
+    write("f.wav", subtype="FLOAT")
+    assert "stored as FLAC PCM_24 (FLOAT -> PCM_24)" in undin("enhance", "f.wav", "-o", "f.flac").out
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_warning_is_one_line(undin, here):
+    write("adpcm.wav", subtype="IMA_ADPCM")
+    code, _, err = undin("enhance", "adpcm.wav")
+    assert code == 0
+    assert err.startswith("undin: note: ") and "IMA_ADPCM" in err and err.count("\n") == 1
+
+
+def test_a_plot_lies_beside_the_output(undin, here):
+    pytest.importorskip("matplotlib")
+    assert undin("enhance", "a.wav", "--plot").code == 0
+    assert names(here) == ["a.enhanced.png", "a.enhanced.wav", "a.wav"]
+    assert Path("a.enhanced.png").read_bytes().startswith(b"\x89PNG")
+
+
+def cut(source, target, n_bytes):
+    Path(target).write_bytes(Path(source).read_bytes()[:-n_bytes])
+
+
+def bad(name):
+    """Make the bad file `name`."""
+    x = np.full(8000, 0.1, np.float32)
+    if name == "empty.wav":
+        Path(name).touch()
+    elif name == "text.wav":
+        Path(name).write_text("this is a text")
+    elif name == "cut.wav":
+        cut("a.wav", name, 4000)
+    elif name == "cut.flac":
+        write("whole.flac")
+        cut("whole.flac", name, 4000)
+        Path("whole.flac").unlink()
+    elif name in ("nan.wav", "inf.wav"):
+        x[4000] = float(name[:3])
+        soundfile.write(name, x, 16000, subtype="FLOAT")
+    elif name == "folder.wav":
+        Path(name).mkdir()
+    return name
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing.wav", "missing.wav: no such file"),
+        ("empty.wav", "empty.wav: is empty (0 bytes)"),
+        ("text.wav", "text.wav: "),
+        ("cut.wav", "6000 samples are there of the 8000"),
+        ("cut.flac", "of the 8000 that its header promises"),
+        ("nan.wav", "nan at sample 4000 (0.250 s)"),
+        ("inf.wav", "inf at sample 4000 (0.250 s)"),
+        ("folder.wav", "folder.wav holds no audio file"),
+    ],
+)
+def test_bad_files_are_refused_in_one_line(undin, here, name, message):
+    before = [*names(here), *([] if name == "missing.wav" else [bad(name)])]
+    code, out, err = undin("enhance", name)
+    assert (code, out) == (2, "")
+    assert err.startswith("undin: ") and message in err and name in err and err.count("\n") == 1
+    assert "Traceback" not in err
+    assert names(here) == sorted(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "n_samples"),
+    [("nan.wav", "--nan=zero", 8000), ("cut.wav", "--truncated=keep", 6000), ("cut.flac", "--truncated=keep", None)],
+)
+def test_the_cure_that_the_message_names_works(undin, here, name, option, n_samples):
+    bad(name)
+    assert option.replace("=", " ") in undin("enhance", name).err
+    assert undin("enhance", name, option, "-o", "o.wav").code == 0
+    y, _ = soundfile.read("o.wav")
+    assert np.isfinite(y).all()
+    assert len(y) == n_samples if n_samples else 0 < len(y) < 8000
+
+
+@pytest.mark.parametrize("n_samples", [0, 1])
+def test_hardly_any_samples(undin, here, n_samples):
+    soundfile.write("s.wav", np.zeros(n_samples), 16000)
+    assert undin("enhance", "s.wav").code == 0
+    assert soundfile.info("s.enhanced.wav").frames == n_samples
+
+
+def test_silence_stays_silence(undin, here):
+    soundfile.write("s.wav", np.zeros((48000, 2)), 48000)
+    assert undin("enhance", "s.wav").code == 0
+    assert not soundfile.read("s.enhanced.wav")[0].any()
+
+
+def test_full_scale_stays_below_it(undin, here):
+    soundfile.write("s.wav", np.sign(np.sin(np.arange(32000) / 20)), 16000)
+    assert undin("enhance", "s.wav", "--limit-db", "3").code == 0
+    y = soundfile.read("s.enhanced.wav")[0]
+    assert 0.3 < np.abs(y).max() <= 1
+
+
+def test_an_output_below_a_file_cannot_be_made(undin, here):
+    Path("file").touch()
+    code, _, err = undin("enhance", "a.wav", "-o", "file/out/b.wav")
+    assert code == 2
+    assert "Not a directory" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("output", ["a.wav", "./x/../a.wav", "link.wav"])
+def test_the_input_is_not_overwritten(undin, here, output):
+    Path("x").mkdir()
+    Path("link.wav").symlink_to("a.wav")
+    before = Path("a.wav").read_bytes()
+    code, _, err = undin("enhance", "a.wav", "-o", output, "--overwrite")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "is the input a.wav itself" in err
+    assert Path("a.wav").read_bytes() == before
+
+
+def test_two_inputs_to_one_output(undin, here):
+    shutil.copytree(here, here / "b")
+    code, _, err = undin("enhance", "a.wav", "b/a.wav", "-o", "out")
+    assert code == 2 and "a.wav and b/a.wav would both write out/a.wav" in err
+
+
+def test_what_undin_did_not_make_is_kept(undin, here):
+    Path("a.enhanced.wav").write_text("mine")
+    code, _, err = undin("enhance", "a.wav")
+    assert code == 2 and "a.enhanced.wav exists and was not made by undin: --overwrite" in err
+    assert Path("a.enhanced.wav").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["-m", "logmmse"], "'logmmse' is no method: did you mean log-mmse?"),
+        (["--set", "n_fft"], "--set must be NAME=VALUE; got 'n_fft'"),
+        (["--set", "n_fft=many"], "--set n_fft must be int; got 'many'"),
+        (["--set", "nfft=512"], "did you mean n_fft?"),
+        (["-o", "-", "--json"], "cannot carry both sound and --json"),
+        (["-o", "o.xyz"], "unknown extension '.xyz'"),
+    ],
+)
+def test_bad_settings(undin, here, args, message):
+    code, out, err = undin("enhance", "a.wav", *args)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert names(here) == ["a.wav"]
+
+
+def test_a_bug_says_how_to_see_more(undin, here, monkeypatch):
+    monkeypatch.setattr(LogMMSE, "step", lambda *_: 1 / 0)
+    code, _, err = undin("enhance", "a.wav")
+    assert code == 1
+    assert err == "undin: a.wav: ZeroDivisionError: division by zero: run with --debug for the traceback\n"
+    assert "Traceback" in undin("enhance", "a.wav", "--debug").err
+
+
+def test_settings_take_the_types_of_the_config():
+    from dataclasses import dataclass
+    from typing import Literal
+
+    @dataclass
+    class Config:
+        n: int = 1
+        x: float = 1.0
+        on: bool = False
+        kind: Literal["a", "b"] = "a"
+        limit: float | None = None
+        name: str = ""
+
+    pairs = ["n=2", "x=1e-3", "on=True", "kind=b", "limit=none", "name=3", "other=x"]
+    assert parse_settings(Config, pairs) == {
+        "n": 2, "x": 0.001, "on": True, "kind": "b", "limit": None, "name": "3", "other": "x"
+    }  # fmt: skip
+    for pair in ("n=2.5", "on=1", "kind=c", "limit=low"):
+        with pytest.raises(InputError, match=f"--set {pair.split('=')[0]} must be"):
+            parse_settings(Config, [pair])
+
+
+def test_a_folder_that_cannot_be_read_is_named(undin, here):
+    if os.geteuid() == 0:
+        pytest.skip("root reads everything")
+    Path("in").mkdir(mode=0)
+    assert undin("enhance", "in").code != 0

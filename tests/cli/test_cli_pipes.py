@@ -1,0 +1,178 @@
+"""Pipes, signals and full disks: what needs a process of its own."""
+
+import os
+import pty
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from cli_files import names, write
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and pipes of POSIX")
+
+
+def header(n_samples):
+    """Of a WAV of n_samples at 16 kHz, 16 bits."""
+    head = struct.pack("<4sI4s", b"RIFF", 36 + 2 * n_samples, b"WAVE")
+    return head + struct.pack("<4sIHHIIHH4sI", b"fmt ", 16, 1, 1, 16000, 32000, 2, 16, b"data", 2 * n_samples)
+
+
+def wait_for(condition, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def midway(shell, here):
+    """A process in the middle of a long file."""
+    process = shell("enhance", "-", "-o", "long.wav")
+    process.stdin.write(header(100_000_000) + bytes(64000))
+    process.stdin.flush()
+    wait_for(lambda: len(started(here)) == 1)
+    return process
+
+
+def started(folder):
+    """Files that are being written."""
+    return [path for path in folder.glob(".*.part") if path.stat().st_size]
+
+
+def test_a_pipe_gives_what_the_file_gives(undin, shell, here):
+    undin("enhance", "a.wav", "-q")
+    wav, enhanced = Path("a.wav").read_bytes(), Path("a.enhanced.wav").read_bytes()
+    assert header(8000) == wav[:44]
+    through, err = shell("enhance", "-", "-q").communicate(wav)
+    assert through == enhanced and err == b""
+    raw, _ = shell("enhance", "-", "--raw", "s16le:16000:1").communicate(wav[44:])
+    assert raw == enhanced[44:]
+    out, err = shell("enhance", "a.wav", "-o", "-", stdin=None).communicate()
+    assert out == enhanced and err.startswith(b"a.wav -> standard output   0.5 s")
+
+
+def test_a_pipe_answers_before_it_ends(shell, here):
+    process = shell("enhance", "-", "--raw", "s16le:16000:1")
+    process.stdin.write(b"\1\0" * 16000)
+    process.stdin.flush()
+    assert len(process.stdout.read(2 * (16000 - 512))) == 2 * (16000 - 512)  # all but the frame that is still open
+    process.stdin.close()
+    assert len(process.stdout.read()) == 2 * 512
+    assert process.wait() == 0
+    process.stdin = None  # nothing more for communicate() to flush
+
+
+def test_standard_input_that_ends_early(shell, here):
+    out, err = shell("enhance", "-", "-o", "b.wav").communicate(header(16000) + bytes(16000))
+    assert out == b"" and err.startswith(b"undin: ") and b"ends 16000 bytes too early" in err and err.count(b"\n") == 1
+    process = shell("enhance", "-")
+    assert b"is empty (0 bytes)" in process.communicate(b"")[1] and process.returncode == 2
+    assert names(here) == ["a.wav"]
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "message"),
+    [
+        ("enhance - <&-", 2, "undin: standard input: is empty (0 bytes): there is no sound in it\n"),
+        ("enhance a.wav >&-", 0, ""),
+        ("enhance nowhere.wav 2>&-", 2, ""),
+    ],
+)
+def test_closed_streams(here, line, code, message):
+    done = subprocess.run(["sh", "-c", f"{sys.executable} -m undin {line}"], stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (code, message)
+
+
+def test_names_in_another_encoding_can_be_told(shell, here):
+    Path("a.wav").rename(os.fsdecode(b"\xff.wav"))
+    process = shell("enhance", ".", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    out, err = process.communicate()
+    assert b"\\udcff.wav" in out + err and b"Traceback" not in err
+
+
+def test_a_reader_that_goes_away_makes_no_noise(shell, here):
+    process = shell("enhance", "-", "--raw", "s16le:16000:1", "-q")
+    process.stdout.close()
+    process.stdout = None
+    _, err = process.communicate(bytes(640_000))
+    assert (process.returncode, err) == (1, b"")
+
+
+def test_sound_is_not_poured_on_a_terminal(shell, here):
+    ours, theirs = pty.openpty()
+    for args, pipes in ((["-"], {"stdin": theirs}), (["a.wav", "-o", "-"], {"stdout": theirs})):
+        process = shell("enhance", *args, **pipes)
+        _, err = process.communicate()
+        assert process.returncode == 2 and b"is a terminal" in err and err.count(b"\n") == 1
+    os.close(ours)
+    os.close(theirs)
+
+
+@pytest.mark.parametrize("args", [["a.wav", "a.flac"], ["-", "-o", "b.wav"]])
+def test_a_terminal_gets_a_bar_in_seconds_of_audio(shell, here, args):
+    write("a.flac")
+    ours, theirs = pty.openpty()
+    process = shell("enhance", *args, stderr=theirs)
+    out, _ = process.communicate(Path("a.wav").read_bytes())
+    assert process.returncode == 0 and b"0.5 s at 16000 Hz" in out and b"\x1b" not in out
+    assert b"s of audio" in os.read(ours, 1 << 16)
+    os.close(ours)
+    os.close(theirs)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "message", "n_lines"),
+    [(signal.SIGINT, 130, b"undin: interrupted: ", 1), (signal.SIGTERM, 143, b"", 0)],
+)
+def test_an_interruption_leaves_nothing(midway, here, number, code, message, n_lines):
+    midway.send_signal(number)
+    assert midway.wait(10) == code
+    err = midway.stderr.read()
+    assert err.startswith(message) and err.count(b"\n") == n_lines
+    assert names(here) == ["a.wav"]
+
+
+def test_a_kill_leaves_no_output_and_the_next_run_clears_up(midway, undin, here):
+    midway.kill()
+    midway.wait()
+    assert [name for name in names(here) if not name.startswith(".")] == ["a.wav"]
+    assert undin("enhance", "a.wav", "-o", "long.wav").code == 0
+    assert names(here) == ["a.wav", "long.wav"]
+
+
+def test_a_full_disk_leaves_nothing(shell, here):
+    write("b.wav", seconds=4)
+    limit = (40_000, 40_000)
+    process = shell("enhance", "b.wav", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+    out, err = process.communicate()
+    assert process.returncode in (1, 2) and out == b""
+    assert err.startswith(b"undin: ") and b"cannot be written: File too large" in err and err.count(b"\n") == 1
+    assert names(here) == ["a.wav", "b.wav"]
+
+
+@pytest.fixture
+def two_workers(shell, here):
+    """A process whose two workers are in the middle of long files."""
+    Path("in").mkdir()
+    for name in ("in/1.wav", "in/2.wav"):
+        write(name, seconds=120)
+    process = shell("enhance", "in", "-o", "out", "--workers", "2", start_new_session=True)
+    wait_for(lambda: len(started(here / "out")) == 2)
+    return process
+
+
+def test_an_interruption_ends_the_workers_too(two_workers):
+    os.killpg(two_workers.pid, signal.SIGINT)  # as a terminal does: to all of them
+    assert two_workers.wait(10) == 130
+    assert two_workers.stderr.read().startswith(b"undin: interrupted: ")
+    assert names(Path("out")) == []
+
+
+def test_workers_do_not_outlive_a_parent_that_is_killed(two_workers):
+    two_workers.kill()
+    wait_for(lambda: not names(Path("out")))

@@ -1,0 +1,66 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from cli_files import names
+
+from undin.methods import METHODS
+from undin.methods.base import Card, Method
+
+
+@dataclass(frozen=True)
+class Config:
+    sr: int = 16000
+    n_fft: int = 512
+    hop_length: int = 128
+    window: str = "sqrt_hann"
+    share: float = 0.25
+
+
+class Split(Method):
+    id, Config, bins, causal, n_src = "split", Config, "any", False, 2
+    card = Card("shares", "nobody", kind="separate")
+
+    def estimate(self, X):
+        return np.stack([self.config.share * X, (1 - self.config.share) * X])
+
+
+@pytest.fixture(autouse=True)
+def split(monkeypatch):
+    monkeypatch.setitem(METHODS, "split", Split)
+
+
+def test_one_file_for_each_talker(undin, here):
+    code, out, err = undin("separate", "a.wav", "-m", "split", "--set", "share=0.5")
+    assert (code, err) == (0, "")
+    assert out.startswith("a.wav -> a.1.wav a.2.wav   0.5 s at 16000 Hz")
+    x, y1, y2 = (soundfile.read(name)[0] for name in ("a.wav", "a.1.wav", "a.2.wav"))
+    np.testing.assert_allclose(y1, 0.5 * x, atol=2e-4)
+    np.testing.assert_allclose(y1 + y2, x, atol=4e-4)
+
+
+def test_another_place(undin, here):
+    assert undin("separate", "a.wav", "-m", "split", "-o", "talk.flac", "-q").code == 0
+    assert undin("separate", "a.wav", "-m", "split", "-o", "out/", "-q").code == 0
+    assert names(here) == ["a.wav", "out", "talk.1.flac", "talk.2.flac"]
+    assert names(Path("out")) == ["a.1.wav", "a.2.wav"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["separate", "a.wav"], "learn one from their voices with undin fit anna/ ben/ --talkers -o two.npz"),
+        (["separate", "a.wav", "-m", "log-mmse"], "log-mmse enhances and does not separate; got --talkers 2"),
+        (["separate", "a.wav", "-m", "split", "--talkers", "3"], "split separates into 2 talkers; got --talkers 3"),
+        (["separate", "a.wav", "-m", "split", "-o", "-"], "one pipe carries one signal"),
+        (["separate", "a.wav", "-m", "two.npz"], "two.npz"),
+        (["enhance", "a.wav", "-m", "split"], "split separates into 2 talkers: use undin separate -m split"),
+    ],
+)
+def test_bad_settings(undin, here, args, message):
+    code, out, err = undin(*args)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert names(here) == ["a.wav"]

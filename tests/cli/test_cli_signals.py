@@ -1,0 +1,36 @@
+import signal
+import time
+
+import pytest
+
+from undin.cli.signals import graceful_signals
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_is_heard_at_once(number, error):
+    with graceful_signals(), pytest.raises(error):
+        signal.raise_signal(number)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_inside_a_callback_of_libsndfile_is_heard_behind_it():
+    behind = False
+
+    def vio_write():
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(0.02)  # the second one comes in here as well
+        return 1
+
+    with graceful_signals(), pytest.raises(KeyboardInterrupt):
+        behind = vio_write() == 1
+        time.sleep(5)
+    assert behind
+
+
+def test_what_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with graceful_signals():
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)

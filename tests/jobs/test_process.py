@@ -1,0 +1,157 @@
+import io
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import soundfile
+
+from undin.errors import InputError
+from undin.jobs import process_file
+from undin.jobs.process import BLOCK_S
+from undin.methods.base import Method
+
+
+@dataclass(frozen=True)
+class Config:
+    sr: int = 16000
+    n_fft: int = 512
+    hop_length: int = 128
+    window: str = "sqrt_hann"
+    gain: float = 0.5
+
+
+class Gain(Method):
+    """Causal, answers two frames late."""
+
+    id, Config, bins, lookahead = "gain", Config, "any", 2
+
+    def initial_state(self, batch):
+        return {"past": np.zeros((batch, 1, 2), np.complex64)}
+
+    def step(self, X, state):
+        X = np.concatenate([np.broadcast_to(state["past"], (*X.shape[:2], 2)), X], -1)
+        return self.config.gain * X[..., :-2], {"past": X[..., -2:]}
+
+
+class Split(Method):
+    """Whole-signal, two sources."""
+
+    id, Config, bins, causal, n_src = "split", Config, "any", False, 2
+
+    def estimate(self, X):
+        return np.stack([self.config.gain * X, (1 - self.config.gain) * X])
+
+
+def samples(path):
+    return soundfile.read(path, dtype="float32", always_2d=True)[0].T
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype", "n_channels", "sr"),
+    [
+        ("a.wav", "PCM_16", 1, 16000),
+        ("a.wav", "FLOAT", 2, 44100),
+        ("a.flac", "PCM_24", 2, 48000),
+        ("a.aiff", "PCM_16", 1, 8000),
+    ],
+)
+def test_a_file_comes_out_as_it_went_in(make_wav, tmp_path, name, subtype, n_channels, sr):
+    source = make_wav(name, seconds=2 * BLOCK_S + 0.317, n_channels=n_channels, sr=sr, subtype=subtype)
+    target = tmp_path / f"o_{name}"
+    done = []
+    report = process_file(Gain(), source, str(target), progress=done.append)
+    before, after = soundfile.info(source), soundfile.info(target)
+    for field in ("samplerate", "channels", "frames", "format", "subtype"):
+        assert getattr(before, field) == getattr(after, field)
+    np.testing.assert_allclose(samples(target), 0.5 * samples(source), atol=2e-4 if subtype == "PCM_16" else 1e-6)
+    assert (report.seconds, report.sr, report.n_channels) == (before.frames / sr, sr, n_channels)
+    assert (report.limited_db, report.changed) == (0.0, None)
+    assert len(done) == 3 and sum(done) == pytest.approx(report.seconds)
+
+
+def test_what_was_taken_out_and_what_is_left_give_the_input(make_wav, tmp_path):
+    source = make_wav(seconds=BLOCK_S + 0.1, subtype="FLOAT", n_channels=2)
+    y, r = str(tmp_path / "y.wav"), str(tmp_path / "r.wav")
+    process_file(Gain(), source, y, residual=r)
+    assert np.abs(samples(r)).max() > 0.2
+    np.testing.assert_allclose(samples(y) + samples(r), samples(source), atol=1e-6)
+
+
+def test_talkers_are_limited_together(make_wav, tmp_path):
+    source = make_wav(seconds=0.5, n_channels=2, peak=0.9)
+    targets = [str(tmp_path / "1.wav"), str(tmp_path / "2.wav")]
+    report = process_file(Split(gain=2.0), source, targets)
+    y1, y2 = map(samples, targets)
+    assert 4 < report.limited_db < 5.3  # 1.8 comes down to 1
+    assert np.abs(y1).max() == pytest.approx(1, abs=1e-3)
+    np.testing.assert_allclose(y1, -2 * y2, atol=2e-4)  # the second was never too loud, and came down as much
+
+
+@pytest.mark.parametrize("n_samples", [0, 1])
+@pytest.mark.parametrize("method", [Gain(), Split()])
+def test_hardly_any_samples(tmp_path, n_samples, method):
+    soundfile.write(tmp_path / "a.wav", np.full(n_samples, 0.5), 16000)
+    targets = [str(tmp_path / f"{i}.wav") for i in range(method.n_src or 1)]
+    report = process_file(method, str(tmp_path / "a.wav"), targets, residual=None)
+    assert report.seconds == n_samples / 16000
+    assert all(samples(target).shape == (1, n_samples) for target in targets)
+
+
+def test_the_container_may_change_and_it_is_said(make_wav, tmp_path):
+    report = process_file(Gain(), make_wav(subtype="FLOAT"), str(tmp_path / "o.flac"))
+    assert (report.container, report.subtype, report.changed) == ("FLAC", "PCM_24", "FLOAT -> PCM_24")
+
+
+def test_a_pipe_gives_what_it_has(make_wav, monkeypatch, tmp_path):
+    class Trickle(io.RawIOBase):
+        """A pipe that gives 1000 bytes at a time, and keeps what had been written by then."""
+
+        def __init__(self, data):
+            self.data, self.written = data, []
+
+        def readable(self):
+            return True
+
+        def readinto(self, buffer):
+            self.written.append(out.tell())
+            part, self.data = self.data[:1000], self.data[1000:]
+            buffer[: len(part)] = part
+            return len(part)
+
+    out = io.BytesIO()
+    trickle = Trickle((0.3 * np.sin(np.arange(16000))).astype("<f4").tobytes())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(trickle)))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out))
+    process_file(Gain(), "-", "-", raw="f32le:16000:1")
+    lag = np.arange(len(trickle.written)) * 1000 - np.array(trickle.written)
+    assert len(out.getvalue()) == 64000
+    assert lag.max() <= 4 * (512 + 2 * 128) + 2 * 1000 + 8192  # the frame, the look-ahead, a read
+
+
+@pytest.mark.parametrize(
+    ("method", "targets", "settings", "message"),
+    [
+        (Split(), ["o.wav"], {}, "split gives 2 files per input; got 1"),
+        (Gain(), ["o.wav", "p.wav"], {}, "gain gives 1 files per input; got 2"),
+        (Split(), ["o.wav", "p.wav"], {"residual": "r.wav"}, "a separation leaves none"),
+        (Split(), ["o.wav", "p.wav"], {"limit_db": 3}, "limit_db and independent are for enhancement"),
+        (Gain(), ["o.xyz"], {}, "unknown extension '.xyz'"),
+    ],
+)
+def test_wrong_settings_leave_nothing(make_wav, here, method, targets, settings, message):
+    source = make_wav()
+    with pytest.raises(InputError, match=message):
+        process_file(method, source, targets, **settings)
+    assert [path.name for path in here.iterdir()] == ["a.wav"]
+
+
+def test_nan_is_named_where_it_is_in_the_file_or_repaired(here):
+    x = np.full(80000, 0.1, np.float32)
+    x[70000] = np.nan
+    soundfile.write("a.wav", x, 16000, subtype="FLOAT")
+    with pytest.raises(InputError, match=r"nan at sample 70000 \(4.375 s\)"):
+        process_file(Gain(), "a.wav", "o.wav", residual="r.wav")
+    assert [path.name for path in here.iterdir()] == ["a.wav"]
+    process_file(Gain(), "a.wav", "o.wav", nan="zero")
+    assert np.isfinite(samples("o.wav")).all()

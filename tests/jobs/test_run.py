@@ -1,0 +1,183 @@
+import json
+import os
+import signal
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from undin.errors import InputError
+from undin.jobs import NOTES, Settings, Task, plan, run
+from undin.jobs.job import clear_strays
+from undin.methods import LogMMSE, SpectralGate, load
+
+make = partial(load, "log-mmse")
+
+
+class Cursed(SpectralGate):
+    """Ends its process at the first loud sample."""
+
+    def step(self, X, state):
+        if np.abs(X).max() > 5:
+            os._exit(7)
+        return super().step(X, state)
+
+
+class Slow(LogMMSE):
+    def step(self, X, state):
+        time.sleep(0.1)
+        return super().step(X, state)
+
+
+class Buggy(LogMMSE):
+    def step(self, X, state):
+        raise ZeroDivisionError("a bug")
+
+
+def names(folder):
+    return sorted(path.name for path in Path(folder).iterdir() if path.name != NOTES)
+
+
+def by_source(results):
+    return sorted(results, key=lambda result: result.task.source)
+
+
+def statuses(results):
+    return [result.status for result in results]
+
+
+def test_what_is_done_is_done_once(make_wav, here):
+    tasks = plan([make_wav("in/a.wav"), make_wav("in/b.wav", seed=1)], "out", residual=True)
+    assert statuses(run(tasks, make)) == ["done", "done"]
+    first = {path: path.stat().st_mtime_ns for path in Path("out").glob("*.wav")}
+    assert len(first) == 4
+    assert statuses(run(tasks, make)) == ["skipped", "skipped"]
+    assert {path: path.stat().st_mtime_ns for path in Path("out").glob("*.wav")} == first
+    assert statuses(run(tasks, make, overwrite=True)) == ["done", "done"]
+
+
+def test_other_settings_are_made_anew(make_wav, here):
+    tasks = plan([make_wav()])
+    for settings in (Settings(), Settings(limit_db=6)):
+        assert statuses(run(tasks, make, settings)) == ["done"]
+    assert statuses(run(tasks, partial(load, "spectral-gate"), Settings(limit_db=6))) == ["done"]
+    notes = [json.loads(line) for line in Path(NOTES).read_text().splitlines() if line]
+    assert [note["method"] for note in notes] == ["log-mmse", "log-mmse", "spectral-gate"]
+
+
+def test_a_missing_part_is_made_again(make_wav, here):
+    tasks = plan([make_wav()], residual=True)
+    list(run(tasks, make))
+    Path("a.residual.wav").unlink()
+    assert statuses(run(tasks, make)) == ["done"]
+    assert Path("a.residual.wav").exists()
+
+
+def test_what_undin_did_not_make_is_kept(make_wav, here):
+    tasks = plan([make_wav()])
+    Path("a.enhanced.wav").write_text("mine")
+    (result,) = run(tasks, make)
+    assert (result.status, result.kind) == ("failed", "input")
+    message = "exists and was not made by undin: --overwrite it, or choose another -o"
+    assert result.error == f"{tasks[0].targets[0]} {message}"
+    assert Path("a.enhanced.wav").read_text() == "mine"
+    assert statuses(run(tasks, make, overwrite=True)) == ["done"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_bad_file_among_good_ones_is_named(make_wav, here, workers):
+    make_wav("in/a.wav")
+    make_wav("in/c.wav")
+    Path("in/b.wav").write_text("this is no sound")
+    heard = []
+    results = by_source(run(plan(["in"], "out"), make, workers=workers, progress=heard.append))
+    assert statuses(results) == ["done", "failed", "done"]
+    assert "in/b.wav" in results[1].error and results[1].kind == "input"
+    assert sum(heard) == pytest.approx(1.0)
+    assert names("out") == ["a.wav", "c.wav"]
+
+
+def test_workers_give_what_one_process_gives(make_wav, here):
+    sources = [make_wav(f"in/{i}.wav", seed=i) for i in range(3)]
+    list(run(plan(sources, "one"), make))
+    assert statuses(run(plan(sources, "two"), make, workers=2)) == ["done"] * 3
+    for i in range(3):
+        assert Path(f"one/{i}.wav").read_bytes() == Path(f"two/{i}.wav").read_bytes()
+    assert statuses(run(plan(sources, "two"), make, workers=2)) == ["skipped"] * 3
+
+
+def test_a_worker_that_dies_fails_its_file_alone(make_wav, here):
+    for i in range(4):
+        make_wav(f"in/{i}.wav", peak=1 if i == 1 else 0.01)
+
+    results = by_source(run(plan(["in"], "out"), Cursed, workers=2))
+    assert statuses(results) == ["done", "failed", "done", "done"]
+    assert "in/1.wav: its process ended with 7" in results[1].error
+    assert names("out") == ["0.wav", "2.wav", "3.wav"]
+
+
+def test_a_bug_is_a_failed_file(make_wav, here):
+    (result,) = run(plan([make_wav()]), Buggy)
+    assert (result.status, result.kind) == ("failed", "bug")
+    assert result.error.endswith("a.wav: ZeroDivisionError: a bug")
+    assert "in step" in result.details
+    assert names(".") == ["a.wav"]
+
+
+def test_an_input_that_went_away_is_a_failed_file(make_wav, here):
+    tasks = plan([make_wav()])
+    Path("a.wav").unlink()
+    (result,) = run(tasks, make)
+    assert (result.status, result.kind) == ("failed", "input")
+    assert "a.wav: No such file" in result.error
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interruption_leaves_nothing_half_written(make_wav, here, workers):
+    make_wav("in/a.wav", seconds=200)
+    make_wav("in/b.wav", seconds=200)
+
+    def started():
+        return [path for path in Path().glob("out/.*.part") if path.stat().st_size]
+
+    def interrupt():
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and len(started()) < workers:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        list(run(plan(["in"], "out"), Slow, workers=workers))
+    thread.join()
+    assert names("out") == []
+
+
+def test_what_a_killed_process_left_is_cleared(here):
+    for pid in (2**22 - 3, os.getpid()):
+        Path(f".a.wav.{pid}.part").touch()
+    Path(".a.wav.x.part").touch()
+    clear_strays(Task("b.wav", ("a.wav",)))
+    assert names(".") == sorted([f".a.wav.{os.getpid()}.part", ".a.wav.x.part"])
+
+
+def test_workers_must_be_one_or_more(make_wav):
+    with pytest.raises(InputError, match="workers must be at least 1; got 0"):
+        list(run(plan([make_wav()]), make, workers=0))
+
+
+def test_one_library_thread_per_worker(make_wav, here, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    sources = [make_wav(f"{i}.wav") for i in range(2)]
+    results = list(run(plan(sources), Threads, workers=2))
+    assert [result.error.split(": ")[-1] for result in results] == ["1 1", "1 1"]
+    assert os.environ["OMP_NUM_THREADS"] == "2" and "MKL_NUM_THREADS" not in os.environ
+
+
+class Threads(LogMMSE):
+    def step(self, X, state):
+        raise InputError(f"threads: {os.environ['OMP_NUM_THREADS']} {os.environ['MKL_NUM_THREADS']}")

@@ -1,0 +1,176 @@
+"""Manifests: the same file gives the same samples, draws are even, and what is broken is named."""
+
+import dataclasses
+import hashlib
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from undin import corpora, mixing
+from undin.corpora import Clip
+from undin.errors import InputError
+from undin.mixing.manifest import join_short
+from undin.mixing.mix import rms
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return corpora.mini()
+
+
+@pytest.fixture(scope="module")
+def rows(corpus):
+    return mixing.make_manifest(corpus, n=40, seed=7)
+
+
+def pcm_hash(mixtures):
+    """SHA-256 of the samples as 16-bit PCM: float64 gains, one rounding to float32, then to the nearest of 2^16."""
+    digest = hashlib.sha256()
+    for m in mixtures:
+        for x in (m.noisy, m.speech, m.noise):
+            digest.update(np.round(x.astype(np.float64) * 2**15).astype("<i2").tobytes())
+    return digest.hexdigest()
+
+
+def test_the_same_manifest_gives_the_same_samples(corpus, rows, tmp_path):
+    """Written, read, rendered in another order by a corpus that has decoded nothing yet."""
+    mixing.write_manifest(tmp_path / "m.csv", rows)
+    read = list(mixing.read_manifest(tmp_path / "m.csv"))
+    assert read == rows
+    fresh = corpora.mini()
+    backwards = [mixing.render(row, fresh) for row in reversed(read)]
+    assert pcm_hash(mixing.render(row, corpus) for row in rows) == pcm_hash(reversed(backwards))
+
+
+def test_samples_are_those_of_the_day_it_was_written(corpus):
+    """A hash would hold for one build of libopus only, as its decoder computes in floats; these values leave room."""
+    row = mixing.make_manifest(corpus, n=1, seed=2024, snr_db=5.0)[0]
+    m = mixing.render(row, corpus)
+    assert (row.speaker, row.kind, len(m.noisy)) == EXPECTED[:3]
+    np.testing.assert_allclose(m.noisy[8000:40000:4000], EXPECTED[3], atol=1e-4)
+
+
+EXPECTED = ("lucia", "engine", 45120, [0.01838, -0.03083, 0.0039, -0.05623, -0.02803, -0.00842, 0.0223, 0.03702])
+
+
+def test_render_is_what_mix_gives(corpus, rows):
+    for row in rows[:5]:
+        m = mixing.render(row, corpus)
+        s = corpus.read(row.speech_path, row.speech_offset_s, row.speech_duration_s)
+        n = corpus.read(row.noise_path, row.noise_offset_s, row.noise_duration_s)
+        expected = mixing.mix(s, n, snr_db=row.snr_db, onset=row.onset)
+        np.testing.assert_array_equal(m.noisy, expected.noisy)
+        assert (m.noise_gain_db, m.scale_db) == (row.noise_gain_db, row.scale_db)
+        assert 20 * np.log10(rms(m.speech) / rms(m.noise)) == pytest.approx(row.snr_db, abs=1e-4)
+
+
+def test_draws_are_even_seeded_and_do_not_depend_on_n(corpus, rows):
+    assert rows == mixing.make_manifest(corpus, n=40, seed=7)
+    assert rows[:13] == mixing.make_manifest(corpus, n=13, seed=7)
+    assert rows != mixing.make_manifest(corpus, n=40, seed=8)
+    kinds, sentences = Counter(row.kind for row in rows), Counter((r.speech_path, r.speech_offset_s) for r in rows)
+    assert set(kinds.values()) == {4} and max(sentences.values()) - min(sentences.values()) <= 1
+    assert len({row.id for row in rows}) == 40
+    assert {row.split for row in rows} == {"test"} and all("/test/" in r.speech_path + r.noise_path for r in rows)
+    assert all(-5 <= row.snr_db <= 15 for row in rows) and np.std([row.snr_db for row in rows]) > 4
+
+
+def test_settings(corpus):
+    rows = mixing.make_manifest(corpus, n=12, seed=0, snr_db=[-5, 0, 5], kinds=["hum", "rain"], split="train")
+    assert Counter(row.snr_db for row in rows) == {-5: 4, 0: 4, 5: 4}
+    assert Counter(row.kind for row in rows) == {"hum": 6, "rain": 6}
+    assert {row.split for row in rows} == {"train"}
+    assert {row.snr_db for row in mixing.make_manifest(corpus, n=3, seed=0, snr_db=2.5)} == {2.5}
+    assert mixing.make_manifest(corpus, n=0, seed=0) == []
+    for row in mixing.make_manifest(corpus, n=4, seed=0, level_db=(-40, -30)):
+        assert -40 <= 20 * np.log10(rms(mixing.render(row, corpus).noisy)) <= -30
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"n": -1}, "n and seed must be 0 or more"),
+        ({"seed": -1}, "n and seed must be 0 or more"),
+        ({"split": "valid"}, "split must be one of dev, test, train; got valid"),
+        ({"kinds": ["hum", "owl"]}, "kind must be one of .*; got owl"),
+        ({"kinds": []}, "must have speech and noise"),
+        ({"snr_db": (5, -5)}, "snr_db must be"),
+        ({"snr_db": []}, "at least one value"),
+        ({"snr_db": [float("nan")]}, r"\.opus\.ogg at .* with noise/test/.*: snr_db must be finite"),
+    ],
+)
+def test_bad_settings(corpus, settings, message):
+    with pytest.raises(InputError, match=message):
+        mixing.make_manifest(corpus, **{"n": 1, "seed": 0, **settings})
+
+
+def test_another_corpus_is_noticed(corpus, rows):
+    louder = dataclasses.replace(rows[0], noise_gain_db=rows[0].noise_gain_db + 1)
+    with pytest.raises(InputError, match=r"test-00000 has an SNR of .* is not the corpus that the manifest"):
+        mixing.render(louder, corpus)
+    with pytest.raises(InputError, match=r"nothing\.wav is missing"):
+        mixing.render(dataclasses.replace(rows[0], speech_path="nothing.wav"), corpus)
+    with pytest.raises(InputError, match="onset must lie in"):
+        mixing.render(dataclasses.replace(rows[0], onset=10**6), corpus)
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "message"),
+    [
+        ("snr_db", "loud", "row 3: snr_db must be a number; got 'loud'"),
+        ("snr_db", "inf", "row 3: snr_db must be finite"),
+        ("onset", "1.5", "row 3: onset must be a whole number; got '1.5'"),
+        ("onset", "-1", "row 3: onset must be 0 or more"),
+        ("noise_duration_s", "0", "row 3: noise_duration_s must be more than 0"),
+        ("speech_path", "", "row 3: speech_path must not be empty"),
+    ],
+)
+def test_a_broken_row_is_named(rows, tmp_path, column, cell, message):
+    """Rows before it are read: the file is a stream."""
+    path = tmp_path / "m.csv"
+    mixing.write_manifest(path, rows[:3])
+    lines = path.read_text().splitlines()
+    cells = lines[2].split(",")
+    cells[lines[0].split(",").index(column)] = cell
+    lines[2] = ",".join(cells)
+    path.write_text("\n".join(lines))
+    stream = mixing.read_manifest(path)
+    assert next(stream) == rows[0]
+    with pytest.raises(InputError, match=message):
+        next(stream)
+
+
+def test_a_manifest_that_is_none(tmp_path):
+    with pytest.raises(InputError, match=r"cannot read the table .*: No such file"):
+        next(mixing.read_manifest(tmp_path / "m.csv"))
+    (tmp_path / "m.csv").write_text("id,speech_path\n")
+    with pytest.raises(InputError, match="row 1: column speech_offset_s is missing"):
+        next(mixing.read_manifest(tmp_path / "m.csv"))
+
+
+def test_a_manifest_is_written_whole_or_not_at_all(rows, tmp_path):
+    mixing.write_manifest(tmp_path / "m.csv", rows[:1])
+
+    def breaking():
+        yield rows[1]
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        mixing.write_manifest(tmp_path / "m.csv", breaking())
+    assert list(mixing.read_manifest(tmp_path / "m.csv")) == rows[:1]
+    assert [path.name for path in tmp_path.iterdir()] == ["m.csv"]
+
+
+def test_short_utterances_are_joined_within_a_file():
+    def clip(path, offset_s, duration_s, speaker="ann"):
+        return Clip(path, offset_s, duration_s, "train", speaker=speaker, text=f"{offset_s}")
+
+    words = [clip("a", 0, 1.2), clip("a", 1.3, 1.0), clip("a", 2.4, 0.8), clip("a", 3.3, 0.9)]
+    first, second = join_short(words, 2.5)
+    assert (first.offset_s, first.duration_s, first.text) == (0, 3.2, "0 1.3 2.4")
+    assert (second.offset_s, second.duration_s) == (3.3, 0.9)
+    apart = [clip("a", 0, 1), clip("b", 1.1, 1), clip("b", 2.2, 1, "bob"), clip("b", 9, 1, "bob")]
+    assert join_short(apart, 2.5) == apart
+    assert join_short(words, 0.5) == words
+    assert join_short(words[::-1], 2.5) == words[::-1]

@@ -1,0 +1,45 @@
+"""Every code block of the README and the docs runs, every link and picture leads somewhere."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+make_docs = pytest.importorskip("make_docs")
+
+PAGES = {str(page.relative_to(ROOT)): page for page in make_docs.PAGES}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_code_blocks_run(name, tmp_path):
+    pytest.importorskip("matplotlib")
+    make_docs.prepare(tmp_path)
+    make_docs.run_page(PAGES[name], tmp_path)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_code_block_is_of_a_kind_that_is_run_or_shown(name):
+    languages = re.findall(r"^```(\w*)\n", PAGES[name].read_text(), re.M)
+    assert {language for language in languages if language} <= {"python", "sh", "text", "toml"}
+
+
+@pytest.mark.parametrize("name", [*PAGES, "CHANGELOG.md"])
+def test_links_and_pictures_lead_somewhere(name):
+    page = ROOT / name
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_commands_that_are_not_run_here_exist():
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
+    for page in PAGES.values():
+        for _, code in make_docs.blocks(page, "sh"):
+            for line in code.splitlines():
+                if line.startswith("make "):
+                    assert line.split()[1] in targets, line
+                if line.startswith(("python -m benchmarks.", "python scripts/")):
+                    script = line.split()[2].replace(".", "/") + ".py" if " -m " in line else line.split()[1]
+                    assert (ROOT / script).is_file(), line

@@ -1,0 +1,172 @@
+import importlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from undin.errors import InputError
+
+pytest.importorskip("matplotlib")
+Image = pytest.importorskip("PIL.Image")
+pictures = importlib.import_module("undin.pictures")
+
+SR = 16000
+
+
+def noise(seconds=1.0, gain=0.1, sr=SR, seed=0):
+    return gain * np.random.default_rng(seed).standard_normal(round(seconds * sr)).astype(np.float32)
+
+
+def images(figure):
+    return {axes.get_label(): axes.images[0] for axes in figure.axes if axes.images}
+
+
+def test_all_panels_share_one_scale_whose_top_is_the_loudest_bin():
+    x = noise()
+    figure = pictures.spectrograms({"loud": x, "quiet": 0.01 * x}, SR)
+    loud, quiet = images(figure)["loud"], images(figure)["quiet"]
+    assert loud.get_clim() == quiet.get_clim() == (-80, 0)
+    assert loud.get_array().max() == pytest.approx(0, abs=1e-4)
+    assert quiet.get_array().max() == pytest.approx(-40, abs=1e-2)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 10.0, 60.0])
+@pytest.mark.parametrize("sr", [8000, 44100])
+def test_a_click_shows_where_and_when_it_is_at_any_length(seconds, sr):
+    x = np.zeros(round(seconds * sr), np.float32)
+    x[round(0.7 * seconds * sr)] = 1
+    image = images(pictures.spectrograms({"click": x}, sr))["click"]
+    level_db = np.asarray(image.get_array())
+    left, right, bottom, top = image.get_extent()
+    assert (bottom, top) == (0, sr / 2000)
+    assert level_db.shape[1] <= pictures.N_COLUMNS + 1
+    width = (right - left) / level_db.shape[1]
+    brightest = left + (level_db.max(0).argmax() + 0.5) * width
+    assert brightest == pytest.approx(0.7 * seconds, abs=1.01 * width)
+
+
+@pytest.mark.parametrize("khz", [0.5, 3.0, 7.5])
+def test_a_tone_shows_at_its_frequency(khz):
+    x = np.sin(2 * np.pi * 1000 * khz * np.arange(SR) / SR)
+    level_db = np.asarray(images(pictures.spectrograms({"tone": x}, SR))["tone"].get_array())
+    row = level_db.mean(1).argmax()
+    assert (row + 0.5) / level_db.shape[0] * SR / 2000 == pytest.approx(khz, abs=0.05)
+
+
+@settings(max_examples=15, deadline=None)
+@given(n_samples=st.integers(1, 4000), n_fft=st.sampled_from([8, 64]), group=st.integers(1, 5))
+def test_blocks_give_the_maximum_over_groups_of_the_whole_transform(n_samples, n_fft, group):
+    from undin.spectrum import stft
+
+    x = np.random.default_rng(n_samples).standard_normal((2, n_samples)).astype(np.float32)
+    power = np.mean(np.abs(stft(x, n_fft, n_fft // 4, window="hann")) ** 2, 0)
+    expected = [power[:, i : i + group].max(1) for i in range(0, power.shape[1], group)]
+    np.testing.assert_allclose(
+        pictures._power(x, n_fft, n_fft // 4, group), np.stack(expected, 1), rtol=1e-3, atol=1e-5
+    )
+
+
+def test_channels_are_drawn_by_their_mean_power_and_the_title_says_so():
+    x = noise()
+    figure = pictures.spectrograms({"stereo": np.stack([x, 0 * x]), "mono": x}, SR, title="Street")
+    stereo, mono = (np.asarray(image.get_array()) for image in images(figure).values())
+    loud = mono > -60
+    np.testing.assert_allclose((mono - stereo)[loud], 10 * np.log10(2), atol=0.01)
+    assert figure.get_suptitle() == "Street · 2 channels together"
+
+
+def test_max_seconds_cuts_and_says_so():
+    figure = pictures.spectrograms({"x": noise(3), "y": noise(1)}, SR, max_seconds=2)
+    assert figure.get_suptitle() == "first 2 s"
+    assert figure.axes[0].get_xlim() == (0, 2)
+    assert pictures.spectrograms({"x": noise(1)}, SR, max_seconds=2).get_suptitle() == ""
+
+
+@pytest.mark.parametrize("draw", [pictures.spectrograms, pictures.waveforms])
+def test_pictures_are_reproducible_and_inputs_stay_untouched(draw, tmp_path):
+    x = noise()
+    before = x.copy()
+    for name in ("a.png", "b.png"):
+        draw({"noisy $x_1$": x, "<clean>": x / 2}, SR, tmp_path / name, title="50 % & more")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    np.testing.assert_array_equal(x, before)
+
+
+@pytest.mark.parametrize("draw", [pictures.spectrograms, pictures.waveforms])
+@pytest.mark.parametrize("n_samples", [0, 1, 100])
+def test_silent_short_and_empty_signals_are_drawn(draw, n_samples):
+    pictures.png(draw({"x": np.zeros(n_samples), "y": np.zeros((2, n_samples))}, SR))
+
+
+def test_waveforms_keep_every_peak_and_share_one_scale():
+    x = np.zeros(30 * SR, np.float32)
+    x[123_457] = -0.9
+    figure = pictures.waveforms({"x": x, "y": 0.1 * x}, SR)
+    low = [axes.collections[0].get_paths()[0].vertices[:, 1].min() for axes in figure.axes]
+    np.testing.assert_allclose(low, [-0.9, -0.09], rtol=1e-5)
+    assert len({axes.get_ylim() for axes in figure.axes}) == 1
+
+
+@pytest.mark.parametrize("width", [None, 3.6])
+def test_panels_lie_where_the_picture_shows_them(width):
+    """A white signal makes its panel bright: the box of the panel must hold the bright pixels and nothing else."""
+    import io
+
+    figure = pictures.spectrograms({"a": noise(), "b": np.zeros(SR // 2)}, SR)
+    with Image.open(io.BytesIO(pictures.png(figure, width=width, dark=True))) as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    boxes = pictures.panels_of(figure, width=width)
+    assert list(boxes) == ["a", "b"]
+    left, top, wide, high, start, stop = boxes["a"]
+    assert (start, stop) == (0, 1)
+    rows, columns = pixels.shape[:2]
+    inside = pixels[round(top * rows) + 4 : round((top + high) * rows) - 4]
+    coloured = np.ptp(inside, -1)[:, : round((left + wide + 0.005) * columns)].max(0) > 60
+    edges = np.flatnonzero(coloured)[[0, -1]] / columns
+    np.testing.assert_allclose(edges, [left, left + wide], atol=4 / columns)
+
+
+def test_png_keeps_the_ground_of_the_page_and_the_figure_as_it_was():
+    import io
+
+    decay = noise() * np.exp(-6 * np.arange(SR) / SR)  # has so many dark colours that the ground is drawn towards them
+    figure = pictures.spectrograms({"x": decay}, SR)
+    size = figure.get_size_inches().tolist()
+    for dark, ground in ((False, (255, 255, 255)), (True, tuple(bytes.fromhex(pictures.DARK[1:])))):
+        with Image.open(io.BytesIO(pictures.png(figure, width=3, dark=dark))) as picture:
+            assert picture.width == 3 * pictures.DPI
+            assert picture.convert("RGB").getpixel((0, 0)) == ground
+    assert figure.get_size_inches().tolist() == size
+    assert figure.get_facecolor()[:3] == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: pictures.spectrograms({}, SR), "signals must hold at least one signal; got none"),
+        (lambda: pictures.spectrograms({"x": np.ones(9, int)}, SR), r"signals\['x'\] must be floating point .*int64"),
+        (
+            lambda: pictures.waveforms({"x": np.array([0, np.nan])}, SR),
+            r"signals\['x'\] must be finite; got nan at \[1\]",
+        ),
+        (lambda: pictures.waveforms({"x": np.ones(9)}, 1.5), "sr must be a positive whole number of Hz; got 1.5"),
+        (lambda: pictures.waveforms({"x": np.ones(9)}, SR, max_seconds=0), "max_seconds must be above 0; got 0"),
+        (lambda: pictures.spectrograms({"x": np.ones(9)}, SR, range_db=-3), "range_db must be above 0; got -3"),
+        (lambda: pictures.waveforms({"x": np.ones(9)}, SR, "x.bmp"), r"path must end in .png, .pdf, .svg; got 'x.bmp'"),
+    ],
+)
+def test_bad_input_is_an_error_with_the_reason(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
+
+
+def test_drawing_leaves_no_global_state_and_importing_stays_light():
+    code = (
+        "import sys, numpy as np, undin.pictures as p; light = 'matplotlib' not in sys.modules;"
+        "p.spectrograms({'x': np.ones(999)}, 8000); print(light, 'matplotlib.pyplot' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.split() == ["True", "False"]
