@@ -74,7 +74,7 @@ def main() -> None:
         results = read(path)
     else:
         corpus = real_data()
-        rows = make_manifest(corpus, n=40, seed=2016, snr_db=0.0, kinds=KINDS, split=split)
+        rows = make_manifest(corpus, n=40, seed=2027, snr_db=0.0, kinds=KINDS, split=split)
         results = run(rows, partial(work, corpus), path)
     print(table(results, [metric for metric in METRICS if any(metric in r for r in results)]))
     methods = ["log-mmse", "nmf, known", "nmf-exp, known", "nmf-exp, blind", "nmf-exp, oracle"]
