@@ -103,7 +103,7 @@ def table(results: Sequence[Scores], metrics: Sequence[str] = tuple(METRICS)) ->
         for metric in metrics:
             if method == "input":
                 mean, half = interval([r[metric] for r in results if r["method"] == "input" and metric in r])
-                cells.append(f"{mean:.3g} ± {half:.2g}" if metric == "si_sdr_db" else f"{mean:.3f} ± {half:.3f}")
+                cells.append(f"{mean:.2f} ± {half:.2f}" if metric == "si_sdr_db" else f"{mean:.3f} ± {half:.3f}")
             else:
                 mean, half = interval(gains(results, method, metric))
                 cells.append(f"{mean:+.2f} ± {half:.2f}" if metric == "si_sdr_db" else f"{mean:+.3f} ± {half:.3f}")
