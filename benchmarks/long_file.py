@@ -1,4 +1,4 @@
-"""Two hours of 48 kHz stereo through `undin enhance`, on one core: python -m benchmarks.long_file [--hours 2]
+"""Two hours of 48 kHz stereo through `undin enhance`, on one core: python -m benchmarks.long_file [--hours 2 | --table]
 
 Prints times real time and peak memory of the whole process, median of the runs, and writes results/long_file.csv.
 """
@@ -53,7 +53,18 @@ def measure(source: Path, target: Path, method: str) -> tuple[float, float]:
     return time.perf_counter() - begin, int(out.stdout.split()[-1]) / scale
 
 
+def table() -> str:
+    with (RESULTS / "long_file.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = ["| method | times real time, one core | peak memory | runs |", "|---|---|---|---|"]
+    lines += [f"| `{r['method']}` | {r['times_real_time']} | {r['peak_mib']} MiB | {r['runs']} |" for r in rows]
+    return "\n".join(lines)
+
+
 def main() -> None:
+    if "--table" in sys.argv:
+        print(table())
+        return
     hours = float(sys.argv[sys.argv.index("--hours") + 1]) if "--hours" in sys.argv else 2.0
     runs = int(sys.argv[sys.argv.index("--runs") + 1]) if "--runs" in sys.argv else 5
     rows = []
@@ -68,9 +79,9 @@ def main() -> None:
             rows[-1] |= {"times_real_time": round(speed, 1), "peak_mib": round(memory)}
             print(f"{method}: {speed:.0f} times real time, peak {memory:.0f} MiB, {wall:.1f} s for {hours:g} h")
     with (RESULTS / "long_file.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 if __name__ == "__main__":
