@@ -1,5 +1,7 @@
 """What every method promises, checked over the whole table: a new method is tested without a line here."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -51,7 +53,9 @@ CAUSAL = sorted(name for name in MODELS if ready(name).causal)
 N = 2 * SR + 77
 
 
-@pytest.mark.parametrize("shape", [(N,), (2, N), (3, 2, 9000), (1, N), (0,), (1,), (2, 0), (2, 5)])
+@pytest.mark.parametrize(
+    "shape", [(N,), (2, N), (3, 2, 9000), (1, N), (0,), (1,), (2, 0), (2, 5), (0, 50), (2, 0, 50), (0, 2, 0)]
+)
 def test_shape_and_type_are_kept_and_the_input_is_untouched(model, shape):
     x = noisy(*shape)
     before = x.copy()
@@ -193,7 +197,10 @@ def test_equal_mode_gives_as_many_samples_as_it_takes_at_the_stated_delay(name, 
         (np.zeros(100), 16000.5, {}, "sr must be an int"),
         (np.zeros(100), 10, {}, "sr must be an int"),
         (np.zeros(100), SR, {"limit_db": -3}, "limit_db must be 0 or more"),
+        (np.zeros(100), SR, {"limit_db": "20"}, "limit_db must be 0 or more"),
         (np.zeros(100), SR, {"nan": "drop"}, "nan must be"),
+        (np.full(100, 1e16), SR, {}, "full scale is 1; got a peak of 1e.16"),
+        (np.zeros((5000, 2)), SR, {}, "time comes last, so pass x.T"),
     ],
 )
 def test_bad_input_is_named(model, x, sr, options, message):
@@ -222,11 +229,21 @@ def test_a_wrong_setting_names_the_nearest(model):
         ({"sr": "16k"}, "sr (must|is)"),
         ({"hop_length": 5000}, "hop_length must lie in 1 ... n_fft"),
         ({"window": "hamm"}, "window must be one of"),
+        ({"window": ("kaiser", "a")}, "needs a beta"),
+        ({"window": np.full(512, np.nan)}, "finite numbers"),
     ],
 )
 def test_a_wrong_value_is_refused_when_the_method_is_made(model, settings, message):
     with pytest.raises(InputError, match=message):
         model.with_settings(**settings)
+
+
+def test_every_number_of_a_config_must_be_one(model):
+    for field in fields(model.Config):
+        if field.type in (int, float):
+            for value in (np.nan, np.inf, "a", True, None):
+                with pytest.raises(InputError, match=field.name):
+                    model.with_settings(**{field.name: value})
 
 
 def test_card_and_delay_are_stated(model):

@@ -33,6 +33,12 @@ def test_links_and_pictures_lead_somewhere(name):
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_tables_are_filled(name):
+    for made in make_docs.TABLE.finditer(PAGES[name].read_text()):
+        assert made[0].count("\n|") > 2, f"{made[2]}: python scripts/make_docs.py fills it"
+
+
 def test_commands_that_are_not_run_here_exist():
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
     for page in PAGES.values():

@@ -90,7 +90,7 @@ def test_streams_give_the_same_frames_and_samples(cuts, seed):
         (lambda: stft(noise(99), 64, 65), "hop_length must lie in 1 ... n_fft = 64; got 65"),
         (lambda: stft(noise(99), 64, 64, window="hann"), "NOLA fails"),
         (lambda: stft(noise(99), 64, 16, window="han"), "window must be one of"),
-        (lambda: stft(noise(99), 64, 16, window=np.ones(63)), r"shape \(win_length,\) = \(64,\); got \(63,\)"),
+        (lambda: stft(noise(99), 64, 16, window=np.ones(63)), r"shape \(win_length,\) = \(64,\); got .*\(63,\)"),
         (lambda: stft(noise(99), 64, 16, win_length=65), "win_length must lie in 1"),
         (lambda: stft(np.arange(99), 64, 16), "must be floating point"),
         (lambda: istft(np.zeros((30, 4), np.complex64), 64, 16), "n_freq = 33"),

@@ -145,6 +145,12 @@ def test_streams_refuse_what_they_cannot_do():
     stream.process(noise(2, 10))
     with pytest.raises(InputError, match=r"same leading axes, \(2,\) so far; got \(\)"):
         stream.process(noise(10))
+    with pytest.raises(InputError, match="equal must be the same"):
+        stream.process(noise(2, 10), equal=True)
+    bad = noise(2, 10)
+    bad[1, 3] = np.nan
+    with pytest.raises(InputError, match="at sample 13 "):
+        stream.process(bad)
     with pytest.raises(InputError, match="no live delay"):
         _ = Whole().stream(SR).latency
     with pytest.raises(InputError, match="for enhancement"):

@@ -58,11 +58,17 @@ def get_window(window: Window, win_length: int, n_fft: int | None = None) -> NDA
         w = sum((-1) ** i * a_i * np.cos(2 * np.pi * i * m / win_length) for i, a_i in enumerate(a)) + np.zeros(1)
         w = np.sqrt(np.maximum(w, 0)) if window != name else w
     elif isinstance(window, tuple) and len(window) == 2 and window[0] == "kaiser":
+        if isinstance(window[1], str) or not 0 <= window[1] < np.inf:
+            raise InputError(f'window ("kaiser", beta) needs a beta of 0 or more; got {window[1]!r}')
         w = np.kaiser(win_length + 1, float(window[1]))[:-1]
     else:
-        w = np.asarray(window, np.float64)
-        if w.shape != (win_length,):
-            raise InputError(f"window must have the shape (win_length,) = ({win_length},); got {w.shape}")
+        w = np.asarray(window)
+        if w.shape != (win_length,) or w.dtype.kind not in "fiu" or not np.isfinite(w).all():
+            raise InputError(
+                f"window must be a name or {win_length} finite numbers, shape (win_length,) = ({win_length},); "
+                f"got {w.dtype} of shape {w.shape}"
+            )
+        w = w.astype(np.float64)
     left = (n_fft - win_length) // 2
     return np.pad(w, (left, n_fft - win_length - left))
 

@@ -25,6 +25,7 @@ from undin.spectrum import Array, ComplexArray, IstftStream, StftStream, Window,
 State = dict[str, Any]
 Pairs = Iterator[tuple[ComplexArray, ComplexArray]]  # X_link and the method's answer to it, frame by frame
 
+MAX_LEVEL = 1e15  # beyond it powers overflow in float32
 PIECE_S = 4.0  # longer input is worked off in pieces, so that an hour needs no more memory than this
 CHUNK_S = 20.0  # whole-signal methods see at least this much at once ...
 OVERLAP_S = 2.0  # ... and neighbouring chunks are cross-faded over this
@@ -95,7 +96,7 @@ def frame_at(config: FrameConfig, sr: int) -> Frame:
 
     >>> from undin.methods import LogMMSE
     >>> frame_at(LogMMSE().config, 48000)
-    Frame(n_fft=1536, hop_length=384)
+    Frame(n_fft=1536, hop_length=768)
     """
     hop_length = max(round(config.hop_length * sr / config.sr), 1)
     ratio, rest = divmod(config.n_fft, config.hop_length)
@@ -111,6 +112,7 @@ class Stream:
         sr: sample rate of the signal in Hz.
         limit_db: nothing is attenuated by more than this many dB; None for no limit, 0 gives the input back.
         independent: treat channels one by one instead of giving all of them one linked gain.
+        nan: "raise" an InputError at the first NaN or Inf, or "zero" to repair them.
 
     Chunks are (n_samples,) or (..., n_channels, n_samples); leading axes before the channels are a batch. With a method
     that separates, the sources are a new first axis of what comes out.
@@ -123,13 +125,21 @@ class Stream:
     True
     """
 
-    def __init__(self, method: Drivable, sr: int, *, limit_db: float | None = None, independent: bool = False) -> None:
-        check_audio(np.zeros(0, np.float32), sr)
-        if limit_db is not None and not limit_db >= 0:
-            raise InputError(f"limit_db must be 0 or more dB of attenuation; got {limit_db}")
+    def __init__(
+        self,
+        method: Drivable,
+        sr: int,
+        *,
+        limit_db: float | None = None,
+        independent: bool = False,
+        nan: Literal["raise", "zero"] = "raise",
+    ) -> None:
+        check_audio(np.zeros(0, np.float32), sr, nan=nan)
+        if limit_db is not None and not (isinstance(limit_db, (int, float, np.number)) and limit_db >= 0):
+            raise InputError(f"limit_db must be 0 or more dB of attenuation; got {limit_db!r}")
         if method.n_src and (limit_db is not None or independent):
             raise InputError("limit_db and independent are for enhancement: a separated talker has no input to keep")
-        self.method, self.sr, self.independent = method, sr, independent
+        self.method, self.sr, self.independent, self.nan = method, sr, independent, nan
         self.keep = 0.0 if limit_db is None else 10 ** (-limit_db / 20)
         self.n_fft, self.hop_length = frame_at(method.config, sr)
         self.n_known = method.config.n_fft // 2 + 1  # bins that the method knows
@@ -163,6 +173,7 @@ class Stream:
         self._waiting: list[ComplexArray] = []  # frames of X that the core has not answered yet
         self._surplus = self.n_fft - self.hop_length  # samples still to drop: they lie before the start
         self._n_in = self._n_out = 0
+        self._equal: bool | None = None  # whether this signal's calls say equal=True
         self._fifo: Array | None = None  # for equal=True: what is ready and not yet given
 
     def process(self, chunk: Array, *, equal: bool = False) -> Array:
@@ -177,10 +188,13 @@ class Stream:
             (..., n) for enhancement, (n_src, ..., n) for separation, in chunk's dtype.
 
         Raises:
-            InputError: not floating point, NaN or Inf, or other leading axes than before.
+            InputError: not floating point, NaN or Inf, far beyond full scale, or other leading axes or another `equal`
+                than before.
         """
-        chunk = check_audio(chunk, self.sr)
-        self._check_lead(chunk)
+        chunk = check_audio(chunk, self.sr, nan=self.nan, start=self._n_in)
+        self._check(chunk, equal)
+        if 0 in chunk.shape[:-1]:  # no channels: nothing to do, in the right shape
+            return np.zeros((*self._sources, *chunk.shape), chunk.dtype)
         piece = max(round(PIECE_S * self.sr), 1)
         ys = [self._advance(chunk[..., i : i + piece]) for i in range(0, chunk.shape[-1], piece)]
         y: Array = _join(ys) if ys else self._advance(chunk)
@@ -192,8 +206,9 @@ class Stream:
         Returns:
             The rest, so that everything given is as long as everything taken (plus `latency` zeros with equal=True).
         """
-        if self._lead is None:
-            return np.zeros(0, np.float32)
+        if self._lead is None or 0 in self._lead:
+            lead, self._lead = self._lead or (), None
+            return np.zeros((*self._sources, *lead, 0), np.float32)
         n_missing = n_frames_of(self._n_in, self.n_fft, self.hop_length) * self.hop_length - self._n_in
         n_in = self._n_in
         y: Array = self._advance(np.zeros((*self._lead, n_missing), self._dtype))
@@ -210,13 +225,21 @@ class Stream:
     def __exit__(self, *_: object) -> None:
         self.reset()
 
-    def _check_lead(self, chunk: Array) -> None:
+    def _check(self, chunk: Array, equal: bool) -> None:
         if self._lead is None:
-            self._lead, self._dtype = chunk.shape[:-1], chunk.dtype
-        elif chunk.shape[:-1] != self._lead:
+            self._lead, self._dtype, self._equal = chunk.shape[:-1], chunk.dtype, equal
+        if chunk.shape[:-1] != self._lead:
             raise InputError(
                 f"all chunks of a stream must have the same leading axes, {self._lead} so far; got {chunk.shape[:-1]}: "
                 "call flush() or reset() before another signal"
+            )
+        if equal != self._equal:
+            raise InputError(
+                f"equal must be the same for a whole signal, {self._equal} so far; got {equal}: reset() first"
+            )
+        if chunk.size and max(chunk.max(), -chunk.min()) > MAX_LEVEL:
+            raise InputError(
+                f"x must lie within ±{MAX_LEVEL:g}, full scale is 1; got a peak of {np.abs(chunk).max():g}"
             )
 
     def _advance(self, x: Array) -> Array:
@@ -224,7 +247,8 @@ class Stream:
         assert self._lead is not None
         self._n_in += x.shape[-1]
         n_channels = self._lead[-1] if self._lead and not self.independent else 1
-        x = x.reshape(int(np.prod(self._lead, dtype=int)) // max(n_channels, 1), n_channels, -1).astype(np.float32)
+        n_rows = int(np.prod(self._lead, dtype=int))
+        x = x.reshape(n_rows // max(n_channels, 1), n_channels, x.shape[-1]).astype(np.float32)
         X = self._stft.process(x)  # (batch, n_channels, n_freq, T)
         if X.shape[-1] == 0 or X.size == 0:
             return self._shape(np.zeros((*self._sources, *x.shape[:-1], 0), np.float32))

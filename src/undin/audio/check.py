@@ -26,13 +26,14 @@ def check_rate(sr: int) -> int:
     )
 
 
-def check_audio(x: Array, sr: int, *, nan: Nan = "raise") -> Array:
+def check_audio(x: Array, sr: int, *, nan: Nan = "raise", start: int = 0) -> Array:
     """Check a waveform and its sample rate once, at the public door.
 
     Args:
         x: (..., n_samples), floating point; any number of leading axes, empty allowed.
         sr: sample rate, Hz, 1000 ... 768000.
         nan: "raise" refuses NaN and infinity; "zero" sets them to zero in a copy.
+        start: position of x[..., 0] in its signal, for the message.
 
     Returns:
         x itself when it is sound float32 or float64; float16 becomes float32.
@@ -51,7 +52,8 @@ def check_audio(x: Array, sr: int, *, nan: Nan = "raise") -> Array:
             f"x must be floating point of shape (..., n_samples); got {x.dtype} of shape {x.shape}: "
             "use undin.audio.read(path), or divide integers by their full scale (int16: x / 32768)"
         )
-    return check_finite(x if x.dtype in (np.float32, np.float64) else x.astype(np.float32), sr, nan)
+    x = x if x.dtype in (np.float32, np.float64) else x.astype(np.float32)
+    return check_finite(x, sr, nan, start=start)
 
 
 def check_finite(x: Array, sr: int, nan: Nan = "raise", *, start: int = 0) -> Array:

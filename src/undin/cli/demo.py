@@ -22,6 +22,7 @@ FILES = {
     "spectrograms.png": "all three to look at",
 }
 SPEAKER, N_UTTERANCES = "slt", 2  # about 5 s
+LEAD_IN_S = 0.5  # of noise alone, as most recordings have before someone speaks
 Scores = list[dict[str, object]]
 
 
@@ -80,7 +81,8 @@ def _mix(noise: str, snr_db: float) -> "tuple[Mixture, int]":
     from undin import corpora, mixing
 
     corpus = corpora.mini().select(split="test")
-    utterances = [corpus.load(clip) for clip in corpus.select(speaker=SPEAKER).speech[:N_UTTERANCES]]
+    utterances = [np.zeros(round(LEAD_IN_S * corpus.sr), np.float32)]
+    utterances += [corpus.load(clip) for clip in corpus.select(speaker=SPEAKER).speech[:N_UTTERANCES]]
     din = corpus.load(corpus.select(kind=noise).noise[0])
     return mixing.mix(np.concatenate(utterances), din, snr_db=snr_db), corpus.sr
 

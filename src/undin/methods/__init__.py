@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from undin.errors import InputError
-from undin.methods.base import Card, Method
+from undin.methods.base import Card, Method, Nan
 from undin.methods.log_mmse import LogMMSE
 from undin.methods.nmf import NMF
 from undin.methods.spectral_gate import SpectralGate
@@ -39,6 +39,8 @@ def load(name: str | Path = DEFAULT, **settings: Any) -> Method:
     >>> load("log-mmse", gain_floor_db=-12).latency_ms
     32.0
     """
+    if not isinstance(name, (str, Path)):
+        raise InputError(f"a method is given by its id or by the path of a file; got {name!r}")
     if str(name) in METHODS:
         return METHODS[str(name)](**settings)
     path = Path(name)
@@ -50,7 +52,14 @@ def load(name: str | Path = DEFAULT, **settings: Any) -> Method:
 
 
 def enhance(
-    x: Array, sr: int, *, method: str | Path = DEFAULT, limit_db: float | None = None, **settings: Any
+    x: Array,
+    sr: int,
+    *,
+    method: str | Path = DEFAULT,
+    limit_db: float | None = None,
+    independent: bool = False,
+    nan: Nan = "raise",
+    **settings: Any,
 ) -> Array:
     """Take the noise out of speech.
 
@@ -59,10 +68,12 @@ def enhance(
         sr: sample rate in Hz; any.
         method: an id of `METHODS` or the path of a saved model.
         limit_db: nothing is attenuated by more than this many dB; None for no limit.
+        independent: treat channels one by one instead of with one linked gain.
+        nan: "raise" an InputError at the first NaN or Inf, or "zero" to repair them.
         settings: changes to the method's config, by name.
 
     Returns:
-        y like x in shape and dtype.
+        y like x in shape, float32 or float64 like x.
 
     Raises:
         InputError: x or a setting breaks a rule.
@@ -76,10 +87,12 @@ def enhance(
     model = load(method, **settings)
     if model.n_src:
         raise InputError(f"{str(method)!r} separates into {model.n_src} talkers: use separate, or another method")
-    return model(x, sr, limit_db=limit_db)
+    return model(x, sr, limit_db=limit_db, independent=independent, nan=nan)
 
 
-def separate(x: Array, sr: int, *, talkers: int = 2, method: str | Path | None = None, **settings: Any) -> Array:
+def separate(
+    x: Array, sr: int, *, talkers: int = 2, method: str | Path | None = None, nan: Nan = "raise", **settings: Any
+) -> Array:
     """Pull talkers apart.
 
     Args:
@@ -87,6 +100,7 @@ def separate(x: Array, sr: int, *, talkers: int = 2, method: str | Path | None =
         sr: sample rate in Hz; any.
         talkers: how many there are.
         method: the path of a saved model that separates.
+        nan: "raise" an InputError at the first NaN or Inf, or "zero" to repair them.
         settings: changes to the method's config, by name.
 
     Returns:
@@ -103,5 +117,5 @@ def separate(x: Array, sr: int, *, talkers: int = 2, method: str | Path | None =
     model = load(method, **settings)
     if model.n_src != talkers:
         found = f"separates into {model.n_src} talkers" if model.n_src else "enhances"
-        raise InputError(f"{str(method)!r} {found}; got talkers={talkers}")
-    return model(x, sr)
+        raise InputError(f"{str(method)!r} {found}; got talkers={talkers!r}")
+    return model(x, sr, nan=nan)

@@ -2,7 +2,7 @@
 
 import difflib
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from undin.audio import check_audio
 from undin.errors import InputError
 from undin.spectrum import Array, ComplexArray, dual_window, get_window
 from undin.stream import State, Stream
+
+Nan = Literal["raise", "zero"]
+MAX_CHANNELS = 256  # an array with more, and fewer samples than that, has its axes the wrong way round
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,11 @@ class Method:
         """Answer a whole signal: X (batch, n_freq, n_frames) -> Y (..., batch, n_freq, n_frames)."""
         raise InputError(f"{self.id} goes frame by frame: use step")
 
-    def stream(self, sr: int, *, limit_db: float | None = None, independent: bool = False) -> Stream:
+    def stream(
+        self, sr: int, *, limit_db: float | None = None, independent: bool = False, nan: Nan = "raise"
+    ) -> Stream:
         """Start a stream at `sr` Hz; see `undin.stream.Stream`."""
-        return Stream(self, sr, limit_db=limit_db, independent=independent)
+        return Stream(self, sr, limit_db=limit_db, independent=independent, nan=nan)
 
     def __call__(
         self,
@@ -87,7 +92,7 @@ class Method:
         *,
         limit_db: float | None = None,
         independent: bool = False,
-        nan: Literal["raise", "zero"] = "raise",
+        nan: Nan = "raise",
     ) -> Array:
         """Enhance or separate a whole signal.
 
@@ -99,13 +104,15 @@ class Method:
             nan: "raise" an InputError at the first NaN or Inf, or "zero" to repair them.
 
         Returns:
-            y like x in shape and dtype; (n_src, *x.shape) from a method that separates.
+            y like x in shape, float32 or float64 like x; (n_src, *x.shape) from a method that separates.
 
         Raises:
             InputError: x or a setting breaks a rule.
         """
+        stream = self.stream(sr, limit_db=limit_db, independent=independent, nan=nan)
         x = check_audio(x, sr, nan=nan)
-        stream = self.stream(sr, limit_db=limit_db, independent=independent)
+        if x.ndim > 1 and x.shape[-2] > MAX_CHANNELS > x.shape[-1] > 0:
+            raise InputError(f"x must be (..., n_channels, n_samples); got {x.shape}: time comes last, so pass x.T")
         return np.concatenate([stream.process(x), stream.flush()], -1)
 
     def with_settings(self, **settings: Any) -> Self:
@@ -131,20 +138,31 @@ def make_config(config_class: type[Any], settings: dict[str, Any]) -> Any:
             near = difflib.get_close_matches(name, names, n=1)
             hint = f": did you mean {near[0]}?" if near else f": there are {', '.join(names)}"
             raise InputError(f"{name!r} is no setting of {config_class.__name__}{hint}")
+    for field in fields(config_class):
+        if field.name in settings:
+            _check_number(field.name, settings[field.name], field.type)
     config = config_class(**settings)
-    check_numbers(config, "sr", "n_fft", "hop_length", whole=True)
+    check_positive(config, "sr", "n_fft", "hop_length")
     dual_window(get_window(config.window, config.n_fft), config.hop_length)
     return config
 
 
-def check_numbers(config: Any, *names: str, whole: bool = False) -> None:
-    """Refuse fields of a config that are not finite numbers above 0, or not whole ones."""
+def _check_number(name: str, value: Any, kind: Any) -> None:
+    """Refuse what is no finite number of the kind that a config's field is declared as."""
+    kinds = set(get_args(kind) or [kind])
+    if not kinds <= {int, float, type(None)} or (value is None and type(None) in kinds):
+        return
+    whole = float not in kinds
+    numbers = (int, np.integer) if whole else (int, float, np.integer, np.floating)
+    if isinstance(value, bool) or not isinstance(value, numbers) or not np.isfinite(value):
+        raise InputError(f"{name} must be a {'whole' if whole else 'finite'} number; got {value!r}")
+
+
+def check_positive(config: Any, *names: str) -> None:
+    """Refuse fields of a config that are not above 0."""
     for name in names:
-        value = getattr(config, name)
-        kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
-        if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < np.inf:
-            rule = "a whole number, 1 or more" if whole else "a finite number above 0"
-            raise InputError(f"{name} must be {rule}; got {value!r}")
+        if not getattr(config, name) > 0:
+            raise InputError(f"{name} must be above 0; got {getattr(config, name)!r}")
 
 
 def _as_dict(config: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undin.errors import InputError
-from undin.methods.base import Card, Method, check_numbers
+from undin.methods.base import Card, Method, check_positive
 from undin.spectrum import Array, ComplexArray, Window
 from undin.stream import State
 
@@ -54,7 +54,7 @@ class LogMMSEConfig:
     absence_max: float = 0.95
 
     def __post_init__(self) -> None:
-        check_numbers(self, "start_s", "tau_noise_s", "tau_presence_s", "tau_speech_s")
+        check_positive(self, "start_s", "tau_noise_s", "tau_presence_s", "tau_speech_s")
         if not self.gain_floor_db <= 0 or not 0 <= self.absence_max < 1:
             raise InputError(
                 "gain_floor_db must be 0 or less and absence_max at least 0 and below 1; "

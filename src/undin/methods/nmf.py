@@ -90,16 +90,14 @@ class NMFConfig:
 
     def __post_init__(self) -> None:
         for name in ("tol", "epsilon", "penalty", "noise_penalty", "smoothing_s"):
-            value = getattr(self, name)
-            if not (value is None and name == "penalty") and not 0 <= value < np.inf:
-                raise InputError(f"{name} must be a finite number, 0 or more; got {value!r}")
-        for name in ("sr", "n_fft", "hop_length", "n_speech", "n_noise", "n_free", "fit_iter", "n_iter"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, np.integer)) or value < 1:
-                raise InputError(f"{name} must be an int, 1 or more; got {value!r}")
+            if (getattr(self, name) or 0) < 0:
+                raise InputError(f"{name} must be a finite number, 0 or more; got {getattr(self, name)!r}")
+        for name in ("n_speech", "n_noise", "n_free", "fit_iter", "n_iter"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be an int, 1 or more; got {getattr(self, name)!r}")
         if not 0 < self.wiener_power <= 8:
             raise InputError(f"wiener_power must lie in (0, 8]; got {self.wiener_power!r}")
-        if self.prior not in IDS:
+        if not isinstance(self.prior, (str, type(None))) or self.prior not in IDS:
             raise InputError(f'prior must be None, "exponential" or "gamma"; got {self.prior!r}')
 
 
@@ -223,6 +221,8 @@ class NMF(Method):
         sounds = x if isinstance(x, (list, tuple)) else [np.asarray(x)]
         nothing = np.zeros((c.n_fft // 2 + 1, 0), np.float32)
         V = np.concatenate([nothing, *(self._magnitudes(name, sound, sr) for sound in sounds)], 1)
+        if V.shape[1] * c.hop_length < c.n_fft:
+            raise InputError(f"{name} must last {c.n_fft / c.sr:.3f} s at least (n_fft samples) to be learned from")
         loudness = V.sum(0)
         V = V[:, loudness > 10 ** (-QUIET_DB / 20) * np.percentile(loudness, 99)] if V.size else V
         if not V.size or V.mean() < SILENT:

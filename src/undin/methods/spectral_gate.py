@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from undin.errors import InputError
-from undin.methods.base import Card, Method, check_numbers
+from undin.methods.base import Card, Method, check_positive
 from undin.spectrum import ComplexArray, Window
 from undin.stream import State
 
@@ -46,7 +46,7 @@ class SpectralGateConfig:
     release_s: float = 0.04
 
     def __post_init__(self) -> None:
-        check_numbers(self, "memory_s", "slope", "release_s")
+        check_positive(self, "memory_s", "slope", "release_s")
         if not self.gain_floor_db <= 0:
             raise InputError(f"gain_floor_db must be 0 or less; got {self.gain_floor_db!r}")
 
