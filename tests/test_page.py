@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from undin.errors import InputError
-from undin.page import write_page
+from undin.page import Cell, Group, folded, prose, table, write_page, write_sections
 
 SR = 8000
 VOID = {"meta", "link", "input", "img", "source", "br"}
@@ -253,3 +253,28 @@ def test_bad_input_is_an_error_with_the_reason(tmp_path, what, message):
     with pytest.raises(InputError, match=message):
         write_page(tmp_path / "p.html", title="t", **what)
     assert not list(tmp_path.iterdir())
+
+
+def test_sections_take_any_parts_and_are_listed_on_request(tmp_path):
+    parts = {"One & 1": [prose("a <b>\n\nc"), folded("more <", table("t", [{"": "x", "v": 1.0}]))], "Two": []}
+    page = Page(write_sections(tmp_path / "p.html", title="t", sections=parts, contents=True))
+    assert [link["href"] for link in page.all("a")] == ["#part-0", "#part-1"]
+    assert [section["id"] for section in page.all("section")] == ["part-0", "part-1"]
+    assert "<p>a &lt;b&gt;</p>\n<p>c</p>" in page.source and "<summary>more &lt;</summary>" in page.source
+    plain = Page(write_sections(tmp_path / "q.html", title="t", sections=parts))
+    assert not plain.all("nav") and "id" not in plain.all("section")[0]
+
+
+def test_cells_say_more_and_groups_head_their_rows(tmp_path):
+    rows = [
+        Group("rain & wind", {"v": "n 3"}),
+        {"": "input", "v": Cell("1.0 ± 0.2", "<n> 3\nlate"), "w": None},
+        {"": "best", "v": Cell(2.0, best=True), "w": 3},
+    ]
+    source = table("t", rows)
+    assert (
+        '<tr class="group"><th scope="rowgroup"><span>rain</span> <span>&amp;</span> <span>wind</span></th>' in source
+    )
+    assert '<td class="number">n 3</td><td class="number"></td></tr>' in source
+    assert '<td class="number">1.0 ± 0.2<small>&lt;n&gt; 3</small><small>late</small></td>' in source
+    assert "<strong>2.00</strong>" in source and source.count("<strong>") == 1

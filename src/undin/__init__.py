@@ -7,11 +7,13 @@ The package is laid out as the data flows (docs/flow.md walks through it):
     spectrum   x <-> X                          the only STFT
     stream     blocks of frames -> y            drives every method, whole or live
     methods    one file per method              METHODS, load, enhance, separate
-    metrics    one file per metric              si_sdr, stoi, pesq
+    metrics    one file per metric              si_sdr, sdr, stoi, pesq, composite, wer ...
     pictures   spectrograms, waveforms          page: players in one HTML file
-    corpora    where sound comes from           the embedded mini corpus
-    mixing     utterances -> mixtures           SNR, manifests
+    corpora    where sound comes from           known layouts, plain folders, the embedded mini corpus
+    mixing     utterances -> mixtures           SNR, manifests, to disk or on the fly
     jobs       files in, files out              plans, workers, resume
+    evaluation methods x mixtures               scores, report
+    experiment a recipe's stages                mix, train, enhance, evaluate
     cli        the commands
 """
 
@@ -38,7 +40,23 @@ _HOME = {
     **dict.fromkeys(("stft", "istft"), "undin.spectrum"),
     "Stream": "undin.stream",
 }
-_ROOMS = ("audio", "corpora", "errors", "methods", "metrics", "mixing", "page", "pictures", "spectrum", "stream")
+_ROOMS = frozenset(
+    [
+        "audio",
+        "corpora",
+        "errors",
+        "evaluation",
+        "experiment",
+        "jobs",
+        "methods",
+        "metrics",
+        "mixing",
+        "page",
+        "pictures",
+        "spectrum",
+        "stream",
+    ]
+)
 
 __all__ = [
     "METHODS", "NMF", "InputError", "LogMMSE", "Method", "MissingExtraError", "SpectralGate", "Stream", "UndinError",

@@ -162,6 +162,11 @@
   const players = sections.map((section) => new Player(section));
   active = players[0] ?? null;
 
+  const folds = [...document.querySelectorAll("details:not([open])")];
+  const unfold = (open) => folds.forEach((fold) => { fold.open = open; });
+  addEventListener("beforeprint", () => unfold(true));
+  addEventListener("afterprint", () => unfold(false));
+
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const player = players.find(({ section }) => section.contains(event.target)) ?? active;

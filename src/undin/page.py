@@ -1,8 +1,8 @@
 """One HTML file to listen, look and compare: players, pictures and tables, with everything inside.
 
-The file asks for nothing else, from disk or network, so it can be mailed, archived and opened anywhere. `page.css` is
-how it looks, on a screen, a phone and paper; `page.js` makes one player of several, and is all that is lost without
-scripts.
+`write_page` is what most need; `write_sections` takes parts in any order. The file asks for nothing else, from disk or
+network, so it can be mailed and archived. `page.css` is how it looks, on a screen, a phone and paper; `page.js` makes
+one player of several, and is all that is lost without scripts.
 """
 
 import base64
@@ -10,7 +10,8 @@ import io
 import math
 import re
 import wave
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from importlib import resources
 from os import PathLike
@@ -27,7 +28,26 @@ if TYPE_CHECKING:
 
 File = str | PathLike[str]
 Sound = tuple[NDArray[np.floating], int] | File
-Table = Sequence[Mapping[str, object]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table that says more: `note` stands small below it; the best of its kind is set in bold."""
+
+    text: object
+    note: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """A row of a table that is the heading of those below it, with a few words per column where they help."""
+
+    text: str
+    cells: Mapping[str, str] = field(default_factory=dict)
+
+
+Table = Sequence[Mapping[str, object] | Group]
 
 AUDIO_TYPES = {
     ".wav": "audio/wav",
@@ -58,6 +78,7 @@ PAGE = """\
 <h1>{title}</h1>
 {intro}
 </header>
+{contents}
 {sections}
 </main>
 <script>
@@ -121,22 +142,47 @@ def write_page(
     'hear.html'
     """
     players, pictures, tables = players or {}, pictures or {}, tables or {}
-    sections = []
-    for i, name in enumerate(dict.fromkeys([*players, *pictures, *tables])):
-        parts = [f"<h2>{escape(name)}</h2>"]
+    sections: dict[str, list[str]] = {}
+    for name in dict.fromkeys([*players, *pictures, *tables]):
+        parts = sections.setdefault(name, [])
         if name in players:
-            panels = hasattr(pictures.get(name), "savefig")
-            parts.append(_player(f"signal-{i}", name, players[name], panels=panels))
+            parts.append(player(name, players[name], panels=hasattr(pictures.get(name), "savefig")))
         if name in pictures:
-            parts.append(_picture(name, pictures[name], list(players.get(name, []))))
+            parts.append(picture(name, pictures[name], list(players.get(name, []))))
         if name in tables:
-            parts.append(_table(name, tables[name]))
-        sections.append("<section>\n" + "\n".join(parts) + "\n</section>")
-    paragraphs = [f"<p>{escape(text.strip())}</p>" for text in intro.split("\n\n") if text.strip()]
+            parts.append(table(name, tables[name]))
+    return write_sections(path, title=title, intro=intro, sections=sections)
+
+
+def write_sections(
+    path: File, *, title: str, intro: str = "", sections: Mapping[str, Sequence[str]], contents: bool = False
+) -> Path:
+    """Write a self-contained HTML page of headings with parts below them.
+
+    Args:
+        path: the file to write; replaced only when the page is complete.
+        title: heading of the page.
+        intro: text below it; an empty line starts a paragraph.
+        sections: heading -> parts, made by `prose`, `player`, `picture`, `table` and `folded`. One section holds one
+            player at most.
+        contents: list the headings at the top, as links.
+
+    Returns:
+        The path.
+
+    Raises:
+        OSError: the page cannot be written.
+    """
+    bodies = []
+    for i, (name, parts) in enumerate(sections.items()):
+        start = f'<section id="part-{i}">' if contents else "<section>"
+        bodies.append("\n".join([start, f"<h2>{escape(name)}</h2>", *parts, "</section>"]))
+    links = "".join(f'<li><a href="#part-{i}">{escape(name)}</a></li>' for i, name in enumerate(sections))
     page = PAGE.format(
         title=escape(title),
-        intro="\n".join(paragraphs),
-        sections="\n".join(sections),
+        intro=prose(intro),
+        contents=f'<nav aria-label="Contents"><ul>{links}</ul></nav>\n' if contents else "",
+        sections="\n".join(bodies),
         css=resources.files("undin").joinpath("page.css").read_text("utf-8"),
         js=resources.files("undin").joinpath("page.js").read_text("utf-8"),
     )
@@ -146,7 +192,18 @@ def write_page(
     return part.replace(path)
 
 
-def _player(group: str, name: str, sounds: Mapping[str, Sound], *, panels: bool) -> str:
+def prose(text: str) -> str:
+    """Paragraphs of plain text; an empty line starts one."""
+    return "\n".join(f"<p>{escape(part.strip())}</p>" for part in text.split("\n\n") if part.strip())
+
+
+def folded(summary: str, *parts: str) -> str:
+    """Parts behind a line to open them; on paper they are open."""
+    return f"<details><summary>{escape(summary)}</summary>\n" + "\n".join(parts) + "\n</details>"
+
+
+def player(name: str, sounds: Mapping[str, Sound], *, panels: bool = False) -> str:
+    """One player that switches between signals, as in `write_page`; `panels` where a picture of them follows."""
     if not sounds:
         raise InputError(f"players[{name!r}] must hold at least one signal; got none")
     arrays = {label: _checked(name, label, sound) for label, sound in sounds.items() if isinstance(sound, tuple)}
@@ -158,7 +215,7 @@ def _player(group: str, name: str, sounds: Mapping[str, Sound], *, panels: bool)
         else _uri(_type_of(sound, AUDIO_TYPES), Path(sound).read_bytes())
         for label, sound in sounds.items()
     ]
-    labels = [escape(label) for label in sounds]
+    labels, group = [escape(label) for label in sounds], f"signal-{escape(name)}"
     quieter = f'<p class="note">Turned down by {-20 * math.log10(gain):.1f} dB, all alike, so that nothing clips.</p>\n'
     return PLAYER.format(
         name=escape(name),
@@ -205,13 +262,14 @@ def _wav(x: NDArray[np.floating], sr: int) -> bytes:
     return file.getvalue()
 
 
-def _picture(name: str, picture: "Figure | bytes | File", signals: list[str]) -> str:
-    if isinstance(picture, bytes):
-        return f'<div class="shot"><img alt="{escape(name)}" src="{_uri("image/png", picture)}"></div>'
-    if isinstance(picture, str | PathLike):
-        uri = _uri(_type_of(picture, IMAGE_TYPES), Path(picture).read_bytes())
+def picture(name: str, image: "Figure | bytes | File", signals: Sequence[str] = ()) -> str:
+    """A picture as in `write_page`; `signals` are the labels of the section's player, in its order."""
+    if isinstance(image, bytes):
+        return f'<div class="shot"><img alt="{escape(name)}" src="{_uri("image/png", image)}"></div>'
+    if isinstance(image, str | PathLike):
+        uri = _uri(_type_of(image, IMAGE_TYPES), Path(image).read_bytes())
         return f'<div class="shot"><img alt="{escape(name)}" src="{uri}"></div>'
-    return _shot(name, picture, signals, None, "wide") + "\n" + _shot(name, picture, signals, NARROW, "narrow")
+    return _shot(name, image, list(signals), None, "wide") + "\n" + _shot(name, image, list(signals), NARROW, "narrow")
 
 
 def _shot(name: str, figure: "Figure", signals: list[str], width: float | None, kind: str) -> str:
@@ -233,30 +291,40 @@ def _shot(name: str, figure: "Figure", signals: list[str], width: float | None, 
     )
 
 
-def _table(name: str, rows: Table) -> str:
-    columns = {column: _kind([row.get(column) for row in rows]) for row in rows for column in row}
-    first = next(iter(columns), "")
+def table(name: str, rows: Table) -> str:
+    """A table as in `write_page`; a cell may be a `Cell`, a row may be a `Group`."""
+    cells = [row for row in rows if not isinstance(row, Group)]
+    columns = {column: _kind([row.get(column) for row in cells]) for row in cells for column in row}
     head = "".join(f'<th scope="col" class="{kind}">{_words(column)}</th>' for column, kind in columns.items())
-    body = "\n".join(
-        "<tr>"
-        + "".join(
-            f'<th scope="row">{_words(_text(row.get(column)))}</th>'
-            if column == first
-            else f'<td class="{kind}">{escape(_text(row.get(column)))}</td>'
-            for column, kind in columns.items()
-        )
-        + "</tr>"
-        for row in rows
-    )
+    body = "\n".join(_row(row, columns) for row in rows)
     return (
         f'<div class="scroll" role="region" aria-label="{escape(name)}" tabindex="0"><table>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
 
 
+def _row(row: Mapping[str, object] | Group, columns: Mapping[str, str]) -> str:
+    first, *rest = columns.items()
+    if isinstance(row, Group):
+        words = "".join(f'<td class="{kind}">{escape(row.cells.get(column, ""))}</td>' for column, kind in rest)
+        return f'<tr class="group"><th scope="rowgroup">{_words(row.text)}</th>{words}</tr>'
+    cells = [f'<th scope="row">{_cell(row.get(first[0]), _words)}</th>']
+    cells += [f'<td class="{kind}">{_cell(row.get(column), escape)}</td>' for column, kind in rest]
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _cell(cell: object, write: Callable[[str], str]) -> str:
+    if not isinstance(cell, Cell):
+        return write(_text(cell))
+    text = write(_text(cell.text))
+    small = "".join(f"<small>{escape(line)}</small>" for line in cell.note.splitlines())
+    return (f"<strong>{text}</strong>" if cell.best else text) + small
+
+
 def _kind(cells: list[object]) -> str:
     """Numbers are set flush right, with and without their interval: 3, 4.1, "4.1 ± 0.2"; anything else makes text."""
-    texts = [_text(cell) for cell in cells if cell not in (None, "")]
+    plain = [cell.text if isinstance(cell, Cell) else cell for cell in cells]
+    texts = [_text(cell) for cell in plain if cell not in (None, "")]
     return "number" if all(re.match(r"[+−–-]?[\d.∞]|–", text) for text in texts) else "text"
 
 

@@ -121,6 +121,38 @@ def waveforms(
     return _saved(figure, path)
 
 
+def overview(signals: Mapping[str, Array], sr: int, *, range_db: float = 80.0) -> "Figure":
+    """Draw the waveform and, below it, the spectrogram of several signals, on common scales; see `spectrograms`.
+
+    Args:
+        signals: label -> (..., n_samples), floating point.
+        sr: sample rate of all of them in Hz.
+        range_db: what lies further below the loudest bin is black.
+
+    Returns:
+        The figure; `panels_of` finds its spectrograms.
+
+    Raises:
+        InputError: as `spectrograms`.
+        MissingExtraError: matplotlib is not installed.
+    """
+    checked, _ = _checked(signals, sr, None)
+    figure = spectrograms(signals, sr, range_db=range_db)
+    n_samples = max(x.shape[-1] for x in checked.values())
+    peak = max(float(np.abs(x).max(initial=0)) for x in checked.values()) or 1.0
+    group = max(-(-n_samples // N_COLUMNS), 1)
+    figure.set_figheight(figure.get_figheight() + 0.35 * len(checked))
+    for panel, x in zip(figure.axes, checked.values(), strict=False):  # the colour bar is the last of the axes
+        strip = panel.inset_axes((0, 1.03, 1, 0.3))
+        low, high = _grouped(x, group, np.minimum).min(0), _grouped(x, group, np.maximum).max(0)
+        t = (np.arange(len(low)) * group + (group - 1) / 2) / sr
+        strip.fill_between(t, low, high, color="#7a54c7", linewidth=0.4)
+        strip.set(xlim=(0, max(n_samples / sr, 1e-3)), ylim=(-1.05 * peak, 1.05 * peak))
+        strip.set_axis_off()
+        panel.set_title(str(panel.get_label()), loc="left", fontsize=11, y=1.3, parse_math=False)
+    return figure
+
+
 def png(figure: "Figure", *, width: float | None = None, dark: bool = False) -> bytes:
     """Render a figure for a page: at another width with letters of the same size, or light on a dark ground.
 

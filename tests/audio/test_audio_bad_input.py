@@ -229,3 +229,42 @@ def test_symbolic_links_stay(tmp_path, x):
     (tmp_path / "link.wav").symlink_to("real.wav")
     write(tmp_path / "link.wav", x, 16000)
     assert (tmp_path / "link.wav").is_symlink() and info(tmp_path / "real.wav").n_samples == 40000
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"dtype": "int16"}, r"dtype must be float32 or float64; got 'int16'"),
+        ({"dtype": np.float16}, "dtype must be float32 or float64"),
+        ({"start": 1.5}, "must be whole samples with 0 <= start <= stop; got 1.5 and None"),
+        ({"stop": "9"}, "must be whole samples"),
+    ],
+)
+def test_settings_of_read(tmp_path, x, settings, message):
+    write(tmp_path / "a.wav", x, 16000)
+    with pytest.raises(InputError, match=message):
+        read(tmp_path / "a.wav", **settings)
+
+
+@pytest.mark.parametrize("dtype", ["float64", np.float64, np.dtype("float64"), float])
+def test_names_of_float64(tmp_path, x, dtype):
+    write(tmp_path / "a.wav", x, 16000)
+    assert read(tmp_path / "a.wav", dtype=dtype, start=np.int64(5))[0].dtype == np.float64
+
+
+def test_no_path_at_all():
+    with pytest.raises(InputError, match="path must be a str, a Path or a binary file object; got None"):
+        read(None)
+
+
+def test_opus_is_limited_not_clipped(tmp_path):
+    """Its decoders clip what exceeds full scale."""
+    x = (1.5 * np.sin(np.arange(48000) / 50)).astype(np.float32)
+    with pytest.warns(UserWarning, match="peaks above full scale were limited by up to 3.5 dB, as OPUS"):
+        write(tmp_path / "a.opus", x, 48000)
+    y = read(tmp_path / "a.opus")[0]
+    spectrum = np.abs(np.fft.rfft(y[9600:38400] * np.hanning(28800)))
+    harmonics = np.sort(spectrum)[::-1]
+    peak = int(spectrum.argmax())
+    spectrum[: peak + 20] = 0
+    assert spectrum.max() < 0.01 * harmonics[0]

@@ -99,7 +99,7 @@ def test_picture_is_untouched_and_sound_stays_aligned(tmp_path, suffix, codec, s
     old, new = info(first), info(second)
     assert (new.sr, new.n_channels, new.subtype, new.container) == (old.sr, old.n_channels, old.subtype, suffix)
     assert new.tags["title"] == "Tiny film"
-    if not old.is_integer and codec != "vorbis":
+    if not old.has_full_scale and codec != "vorbis":
         assert new.bitrate == pytest.approx(old.bitrate, rel=0.3)
 
 
@@ -108,7 +108,7 @@ def test_lossless_sound_changes_no_bit(tmp_path, suffix, codec):
     make(tmp_path / f"a{suffix}", codec, 48000, speech_like(2, 48000, 48000))
     copy(tmp_path / f"a{suffix}", tmp_path / f"b{suffix}")
     np.testing.assert_array_equal(read(tmp_path / f"b{suffix}")[0], read(tmp_path / f"a{suffix}")[0])
-    assert info(tmp_path / f"a{suffix}").is_integer
+    assert info(tmp_path / f"a{suffix}").has_full_scale
     with (
         open_reader(tmp_path / f"a{suffix}") as reader,
         open_writer(tmp_path / f"c{suffix}", reader.format, like=tmp_path / f"a{suffix}") as writer,
@@ -158,7 +158,7 @@ def test_m4a_from_samples_and_back(tmp_path):
     y, sr = read(tmp_path / "a.m4a")
     assert sr == 44100 and y.shape == (2, 44100) and lag(x, y) == 0 and np.corrcoef(x[0], y[0])[0, 1] > 0.98
     format = info(tmp_path / "a.m4a")
-    assert (format.container, format.subtype, format.is_integer) == (".m4a", "AAC", False)
+    assert (format.container, format.subtype, format.has_full_scale) == (".m4a", "AAC", False)
     write(tmp_path / "b.wav", y, sr, like=tmp_path / "a.m4a")
     assert info(tmp_path / "b.wav").subtype == "PCM_16"
     with (tmp_path / "a.m4a").open("rb") as file:

@@ -59,6 +59,19 @@ def test_json_is_all_of_standard_output(undin, here):
     assert "0 bytes" in rows[1]["error"]
 
 
+@pytest.mark.parametrize(("inputs", "code"), [(["nope.wav"], 2), (["a.wav", "nope.wav"], 1)])
+def test_json_tells_a_missing_file(undin, here, inputs, code):
+    found = undin("enhance", *inputs, "--json")
+    row = json.loads(found.out.splitlines()[0])
+    assert found.code == code and found.err.count("\n") == 1
+    assert (row["status"], row["input"]) == ("failed", "nope.wav") and "nope.wav: no such file" in row["error"]
+
+
+def test_json_names_the_cure_as_one_types_it(undin, here):
+    bad("cut.wav")
+    assert "pass --truncated keep" in json.loads(undin("enhance", "cut.wav", "--json").out)["error"]
+
+
 def test_quiet(undin, here):
     assert undin("enhance", "a.wav", "-q") == (0, "", "")
 
@@ -200,7 +213,7 @@ def test_two_inputs_to_one_output(undin, here):
 def test_what_undin_did_not_make_is_kept(undin, here):
     Path("a.enhanced.wav").write_text("mine")
     code, _, err = undin("enhance", "a.wav")
-    assert code == 2 and "a.enhanced.wav exists and was not made by undin: --overwrite" in err
+    assert code == 2 and "a.enhanced.wav exists and undin did not make it as it is: --overwrite" in err
     assert Path("a.enhanced.wav").read_text() == "mine"
 
 
@@ -211,6 +224,8 @@ def test_what_undin_did_not_make_is_kept(undin, here):
         (["--set", "n_fft"], "--set must be NAME=VALUE; got 'n_fft'"),
         (["--set", "n_fft=many"], "--set n_fft must be int; got 'many'"),
         (["--set", "nfft=512"], "did you mean n_fft?"),
+        (["-m", "nmf", "--set", "prior=foo"], "--set prior must be exponential or gamma or none; got 'foo'"),
+        (["b.wav", "-o", "one.wav"], "one.wav names a file: end it in /"),
         (["-o", "-", "--json"], "cannot carry both sound and --json"),
         (["-o", "o.xyz"], "unknown extension '.xyz'"),
     ],

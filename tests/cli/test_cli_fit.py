@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from cli_files import names
 
 from undin.cli.fit import read_all
 from undin.errors import InputError
-from undin.methods import load
+from undin.methods import NMF, load
 
 SMALL = [f"--set={pair}" for pair in ("n_fft=256", "hop_length=64", "n_speech=8", "n_noise=8", "fit_iter=20")]
 
@@ -75,10 +76,46 @@ def test_folders_are_read_at_one_rate_and_channel(here):
     Path("in").mkdir()
     soundfile.write("in/1.wav", np.full((4800, 2), (0.1, 0.3)), 48000)
     soundfile.write("in/2.flac", np.zeros(800), 16000)
-    first, second = read_all(Path("in"), 16000)
+    errors = []
+    how = {"nan": "raise", "truncated": "raise"}
+    first, second = read_all(Path("in"), 16000, errors, **how)
     assert first.shape == (1600,) and np.median(first) == pytest.approx(0.2, abs=1e-3)
     assert second.shape == (800,) and not second.any()
-    with pytest.raises(InputError, match=r"in/2.flac has 16000 Hz and lacks the upper bands of a model for 32000 Hz"):
-        read_all(Path("in"), 32000)
+    assert not errors and len(read_all(Path("in"), 32000, errors, **how)) == 1
+    message = "in/2.flac has 16000 Hz and lacks the upper bands of a model for 32000 Hz: take it away, or fit with"
+    assert errors == [f"{message} --set sr=16000"]
+    with pytest.raises(InputError, match=message):
+        read_all(Path("in/2.flac"), 32000, [], **how)
     with pytest.raises(InputError, match="no such file"):
-        read_all(Path("out"), 16000)
+        read_all(Path("out"), 16000, [], **how)
+
+
+def test_a_bad_file_among_good_ones_is_named_and_left_out(undin, folders):
+    Path("speech/bad.wav").write_bytes(Path("speech/0.wav").read_bytes()[:-4000])
+    code, out, err = undin("fit", "speech", "noise", "-o", "mine.npz", *SMALL)
+    assert code == 1 and out.startswith("mine.npz: learned from 3.0 s of speech")
+    assert err.startswith("undin: speech/bad.wav: is truncated") and err.count("\n") == 1
+    assert "pass --truncated keep" in err
+    code, out, err = undin("fit", "speech", "noise", "-o", "all.npz", "--truncated", "keep", *SMALL)
+    assert (code, err) == (0, "") and out.startswith("all.npz: learned from 3.9 s of speech")
+
+
+def test_a_missing_extra_names_the_file(undin, folders, monkeypatch):
+    Path("speech/film.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(100))
+    monkeypatch.setitem(sys.modules, "av", None)
+    code, _, err = undin("fit", "speech", "noise", "-o", "mine.npz", *SMALL)
+    assert code == 1 and err.startswith("undin: speech/film.mp4: av is needed here") and "undin[video]" in err
+
+
+def test_nothing_is_learned_for_a_place_that_is_not_there(undin, folders, monkeypatch):
+    monkeypatch.setattr("undin.methods.nmf.NMF.fit", lambda *_: pytest.fail("it has learned"))
+    code, _, err = undin("fit", "speech", "noise", "-o", "nodir/x.npz")
+    assert (code, err) == (2, "undin: nodir/x.npz: there is no folder nodir: make it first\n")
+
+
+def test_saving_where_there_is_no_folder(here):
+    model = NMF(n_fft=256, hop_length=64, n_speech=4, n_noise=4, fit_iter=2)
+    rng = np.random.default_rng(0)
+    model.fit(rng.uniform(-1, 1, 4000), rng.uniform(-1, 1, 4000), 16000)
+    with pytest.raises(InputError, match=r"nodir/x.npz: there is no folder nodir: make it first"):
+        model.save("nodir/x.npz")

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cli_files import names, write
 
@@ -127,7 +128,7 @@ def test_a_terminal_gets_a_bar_in_seconds_of_audio(shell, here, args):
 
 @pytest.mark.parametrize(
     ("number", "code", "message", "n_lines"),
-    [(signal.SIGINT, 130, b"undin: interrupted: ", 1), (signal.SIGTERM, 143, b"", 0)],
+    [(signal.SIGINT, 130, b"undin: interrupted: ", 1), (signal.SIGTERM, 143, b"", 0), (signal.SIGHUP, 129, b"", 0)],
 )
 def test_an_interruption_leaves_nothing(midway, here, number, code, message, n_lines):
     midway.send_signal(number)
@@ -176,3 +177,40 @@ def test_an_interruption_ends_the_workers_too(two_workers):
 def test_workers_do_not_outlive_a_parent_that_is_killed(two_workers):
     two_workers.kill()
     wait_for(lambda: not names(Path("out")))
+
+
+def film(path):
+    """One second of a picture with sound."""
+    av = pytest.importorskip("av", reason="the extra video is not installed")
+    with av.open(path, "w") as container:
+        picture = container.add_stream("mpeg4", rate=5)
+        picture.width, picture.height, picture.pix_fmt = 64, 48, "yuv420p"
+        sound = container.add_stream("aac", rate=16000, layout="mono")
+        y = av.AudioFrame.from_ndarray(np.full((1, 16000), 0.1, np.float32), format="fltp", layout="mono")
+        y.sample_rate = 16000
+        frames = [av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24") for _ in range(5)]
+        for stream, those in ((picture, frames), (sound, [y])):
+            for packet in [packet for frame in (*those, None) for packet in stream.encode(frame)]:
+                container.mux(packet)
+
+
+def test_a_video_on_a_pipe_does_not_lose_its_picture_silently(shell, here):
+    film("a.mp4")
+    process = shell("enhance", "-", "-o", "b.mp4")
+    out, err = process.communicate(Path("a.mp4").read_bytes())
+    assert (process.returncode, out, err.count(b"\n")) == (2, b"", 1)
+    assert b"b.mp4: the picture of a video on a pipe cannot be kept: give the name of its file" in err
+    process = shell("enhance", "-", "-o", "b.wav")
+    process.communicate(Path("a.mp4").read_bytes())
+    assert process.returncode == 0 and names(here) == ["a.mp4", "a.wav", "b.wav"]
+
+
+@pytest.mark.parametrize("given", [None, "2"])
+def test_linear_algebra_takes_one_thread_unless_told(here, given):
+    names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    environment |= {"OMP_NUM_THREADS": given} if given else {}
+    code = f"import atexit, os; atexit.register(lambda: print(*map(os.environ.get, {names}))); "
+    code += "from undin.cli import main; main(['models', '--json'])"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"1 {given or 1} 1"

@@ -5,11 +5,13 @@ import pytest
 
 from undin.cli.signals import graceful_signals
 
+CASES = [("SIGINT", KeyboardInterrupt), ("SIGTERM", SystemExit), ("SIGHUP", SystemExit)]
 
-@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
-def test_a_signal_is_heard_at_once(number, error):
+
+@pytest.mark.parametrize(("name", "error"), [case for case in CASES if hasattr(signal, case[0])])
+def test_a_signal_is_heard_at_once(name, error):
     with graceful_signals(), pytest.raises(error):
-        signal.raise_signal(number)
+        signal.raise_signal(getattr(signal, name))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

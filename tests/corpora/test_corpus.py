@@ -1,5 +1,6 @@
 """Corpora: slices are exact, selections narrow, and what is broken is named."""
 
+import dataclasses
 import pickle
 
 import numpy as np
@@ -108,7 +109,7 @@ def test_one_table_is_enough(root):
 
 def test_a_folder_without_tables(tmp_path):
     with pytest.raises(InputError, match=r"is no corpus: it must hold speech\.csv, noise\.csv or both"):
-        corpora.open(tmp_path)
+        corpora.open_tables(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -153,10 +154,10 @@ def test_audio_that_cannot_be_used_is_named(root):
     with pytest.raises(InputError, match=r"a\.wav"):
         corpora.open(root).load(corpus.speech[0])
     soundfile.write(root / "a.wav", np.zeros((16000, 2)), 16000)
-    with pytest.raises(InputError, match=r"a\.wav has 2 channels"):
+    with pytest.raises(InputError, match=r"a\.wav has 2 channels: open the corpus with mono=True"):
         corpora.open(root).load(corpus.speech[0])
     soundfile.write(root / "d.wav", np.zeros(8000), 8000)
-    with pytest.raises(InputError, match=r"d\.wav has 8000 Hz, not 16000"):
+    with pytest.raises(InputError, match=r"d\.wav has 8000 Hz, not 16000: .* sr=16000 to resample"):
         Corpus(root, corpus.noise).read("d.wav", 0, 0.5)
 
 
@@ -169,4 +170,87 @@ def test_a_row_may_end_half_a_rounding_late(root):
 def test_an_empty_corpus_has_no_rate(tmp_path):
     (tmp_path / "speech.csv").write_text(SPEECH)
     with pytest.raises(InputError, match="has no rows"):
-        corpora.open(tmp_path).sr  # noqa: B018
+        corpora.open_tables(tmp_path).sr  # noqa: B018
+
+
+def tone(sr, seconds=1.0, hz=440):
+    return 0.5 * np.sin(2 * np.pi * hz * np.arange(round(seconds * sr)) / sr)
+
+
+@pytest.mark.parametrize("sr", [8000, 16000, 44100, 48000])
+def test_other_rates_are_resampled_on_request(tmp_path, sr):
+    for each in (8000, 16000, 44100):
+        soundfile.write(tmp_path / f"{each}.wav", tone(each), each, subtype="FLOAT")
+    rows = [Clip(f"{each}.wav", 0.25, 0.5001, "test") for each in (8000, 16000, 44100)]
+    corpus = Corpus(tmp_path, rows, sr=sr)
+    assert corpus.sr == corpus.select(split="test").sr == sr
+    n = round(0.5001 * sr)
+    for clip in rows:
+        x = corpus.load(clip)
+        assert x.shape == (n,) and x.dtype == np.float32
+        start = round(clip.offset_s * sr)
+        middle = slice(n // 4, 3 * n // 4)  # the ends of a slice meet silence
+        np.testing.assert_allclose(x[middle], tone(sr)[start : start + n][middle], atol=2e-3)
+    with pytest.raises(InputError, match="sr must be an int"):
+        Corpus(tmp_path, rows, sr=16000.5)
+
+
+def test_channels_are_averaged_on_request(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.stack([tone(16000), -0.5 * tone(16000)], 1), 16000, subtype="FLOAT")
+    clip = Clip("a.wav", 0.5, 0.25, "test")
+    corpus = Corpus(tmp_path, [clip], mono=True)
+    np.testing.assert_allclose(corpus.load(clip), 0.25 * tone(16000)[8000:12000], atol=1e-6)
+    assert pickle.loads(pickle.dumps(corpus)).load(clip).shape == (4000,)
+    assert corpus.select(split="test").load(clip).shape == (4000,)
+
+
+def test_two_corpora_are_one(root, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    soundfile.write(other / "n.wav", tone(8000), 8000)
+    soundfile.write(other / "m.wav", tone(8000), 8000)
+    noise = Corpus(other, [Clip("n.wav", 0, 1, "test", kind="tone", noisy_path="m.wav")])
+    both = corpora.open(root) + Corpus(other, noise.rows, sr=16000)
+    assert len(both) == 5 and both.sr == 16000
+    np.testing.assert_array_equal(both.load(both.speech[1]), corpora.open(root).load(corpora.open(root).speech[1]))
+    assert both.load(both.noise[-1]).shape == both.load_noisy(both.noise[-1]).shape == (16000,)
+    with pytest.raises(InputError, match=r"n\.wav has 8000 Hz, not 16000"):
+        (corpora.open(root) + noise).load(both.noise[-1])
+
+
+def test_tables_come_back_as_they_were_written(root, tmp_path_factory):
+    corpus = corpora.open(root)
+    rows = [
+        dataclasses.replace(corpus.speech[0], active_level_db=-25.125, noisy_path="b.flac", text='say "a, b"'),
+        *corpus.rows[1:],
+    ]
+    far, near = tmp_path_factory.mktemp("far") / "tables", root / "inner"
+    for folder in (far, near, root):
+        written = corpora.write_tables(folder, Corpus(root, rows))
+        assert written == [folder / "speech.csv", folder / "noise.csv"]
+        back = corpora.open_tables(folder)
+        assert [vars(clip) | {"path": "", "noisy_path": ""} for clip in back.rows] == [
+            vars(clip) | {"path": "", "noisy_path": ""} for clip in rows
+        ]
+        for clip, old in zip(back.rows, rows, strict=True):
+            np.testing.assert_array_equal(back.load(clip), corpus.load(old))
+        assert back.load_noisy(back.rows[0]).shape == (8000,)
+    heads = [table.read_text().split("\n")[0].split(",") for table in written]
+    assert ["speaker" in head for head in heads] == [True, False]
+    assert ["noise_type" in head for head in heads] == [False, True]
+    assert back.rows == tuple(rows)  # beside the sound: relative
+    assert sorted(path.name for path in root.iterdir()) == sorted(
+        ["a.wav", "b.flac", "c.ogg", "inner", "noise.csv", "speech.csv"]
+    )
+
+
+def test_a_table_of_one_role_writes_no_other(root, tmp_path):
+    corpus = corpora.open(root).select(kind=["fan", "hum"])
+    assert corpora.write_tables(tmp_path / "x", corpus) == [tmp_path / "x" / "noise.csv"]
+
+
+def test_a_level_in_a_table_is_a_number(tmp_path):
+    (tmp_path / "speech.csv").write_text(
+        "path,offset_s,duration_s,split,active_level_db\na.wav,0,1,test,-20.5\nb.wav,0,1,test,\nc.wav,0,1,test,loud\n"
+    )
+    with pytest.raises(InputError, match=r"speech\.csv, row 4: active_level_db must be a number; got 'loud'"):
+        corpora.open_tables(tmp_path)

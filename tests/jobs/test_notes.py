@@ -21,7 +21,8 @@ def test_the_last_note_counts_and_torn_lines_do_not(output):
         file.write('{"output": "o.wav", "key": "to')  # a crash in the middle of a line
     assert read(output.parent)["o.wav"]["key"] == "1"
     add(str(output), {"key": "2"})
-    assert read(output.parent)["o.wav"] == {"output": "o.wav", "size": 5, "key": "2"}
+    mtime_ns = output.stat().st_mtime_ns
+    assert read(output.parent)["o.wav"] == {"output": "o.wav", "size": 5, "mtime_ns": mtime_ns, "key": "2"}
 
 
 def test_strange_lines_are_ignored(output):
@@ -41,6 +42,14 @@ def test_standing(output, tmp_path):
     assert standing(None) == "other"
     output.write_bytes(b"edited by hand")
     assert standing() == "foreign"
+
+
+def test_an_output_edited_at_the_same_length_is_not_ours(output):
+    add(str(output), {"key": "1"})
+    mtime_ns = output.stat().st_mtime_ns
+    output.write_bytes(b"noise")
+    os.utime(output, ns=(mtime_ns, mtime_ns + 1))
+    assert Notebook().standing(str(output), "1") == "foreign"
 
 
 def test_the_key_follows_all_that_shapes_the_output(output):

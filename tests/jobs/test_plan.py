@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from undin.errors import InputError
-from undin.jobs import NOTES, Task, plan
+from undin.jobs import Task, find_audio, plan
+from undin.jobs.notes import add
 
 
 @pytest.fixture
@@ -59,13 +60,89 @@ def test_pipes(tree):
     assert pairs(plan(["-"], "o.wav", n_src=2)) == [("-", "o.1.wav", "o.2.wav")]
 
 
-def test_our_own_outputs_and_the_output_folder_are_no_inputs(tree):
-    Path("in/a.enhanced.wav").touch()
-    Path("in", NOTES).write_text('{"output": "a.enhanced.wav"}\n')
+IN = ["in/a.wav", "in/bare", "in/deep/b.FLAC"]
+
+
+def sources(*args, **settings):
+    return [task.source for task in plan(*args, **settings)]
+
+
+def noted(path, source):
+    """Make an output that is noted as made of `source`."""
+    Path(path).parent.mkdir(exist_ok=True)
+    Path(path).write_bytes(b"sound")
+    add(path, {"input": str(Path.cwd() / source), "key": "1"})
+
+
+def test_the_output_folder_is_no_input(tree):
     Path("in/out").mkdir()
     Path("in/out/z.wav").touch()
-    assert [task.source for task in plan(["in"], "in/out")] == ["in/a.wav", "in/bare", "in/deep/b.FLAC"]
-    assert plan(["in/a.enhanced.wav"])  # named, so meant
+    assert sources(["in"], "in/out") == IN
+
+
+def test_what_a_run_lays_beside_its_inputs_is_left_out_and_counted(tree):
+    for name in ("a.enhanced.wav", "a.residual.wav", "deep/b.enhanced.FLAC"):
+        Path("in", name).touch()
+    with pytest.warns(
+        UserWarning, match=r"^3 files left out, as undin makes them of others here \(in/a.enhanced.wav \.\.\."
+    ):
+        assert sources(["in"], residual=True) == IN
+    assert sources(["in/a.wav", "in/a.residual.wav"])  # named, so meant
+    assert len(sources(["in"], "out")) == 6  # nothing says that undin made them
+
+
+def test_what_an_earlier_run_laid_beside_its_input_is_left_out(tree):
+    noted("in/a.residual.wav", "in/a.wav")
+    with pytest.warns(UserWarning, match=r"^1 file left out, as undin makes it of others here \(in/a.residual.wav\)"):
+        assert sources(["in"], "out") == IN
+    Path("in/a.residual.wav").write_bytes(b"a recording of mine under that name")
+    assert "in/a.residual.wav" in sources(["in"], "out")
+
+
+def test_outputs_in_another_folder_are_inputs_like_any_other(tree):
+    noted("s1/a.wav", "in/a.wav")
+    noted("s1/a.residual.wav", "in/a.wav")
+    assert sources(["s1"], "s2") == ["s1/a.residual.wav", "s1/a.wav"]
+
+
+def test_a_missing_name_among_several_becomes_a_problem(tree):
+    problem = "nope.wav: no such file: check the spelling and the folder you are in"
+    assert plan(["a.wav", "nope.wav"], "out/")[1] == Task("nope.wav", (), problem=problem)
+
+
+def test_a_folder_that_cannot_be_read_becomes_a_problem(tree, monkeypatch):
+    iterdir = Path.iterdir
+
+    def locked(path):
+        if path.name == "deep":
+            raise PermissionError(13, "Permission denied", str(path))
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", locked)
+    tasks = plan(["in"], "out")
+    assert [task.source for task in tasks] == ["in/deep", *IN[:2]]
+    assert tasks[0].problem == "in/deep: cannot be searched: Permission denied: allow it, or leave it out"
+    with pytest.raises(PermissionError):
+        list(find_audio(Path("in")))
+
+
+def test_folders_behind_links_are_followed_once(tree):
+    Path("store/data").mkdir(parents=True)
+    Path("store/data/z.wav").touch()
+    Path("store/up").symlink_to("../in")
+    for name, target in (("in/link", "../store"), ("in/link2", "../store"), ("in/loop", "."), ("in/all", "..")):
+        Path(name).symlink_to(target)
+    assert sources(["in"], "out") == [*IN, "in/link/data/z.wav"]
+
+
+def test_a_file_without_extension_keeps_its_name(tree):
+    assert plan(["in/bare"], picture=True, residual=True) == [
+        Task("in/bare", ("in/bare.enhanced",), "in/bare.residual", "in/bare.enhanced.png")
+    ]
+
+
+def test_several_files_do_not_go_into_a_folder_named_as_a_file(tree):
+    assert sources(["a.wav", "b.ogg"], "one.wav/")
 
 
 @pytest.mark.parametrize(
@@ -75,6 +152,8 @@ def test_our_own_outputs_and_the_output_folder_are_no_inputs(tree):
         (["nope.wav"], None, {}, "nope.wav: no such file"),
         (["in/.git", "a.wav"], "a.wav", {}, "must be a folder for several inputs; a.wav is a file"),
         (["in"], "a.wav", {}, "a.wav is a file"),
+        (["in"], "new.wav", {}, "must be a folder for several inputs; new.wav names a file: end it in /"),
+        (["a.wav", "b.ogg"], "new.flac", {}, "must be a folder for several inputs; new.flac names a file"),
         (["a.wav"], "out", {}, r"extension \(out.wav\) or a folder \(out/\); got out"),
         (["a.wav", "in/a.wav"], "out", {}, "a.wav and in/a.wav would both write out/a.wav"),
         (["a.wav", "a.wav"], None, {}, "would both write"),

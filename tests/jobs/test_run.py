@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from undin.audio import info
 from undin.errors import InputError
 from undin.jobs import NOTES, Settings, Task, plan, run
 from undin.jobs.job import clear_strays
@@ -81,7 +82,7 @@ def test_what_undin_did_not_make_is_kept(make_wav, here):
     Path("a.enhanced.wav").write_text("mine")
     (result,) = run(tasks, make)
     assert (result.status, result.kind) == ("failed", "input")
-    message = "exists and was not made by undin: --overwrite it, or choose another -o"
+    message = "exists and undin did not make it as it is: --overwrite it, or choose another -o"
     assert result.error == f"{tasks[0].targets[0]} {message}"
     assert Path("a.enhanced.wav").read_text() == "mine"
     assert statuses(run(tasks, make, overwrite=True)) == ["done"]
@@ -181,3 +182,42 @@ def test_one_library_thread_per_worker(make_wav, here, monkeypatch):
 class Threads(LogMMSE):
     def step(self, X, state):
         raise InputError(f"threads: {os.environ['OMP_NUM_THREADS']} {os.environ['MKL_NUM_THREADS']}")
+
+
+def test_a_chain_of_folders(make_wav, here):
+    make_wav("in/a.wav")
+    assert statuses(run(plan(["in"], "s1"), make)) == ["done"]
+    assert statuses(run(plan(["s1"], "s2"), make)) == ["done"]
+
+
+def test_a_missing_file_among_good_ones_is_named(make_wav, here):
+    results = list(run(plan(["nope.wav", make_wav()], "out/"), make))
+    assert statuses(results) == ["failed", "done"]
+    assert results[0].kind == "input" and results[0].error.startswith("nope.wav: no such file")
+
+
+@pytest.mark.filterwarnings("always")
+def test_an_output_that_cannot_be_noted_stays(make_wav, here):
+    Path(NOTES).mkdir()
+    with pytest.warns(
+        UserWarning, match=r"a.enhanced.wav is written, but not noted in .*\.undin.jsonl \(Is a directory\)"
+    ):
+        assert statuses(run(plan([make_wav()]), make)) == ["done"]
+    assert Path("a.enhanced.wav").exists()
+
+
+@pytest.mark.filterwarnings("always")
+def test_warnings_of_workers_are_warnings_here(make_wav, here, capfd):
+    make_wav("in/a.wav", subtype="IMA_ADPCM")
+    make_wav("in/b.wav")
+    with pytest.warns(UserWarning, match="IMA_ADPCM stores whole blocks"):
+        assert statuses(run(plan(["in"], "out"), make, workers=2)) == ["done", "done"]
+    assert capfd.readouterr().err == ""
+
+
+def test_a_file_without_extension_keeps_its_format(make_wav, here):
+    for name, suffix in (("bare", ".flac"), ("take.1", ".wav")):
+        Path(make_wav(f"x{suffix}")).rename(name)
+        assert statuses(run(plan([name]), make)) == ["done"]
+    assert info("bare.enhanced").container == "FLAC"
+    assert info("take.enhanced.1").container == "WAV"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from undin.errors import InputError
-from undin.metrics import pesq
+from undin.metrics import pesq, pesq_raw
 
 package = pytest.importorskip("pesq")
 
@@ -27,6 +27,17 @@ def test_is_the_value_of_the_itu_code(sr, band):
 def test_a_perfect_estimate_reaches_the_top_of_its_scale(band, best):
     ref, _ = pair(16000)
     assert pesq(ref=ref, est=ref, sr=16000, band=band) == pytest.approx(best, abs=1e-3)
+
+
+def test_raw_is_narrow_band_before_the_map():
+    ref, est = pair(8000)
+    raw = pesq_raw(ref=ref, est=est, sr=8000)
+    assert isinstance(raw, float)
+    mapped = 0.999 + 4 / (1 + np.exp(-1.4945 * raw + 4.6607))
+    assert mapped == pytest.approx(pesq(ref=ref, est=est, sr=8000, band="nb"), abs=1e-9)
+    assert pesq_raw(ref=ref, est=ref, sr=8000) == pytest.approx(4.5, abs=1e-3)  # the top of P.862
+    batch = pesq_raw(ref=np.stack([ref, ref]), est=np.stack([ref, est]), sr=8000)
+    assert batch == pytest.approx([4.5, raw], abs=1e-3)
 
 
 def test_wide_band_is_the_default():

@@ -74,6 +74,14 @@ def test_agrees_with_an_independent_implementation():
     np.testing.assert_allclose(si_sdr(ref=ref, est=est + 0.1), theirs, atol=1e-6)
 
 
+def test_agrees_with_torchmetrics():
+    other = pytest.importorskip("torchmetrics.functional.audio", reason="torchmetrics is not installed")
+    torch = pytest.importorskip("torch")
+    ref, est = pair_at(np.array([-7.0, 0.0, 12.0]), rows=(3,))
+    theirs = other.scale_invariant_signal_distortion_ratio(torch.tensor(est), torch.tensor(ref), zero_mean=True)
+    np.testing.assert_allclose(si_sdr(ref=ref, est=est), theirs.numpy(), atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("ref", "est", "message"),
     [

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import math
 from collections import Counter
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from undin import corpora, mixing
 from undin.corpora import Clip
 from undin.errors import InputError
-from undin.mixing.manifest import join_short
+from undin.mixing.draw import join_short
 from undin.mixing.mix import rms
 
 
@@ -51,17 +52,16 @@ def test_samples_are_those_of_the_day_it_was_written(corpus):
     np.testing.assert_allclose(m.noisy[8000:40000:4000], EXPECTED[3], atol=1e-4)
 
 
-EXPECTED = ("lucia", "engine", 45120, [0.01838, -0.03083, 0.0039, -0.05623, -0.02803, -0.00842, 0.0223, 0.03702])
+EXPECTED = ("lucia", "engine", 51360, [0.00213, 0.02196, 0.03641, 0.00725, 0.0732, -0.03156, -0.01244, 0.00915])
 
 
 def test_render_is_what_mix_gives(corpus, rows):
     for row in rows[:5]:
         m = mixing.render(row, corpus)
-        s = corpus.read(row.speech_path, row.speech_offset_s, row.speech_duration_s)
-        n = corpus.read(row.noise_path, row.noise_offset_s, row.noise_duration_s)
-        expected = mixing.mix(s, n, snr_db=row.snr_db, onset=row.onset)
+        s, n = (corpus.read(x.path, x.offset_s, x.duration_s) for x in (*row.speech, *row.noise))
+        expected = mixing.mix(s, n, snr_db=row.snr_db, onset=row.noise[0].onset)
         np.testing.assert_array_equal(m.noisy, expected.noisy)
-        assert (m.noise_gain_db, m.scale_db) == (row.noise_gain_db, row.scale_db)
+        assert (m.noise_gain_db, m.scale_db) == (expected.noise_gain_db, expected.scale_db)
         assert 20 * np.log10(rms(m.speech) / rms(m.noise)) == pytest.approx(row.snr_db, abs=1e-4)
 
 
@@ -69,10 +69,15 @@ def test_draws_are_even_seeded_and_do_not_depend_on_n(corpus, rows):
     assert rows == mixing.make_manifest(corpus, n=40, seed=7)
     assert rows[:13] == mixing.make_manifest(corpus, n=13, seed=7)
     assert rows != mixing.make_manifest(corpus, n=40, seed=8)
-    kinds, sentences = Counter(row.kind for row in rows), Counter((r.speech_path, r.speech_offset_s) for r in rows)
+    kinds, sentences = (
+        Counter(row.kind for row in rows),
+        Counter((r.speech[0].path, r.speech[0].offset_s) for r in rows),
+    )
     assert set(kinds.values()) == {4} and max(sentences.values()) - min(sentences.values()) <= 1
     assert len({row.id for row in rows}) == 40
-    assert {row.split for row in rows} == {"test"} and all("/test/" in r.speech_path + r.noise_path for r in rows)
+    assert {row.split for row in rows} == {"test"} and all(
+        "/test/" in x.path for row in rows for x in (*row.speech, *row.noise)
+    )
     assert all(-5 <= row.snr_db <= 15 for row in rows) and np.std([row.snr_db for row in rows]) > 4
 
 
@@ -97,7 +102,9 @@ def test_settings(corpus):
         ({"kinds": []}, "must have speech and noise"),
         ({"snr_db": (5, -5)}, "snr_db must be"),
         ({"snr_db": []}, "at least one value"),
-        ({"snr_db": [float("nan")]}, r"\.opus\.ogg at .* with noise/test/.*: snr_db must be finite"),
+        ({"snr_db": [float("nan")]}, "snr_db must be finite numbers"),
+        ({"snr_db": "loud"}, "snr_db must be finite numbers.* got 'loud'"),
+        ({"snr_db": (0, "5")}, "snr_db must be two numbers"),
     ],
 )
 def test_bad_settings(corpus, settings, message):
@@ -106,22 +113,34 @@ def test_bad_settings(corpus, settings, message):
 
 
 def test_another_corpus_is_noticed(corpus, rows):
-    louder = dataclasses.replace(rows[0], noise_gain_db=rows[0].noise_gain_db + 1)
+    (noise,), (talker,) = rows[0].noise, rows[0].speech
+    louder = dataclasses.replace(rows[0], noise=(dataclasses.replace(noise, gain_db=noise.gain_db + 1),))
     with pytest.raises(InputError, match=r"test-00000 has an SNR of .* is not the corpus that the manifest"):
         mixing.render(louder, corpus)
     with pytest.raises(InputError, match=r"nothing\.wav is missing"):
-        mixing.render(dataclasses.replace(rows[0], speech_path="nothing.wav"), corpus)
-    with pytest.raises(InputError, match="onset must lie in"):
-        mixing.render(dataclasses.replace(rows[0], onset=10**6), corpus)
+        mixing.render(dataclasses.replace(rows[0], speech=(dataclasses.replace(talker, path="nothing.wav"),)), corpus)
+    for onset in (10**6, 95999):
+        with pytest.raises(InputError, match="mixture test-00000: onset must lie in"):
+            mixing.render(dataclasses.replace(rows[0], noise=(dataclasses.replace(noise, onset=onset),)), corpus)
+    with pytest.raises(InputError, match=r"mixture test-00000: speech_onset must lie in 0 ... 0"):
+        mixing.render(dataclasses.replace(rows[0], speech=(dataclasses.replace(talker, onset=1),)), corpus)
+    with pytest.raises(InputError, match=r"mixture test-00000: the row has 8000 Hz and .* 16000 Hz"):
+        mixing.render(dataclasses.replace(rows[0], sr=8000), corpus)
 
 
 @pytest.mark.parametrize(
     ("column", "cell", "message"),
     [
         ("snr_db", "loud", "row 3: snr_db must be a number; got 'loud'"),
-        ("snr_db", "inf", "row 3: snr_db must be finite"),
-        ("onset", "1.5", "row 3: onset must be a whole number; got '1.5'"),
-        ("onset", "-1", "row 3: onset must be 0 or more"),
+        ("snr_db", "inf", "row 3: snr_db must be inf exactly where there is no noise"),
+        ("scale_db", "nan", "row 3: scale_db must be finite; got 'nan'"),
+        ("n_samples", "0", "row 3: sr and n_samples must be 1 or more"),
+        ("noise_onset", "1.5", "row 3: noise_onset must be a whole number; got '1.5'"),
+        ("noise_onset", "-1", "row 3: noise_onset must be 0 or more"),
+        ("kind", "rain;hum", "row 3: kind must hold 1 values like noise_path; got 2"),
+        ("snr_over", "all", "row 3: snr_over must be one of clip, active; got all"),
+        ("id", "", "row 3: id must not be empty"),
+        ("split", "a,b", "row 3: must have 24 cells like the header; got 25"),
         ("noise_duration_s", "0", "row 3: noise_duration_s must be more than 0"),
         ("speech_path", "", "row 3: speech_path must not be empty"),
     ],
@@ -139,13 +158,16 @@ def test_a_broken_row_is_named(rows, tmp_path, column, cell, message):
     assert next(stream) == rows[0]
     with pytest.raises(InputError, match=message):
         next(stream)
+    errors = []
+    assert list(mixing.read_manifest(path, errors.append)) == [rows[0], rows[2]]
+    assert len(errors) == 1
 
 
 def test_a_manifest_that_is_none(tmp_path):
-    with pytest.raises(InputError, match=r"cannot read the table .*: No such file"):
+    with pytest.raises(InputError, match=r"cannot read the manifest .*: No such file"):
         next(mixing.read_manifest(tmp_path / "m.csv"))
     (tmp_path / "m.csv").write_text("id,speech_path\n")
-    with pytest.raises(InputError, match="row 1: column speech_offset_s is missing"):
+    with pytest.raises(InputError, match="row 1: column sr is missing; the header has id, speech_path"):
         next(mixing.read_manifest(tmp_path / "m.csv"))
 
 
@@ -174,3 +196,11 @@ def test_short_utterances_are_joined_within_a_file():
     assert join_short(apart, 2.5) == apart
     assert join_short(words, 0.5) == words
     assert join_short(words[::-1], 2.5) == words[::-1]
+
+
+def test_values_with_the_separator_come_back(rows, tmp_path):
+    odd = dataclasses.replace(rows[0].speech[0], path="a;b%3B/100%.wav", label="x;y")
+    row = dataclasses.replace(rows[0], id="1;2%", speech=(odd, odd), snr_db=math.inf, noise=(), room="1 2")
+    mixing.write_manifest(tmp_path / "m.csv", [row])
+    assert list(mixing.read_manifest(tmp_path / "m.csv")) == [row]
+    assert row.speaker == "x;y+x;y" and row.kind == ""

@@ -99,9 +99,9 @@ GOOD = sound(100)
 @pytest.mark.parametrize(
     ("speech", "noise", "settings", "message"),
     [
-        (np.zeros(100), GOOD, {}, "speech is silent over the 100 samples of the mixture: its SNR is undefined"),
-        (GOOD, np.zeros(9), {}, "noise is silent"),
-        (GOOD, np.r_[GOOD, np.zeros(100)], {"onset": 100}, "noise is silent over the 100 samples"),
+        (np.zeros(100), GOOD, {}, "the speech is silent over the whole mixture, so its SNR is undefined"),
+        (GOOD, np.zeros(9), {}, "the noise is silent"),
+        (GOOD, np.r_[GOOD, np.zeros(100)], {"onset": 100}, "the noise is silent over"),
         (GOOD[:0], GOOD, {}, r"speech must be .* at least one sample; got float32 of shape \(0,\)"),
         (np.ones((2, 100)), GOOD, {}, r"speech must be floating point of shape \(n_samples,\)"),
         (GOOD, np.ones(100, np.int16), {}, "noise must be floating point .* got int16"),

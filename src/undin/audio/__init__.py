@@ -6,6 +6,7 @@
     writer.py   open_writer -> Writer: beside the file and renamed; or a stream, flushed block by block
     part.py     the file in the making, with its disk errors
     format.py   AudioFormat, what a file is; format_for, what an output becomes; compression, bit rates
+    level.py    active_level_db: how loud speech is without its pauses
     limiter.py  Limiter, for integer formats: nothing exceeds full scale, nothing else is touched
     samples.py  bytes and integers <-> floats, exactly
     riff.py     WAV headers of pipes; how much sound a header promises
@@ -20,6 +21,7 @@ Sound is (n_channels, n_samples) in blocks, (n_samples,) for one channel from `r
 from undin.audio.check import check_audio, check_finite, check_rate, resample
 from undin.audio.files import blocks, info, read, write
 from undin.audio.format import EXTENSIONS, VIDEO_EXTENSIONS, AudioFormat, format_for, parse_raw
+from undin.audio.level import active_level_db
 from undin.audio.limiter import Limiter
 from undin.audio.reader import Reader, open_reader
 from undin.audio.writer import Writer, open_writer
@@ -31,6 +33,7 @@ __all__ = [
     "Limiter",
     "Reader",
     "Writer",
+    "active_level_db",
     "blocks",
     "check_audio",
     "check_finite",

@@ -52,8 +52,9 @@ def read(
     Raises:
         InputError: as `open_reader`; start or stop is negative.
     """
-    if start < 0 or (stop is not None and stop < start):
-        raise InputError(f"start and stop must be samples with 0 <= start <= stop; got {start} and {stop}")
+    whole = all(isinstance(n, (int, np.integer)) for n in (start, stop) if n is not None)
+    if not whole or start < 0 or (stop is not None and stop < start):
+        raise InputError(f"start and stop must be whole samples with 0 <= start <= stop; got {start!r} and {stop!r}")
     with open_reader(path, nan=nan, truncated=truncated, dtype=dtype) as reader:
         reader.skip(start)
         n_left = float("inf") if stop is None else stop - start
@@ -88,7 +89,7 @@ def write(path: AudioPath, x: Array, sr: int, *, subtype: str | None = None, lik
         x: (n_samples,) or (n_channels, n_samples), floating point, full scale 1.
         sr: sample rate, Hz.
         subtype: sample format, e.g. "PCM_24", "FLOAT". Without it, that of `like`, else what soundfile writes: PCM_16
-            where the container has it. Integer formats limit what exceeds full scale and warn; FLOAT never does.
+            where the container has it. Integer formats and Opus limit what exceeds full scale and warn; FLOAT never.
         like: a file whose sample format, bit rate and tags are kept, and, for videos, whose picture.
 
     Raises:

@@ -98,9 +98,9 @@ class AudioFormat:
     tags: dict[str, str] = field(default_factory=dict, hash=False)
 
     @property
-    def is_integer(self) -> bool:
-        """Whether samples above full scale would be clipped when stored (float and lossy formats keep them)."""
-        return bits_of(self.subtype) is not None
+    def has_full_scale(self) -> bool:
+        """Whether samples above full scale would be clipped, in integers and in Opus; other formats keep them."""
+        return self.subtype == "OPUS" or bits_of(self.subtype) is not None
 
     @property
     def duration(self) -> float | None:
@@ -123,7 +123,9 @@ def parse_raw(raw: str) -> AudioFormat:
     raise InputError(f'raw must be "encoding:rate:channels", as "s16le:16000:1", encoding one of {names}; got {raw!r}')
 
 
-def format_for(target: str | Path, source: AudioFormat, *, subtype: str | None = None) -> AudioFormat:
+def format_for(
+    target: str | Path, source: AudioFormat, *, subtype: str | None = None, like: str | Path | None = None
+) -> AudioFormat:
     """Find how to store `source` under the extension of `target`.
 
     The container follows the extension, and the sample format stays where the container can hold it; else it is the
@@ -134,6 +136,7 @@ def format_for(target: str | Path, source: AudioFormat, *, subtype: str | None =
         target: path to be written.
         source: rate, channels, sample format, bit rate and tags to keep.
         subtype: sample format to store instead of the source's.
+        like: the source's path. Where its extension is unknown, the target may have any, and keeps the container.
 
     Returns:
         The AudioFormat to write.
@@ -144,6 +147,8 @@ def format_for(target: str | Path, source: AudioFormat, *, subtype: str | None =
     extension = Path(target).suffix.lower()
     if extension in VIDEO_EXTENSIONS:
         return replace(source, container=extension)
+    if extension not in EXTENSIONS and like is not None and Path(like).suffix.lower() not in EXTENSIONS:
+        extension = next((name for name, held in EXTENSIONS.items() if source.container in held), extension)
     if extension not in EXTENSIONS:
         names = " ".join((*EXTENSIONS, *VIDEO_EXTENSIONS))
         raise InputError(f"{target}: unknown extension {extension!r} for an output: use one of {names}")

@@ -29,7 +29,10 @@ class Reader:
     Attributes:
         format: what the source is.
         position: samples read or skipped so far.
+        has_more: whether there are tracks beside the one that is read: a picture, subtitles, other sound.
     """
+
+    has_more = False
 
     def __init__(self, name: str, format: AudioFormat, *, nan: Nan = "raise", dtype: Any = np.float32) -> None:
         self.name, self.format, self.nan, self.dtype, self.position = name, format, nan, np.dtype(dtype), 0
@@ -225,6 +228,8 @@ def open_reader(
     """
     if truncated not in ("raise", "keep"):
         raise InputError(f'truncated must be "raise" or "keep"; got {truncated!r}')
+    if dtype not in (float, np.float32, np.float64, "float32", "float64"):
+        raise InputError(f"dtype must be float32 or float64; got {dtype!r}: read floats, full scale is 1.0")
     f = open_source(source)
     try:
         return _open(f, raw, truncated, {"nan": nan, "dtype": dtype})

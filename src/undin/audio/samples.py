@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from undin.audio.check import Array
 
 BYTES = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}  # stored plainly
-NO_FULL_SCALE = ("FLOAT", "DOUBLE", "VORBIS", "OPUS", "MP3", "AAC", "MPEG", "PCM_F", "AC3", "EAC3", "WMA", "MP2")
+STAYS_FLOAT = ("FLOAT", "DOUBLE", "VORBIS", "OPUS", "MP3", "AAC", "MPEG", "PCM_F", "AC3", "EAC3", "WMA", "MP2")
 
 
 def bits_of(subtype: str) -> int | None:
-    """Bits per sample that a sample format clips at; None where values above full scale survive (float, lossy)."""
-    if subtype.startswith(NO_FULL_SCALE):
+    """Bits per sample that a sample format clips at; None where samples stay floats (float, lossy)."""
+    if subtype.startswith(STAYS_FLOAT):
         return None
     found = re.fullmatch(r"(?:PCM_|ALAC_)[SU]?(\d+)(?:LE|BE)?", subtype)
     return int(found[1]) if found else 16  # ULAW, ALAW, ADPCM and their kind unfold to 16 bits

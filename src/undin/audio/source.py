@@ -94,9 +94,11 @@ def open_source(source: AudioSource) -> Source:
     """Open a path, "-" (standard input) or a binary file object for reading.
 
     Raises:
-        InputError: no such file, a folder, no permission, an empty file.
+        InputError: no such file, a folder, no permission, or something else than a path or file.
     """
     if not isinstance(source, (str, Path)):
+        if not hasattr(source, "read"):
+            raise InputError(f"path must be a str, a Path or a binary file object; got {source!r}")
         return Source(source, str(getattr(source, "name", "the file object")))
     if source == "-":
         return Source(sys.stdin.buffer, "standard input")

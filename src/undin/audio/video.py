@@ -47,6 +47,7 @@ class VideoReader(Reader):
             self._container.close()
             raise InputError(f"{name}: has no sound track: give a file with sound")
         stream = self._container.streams.audio[0]
+        self.has_more = sum(each.type in ("audio", "video", "subtitle") for each in self._container.streams) > 1
         self._start = stream_start(stream)
         self._resampler = av.AudioResampler(format="fltp")
         self._frames = self._decode(stream, name, av)

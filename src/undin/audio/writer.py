@@ -29,8 +29,8 @@ PADDED = ("IMA_ADPCM", "MS_ADPCM", "GSM610")  # codecs of whole blocks: the last
 class Writer:
     """An open target for sound: `.format`, `.write(x)`; use it in a `with`: an exception inside leaves no file.
 
-    Integer formats cannot hold what exceeds full scale, so what does is limited, all channels together, never clipped;
-    the limiter holds back 5 ms until the end. Float and lossy formats keep such samples.
+    Integer formats cannot hold what exceeds full scale, nor can decoders of Opus, so what does is limited, all channels
+    together, never clipped; the limiter holds back 5 ms until the end. Float formats, Vorbis, MP3 and AAC keep it.
 
     Attributes:
         format: what is written.
@@ -40,7 +40,7 @@ class Writer:
     def __init__(self, name: str, format: AudioFormat) -> None:
         self.name, self.format, self.position = name, format, 0
         ms = format.sr // 1000
-        self._limiter = Limiter(1.0, lookahead=5 * ms, hold=10 * ms) if format.is_integer else None
+        self._limiter = Limiter(1.0, lookahead=5 * ms, hold=10 * ms) if format.has_full_scale else None
 
     @property
     def limited_db(self) -> float:
@@ -212,7 +212,7 @@ def open_writer(
         format: what to keep, mostly the reader's `.format`: rate, channels, sample format, bit rate, tags. Its
             n_samples, where known, is used for the header of a stream and for RF64 in place of WAV beyond 4 GiB.
         like: the file that the sound came from: an MP3's whole tag, a video's picture, subtitles and other sound
-            tracks are copied from it untouched.
+            tracks are copied from it untouched. Where it has no extension, the target needs none.
         subtype: sample format to store instead of format.subtype.
 
     Raises:
@@ -224,7 +224,7 @@ def open_writer(
     if target == "-":
         return StreamWriter(sys.stdout.buffer, "standard output", format)
     like = None if like == "-" else like
-    stored = format_for(target, format, subtype=subtype)
+    stored = format_for(target, format, subtype=subtype, like=like)
     if Path(target).suffix.lower() in VIDEO_EXTENSIONS:
         from undin.audio.video import VideoWriter
 

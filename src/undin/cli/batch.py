@@ -3,14 +3,14 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from undin.cli import show
-from undin.errors import InputError
+from undin.errors import InputError, UndinError
 
 if TYPE_CHECKING:
     from undin.jobs import Result, Settings, Task
@@ -36,6 +36,17 @@ def check_pipes(inputs: list[str], output: str | None, *, as_json: bool) -> bool
     if to_pipe and as_json:
         raise InputError("standard output cannot carry both sound and --json: give -o FILE")
     return to_pipe
+
+
+@contextmanager
+def errors_as_json(inputs: list[str], *, wanted: bool) -> Iterator[None]:
+    """Tell what stops a run on standard output too, for the program that reads it."""
+    try:
+        yield
+    except UndinError as error:
+        if wanted:
+            print(show.error_as_json(error, inputs), flush=True)
+        raise
 
 
 class Loader:

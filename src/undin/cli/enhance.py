@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from undin.cli import options as o
-from undin.cli.batch import Loader, View, check_pipes, work
+from undin.cli.batch import Loader, View, check_pipes, errors_as_json, work
 
 DEFAULT_METHOD = "log-mmse"  # undin.methods.DEFAULT, whose import would slow --help down; a test holds them together
 
@@ -57,12 +57,13 @@ def enhance(
     from undin.errors import InputError, require
     from undin.jobs import Settings, plan
 
-    if plot:
-        require("matplotlib", extra="plot")
-    make = Loader(method, set or ())
-    if n_src := make().n_src:
-        raise InputError(f"{method} separates into {n_src} talkers: use undin separate -m {method}")
-    tasks = plan(inputs, output, residual=residual, picture=plot)
+    with errors_as_json(inputs, wanted=json):
+        if plot:
+            require("matplotlib", extra="plot")
+        make = Loader(method, set or ())
+        if n_src := make().n_src:
+            raise InputError(f"{method} separates into {n_src} talkers: use undin separate -m {method}")
+        tasks = plan(inputs, output, residual=residual, picture=plot)
     settings = Settings(limit_db=limit_db, independent=independent, nan=nan, truncated=truncated, raw=raw)
     view = View(quiet=quiet, as_json=json, debug=bool(context.obj))
     return work(tasks, make, settings, view, workers=workers, overwrite=overwrite, to_pipe=to_pipe)

@@ -1,11 +1,14 @@
 """`undin fit`: learn a model from folders of sound, without a GPU or torch."""
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from undin.cli import options as o
+from undin.cli.show import as_option
 
 if TYPE_CHECKING:
     from undin.spectrum import Array
@@ -31,8 +34,10 @@ def fit(
         typer.Option(help="What is assumed of the activations.", rich_help_panel=o.HOW),
     ] = "exponential",
     set: o.Set = None,
+    nan: o.Nan = "raise",
+    truncated: o.Truncated = "raise",
     quiet: o.Quiet = False,
-) -> None:
+) -> int:
     """Learn a model (NMF) from folders of speech and noise, or of two talkers.
 
     [dim]Your voices and your noise, for undin enhance -m mine.npz:[/]  undin fit speech/ noise/ -o mine.npz
@@ -42,15 +47,14 @@ def fit(
     from undin.errors import InputError
     from undin.methods.nmf import NMF
 
-    if output.suffix != ".npz":
-        raise InputError(f"-o must end in .npz; got {output}")
-    if output.exists() and not overwrite:
-        raise InputError(f"{output} exists: --overwrite it, or choose another -o")
+    check_output(output, overwrite=overwrite)
     if talkers and noise is None:
         raise InputError("--talkers needs two folders, one for each talker: undin fit anna/ ben/ --talkers")
     model = NMF(prior=None if prior == "none" else prior, **o.parse_settings(NMF.Config, set or []))
     sr = model.config.sr
-    first, second = read_all(speech, sr), read_all(noise, sr) if noise else None
+    errors: list[str] = []
+    first, *rest = (read_all(path, sr, errors, nan=nan, truncated=truncated) for path in (speech, noise) if path)
+    second = rest[0] if rest else None
     if talkers and second is not None:
         model.fit_talkers([first, second], sr)
     else:
@@ -61,28 +65,80 @@ def fit(
         told = " and ".join(f"{sum(map(len, xs)) / sr:.1f} s of {path}" for path, xs in pairs if xs is not None)
         print(f"{output}: learned from {told}")
         print(f"use it:  undin {'separate' if talkers else 'enhance'} -m {output} your.wav")
+    return 1 if errors else 0
 
 
-def read_all(path: Path, sr: int) -> "list[Array]":
+def check_output(output: Path, *, overwrite: bool) -> None:
+    """Refuse, before anything is learned, a place where the model could not be saved."""
+    from undin.errors import InputError
+
+    if output.suffix != ".npz":
+        raise InputError(f"-o must end in .npz; got {output}")
+    if not output.parent.is_dir():
+        raise InputError(f"{output}: there is no folder {output.parent}: make it first")
+    if not os.access(output.parent, os.W_OK):
+        raise InputError(f"{output}: the folder {output.parent} cannot be written to: choose another -o")
+    if output.is_dir() or (output.exists() and not overwrite):
+        raise InputError(f"{output} exists: --overwrite it if it is a model, or choose another -o")
+
+
+def read_all(
+    path: Path, sr: int, errors: list[str], *, nan: Literal["raise", "zero"], truncated: Literal["raise", "keep"]
+) -> "list[Array]":
     """Read a file, or all files of a folder, each as one channel (n_samples,) at `sr` Hz.
 
+    A bad file in a folder is named on standard error and left out.
+
+    Args:
+        path: a file or a folder.
+        sr: the rate wanted, Hz.
+        errors: gets a line for each bad file in a folder.
+        nan: as in `undin.read`.
+        truncated: as in `undin.read`.
+
     Raises:
-        InputError: there is no audio, or a file cannot be read.
+        InputError: there is no audio, or the one file named cannot be read.
+    """
+    from undin.errors import InputError, UndinError
+    from undin.jobs import find_audio
+
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder: check the spelling and the folder you are in")
+
+    def refuse(error: Exception, file: Path) -> None:
+        text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else " ".join(str(error).split())
+        told = as_option(text if str(file) in text else f"{file}: {text}")
+        if not path.is_dir():
+            raise InputError(told) from error
+        errors.append(told)
+        print(f"undin: {told}: left out", file=sys.stderr)
+
+    signals = []
+    for file in find_audio(path, on_error=lambda error: refuse(error, path)) if path.is_dir() else [path]:
+        try:
+            signals.append(read_one(file, sr, nan=nan, truncated=truncated))
+        except (UndinError, OSError) as error:
+            refuse(error, file)
+    if not sum(map(len, signals)):
+        raise InputError(f"{path} holds no sound to learn from: name a folder with good .wav, .flac, .ogg ... files")
+    return signals
+
+
+def read_one(file: Path, sr: int, *, nan: Literal["raise", "zero"], truncated: Literal["raise", "keep"]) -> "Array":
+    """Read a file as one channel (n_samples,) at `sr` Hz.
+
+    Raises:
+        UndinError: it cannot be read, or lacks the upper bands of `sr`.
     """
     import numpy as np
 
     from undin import audio
     from undin.errors import InputError
-    from undin.jobs import find_audio
 
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder: check the spelling and the folder you are in")
-    signals = []
-    for file in list(find_audio(path)) if path.is_dir() else [path]:
-        x, sr_file = audio.read(file)
-        if sr_file < sr:
-            raise InputError(f"{file} has {sr_file} Hz and lacks the upper bands of a model for {sr} Hz: leave it out")
-        signals.append(audio.resample(np.atleast_2d(x).mean(0), sr_file, sr))
-    if not sum(map(len, signals)):
-        raise InputError(f"{path} holds no sound: name a folder with .wav, .flac, .ogg ... files in it")
-    return signals
+    x, sr_file = audio.read(file, nan=nan, truncated=truncated)
+    if sr_file < sr:
+        raise InputError(
+            f"{file} has {sr_file} Hz and lacks the upper bands of a model for {sr} Hz: "
+            f"take it away, or fit with --set sr={sr_file}"
+        )
+    return audio.resample(np.atleast_2d(x).mean(0), sr_file, sr)

@@ -87,5 +87,11 @@ def _convert(name: str, text: str, hint: Any) -> Any:
                 continue
     if str in options:
         return text
-    names = " or ".join(getattr(option, "__name__", str(option)).replace("NoneType", "none") for option in options)
-    raise InputError(f"--set {name} must be {names}; got {text!r}")
+    raise InputError(f"--set {name} must be {' or '.join(map(_told, options))}; got {text!r}")
+
+
+def _told(option: Any) -> str:
+    """A type as one reads it: int, none, or the choices themselves."""
+    if typing.get_origin(option) is Literal:
+        return " or ".join(map(str, typing.get_args(option)))
+    return str(getattr(option, "__name__", option)).replace("NoneType", "none")

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from undin.cli import options as o
-from undin.cli.batch import Loader, View, check_pipes, work
+from undin.cli.batch import Loader, View, check_pipes, errors_as_json, work
 
 
 def separate(
@@ -36,17 +36,18 @@ def separate(
     from undin.errors import InputError
     from undin.jobs import Settings, plan
 
-    if method is None:
-        raise InputError(
-            "separate needs -m MODEL, as no model for unknown talkers ships yet: "
-            "learn one from their voices with  undin fit anna/ ben/ --talkers -o two.npz"
-        )
-    make = Loader(method, set or ())
-    n_src = make().n_src
-    if n_src != talkers:
-        found = f"separates into {n_src} talkers" if n_src else "enhances and does not separate"
-        raise InputError(f"{method} {found}; got --talkers {talkers}: use the number that the model was fitted for")
-    tasks = plan(inputs, output, n_src=n_src)
+    with errors_as_json(inputs, wanted=json):
+        if method is None:
+            raise InputError(
+                "separate needs -m MODEL, as no model for unknown talkers ships yet: "
+                "learn one from their voices with  undin fit anna/ ben/ --talkers -o two.npz"
+            )
+        make = Loader(method, set or ())
+        n_src = make().n_src
+        if n_src != talkers:
+            found = f"separates into {n_src} talkers" if n_src else "enhances and does not separate"
+            raise InputError(f"{method} {found}; got --talkers {talkers}: use the number that the model was fitted for")
+        tasks = plan(inputs, output, n_src=n_src)
     settings = Settings(nan=nan, truncated=truncated, raw=raw)
     view = View(quiet=quiet, as_json=json, debug=bool(context.obj))
     return work(tasks, make, settings, view, workers=workers, overwrite=overwrite, to_pipe=False)

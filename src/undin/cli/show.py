@@ -83,11 +83,18 @@ def as_json(result: "Result") -> str:
     """Tell a result in one JSON object."""
     task, report = result.task, result.report
     row: dict[str, Any] = {"status": result.status, "input": task.source, "outputs": list(task.targets)}
-    row |= {"residual": task.residual, "picture": task.picture, "error": result.error}
+    row |= {"residual": task.residual, "picture": task.picture}
+    row["error"] = as_option(result.error) if result.error else None
     if report is not None:
         row |= {k: v for k, v in asdict(report).items() if k not in ("source", "targets", "residual")}
         row["times_real_time"] = round(report.times_real_time, 1)
     return json.dumps(row)
+
+
+def error_as_json(error: Exception, inputs: "Sequence[str]") -> str:
+    """Tell in one JSON object what stops a run before its first file."""
+    row = {"status": "failed", "input": inputs[0] if len(inputs) == 1 else list(inputs), "outputs": []}
+    return json.dumps({**row, "residual": None, "picture": None, "error": as_option(" ".join(str(error).split()))})
 
 
 def as_option(message: str) -> str:

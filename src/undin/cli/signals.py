@@ -8,18 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+NUMBERS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 RETRY_S = 0.005
 
 
 @contextmanager
 def graceful_signals() -> Iterator[None]:
-    """Have Ctrl-C raise KeyboardInterrupt and a request to end SystemExit, where either is heard.
+    """Have Ctrl-C raise KeyboardInterrupt, and a request to end or a closed terminal SystemExit, where it is heard.
 
     libsndfile writes through callbacks into Python. An exception raised inside one is printed and dropped, and
     libsndfile goes on with a wrong answer: the interruption is lost and the file may be broken. There, the signal is
     sent once more a little later.
     """
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in NUMBERS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, _handle)

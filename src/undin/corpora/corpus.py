@@ -1,9 +1,10 @@
 """A corpus: a folder of audio files and the rows that say what lies where in them."""
 
+import os
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undin import audio
+from undin.corpora.headers import about
 from undin.errors import InputError
 
-LOSSLESS = {"WAV", "WAVEX", "FLAC", "AIFF", "AU", "CAF", "RF64", "W64"}  # formats in which libsndfile seeks exactly
+LOSSLESS = {
+    "WAV",
+    "WAVEX",
+    "FLAC",
+    "AIFF",
+    "AU",
+    "CAF",
+    "RF64",
+    "W64",
+    "NIST",
+}  # formats in which libsndfile seeks exactly
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,8 @@ class Clip:
         licence: under which it was published.
         source: who or what made it.
         original: its name there.
+        noisy_path: file of the same length and offset in which this utterance lies under noise or other talkers.
+        active_level_db: level without pauses, dB re full scale (see `audio.active_level_db`); None where not measured.
     """
 
     path: str
@@ -49,6 +63,8 @@ class Clip:
     licence: str = ""
     source: str = ""
     original: str = ""
+    noisy_path: str = ""
+    active_level_db: float | None = None
 
     def __post_init__(self) -> None:
         if not self.path:
@@ -60,17 +76,46 @@ class Clip:
 
 
 class Corpus:
-    """Rows of clips under one folder, all of one sample rate and mono."""
+    """Rows of clips under one folder, all of one sample rate and mono.
 
-    def __init__(self, root: Path, rows: Iterable[Clip], *, reader: "SliceReader | None" = None) -> None:
+    Args:
+        root: the folder.
+        rows: what lies in it.
+        sr: resample what has another rate, Hz; None refuses it.
+        mono: take the mean of the channels where there are several; False refuses them.
+        reader: to share, among corpora of one folder, what it keeps.
+
+    `speech + noise` joins two corpora, wherever their folders are.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        rows: Iterable[Clip],
+        *,
+        sr: int | None = None,
+        mono: bool = False,
+        reader: "SliceReader | None" = None,
+    ) -> None:
         self.root, self.rows = root, tuple(rows)
-        self.reader = reader or SliceReader(root)
+        self._sr = sr if sr is None else audio.check_rate(sr)
+        self.reader = reader or SliceReader(root, mono=mono)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __repr__(self) -> str:
         return f"Corpus({str(self.root)!r}: {len(self.speech)} utterances, {len(self.noise)} recordings of noise)"
+
+    def __add__(self, other: "Corpus") -> "Corpus":
+        roots = [corpus.root.resolve() for corpus in (self, other)]
+        root = Path(os.path.commonpath(roots))
+        rows = [
+            moved(clip, old.relative_to(root))
+            for old, each in zip(roots, (self, other), strict=True)
+            for clip in each.rows
+        ]
+        return Corpus(root, rows, sr=self._sr or other._sr, mono=self.reader.mono or other.reader.mono)
 
     @cached_property
     def speech(self) -> tuple[Clip, ...]:
@@ -84,7 +129,9 @@ class Corpus:
 
     @cached_property
     def sr(self) -> int:
-        """Sample rate in Hz: that of the first row's file, and every other must have it."""
+        """Sample rate in Hz: the one asked for, else that of the first row's file, which every other must have."""
+        if self._sr is not None:
+            return self._sr
         if not self.rows:
             raise InputError(f"the corpus at {self.root} has no rows, hence no sample rate")
         return self.reader.sr(self.rows[0].path)
@@ -116,7 +163,7 @@ class Corpus:
                 there = ", ".join(sorted(map(str, known - {""}))[:40]) or "nothing"
                 raise InputError(f"{field} must be one of {there}; got {', '.join(sorted(map(str, unknown)))}")
             rows = tuple(clip for clip in rows if getattr(clip, field) in values)
-        return Corpus(self.root, rows, reader=self.reader)
+        return Corpus(self.root, rows, sr=self._sr, reader=self.reader)
 
     def load(self, clip: Clip) -> NDArray[np.float32]:
         """Read a row's samples.
@@ -128,15 +175,40 @@ class Corpus:
             (n_samples,) float32 at `sr`, the caller's own.
 
         Raises:
-            InputError: the file is missing, unreadable, too short, not mono or of another sample rate.
+            InputError: the file is missing, unreadable, too short, not mono or of another sample rate, unless the
+                corpus was opened with `mono` or `sr`.
         """
         return self.read(clip.path, clip.offset_s, clip.duration_s)
 
+    def load_noisy(self, clip: Clip) -> NDArray[np.float32]:
+        """Read the noisy twin of a row, sample by sample beside `load`.
+
+        Raises:
+            InputError: the row has none; as `load`.
+        """
+        if not clip.noisy_path:
+            raise InputError(f"{clip.path} has no noisy twin: mix noise to it with undin.mixing")
+        return self.read(clip.noisy_path, clip.offset_s, clip.duration_s)
+
     def read(self, path: str, offset_s: float, duration_s: float) -> NDArray[np.float32]:
-        """Read any slice of a file of this corpus; see `load`."""
-        if (sr := self.reader.sr(path)) != self.sr:
-            raise InputError(f"every file of a corpus must have one sample rate; {path} has {sr} Hz, not {self.sr}")
-        return self.reader.read(path, offset_s, duration_s)
+        """Read any slice of a file of this corpus; see `load`. A slice that is resampled ends in silence."""
+        sr = self.reader.sr(path)
+        if sr != self.sr and self._sr is None:
+            raise InputError(
+                f"every file of a corpus must have one sample rate; {path} has {sr} Hz, not {self.sr}: "
+                f"open the corpus with sr={self.sr} to resample it"
+            )
+        x = self.reader.read(path, offset_s, duration_s)
+        if sr == self.sr:
+            return x
+        y = audio.resample(x, sr, self.sr)[: round(duration_s * self.sr)]
+        return np.pad(y, (0, round(duration_s * self.sr) - len(y))).astype(np.float32, copy=False)
+
+
+def moved(clip: Clip, folder: Path) -> Clip:
+    """The clip as seen from a folder further up; absolute paths stay."""
+    noisy_path = (folder / clip.noisy_path).as_posix() if clip.noisy_path else ""
+    return replace(clip, path=(folder / clip.path).as_posix(), noisy_path=noisy_path)
 
 
 class SliceReader:
@@ -147,13 +219,13 @@ class SliceReader:
     files are decoded whole, and the latest are kept.
     """
 
-    def __init__(self, root: Path, *, keep_samples: int = 2**26) -> None:
-        self.root, self.keep_samples = root, keep_samples
+    def __init__(self, root: Path, *, mono: bool = False, keep_samples: int = 2**26) -> None:
+        self.root, self.mono, self.keep_samples = root, mono, keep_samples
         self._rates: dict[str, tuple[int, bool]] = {}  # path -> sample rate, whether it seeks exactly
         self._kept: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
 
     def __reduce__(self) -> Any:  # to another process goes the folder, not the samples
-        return SliceReader, (self.root,)
+        return partial(SliceReader, mono=self.mono, keep_samples=self.keep_samples), (self.root,)
 
     def sr(self, path: str) -> int:
         """Sample rate of a file in Hz."""
@@ -179,9 +251,12 @@ class SliceReader:
             file = self.root / path
             if not file.is_file():
                 raise InputError(f"the audio file {file} is missing: the corpus's table lists it")
-            format = audio.info(file)
-            if format.n_channels != 1:
-                raise InputError(f"a corpus must be mono; {file} has {format.n_channels} channels: mix it down first")
+            format = about(file)
+            if format.n_channels != 1 and not self.mono:
+                raise InputError(
+                    f"a corpus must be mono; {file} has {format.n_channels} channels: "
+                    "open the corpus with mono=True to take their mean"
+                )
             self._rates[path] = format.sr, format.container in LOSSLESS
         return self._rates[path]
 
@@ -195,4 +270,4 @@ class SliceReader:
 
     def _decode(self, path: str, start: int, stop: int | None) -> NDArray[np.float32]:
         x, _ = audio.read(self.root / path, start=start, stop=stop)
-        return x.astype(np.float32, copy=False)
+        return (x if x.ndim == 1 else x.mean(0)).astype(np.float32, copy=False)

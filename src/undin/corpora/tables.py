@@ -1,30 +1,37 @@
-"""Tables of clips: the layout of two files, speech.csv and noise.csv, and the one reader of typed CSV rows."""
+"""Tables of clips: the layout of two files, speech.csv and noise.csv, and the one reader of typed CSV rows.
+
+The layout of the folder that UNDIN_DATA names, and of the corpus that is shipped.
+"""
 
 import csv
 import dataclasses
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from undin.corpora.corpus import Clip, Corpus
 from undin.errors import InputError
 
 Row = TypeVar("Row")
 
+SPEECH_ONLY = ("speaker", "gender", "language", "text", "noisy_path")  # fields that no table of noise has
 # table -> column of the file that goes by another name in Clip
 TABLES: dict[str, dict[str, str]] = {"speech.csv": {}, "noise.csv": {"kind": "noise_type"}}
 
 
-def open_tables(root: str | os.PathLike[str]) -> Corpus:
+def open_tables(root: str | os.PathLike[str], *, sr: int | None = None, mono: bool = False) -> Corpus:
     """Open a folder with `speech.csv`, `noise.csv` or both.
 
-    The columns path, offset_s, duration_s and split must be there; corpus, speaker, gender, language, text (speech),
-    noise_type (noise), licence, source and original may be. Paths are relative to the folder.
+    The columns path, offset_s, duration_s and split must be there; corpus, speaker, gender, language, text, noisy_path
+    (speech), noise_type (noise), licence, source, original and active_level_db may be. Paths are relative to the
+    folder, or absolute.
 
     Args:
         root: the folder.
+        sr: resample what has another rate, Hz; None refuses it.
+        mono: take the mean of several channels; False refuses them.
 
     Returns:
         the Corpus with the rows of speech, then those of noise.
@@ -33,16 +40,75 @@ def open_tables(root: str | os.PathLike[str]) -> Corpus:
         InputError: neither table is there, a column is missing, or a row is broken (file and row are named).
     """
     root = Path(root)
-    found = {name: columns for name, columns in TABLES.items() if (root / name).is_file()}
-    if not found:
+    if not recognise(root):
         raise InputError(f"{root} is no corpus: it must hold speech.csv, noise.csv or both")
-    rows: list[Clip] = []
-    for name, columns in found.items():
-        for number, clip in enumerate(read_rows(root / name, Clip, columns), 2):
-            if name == "noise.csv" and not clip.kind:
-                raise InputError(f"{root / name}, row {number}: noise_type must not be empty")
-            rows.append(clip)
-    return Corpus(root, rows)
+    return Corpus(root, rows(root), sr=sr, mono=mono)
+
+
+def recognise(root: Path) -> bool:
+    """Whether one of the tables is there."""
+    return any((root / name).is_file() for name in TABLES)
+
+
+def rows(root: Path) -> Iterator[Clip]:
+    """The rows of speech, then those of noise."""
+    for name, columns in TABLES.items():
+        if (root / name).is_file():
+            for number, clip in enumerate(read_rows(root / name, Clip, columns), 2):
+                if name == "noise.csv" and not clip.kind:
+                    raise InputError(f"{root / name}, row {number}: noise_type must not be empty")
+                yield clip
+
+
+def write_tables(folder: str | os.PathLike[str], corpus: Corpus) -> list[Path]:
+    """Write a corpus as the tables that `open_tables` reads; sound is not copied.
+
+    Args:
+        folder: made where it is not there; tables in it are replaced. Paths become relative where the sound lies in
+            it, absolute elsewhere.
+        corpus: what to list.
+
+    Returns:
+        the files: speech.csv, noise.csv or both.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, clips in (("speech.csv", corpus.speech), ("noise.csv", corpus.noise)):
+        if clips:
+            _write_table(folder / name, clips, corpus.root)
+            written.append(folder / name)
+    return written
+
+
+def _write_table(table: Path, clips: Iterable[Clip], root: Path) -> None:
+    columns = {field.name: TABLES[table.name].get(field.name, field.name) for field in dataclasses.fields(Clip)}
+    for field in ("kind",) if table.name == "speech.csv" else SPEECH_ONLY:
+        del columns[field]
+    beside = table.with_name(table.name + ".part")
+    try:
+        with beside.open("w", encoding="utf-8", newline="") as file:
+            sheet = csv.writer(file, lineterminator="\n")
+            sheet.writerow(columns.values())
+            for clip in clips:
+                places = {name: _place(root, getattr(clip, name), table.parent) for name in ("path", "noisy_path")}
+                sheet.writerow(_cell({**vars(clip), **places}[field]) for field in columns)
+        beside.replace(table)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _place(root: Path, path: str, folder: Path) -> str:
+    """A file of the corpus as seen from the folder of a table."""
+    file, folder = (root.resolve() / path), folder.resolve()
+    return (file.relative_to(folder) if file.is_relative_to(folder) else file).as_posix() if path else ""
+
+
+def _cell(value: str | float | None) -> str:
+    """Numbers to the microsecond; what is not known, or not finite, stays empty."""
+    if isinstance(value, float):
+        return f"{value:.6f}" if math.isfinite(value) else ""
+    return value or ""
 
 
 def read_rows(
@@ -53,6 +119,7 @@ def read_rows(
     Args:
         path: the file, UTF-8, with a header; rows are counted as a spreadsheet does, the header is row 1.
         row_type: the dataclass; its fields without default are columns that must be there, other columns are skipped.
+            An empty cell of a field that may be None is None.
         columns: field -> column of the file where the two names differ.
 
     Yields:
@@ -93,7 +160,11 @@ def _cells(row_type: Any, header: list[str], columns: Mapping[str, str]) -> list
     return cells
 
 
-def _parse(column: str, kind: type, text: str) -> str | int | float:
+def _parse(column: str, kind: type, text: str) -> str | int | float | None:
+    if options := get_args(kind):  # float | None
+        kind = options[0]
+        if not text:
+            return None
     try:
         value: str | int | float = kind(text)
     except ValueError:

@@ -9,7 +9,8 @@ every clash first; `run` works through the tasks in one process or several, skip
 from undin.jobs.bulk import run
 from undin.jobs.job import Result
 from undin.jobs.notes import NOTES, Settings
-from undin.jobs.plan import Task, find_audio, plan
+from undin.jobs.plan import Task, plan
 from undin.jobs.process import FileReport, process_file
+from undin.jobs.walk import find_audio
 
 __all__ = ["NOTES", "FileReport", "Result", "Settings", "Task", "find_audio", "plan", "process_file", "run"]

@@ -58,6 +58,8 @@ def run(
 
 def _job(task: Task, method: dict[str, Any], settings: Settings, notebook: Notebook, overwrite: bool) -> Job | Result:
     """Decide whether a task is still to do."""
+    if task.problem:
+        return Result(task, "failed", error=task.problem, kind="input")
     try:
         note = describe(task.source, method, settings)
     except OSError as error:
@@ -67,6 +69,6 @@ def _job(task: Task, method: dict[str, Any], settings: Settings, notebook: Noteb
         return Job(task, note)
     for output, standing in standings.items():
         if standing == "foreign":
-            message = f"{output} exists and was not made by undin: --overwrite it, or choose another -o"
+            message = f"{output} exists and undin did not make it as it is: --overwrite it, or choose another -o"
             return Result(task, "failed", error=message, kind="input")
     return Result(task, "skipped") if set(standings.values()) == {"same"} else Job(task, note)

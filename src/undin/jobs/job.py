@@ -3,13 +3,14 @@
 import glob
 import os
 import traceback
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from undin.audio import info, read
 from undin.errors import UndinError
-from undin.jobs.notes import Settings, add
+from undin.jobs.notes import NOTES, Settings, add
 from undin.jobs.plan import Task
 from undin.jobs.process import FileReport, Progress, process_file
 from undin.methods.base import Method
@@ -51,13 +52,25 @@ def do(job: Job, method: Method, settings: Settings, progress: Progress | None =
         )
         if task.picture:
             draw(task, task.picture)
-        for file in files:
-            add(file, job.note)
+        note_down(files, job.note)
         return Result(task, "done", report)
     except BrokenPipeError:
         raise
     except Exception as error:
         return failed(task, error)
+
+
+def note_down(files: list[str], note: dict[str, Any]) -> None:
+    """Note what is finished; where the folder takes no notes, the output stays and a warning says what that means."""
+    for file in files:
+        try:
+            add(file, note)
+        except OSError as error:
+            warnings.warn(
+                f"{file} is written, but not noted in {error.filename or NOTES} ({error.strerror}): "
+                "the next run will ask for --overwrite",
+                stacklevel=2,
+            )
 
 
 def draw(task: Task, picture: str) -> None:

@@ -79,7 +79,8 @@ def describe(source: str, method: dict[str, Any], settings: Settings) -> dict[st
 def add(output: str, note: dict[str, Any]) -> None:
     """Note that `output` is finished, in the notes of its folder."""
     path = Path(output)
-    line = json.dumps({"output": path.name, "size": path.stat().st_size, **note}, default=str)
+    stat = path.stat()
+    line = json.dumps({"output": path.name, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns, **note}, default=str)
     with (path.parent / NOTES).open("ab") as file:  # appending: one write lands in one piece
         file.write(f"\n{line}\n".encode())  # the newline before it ends a line that a crash has torn
 
@@ -118,6 +119,9 @@ class Notebook:
         if not path.exists() and not path.is_symlink():
             return "absent"
         note = self.of(path)
-        if note is None or not path.is_file() or note.get("size") != path.stat().st_size:
+        if note is None or not path.is_file():
             return "foreign"
+        stat = path.stat()
+        if (note.get("size"), note.get("mtime_ns")) != (stat.st_size, stat.st_mtime_ns):
+            return "foreign"  # edited since, or another file of that name
         return "same" if key is not None and note.get("key") == key else "other"

@@ -1,18 +1,15 @@
 """Inputs -> tasks: which file is read, which files are written, and every clash found before the first is opened."""
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from undin.audio import EXTENSIONS, VIDEO_EXTENSIONS
 from undin.errors import InputError
 from undin.jobs.notes import Notebook
-
-# What a folder is searched for. A file named by the user may have any name: its reader decides.
-SUFFIXES = frozenset((*EXTENSIONS, *VIDEO_EXTENSIONS))
-MAGIC = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b".snd", b"ID3")
+from undin.jobs.walk import SUFFIXES, find_audio, identity
 
 
 @dataclass(frozen=True)
@@ -23,6 +20,7 @@ class Task:
     targets: tuple[str, ...]
     residual: str | None = None  # where to write what was taken out
     picture: str | None = None  # where to draw input and outputs
+    problem: str | None = None  # why it cannot be done, known beforehand: then there are no targets
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -45,15 +43,20 @@ def plan(
     method). With a file as `output`, one input goes there; with a folder, files keep their names and trees their shape.
 
     Args:
-        inputs: files, folders (searched for audio, hidden files and our own outputs left out), or "-" alone.
+        inputs: files, folders, or "-" alone. Folders are searched for audio; hidden files are left out, and so is,
+            with a warning that counts it, what a run makes of other files there and lays beside them.
         output: a file, a folder (one that exists, or a name that ends in a slash, or any for several inputs), or "-".
         suffix: goes before the extension of a result that lies beside its input.
         n_src: results per input from a method that separates; None for enhancement.
         residual: also write what was taken out, as a.residual.wav.
         picture: also draw input and output, as a.enhanced.png.
 
+    Returns:
+        One task per file; and one with a `problem`, for `run` to name, for each folder in a tree that cannot be read
+        and each of several inputs that is missing.
+
     Raises:
-        InputError: an input is missing, two would write one output, or one would be overwritten.
+        InputError: the one input is missing, two would write one output, or one would be overwritten.
     """
     if not inputs:
         raise InputError("inputs must name at least one file, folder or -; got none")
@@ -62,7 +65,13 @@ def plan(
         tasks = [_pipe(inputs, output, extras)]
     else:
         found = list(_find(inputs, output))
-        tasks = [_task(str(source), *_place(source, relative, output, suffix), extras) for source, relative in found]
+        tasks = [
+            Task(str(each.source), (), problem=each.problem)
+            if each.problem
+            else _task(str(each.source), *_place(each, output, suffix), extras)
+            for each in found
+        ]
+        tasks = _without_own(tasks, {str(each.source) for each in found if each.is_walked})
     _check_clashes(tasks)
     return tasks
 
@@ -90,80 +99,117 @@ def _pipe(inputs: Sequence[str], output: str | None, extras: Extras) -> Task:
     return Task(inputs[0], ("-",))
 
 
-def _find(inputs: Sequence[str], output: str | None) -> Iterator[tuple[Path, Path | None]]:
-    """Each input file, and where it belongs below the output folder; None when `output` is the file itself."""
-    folders = [Path(name).is_dir() for name in inputs]
+class Found(NamedTuple):
+    """An input, and where it belongs below the output folder; None when the output is the file itself."""
+
+    source: Path
+    relative: Path | None = None
+    is_walked: bool = False  # found in a folder, not named
+    problem: str | None = None
+
+
+def _find(inputs: Sequence[str], output: str | None) -> Iterator[Found]:
+    folders = [os.path.isdir(name) for name in inputs]  # noqa: PTH112 (Path.is_dir raises where it may not look)
     into_folder = len(inputs) > 1 or any(folders) or (output is not None and _is_folder(output))
-    if into_folder and output is not None and Path(output).exists() and not Path(output).is_dir():
-        raise InputError(f"-o must be a folder for several inputs; {output} is a file")
-    if not into_folder and output is not None and not Path(output).suffix:
-        raise InputError(f"-o must be a file with an extension (out.wav) or a folder (out/); got {output}")
+    _check_output(output, into_folder)
     for name, is_folder in zip(inputs, folders, strict=True):
         path = Path(name)
-        if not is_folder:
-            if not path.exists():
-                raise InputError(f"{name}: no such file: check the spelling and the folder you are in")
-            yield path, Path(path.name) if into_folder else None
-            continue
-        files = list(find_audio(path, Path(output) if output else None))
-        if not files:
-            raise InputError(f"{name} holds no audio file: name a folder with .wav, .flac, .ogg ... files in it")
-        yield from ((file, file.relative_to(path)) for file in files)
+        if is_folder:
+            yield from _find_in(path, output)
+        elif os.path.exists(path):  # noqa: PTH110
+            yield Found(path, Path(path.name) if into_folder else None)
+        else:
+            problem = f"{name}: no such file: check the spelling and the folder you are in"
+            if len(inputs) == 1:
+                raise InputError(problem)
+            yield Found(path, problem=problem)
+
+
+def _find_in(folder: Path, output: str | None) -> Iterator[Found]:
+    errors: list[OSError] = []
+    files = list(find_audio(folder, Path(output) if output else None, on_error=errors.append))
+    for error in errors:
+        path = Path(error.filename or folder)
+        yield Found(path, problem=f"{path}: cannot be searched: {error.strerror}: allow it, or leave it out")
+    if not files and not errors:
+        raise InputError(f"{folder} holds no audio file: name a folder with .wav, .flac, .ogg ... files in it")
+    yield from (Found(file, file.relative_to(folder), is_walked=True) for file in files)
+
+
+def _check_output(output: str | None, into_folder: bool) -> None:
+    if output is None:
+        return
+    if into_folder and not _is_folder(output):
+        if Path(output).exists():
+            raise InputError(f"-o must be a folder for several inputs; {output} is a file")
+        if Path(output).suffix.lower() in SUFFIXES:
+            raise InputError(f"-o must be a folder for several inputs; {output} names a file: end it in / or rename it")
+    if not into_folder and not Path(output).suffix:
+        raise InputError(f"-o must be a file with an extension (out.wav) or a folder (out/); got {output}")
+
+
+def _without_own(tasks: list[Task], walked: set[str]) -> list[Task]:
+    """Leave out, of what was found in folders, what is made of other files there and lies beside them.
+
+    That is what this run will write, and what an earlier one noted and nobody has changed since. What undin made of
+    files elsewhere is an input like any other.
+    """
+    sources = {_absolute(task.source) for task in tasks}
+    made = {(_absolute(output), _absolute(task.source)) for task in tasks for output in task.outputs}
+    planned = {output for output, source in made if output != source and output.parent == source.parent}
+    notebook = Notebook()
+
+    def is_own(source: str) -> bool:
+        place = _absolute(source)
+        made_of = _absolute((notebook.of(Path(source)) or {}).get("input", source))
+        noted = made_of != place and made_of.parent == place.parent and made_of in sources
+        return place in planned or (noted and notebook.standing(source, None) == "other")
+
+    own = {task.source for task in tasks if task.source in walked and is_own(task.source)}
+    if own:
+        files, them = ("file", "it") if len(own) == 1 else ("files", "them")
+        example = min(own)
+        told = example if len(own) == 1 else f"{example} ..."
+        message = f"{len(own)} {files} left out, as undin makes {them} of others here ({told}): name {them} to include"
+        warnings.warn(f"{message} {them}", stacklevel=3)
+    return [task for task in tasks if task.source not in own]
+
+
+def _absolute(path: str) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 (keeps links as they are)
 
 
 def _is_folder(output: str) -> bool:
     return output.endswith(("/", os.sep)) or Path(output).is_dir()
 
 
-def find_audio(folder: Path, output: Path | None = None) -> Iterator[Path]:
-    """Audio files of a tree in the order of their names, without hidden ones, our own outputs and the output folder."""
-    notebook = Notebook()
-    for entry in sorted(folder.iterdir()):
-        if entry.name.startswith(".") or notebook.of(entry):
-            continue
-        if entry.is_dir():
-            is_output = output is not None and output.exists() and entry.samefile(output)
-            if not entry.is_symlink() and not is_output:
-                yield from find_audio(entry, output)
-        elif entry.suffix.lower() in SUFFIXES or (not entry.suffix and _looks_like_audio(entry)):
-            yield entry
-
-
-def _looks_like_audio(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(4).startswith(MAGIC)
-    except OSError:
-        return False
-
-
-def _place(source: Path, relative: Path | None, output: str | None, suffix: str) -> tuple[Path, str]:
+def _place(found: Found, output: str | None, suffix: str) -> tuple[Path, str]:
     """The name of an output, and the tag to put before its extension."""
     if output is None:
-        return source, suffix
-    return (Path(output), "") if relative is None else (Path(output) / relative, "")
+        return found.source, suffix
+    return (Path(output), "") if found.relative is None else (Path(output) / found.relative, "")
 
 
 def _task(source: str, place: Path, tag: str, extras: Extras) -> Task:
-    def tagged(tag: str) -> str:
-        return str(place.with_name(place.stem + tag + place.suffix))
+    def tagged(tag: str, suffix: str = place.suffix) -> str:
+        return str(place.with_name(place.stem + tag + suffix))
 
-    targets = tuple(tagged(f".{i + 1}") for i in range(extras.n_src)) if extras.n_src else (tagged(tag),)
+    tags = [f".{i + 1}" for i in range(extras.n_src)] if extras.n_src else [tag]
     residual = tagged(".residual") if extras.residual else None
-    return Task(source, targets, residual, str(Path(targets[0]).with_suffix(".png")) if extras.picture else None)
+    return Task(source, tuple(map(tagged, tags)), residual, tagged(tags[0], ".png") if extras.picture else None)
 
 
 def _check_clashes(tasks: list[Task]) -> None:
     """No output may be an input, through links either, and no two may be one file."""
-    sources = {_identity(task.source): task.source for task in tasks}
+    sources = {identity(task.source): task.source for task in tasks}
     makers: dict[str, str] = {}
     for task in tasks:
         for output in task.outputs:
             if output == "-":
                 continue
-            identity = _identity(output)
-            if identity is not None and identity in sources:
-                raise InputError(f"{output} is the input {sources[identity]} itself: give another -o")
+            itself = identity(output)
+            if itself is not None and itself in sources:
+                raise InputError(f"{output} is the input {sources[itself]} itself: give another -o")
             if Path(output).exists() and not Path(output).is_file():
                 raise InputError(
                     f"{output} is no regular file, so it is not replaced: give another -o, or - for a pipe"
@@ -172,12 +218,3 @@ def _check_clashes(tasks: list[Task]) -> None:
             if place in makers:
                 raise InputError(f"{makers[place]} and {task.source} would both write {output}: give them one by one")
             makers[place] = task.source
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    """Device and number of a file: the same through symbolic and hard links and other spellings."""
-    try:
-        stat = Path(path).stat()
-    except OSError:
-        return None
-    return stat.st_dev, stat.st_ino

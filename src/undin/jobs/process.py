@@ -4,16 +4,19 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from undin.audio import Limiter, Reader, Writer, open_reader, open_writer
+from undin.audio import VIDEO_EXTENSIONS, Limiter, Reader, Writer, open_reader, open_writer
 from undin.errors import InputError
 from undin.methods.base import Method
 from undin.spectrum import Array
 from undin.stream import Stream
 
+STDIN = "standard input"  # as the reader of "-" is named
+PICTURE_EXTENSIONS = tuple(name for name in VIDEO_EXTENSIONS if name not in (".m4a", ".mka"))
 BLOCK_S = 2.0  # seconds read at a time; a live pipe gives what it has
 
 
@@ -85,6 +88,7 @@ def process_file(
     start = time.perf_counter()
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(source, raw=raw, truncated=truncated, nan=nan))
+        _check_picture(reader, targets)
         sr = reader.format.sr
         stream = stack.enter_context(method.stream(sr, limit_db=limit_db, independent=independent))
 
@@ -108,6 +112,16 @@ def process_file(
         limited_db=max(sink.limited_db, rest.limited_db if rest else 0.0),
         wall_s=time.perf_counter() - start,
     )
+
+
+def _check_picture(reader: Reader, targets: Sequence[str]) -> None:
+    """A pipe is gone when it has been heard: the other tracks of a video cannot be copied from it."""
+    for target in targets:
+        if reader.name == STDIN and reader.has_more and Path(target).suffix.lower() in PICTURE_EXTENSIONS:
+            raise InputError(
+                f"{target}: the picture of a video on a pipe cannot be kept: give the name of its file instead of -, "
+                "or write .wav to take the sound alone"
+            )
 
 
 def _pump(
@@ -155,7 +169,7 @@ class _Talkers:
         self.writers = writers
         format = writers[0].format
         ms = format.sr // 1000
-        self._limiter = Limiter(lookahead=5 * ms, hold=10 * ms) if format.is_integer else None
+        self._limiter = Limiter(lookahead=5 * ms, hold=10 * ms) if format.has_full_scale else None
 
     @property
     def limited_db(self) -> float:

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,6 +23,7 @@ from undin.methods.base import Method
 
 Make = Callable[[], Method]
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+INTERRUPTIONS = [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)]
 PATIENCE_S = 5.0  # that a worker has to finish its block and clear up
 SPAWN = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
 
@@ -32,7 +34,7 @@ class Worker:
     def __init__(self, make: Make, settings: Settings) -> None:
         self.line, theirs = SPAWN.Pipe()
         self.process = SPAWN.Process(target=_work, args=(theirs, make, settings), daemon=True)
-        with _quiet_start():
+        with quiet_start():
             self.process.start()
         theirs.close()  # so that its death ends the line
         self.job: Job | None = None
@@ -43,10 +45,10 @@ class Worker:
         with suppress(OSError):  # it has died: that is seen when its answer is read
             self.line.send(job)
 
-    def answer(self) -> float | Result:
-        """Wait for progress in seconds of audio, or for a result; a death is a result too."""
+    def answer(self) -> float | str | Result:
+        """Wait for progress in seconds of audio, a warning, or a result; a death is a result too."""
         try:
-            message: float | Result = self.line.recv()
+            message: float | str | Result = self.line.recv()
         except (EOFError, OSError):
             assert self.job is not None
             task = self.job.task
@@ -84,6 +86,9 @@ def share_out(
                 worker.give(waiting.popleft())
             for line in wait([line for line, worker in workers.items() if worker.job]):
                 message = workers[line].answer()
+                if isinstance(message, str):
+                    warnings.warn(message, stacklevel=4)  # to where results are asked for, past `run`
+                    continue
                 if isinstance(message, float):
                     if progress:
                         progress(message)
@@ -98,6 +103,7 @@ def share_out(
 
 def _work(line: "Connection[Any, Any]", make: Make, settings: Settings) -> None:
     """What a worker does until it is told to end or its parent is gone."""
+    warnings.showwarning = lambda message, *_, **__: line.send(str(message))  # for the parent to show
     with suppress(EOFError, OSError):
         method = make()
         while True:
@@ -105,11 +111,11 @@ def _work(line: "Connection[Any, Any]", make: Make, settings: Settings) -> None:
 
 
 @contextmanager
-def _quiet_start() -> Iterator[None]:
+def quiet_start() -> Iterator[None]:
     """What a process inherits at its start: interruptions ignored, one thread for each library that would take all."""
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     in_main = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main else None
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in INTERRUPTIONS if in_main}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     try:
         yield
@@ -118,5 +124,5 @@ def _quiet_start() -> Iterator[None]:
             os.environ.pop(name)
             if value is not None:
                 os.environ[name] = value
-        if in_main:
-            signal.signal(signal.SIGINT, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

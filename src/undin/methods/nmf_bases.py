@@ -47,15 +47,22 @@ def write_model(
         config: a frozen dataclass of settings.
         about: what else `read_model` shall give back; JSON values.
         dtype: of the stored arrays; float16 halves the file.
+
+    Raises:
+        InputError: the folder is not there, or the file cannot be written.
     """
     meta = {"format": FORMAT, "version": VERSION, "config": asdict(config), "n_sources": len(bases), **about}
     text = json.dumps(meta, default=lambda a: np.asarray(a).tolist())
     arrays = {f"{name}{i}": a.astype(dtype) for i, b in enumerate(bases) for name, a in b._asdict().items()}
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}: make it first")
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with beside.open("wb") as file:
             np.savez_compressed(file, meta=np.array(text), **arrays)
         beside.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}: choose another place, or make room") from error
     finally:
         beside.unlink(missing_ok=True)
 

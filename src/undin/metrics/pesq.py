@@ -2,6 +2,7 @@
 
 from typing import Literal, get_args
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from undin.errors import InputError, require
@@ -62,3 +63,28 @@ def pesq(*, ref: ArrayLike, est: ArrayLike, sr: int, band: Band = "wb") -> Score
             raise InputError(f"PESQ is undefined: {error}") from error
 
     return score_each(score, r, e)
+
+
+def pesq_raw(*, ref: ArrayLike, est: ArrayLike, sr: int) -> Score:
+    """PESQ as P.862 gave it before it was mapped to opinions: -0.5 to 4.5, narrow band, higher is better.
+
+    What papers from before the maps print. It is the narrow-band `pesq` y, mapped back:
+    y = 0.999 + 4 / (1 + exp(4.6607 - 1.4945 x)).
+
+    Args:
+        ref: as for `pesq`.
+        est: as for `pesq`.
+        sr: sample rate of both in Hz: 8000 or 16000.
+
+    Returns:
+        A float for (n_samples,), else (...) float64.
+
+    Raises:
+        InputError: as for `pesq`.
+        MissingExtraError: pesq is not installed.
+
+    Source: ITU-T P.862 (2001); the map is that of P.862.1 (2003).
+    """
+    y = np.asarray(pesq(ref=ref, est=est, sr=sr, band="nb"))
+    x = (4.6607 - np.log(4 / (y - 0.999) - 1)) / 1.4945
+    return x if x.ndim else float(x)

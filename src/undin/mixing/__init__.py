@@ -1,10 +1,34 @@
-"""Utterances and noise -> mixtures of a known SNR, one at a time or as a manifest that gives the same samples again.
+"""Utterances and noise -> mixtures of a known SNR: one at a time, on the fly, or as files that can be made again.
 
-mix(speech, noise, snr_db=...) -> Mixture
-make_manifest(corpus, n=...) -> rows -> write_manifest / read_manifest -> render(row, corpus) -> Mixture
+mix(speech, noise, snr_db=...) -> Mixture                                           two arrays
+mixtures(corpus, settings, rng) -> Mixture, Mixture, ...                            without end, for training
+draw(corpus, n, seed=...) -> rows -> write_manifest / read_manifest -> render(row, corpus) -> Mixture
+
+settings.py   Settings: what mixtures are like         mix.py      levels and gains, on arrays
+draw.py       Drawing: row i from the seed and i       render.py   rows -> samples
+manifest.py   MixtureRow and its CSV file              rooms.py    rooms, from image sources [rooms]
+layout.py     names of files                           write.py    to disk: workers, shards, resume
+config_ini.py the config.ini of an older project
 """
 
-from undin.mixing.manifest import MixtureRow, make_manifest, read_manifest, render, write_manifest
+from undin.mixing.draw import Drawing, Seen, draw, make_manifest, mixtures
+from undin.mixing.manifest import MixtureRow, Source, read_manifest, write_manifest
 from undin.mixing.mix import Mixture, mix
+from undin.mixing.render import render
+from undin.mixing.settings import Settings
 
-__all__ = ["Mixture", "MixtureRow", "make_manifest", "mix", "read_manifest", "render", "write_manifest"]
+__all__ = [
+    "Drawing",
+    "Mixture",
+    "MixtureRow",
+    "Seen",
+    "Settings",
+    "Source",
+    "draw",
+    "make_manifest",
+    "mix",
+    "mixtures",
+    "read_manifest",
+    "render",
+    "write_manifest",
+]

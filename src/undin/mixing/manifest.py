@@ -1,187 +1,189 @@
 """Manifests: a CSV file of mixtures, from which the same corpus gives the same samples.
 
-A row holds what was drawn (clips, onset, SNR) and the gains that were found, so rendering measures nothing: it reads,
+A row holds what was drawn (clips, onsets, SNR) and the gains that were found, so rendering measures nothing: it reads,
 multiplies and adds. Its samples are then as stable as the decoder's: to the bit for FLAC and WAV; to the bit with the
 same build of libopus for Opus, whose decoder computes in floats.
+
+A cell that tells of the talkers or the noises of a mixture holds one value for each, joined by semicolons; a semicolon
+or per cent sign inside a value is written %3B or %25.
 """
 
 import csv
-import dataclasses
+import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, get_type_hints
 
-import numpy as np
-
-from undin.corpora import Clip, Corpus
-from undin.corpora.tables import read_rows
 from undin.errors import InputError
-from undin.mixing.mix import Mixture, cut, draw_onset, find_gains, rms, scaled
+from undin.mixing.mix import SnrOver
 
-Item = TypeVar("Item")
-Snr = float | tuple[float, float] | Sequence[float]
+Errors = Callable[[InputError], object]
 
-GAP_S = 0.15  # utterances of one file that are at most this far apart may be joined
+PREFIXES = ("speech", "noise")
+LABELS = {"speech": "speaker", "noise": "kind"}  # the column of their labels
+CHOICES = {
+    "snr_over": ("clip", "active"),
+    "speaker_seen": ("", "yes", "no", "partly"),
+    "noise_seen": ("", "yes", "no", "partly"),
+    "reference": ("", "early", "dry"),
+}
 
 
-@dataclasses.dataclass(frozen=True)
-class MixtureRow:
-    """One mixture of a manifest; its fields are the columns of the file.
+@dataclass(frozen=True)
+class Source:
+    """One talker or noise of a mixture: a slice of a file, from where it is used, and how loud.
 
     Attributes:
-        id: its name, unique in the manifest.
-        speech_path: the speech's file, relative to the corpus.
-        speech_offset_s: where the speech starts in it, in seconds.
-        speech_duration_s: how long it is.
-        noise_path: the noise's file.
-        noise_offset_s: where the recording starts in it.
-        noise_duration_s: how long the recording is.
-        kind: what sort of noise it is.
-        onset: sample of the recording at which the noise was started.
-        snr_db: signal-to-noise ratio over the whole clip.
-        noise_gain_db: what the noise is amplified by to reach it.
-        scale_db: what speech and noise are both amplified by afterwards.
-        speaker: label of the talker.
-        split: train, dev or test.
-        seed: of the manifest.
+        path: the file, relative to the corpus.
+        offset_s: where the slice starts in it, in seconds.
+        duration_s: how long the slice is.
+        onset: sample of the slice with which the mixture starts.
+        gain_db: what it is amplified by, before `scale_db`.
+        label: the talker, or what sort of noise it is.
     """
 
-    id: str
-    speech_path: str
-    speech_offset_s: float
-    speech_duration_s: float
-    noise_path: str
-    noise_offset_s: float
-    noise_duration_s: float
-    kind: str
+    path: str
+    offset_s: float
+    duration_s: float
     onset: int
-    snr_db: float
-    noise_gain_db: float
-    scale_db: float
-    speaker: str
-    split: str
-    seed: int
+    gain_db: float
+    label: str
 
     def __post_init__(self) -> None:
-        for name in ("id", "speech_path", "noise_path"):
-            if not getattr(self, name):
-                raise InputError(f"{name} must not be empty")
-        for name in ("speech_duration_s", "noise_duration_s"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"{name} must be more than 0; got {getattr(self, name)}")
-        for name in ("speech_offset_s", "noise_offset_s", "onset"):
-            if getattr(self, name) < 0:
+        if not self.path or "\n" in self.path:
+            raise InputError(f"path must be the name of a file, in one line; got {self.path!r}")
+        if not self.duration_s > 0:
+            raise InputError(f"duration_s must be more than 0; got {self.duration_s}")
+        for name in ("offset_s", "onset"):
+            if not getattr(self, name) >= 0:
                 raise InputError(f"{name} must be 0 or more; got {getattr(self, name)}")
 
 
-def make_manifest(
-    corpus: Corpus,
-    *,
-    n: int,
-    seed: int,
-    snr_db: Snr = (-5.0, 15.0),
-    kinds: Iterable[str] | None = None,
-    split: str = "test",
-    level_db: tuple[float, float] | None = None,
-    min_duration_s: float = 2.5,
-) -> list[MixtureRow]:
-    """Draw n mixtures of a corpus's speech and noise.
+@dataclass(frozen=True)
+class MixtureRow:
+    """One mixture of a manifest.
 
-    Sentences, noise kinds, the recordings of a kind and listed SNRs are each used in turn, in a new random order every
-    round, so that all are used equally often. The first rows do not depend on n.
-
-    Args:
-        corpus: where the clips come from.
-        n: how many mixtures.
-        seed: of the drawing.
-        snr_db: a tuple (low, high) to draw from evenly, to 0.01 dB; a list of which each is used in turn; or a number.
-        kinds: of noise; all when None.
-        split: train, dev or test, of speech and noise.
-        level_db: (low, high) RMS of the mixture in dB re full scale, drawn evenly; None leaves speech as it is.
-        min_duration_s: shorter utterances are joined with the next of the same speaker in the same file.
-
-    Returns:
-        n rows.
-
-    Raises:
-        InputError: the split or a kind is not there, a clip cannot be read or is silent, a setting is out of range.
+    Attributes:
+        id: its name, unique in the manifest.
+        sr: sample rate, Hz.
+        n_samples: its length: a longer clip is cropped to it, a shorter noise looped, a shorter talker falls silent.
+        speech: the talkers, one to three.
+        noise: the noises, none to three.
+        snr_db: signal-to-noise ratio, the sum of the talkers to that of the noises; inf where there is no noise.
+        snr_over: whether the speech's level is that of the whole "clip" or of its "active" parts (ITU-T P.56).
+        scale_db: what all is amplified by at last.
+        split: train, dev or test.
+        seed: of the manifest.
+        speaker_seen: whether the training set had the talkers: yes, no, partly; empty where nobody asked.
+        noise_seen: whether it had these kinds of noise.
+        room: the room they are in, as `Room.text`; empty where there is none.
+        reference: what of the room the reference holds: "early" reflections, up to 50 ms, or none ("dry").
     """
-    if n < 0 or seed < 0:
-        raise InputError(f"n and seed must be 0 or more; got n = {n}, seed = {seed}")
-    part = corpus.select(split=split)
-    noises = part.select(kind=kinds).noise if kinds is not None else part.noise
-    if not part.speech or not noises:
-        raise InputError(f"the {split} split of {corpus.root} must have speech and noise; got {part!r}")
-    rng = np.random.default_rng(seed)
-    sentences = _turns(join_short(part.speech, min_duration_s), rng)
-    names = sorted({clip.kind for clip in noises})
-    kind_turns = _turns(names, rng)
-    recordings = {kind: _turns([clip for clip in noises if clip.kind == kind], rng) for kind in names}
-    snrs = _snrs(snr_db, rng)
-    drawn = [(next(sentences), next(recordings[next(kind_turns)]), next(snrs)) for _ in range(n)]
-    # Rows are measured file by file, because a file may have to be decoded whole; so each has a generator of its own.
-    order = sorted(range(n), key=lambda i: (drawn[i][0].path, drawn[i][1].path))
-    rows = {i: _measured(corpus, i, *drawn[i], level_db, seed) for i in order}
-    return [rows[i] for i in range(n)]
+
+    id: str
+    sr: int
+    n_samples: int
+    speech: tuple[Source, ...]
+    noise: tuple[Source, ...]
+    snr_db: float
+    snr_over: SnrOver
+    scale_db: float
+    split: str
+    seed: int
+    speaker_seen: str = ""
+    noise_seen: str = ""
+    room: str = ""
+    reference: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            raise InputError("id must not be empty")
+        if self.sr < 1 or self.n_samples < 1:
+            raise InputError(f"sr and n_samples must be 1 or more; got {self.sr} and {self.n_samples}")
+        if not self.speech:
+            raise InputError("speech_path must not be empty")
+        if bool(self.noise) != math.isfinite(self.snr_db):
+            raise InputError(f"snr_db must be inf exactly where there is no noise; got {self.snr_db}")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name} must be one of {', '.join(filter(None, choices))}; got {getattr(self, name)}")
+
+    @property
+    def speaker(self) -> str:
+        """Labels of the talkers, joined by +."""
+        return "+".join(source.label for source in self.speech)
+
+    @property
+    def kind(self) -> str:
+        """What sorts of noise there are, joined by +; empty where there is none."""
+        return "+".join(source.label for source in self.noise)
+
+    @property
+    def seen(self) -> str:
+        """`noise_seen`, or where nothing is known of it `speaker_seen`."""
+        return self.noise_seen or self.speaker_seen
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.n_samples / self.sr
 
 
-def _measured(
-    corpus: Corpus, i: int, speech: Clip, noise: Clip, snr_db: float, level_db: tuple[float, float] | None, seed: int
-) -> MixtureRow:
-    """Draw level and onset of row i and find its gains."""
-    rng = np.random.default_rng([seed, i])
-    s, n = corpus.load(speech), corpus.load(noise)
-    onset = draw_onset(len(s), len(n), rng)
-    level = None if level_db is None else float(rng.uniform(*level_db))
-    try:
-        noise_gain_db, scale_db = find_gains(s, cut(n, len(s), onset), snr_db, level)
-    except InputError as error:
-        names = " with ".join(f"{clip.path} at {clip.offset_s} s" for clip in (speech, noise))
-        raise InputError(f"{names}: {error}") from error
-    return MixtureRow(
-        id=f"{speech.split}-{i:05d}",
-        speech_path=speech.path,
-        speech_offset_s=speech.offset_s,
-        speech_duration_s=speech.duration_s,
-        noise_path=noise.path,
-        noise_offset_s=noise.offset_s,
-        noise_duration_s=noise.duration_s,
-        kind=noise.kind,
-        onset=onset,
-        snr_db=snr_db,
-        noise_gain_db=noise_gain_db,
-        scale_db=scale_db,
-        speaker=speech.speaker,
-        split=speech.split,
-        seed=seed,
-    )
+def _column(prefix: str, field: str) -> str:
+    return LABELS[prefix] if field == "label" else f"{prefix}_{field}"
+
+
+SOURCE_TYPES: dict[str, Callable[[str], Any]] = get_type_hints(Source)
+COLUMNS = [  # of the file, in order
+    column
+    for field in fields(MixtureRow)
+    for column in ([_column(field.name, name) for name in SOURCE_TYPES] if field.name in PREFIXES else [field.name])
+]
 
 
 def write_manifest(path: str | os.PathLike[str], rows: Iterable[MixtureRow]) -> None:
-    """Write rows to a CSV file, whole or not at all.
+    """Write rows to a CSV file as they come, whole or not at all.
 
     Args:
         path: the file; its folder must be there, an older file is replaced.
-        rows: from `make_manifest` or `read_manifest`.
+        rows: from `draw`, `make_manifest` or `read_manifest`.
     """
     path = Path(path)
-    beside = path.with_name(path.name + ".part")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with beside.open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file, lineterminator="\n")
-            table.writerow(field.name for field in dataclasses.fields(MixtureRow))
-            table.writerows(dataclasses.astuple(row) for row in rows)
+            table.writerow(COLUMNS)
+            table.writerows(map(to_cells, rows))
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
 
 
-def read_manifest(path: str | os.PathLike[str]) -> Iterator[MixtureRow]:
+def to_cells(row: MixtureRow) -> list[str]:
+    """The cells of a row, in the order of `COLUMNS`."""
+    cells: list[str] = []
+    for field in fields(MixtureRow):
+        value = getattr(row, field.name)
+        if field.name in PREFIXES:
+            cells += [";".join(_text(getattr(source, name)) for source in value) for name in SOURCE_TYPES]
+        else:
+            cells.append(str(value))
+    return cells
+
+
+def _text(value: str | float) -> str:
+    return value.replace("%", "%25").replace(";", "%3B") if isinstance(value, str) else repr(value)
+
+
+def read_manifest(path: str | os.PathLike[str], errors: Errors | None = None) -> Iterator[MixtureRow]:
     """Read a manifest row by row; floats come back to the bit.
 
     Args:
         path: the CSV file.
+        errors: called with the error of a broken row, which is then left out; None raises it.
 
     Yields:
         its rows in order.
@@ -190,74 +192,88 @@ def read_manifest(path: str | os.PathLike[str]) -> Iterator[MixtureRow]:
         InputError: the file is missing, a column is missing or a cell does not fit; the message names row
             (the header is row 1) and column.
     """
-    return read_rows(path, MixtureRow)
-
-
-def render(row: MixtureRow, corpus: Corpus) -> Mixture:
-    """Make one mixture of a manifest.
-
-    Args:
-        row: of the manifest.
-        corpus: the one it was made from.
-
-    Returns:
-        the Mixture, with the speech's length and `corpus.sr`.
-
-    Raises:
-        InputError: a file is missing or too short, or the SNR comes out otherwise: the corpus is not that of the
-            manifest.
-    """
-    s = corpus.read(row.speech_path, row.speech_offset_s, row.speech_duration_s)
-    n = corpus.read(row.noise_path, row.noise_offset_s, row.noise_duration_s)
-    n = cut(n, len(s), row.onset)
-    mixture = scaled(s, n, row.onset, row.noise_gain_db, row.scale_db)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        snr_db = 20 * np.log10(np.float64(rms(mixture.speech)) / np.float64(rms(mixture.noise)))
-    if not abs(snr_db - row.snr_db) < 0.01:
-        raise InputError(
-            f"mixture {row.id} has an SNR of {snr_db:.2f} dB, its row says {row.snr_db}: "
-            f"{corpus.root} is not the corpus that the manifest was made from, or the row was changed"
-        )
-    return mixture
-
-
-def join_short(speech: Sequence[Clip], min_duration_s: float) -> list[Clip]:
-    """Join utterances under min_duration_s with those that follow in the same file, gaps included.
-
-    Args:
-        speech: utterances in the order of their files.
-        min_duration_s: in seconds; the last of a file may stay shorter.
-
-    Returns:
-        clips, each one slice of one file and one speaker.
-    """
-    joined: list[Clip] = []
-    for clip in speech:
-        last = joined[-1] if joined else None
-        gap_s = clip.offset_s - last.offset_s - last.duration_s if last else 0.0
-        neighbours = last and (last.path, last.speaker) == (clip.path, clip.speaker) and -0.001 < gap_s <= GAP_S
-        if last and neighbours and last.duration_s < min_duration_s:
-            duration_s = round(clip.offset_s + clip.duration_s - last.offset_s, 4)
-            text = f"{last.text} {clip.text}".strip()
-            joined[-1] = dataclasses.replace(last, duration_s=duration_s, text=text)
+    for number, found in read_numbered(path):
+        if isinstance(found, MixtureRow):
+            yield found
+        elif errors is None or number == 1:
+            raise found
         else:
-            joined.append(clip)
-    return joined
+            errors(found)
 
 
-def _turns(items: Sequence[Item], rng: np.random.Generator) -> Iterator[Item]:
-    """Every item once in a random order, then again in another, without end."""
-    while True:
-        yield from (items[i] for i in rng.permutation(len(items)))
+def read_numbered(path: str | os.PathLike[str]) -> Iterator[tuple[int, MixtureRow | InputError]]:
+    """Read (row of the file, mixture or what is wrong with it); the file itself being broken is row 1 or the last."""
+    try:
+        file = Path(path).open(encoding="utf-8", newline="")  # noqa: SIM115
+    except OSError as error:
+        raise InputError(f"cannot read the manifest {path}: {error.strerror}") from error
+    number = 1
+    with file:
+        try:
+            reader = csv.reader(file, strict=True)
+            header = next(reader, [])
+            places = _places(header)
+            for number, record in enumerate(reader, 2):
+                try:
+                    found: MixtureRow | InputError = _parse_row(record, len(header), places)
+                except InputError as error:
+                    found = InputError(f"{path}, row {number}: {error}")
+                yield number, found
+        except (InputError, UnicodeDecodeError, csv.Error) as error:
+            raise InputError(f"{path}, row {number if number == 1 else number + 1}: {error}") from error
 
 
-def _snrs(snr_db: Snr, rng: np.random.Generator) -> Iterator[float]:
-    if isinstance(snr_db, tuple):
-        if len(snr_db) != 2 or not snr_db[0] <= snr_db[1]:
-            raise InputError(f"snr_db must be (low, high) as a tuple, a list of values or a number; got {snr_db}")
-        low, high = snr_db
-        return (round(float(rng.uniform(low, high)), 2) for _ in iter(int, 1))
-    values = [float(value) for value in np.atleast_1d(np.asarray(snr_db, float))]
-    if not values:
-        raise InputError("snr_db must hold at least one value; got an empty list")
-    return _turns(values, rng)
+def _places(header: list[str]) -> dict[str, int]:
+    """Column -> index of its cell."""
+    optional = {field.name for field in fields(MixtureRow) if field.default is not MISSING}
+    for column in COLUMNS:
+        if column not in header and column not in optional:
+            raise InputError(f"column {column} is missing; the header has {', '.join(header) or 'nothing'}")
+    return {column: header.index(column) for column in COLUMNS if column in header}
+
+
+def _parse_row(record: list[str], n_cells: int, places: dict[str, int]) -> MixtureRow:
+    if len(record) != n_cells:
+        raise InputError(f"must have {n_cells} cells like the header; got {len(record)}")
+    values: dict[str, Any] = {prefix: _parse_sources(prefix, record, places) for prefix in PREFIXES}
+    for field in _PLAIN:
+        if field.name in places:
+            values[field.name] = _parse(field.name, _TYPES[field.name], record[places[field.name]])
+    return MixtureRow(**values)
+
+
+def _parse_sources(prefix: str, record: list[str], places: dict[str, int]) -> tuple[Source, ...]:
+    """The talkers or the noises of a row, from the cells of the columns that tell of them."""
+    cells = {name: record[places[_column(prefix, name)]] for name in SOURCE_TYPES}
+    if not cells["path"]:
+        return ()
+    lists = {name: cell.split(";") for name, cell in cells.items()}
+    n = len(lists["path"])
+    for name, items in lists.items():
+        if len(items) != n:
+            raise InputError(f"{_column(prefix, name)} must hold {n} values like {prefix}_path; got {len(items)}")
+    sources = []
+    for k in range(n):
+        values = {name: _parse(_column(prefix, name), kind, lists[name][k]) for name, kind in SOURCE_TYPES.items()}
+        try:
+            sources.append(Source(**values))
+        except InputError as error:
+            raise InputError(f"{prefix}_{error}") from error
+    return tuple(sources)
+
+
+def _parse(column: str, kind: Any, text: str) -> Any:
+    if kind not in (int, float):
+        return text.replace("%3B", ";").replace("%25", "%") if "%" in text else text
+    try:
+        value = kind(text)
+    except ValueError:
+        rule = "a whole number" if kind is int else "a number"
+        raise InputError(f"{column} must be {rule}; got {text!r}") from None
+    if column != "snr_db" and not math.isfinite(value):
+        raise InputError(f"{column} must be finite; got {text!r}")
+    return value
+
+
+_TYPES = get_type_hints(MixtureRow)
+_PLAIN: list[Field[Any]] = [field for field in fields(MixtureRow) if field.name not in PREFIXES]

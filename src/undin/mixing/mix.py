@@ -1,44 +1,58 @@
-"""The only mixer in the repository: s and n at an SNR over the whole clip.
+"""The only mixer in the repository: the arithmetic of levels, on arrays.
 
-n' = n · rms(s)/rms(n) · 10^(-snr_db/20),   y = s + n',   and y, s, n' times one factor where a peak would reach 1.
+n' = n · level(s)/rms(n) · 10^(-snr_db/20),   y = s + n',   and y, s, n' times one factor where a peak passes 0.99.
+
+level(s) is the RMS of the whole clip, or of the speech without its pauses (ITU-T P.56). Several talkers are summed to
+one s and several noises to one n first, each at its level relative to the first.
 
 Gains are kept in dB on a grid of 1e-6 dB: that is finer than anything heard and coarser than what summation order or
 a processor's arithmetic changes in an RMS, so that a gain written to a manifest is the gain that was applied.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from undin.audio import active_level_db
 from undin.errors import InputError
 
+if TYPE_CHECKING:
+    from undin.mixing.manifest import MixtureRow
+
+SnrOver = Literal["clip", "active"]
 Samples = NDArray[np.float32]
 
-PEAK = 0.99  # of full scale: where a mixture that would reach 1 is brought to
+PEAK = 0.99  # of full scale: a mixture that would pass it is brought down to it
 FADE = 160  # samples over which a looped noise crosses from its end to its start
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Speech, noise and their sum, exactly: noisy == speech + noise.
+    """Speech, noise and their sum, exactly: noisy == speech + noise where there is no room.
 
     Attributes:
         noisy: (n_samples,) float32.
-        speech: (n_samples,) float32, the reference.
-        noise: (n_samples,) float32.
-        onset: sample of the noise recording at which it was started.
-        noise_gain_db: what the noise was amplified by to reach the SNR.
-        scale_db: what all three were then amplified by, for the level or to keep the peak under full scale.
+        speech: (n_samples,) float32, the reference; the sum of `sources`.
+        noise: (n_samples,) float32; zeros where there is none.
+        sources: (n_src, n_samples) float32, the reference of each talker.
+        onset: sample of the (first) noise recording at which it was started.
+        noise_gain_db: what the (first) noise was amplified by to reach the SNR.
+        scale_db: what all were then amplified by, for the level or to keep the peak under full scale.
+        row: of the manifest, where there is one.
     """
 
     noisy: Samples
     speech: Samples
     noise: Samples
+    sources: Samples
     onset: int
     noise_gain_db: float
     scale_db: float
+    row: "MixtureRow | None" = None
 
     @property
     def scale(self) -> float:
@@ -65,8 +79,8 @@ def mix(
         onset: first sample of the noise to use, or a generator to draw it.
 
     Returns:
-        the Mixture. Where a peak of noisy, speech or noise would reach 1, all three are scaled by one factor to a
-        peak of 0.99, and `scale_db` says so.
+        the Mixture. Where a peak of noisy, speech or noise would pass 0.99, all three are scaled by one factor to that
+        peak, and `scale_db` says so.
 
     Raises:
         InputError: an input is not one-dimensional floating point, not finite, empty or silent; onset out of range.
@@ -79,7 +93,12 @@ def mix(
     s, n = _checked("speech", speech), _checked("noise", noise)
     onset = onset if isinstance(onset, int) else draw_onset(len(s), len(n), onset)
     n = cut(n, len(s), onset)
-    return scaled(s, n, onset, *find_gains(s, n, snr_db, level_db))
+    gain_db = find_gain(rms_db(s), rms_db(n), snr_db)
+    sources, noise = amplified([s], [0.0]), amplified([n], [gain_db])
+    scale_db = find_scale([sources[0] + noise[0], sources[0], noise[0]], level_db)
+    if scale_db:
+        sources, noise = amplified([s], [scale_db]), amplified([n], [gain_db + scale_db])
+    return Mixture(sources[0] + noise[0], sources[0], noise[0], sources, onset, gain_db, scale_db)
 
 
 def db_to_factor(gain_db: float) -> float:
@@ -115,41 +134,60 @@ def cut(noise: Samples, n_samples: int, onset: int) -> Samples:
     # because the end and the start of a noise are uncorrelated.
     fade = min(FADE, len(noise) // 2)
     period = len(noise) - fade
-    angle = (np.arange(fade, dtype=np.float32) + 0.5) / np.float32(max(fade, 1)) * np.float32(np.pi / 2)
+    angle = (np.arange(fade) + 0.5) / max(fade, 1) * (np.pi / 2)
     loop = noise[:period].copy()
-    loop[:fade] *= np.sin(angle)
-    loop[:fade] += noise[period:] * np.cos(angle)
+    loop[:fade] = loop[:fade] * np.sin(angle) + noise[period:] * np.cos(angle)
     return loop[(onset + np.arange(n_samples)) % period]
 
 
-def find_gains(s: Samples, n: Samples, snr_db: float, level_db: float | None = None) -> tuple[float, float]:
-    """Find (noise_gain_db, scale_db) that give speech s and as long a noise n the SNR and the level.
+def find_gain(level_s_db: float, level_n_db: float, snr_db: float) -> float:
+    """Gain in dB, to 1e-6, that brings a noise of level_n_db snr_db under a speech of level_s_db.
 
     Raises:
-        InputError: s or n is silent, snr_db or level_db is not finite.
+        InputError: one of the two is silent, or snr_db is not finite.
     """
-    for name, value in (("snr_db", snr_db), ("level_db", level_db or 0.0)):
-        if not math.isfinite(value):
-            raise InputError(f"{name} must be finite; got {value}")
-    rms_s, rms_n = rms(s), rms(n)
-    for name, value in (("speech", rms_s), ("noise", rms_n)):
-        if not value:
-            raise InputError(f"{name} is silent over the {len(s)} samples of the mixture: its SNR is undefined")
-    noise_gain_db = round(20 * math.log10(rms_s / rms_n) - snr_db, 6)
-    added = n * np.float64(db_to_factor(noise_gain_db))
-    y = s + added
-    scale_db = 0.0 if level_db is None else level_db - 20 * math.log10(rms(y))
-    peak = max(float(np.abs(part).max()) for part in (y, s, added))
-    if peak * db_to_factor(scale_db) >= 1:
+    if not math.isfinite(snr_db):
+        raise InputError(f"snr_db must be finite; got {snr_db}")
+    for name, level_db in (("speech", level_s_db), ("noise", level_n_db)):
+        if level_db == -math.inf:
+            raise InputError(f"the {name} is silent over the whole mixture, so its SNR is undefined: take it out")
+    return round(level_s_db - level_n_db - snr_db, 6)
+
+
+def find_scale(signals: Sequence[Samples], level_db: float | None) -> float:
+    """Gain in dB, to 1e-6, that brings the first of the signals to level_db and lets none of them pass `PEAK`.
+
+    Raises:
+        InputError: level_db is not finite, or the first signal is silent.
+    """
+    if level_db is None:
+        scale_db = 0.0
+    elif not math.isfinite(level_db) or (now_db := rms_db(signals[0])) == -math.inf:
+        raise InputError(f"level_db must be finite, and the mixture no silence; got {level_db}")
+    else:
+        scale_db = level_db - now_db
+    peak = max(max(float(x.max()), -float(x.min())) for x in signals)
+    if peak * db_to_factor(scale_db) > PEAK:
         scale_db = 20 * math.log10(PEAK / peak)
-    return noise_gain_db, round(scale_db, 6)
+    return round(scale_db, 6)
 
 
-def scaled(s: Samples, n: Samples, onset: int, noise_gain_db: float, scale_db: float) -> Mixture:
-    """Apply gains that are known: the products in float64, rounded once to float32, and their sum."""
-    speech = (s * np.float64(db_to_factor(scale_db))).astype(np.float32)
-    noise = (n * np.float64(db_to_factor(scale_db + noise_gain_db))).astype(np.float32)
-    return Mixture(speech + noise, speech, noise, onset, noise_gain_db, scale_db)
+def amplified(signals: Sequence[Samples], gains_db: Sequence[float]) -> Samples:
+    """Stack signals times gains, (n, n_samples): the products in float64, rounded once to float32."""
+    y = np.empty((len(signals), len(signals[0])), np.float32)
+    for k, (x, gain_db) in enumerate(zip(signals, gains_db, strict=True)):
+        np.multiply(x, np.float64(db_to_factor(gain_db)), out=y[k], casting="same_kind")
+    return y
+
+
+def level_db(x: Samples, sr: int, over: SnrOver) -> float:
+    """Level of speech in dB re full scale over the whole clip or without its pauses; -inf for silence."""
+    return rms_db(x) if over == "clip" else active_level_db(x, sr)
+
+
+def rms_db(x: NDArray[np.floating]) -> float:
+    """`rms` in dB re full scale; -inf for silence."""
+    return 20 * math.log10(value) if (value := rms(x)) else -math.inf
 
 
 def rms(x: NDArray[np.floating]) -> float:

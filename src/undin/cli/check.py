@@ -1,0 +1,81 @@
+"""`undin check`: what is wrong with a recording, and what would help."""
+
+import json as json_
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from undin.cli import options as o
+from undin.cli import show
+
+if TYPE_CHECKING:
+    from undin.evaluation.recording import Check
+
+
+def check(
+    files: Annotated[list[str], typer.Argument(metavar="FILES...", help="Recordings, or folders of them.")],
+    json: o.Json = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show faults only.", rich_help_panel=o.SHOW)] = False,
+) -> int:
+    """Say what is wrong with recordings: noise, level, clipping, offset, hum, bandwidth, gaps, channels.
+
+    Nothing is changed. Every fault comes with what would help.
+
+    [dim]One:[/]  undin check talk.wav
+
+    [dim]For a program:[/]  undin check in/ --json
+    """
+    from undin.errors import UndinError
+    from undin.evaluation.recording import check_recording
+    from undin.jobs import Task
+
+    paths = _found(files)
+    failed = 0
+    with show.progress_bar([Task(path, ()) for path in paths], wanted=not quiet and not json) as progress:
+        for path in paths:
+            try:
+                result = check_recording(path, progress=progress)
+            except (UndinError, OSError) as error:
+                failed += 1
+                print(f"undin: {show.as_option(' '.join(str(error).split()))}", file=sys.stderr)
+                continue
+            if json:
+                print(json_.dumps(asdict(result), ensure_ascii=False), flush=True)
+            else:
+                print(_text(result, quiet=quiet), flush=True)
+    return 0 if not failed else 2 if len(paths) == 1 else 1
+
+
+def _found(files: list[str]) -> list[str]:
+    """Files as they are, folders as the sound in them."""
+    from pathlib import Path
+
+    from undin.errors import InputError
+    from undin.jobs import find_audio
+
+    paths: list[str] = []
+    for file in files:
+        if file != "-" and Path(file).is_dir():
+            inside = [str(path) for path in find_audio(Path(file))]
+            if not inside:
+                raise InputError(f"{file}: there is no sound file in this folder")
+            paths += inside
+        else:
+            paths.append(file)
+    return paths
+
+
+def _text(result: "Check", *, quiet: bool) -> str:
+    """A line about the file, a line per fault with its cure, and what is fine in one line."""
+    channels = "mono" if result.n_channels == 1 else f"{result.n_channels} channels"
+    minutes = f"{int(result.seconds // 60)}:{result.seconds % 60:04.1f}"
+    lines = [f"{result.name}   {minutes}, {result.sr} Hz, {channels}, {result.format}"]
+    for finding in result.faults:
+        cure = finding.cure.replace("FILE", result.name)
+        lines += [f"  {finding.what:<10} {finding.text}", *([f"  {'':<10} -> {cure}"] if cure else [])]
+    fine = [finding.text for finding in result.findings if finding.status == "fine"]
+    if fine and not quiet:
+        lines.append(f"  {'fine':<10} {'; '.join(fine)}")
+    return "\n".join(lines)

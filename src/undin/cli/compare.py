@@ -1,0 +1,103 @@
+"""`undin compare`: one recording, several methods, a page to listen and look."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from undin.cli import options as o
+from undin.cli import show
+from undin.cli.evaluate import Commands, Methods
+
+if TYPE_CHECKING:
+    from undin.spectrum import Array
+
+SECONDS = 60.0
+
+
+def compare(
+    source: Annotated[Path, typer.Argument(metavar="RECORDING", help="A sound file, or a video.")],
+    method: Methods = None,
+    cmd: Commands = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="PAGE", help="The page; else RECORDING.html.", rich_help_panel=o.WHERE),
+    ] = None,
+    start: Annotated[float, typer.Option(min=0, metavar="S", help="Begin there.", rich_help_panel=o.WHERE)] = 0.0,
+    seconds: Annotated[
+        float,
+        typer.Option(min=0.1, metavar="S", help="Take so much; all of it lies in the page.", rich_help_panel=o.WHERE),
+    ] = SECONDS,
+    match_level: Annotated[
+        bool,
+        typer.Option(
+            "--match-level", help="Play all at the input's speech level: louder sounds better.", rich_help_panel=o.HOW
+        ),
+    ] = False,
+    nan: o.Nan = "raise",
+) -> int:
+    """Hear what several methods make of your own recording: one page, one player, no scores.
+
+    [dim]Two methods:[/]  undin compare noisy.wav -m log-mmse -m nmf-exp -o page.html
+    """
+    from undin import audio, evaluation
+    from undin.errors import InputError, MissingExtraError
+    from undin.page import picture, player, prose, write_sections
+
+    runners = evaluation.make_runners(method or [], cmd or [])
+    format = audio.info(source, truncated="keep")
+    first = round(start * format.sr)
+    x, sr = audio.read(source, start=first, stop=first + round(seconds * format.sr), nan=nan, truncated="keep")
+    if not x.shape[-1]:
+        raise InputError(f"{source}: has no sound after {start:g} s: choose an earlier --start")
+    sounds: dict[str, Array] = {"input": x}
+    failures: list[str] = []
+    with show.busy("enhancing"):
+        for runner in runners:
+            try:
+                y = runner.load()(x.copy(), sr)
+                if y.shape != x.shape:
+                    raise InputError(f"it gave shape {y.shape} for {x.shape}: it must keep length and channels")
+                sounds[runner.name] = y
+            except Exception as error:  # whatever a method does, the others go on
+                failures.append(f"{runner.name}: {' '.join(str(error).split())}")
+    notes = _match(sounds, sr) if match_level else ["Levels are as the methods leave them; --match-level evens them."]
+    notes.append(
+        "There is no clean voice to compare with, so there are no scores: listen, and look for what is missing."
+    )
+    name = "Listen"
+    parts = [prose("\n\n".join([*notes, *(f"Failed: {failure}." for failure in failures)]))]
+    page = output or source.with_suffix(".html")
+    with show.busy("drawing"):
+        try:
+            from undin.pictures import overview
+
+            shot = picture(name, overview(sounds, sr), list(sounds))
+        except MissingExtraError as error:
+            shot = prose(f"Without pictures: {error}")
+        players = player(name, {label: (y, sr) for label, y in sounds.items()}, panels="panel" in shot)
+        intro = f"{x.shape[-1] / sr:.1f} s from {start:g} s on, {sr} Hz, by {', '.join(list(sounds)[1:]) or 'nothing'}."
+        write_sections(page, title=source.name, intro=intro, sections={name: [players, shot, *parts]})
+    print(f"{source} -> {page}   open it in a browser")
+    for failure in failures:
+        print(f"undin: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _match(sounds: "dict[str, Array]", sr: int) -> list[str]:
+    """Bring all to the speech level of the input; say by how much."""
+    import math
+
+    from undin.audio import active_level_db
+
+    target = active_level_db(sounds["input"], sr)
+    changes = []
+    for name in list(sounds)[1:]:
+        gain_db = target - active_level_db(sounds[name], sr)
+        if math.isfinite(gain_db):
+            sounds[name] = sounds[name] * 10 ** (gain_db / 20)
+            changes.append(f"{name} by {gain_db:+.1f} dB")
+    return [
+        f"All play at the input's active speech level (ITU-T P.56): {', '.join(changes)}." if changes else "Silent."
+    ]

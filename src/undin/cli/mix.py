@@ -1,0 +1,320 @@
+"""`undin mix`: speech and noise in, mixtures and their manifest out."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from undin.cli import options as o
+from undin.cli import show
+from undin.errors import InputError
+
+if TYPE_CHECKING:
+    from undin.corpora import Corpus
+    from undin.mixing.draw import Seen
+    from undin.mixing.maker import Made
+    from undin.mixing.write import Job
+
+WHAT, TALK, ROOMS = "What is mixed", "Talkers and noises", "Rooms"
+
+
+def mix(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="CORPUS...", help="Folders of speech and noise, or one manifest to make again."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Folder to write to.", rich_help_panel=o.WHERE)
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the files of a manifest are.", rich_help_panel=o.WHERE)
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="INI", help="Take all from such a file.", rich_help_panel=WHAT)
+    ] = None,
+    n: Annotated[int | None, typer.Option("--n", "-n", min=0, help="How many; 1000.", rich_help_panel=WHAT)] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of all draws.", rich_help_panel=WHAT)] = 0,
+    split: Annotated[
+        str | None, typer.Option(help="Take train, dev or test only.", show_default=False, rich_help_panel=WHAT)
+    ] = None,
+    snr: Annotated[
+        str, typer.Option(metavar="DB", help="LOW,HIGH or LOW:HIGH:STEP or one number.", rich_help_panel=WHAT)
+    ] = "-5,15",
+    snr_over: Annotated[
+        Literal["clip", "active"], typer.Option(help="Level of speech with or without pauses.", rich_help_panel=WHAT)
+    ] = "clip",
+    level: Annotated[
+        str | None, typer.Option(metavar="LOW,HIGH", help="RMS of mixtures, dB re full scale.", rich_help_panel=WHAT)
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option(metavar="S", help="Of every mixture; the speech's.", rich_help_panel=WHAT)
+    ] = None,
+    short: Annotated[
+        Literal["pad", "drop"], typer.Option(help="Speech shorter than that.", rich_help_panel=WHAT)
+    ] = "pad",
+    sr: Annotated[int | None, typer.Option(metavar="HZ", help="Resample to this rate.", rich_help_panel=WHAT)] = None,
+    mono: Annotated[bool, typer.Option("--mono", help="Mix channels down.", rich_help_panel=WHAT)] = False,
+    seen: Annotated[
+        str | None,
+        typer.Option(metavar="SPLIT|CSV", help="Mark what this training set had.", rich_help_panel=WHAT),
+    ] = None,
+    talkers: Annotated[int, typer.Option(help="1 to 3 at once.", rich_help_panel=TALK)] = 1,
+    talker_level: Annotated[
+        str, typer.Option(metavar="LOW,HIGH", help="dB of others under the first.", rich_help_panel=TALK)
+    ] = "0,5",
+    lengths: Annotated[
+        Literal["min", "max"], typer.Option(help="As long as the shorter or longer.", rich_help_panel=TALK)
+    ] = "min",
+    speech_from: Annotated[
+        str | None, typer.Option(metavar="NAME,...", help="Collections to take speech from.", rich_help_panel=TALK)
+    ] = None,
+    noises: Annotated[
+        str | None, typer.Option(metavar="N|LOW-HIGH", help="0 to 3; 1, or 0 with talkers.", rich_help_panel=TALK)
+    ] = None,
+    noise_level: Annotated[
+        str, typer.Option(metavar="LOW,HIGH", help="dB of others under the first.", rich_help_panel=TALK)
+    ] = "0,0",
+    kinds: Annotated[
+        str | None, typer.Option(metavar="KIND,...", help="Kinds of noise to take.", rich_help_panel=TALK)
+    ] = None,
+    every_noise: Annotated[
+        bool, typer.Option("--every-noise", help="Each utterance with each noise.", rich_help_panel=TALK)
+    ] = False,
+    rooms: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share in a room, 0 to 1.", rich_help_panel=ROOMS)
+    ] = 0.0,
+    rt60: Annotated[
+        str, typer.Option(metavar="LOW,HIGH", help="Reverberation time, s.", rich_help_panel=ROOMS)
+    ] = "0.2,0.6",
+    reference: Annotated[
+        Literal["early", "dry"], typer.Option(help="Reference with or without 50 ms of it.", rich_help_panel=ROOMS)
+    ] = "early",
+    template: Annotated[
+        str | None,
+        typer.Option(help="folders, six-folders, pairs, or noisy=PATTERN,clean=...", rich_help_panel=o.WHERE),
+    ] = None,
+    format: Annotated[
+        Literal["flac", "wav"] | None, typer.Option(help="16 bit; flac.", rich_help_panel=o.WHERE)
+    ] = None,
+    manifest_only: Annotated[
+        bool, typer.Option("--manifest-only", help="Write the manifest only.", rich_help_panel=o.WHERE)
+    ] = False,
+    shard: Annotated[str, typer.Option(metavar="I/N", help="Make the I-th of N parts.", rich_help_panel=o.HOW)] = "1/1",
+    workers: o.Workers = 1,
+    overwrite: o.Overwrite = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> int:
+    """Mix speech with noise, or talkers with each other, at known SNRs.
+
+    [dim]noisy/ clean/ noise/ and manifest.csv:[/]  undin mix speech/ noise/ -o mixed/ --n 1000 --snr -5,15
+
+    [dim]Two talkers, noisy/ s1/ s2/:[/]  undin mix LibriSpeech/ -o two/ --talkers 2 --split train
+
+    [dim]The same files again, elsewhere:[/]  undin mix mixed/manifest.csv --data . -o again/
+
+    The same command goes on where it was cut off. Rows that cannot be mixed are named, the rest is made.
+    """
+    from undin.mixing import Drawing
+    from undin.mixing.layout import parse_layout
+    from undin.mixing.settings import Settings
+    from undin.mixing.write import Job
+
+    if output is None:
+        raise InputError("mix needs -o DIR, the folder to write to")
+    if config is not None and inputs:
+        raise InputError("--config names the folders itself: leave out CORPUS")
+    common: dict[str, Any] = {"out": output, "shard": _shard(shard), "files": not manifest_only, "overwrite": overwrite}
+    listed = _listed(inputs or [])
+    if config is not None:
+        jobs = _configured(config, seed, {**common, "layout": parse_layout(template or "six-folders", format)})
+    elif listed is not None:
+        corpus, most = _corpus_of(listed, data, sr, mono)
+        common["layout"] = parse_layout(template or "folders", format, most)
+        jobs = [Job(corpus, manifest=listed, **common)]
+    else:
+        layout = parse_layout(template or "folders", format, talkers)
+        settings = Settings(
+            snr_db=parse_snr(snr),
+            snr_over=snr_over,
+            talkers=talkers,
+            talker_db=_range("--talker-level", talker_level),
+            lengths=lengths,
+            noises=_noises(noises),
+            noise_db=_range("--noise-level", noise_level),
+            every_noise=every_noise,
+            kinds=kinds.split(",") if kinds else None,
+            split=split,
+            speech_from=speech_from.split(",") if speech_from else None,
+            level_db=_range("--level", level) if level else None,
+            duration_s=duration,
+            short=short,
+            rooms=rooms,
+            rt60_s=_range("--rt60", rt60),
+            reference=reference,
+        )
+        with show.busy("listing the sound"):
+            corpus = _open(inputs or [], sr, mono)
+        drawing = Drawing(corpus, settings, seed=seed, seen=_seen(seen, corpus))
+        n = n if n is not None else drawing.n_pairs if every_noise else 1000
+        jobs = [Job(corpus, layout=layout, drawing=drawing, n=n, **common)]
+    return max(_work(job, workers, as_json=json, quiet=quiet) for job in jobs)
+
+
+def parse_snr(text: str) -> "float | tuple[float, float] | list[float]":
+    """Read LOW,HIGH (drawn from), LOW:HIGH:STEP (used in turn) or one number."""
+    if ":" in text:
+        low, high, step = _numbers("--snr", text, ":", 3)
+        if step <= 0 or high < low:
+            raise InputError(f"--snr LOW:HIGH:STEP must rise by a STEP above 0; got {text}")
+        return [round(low + i * step, 6) for i in range(int((high - low) / step + 1e-9) + 1)]
+    return _range("--snr", text) if "," in text else _numbers("--snr", text, ",", 1)[0]
+
+
+def _range(option: str, text: str) -> tuple[float, float]:
+    low, high = _numbers(option, text, ",", 2)
+    return low, high
+
+
+def _numbers(option: str, text: str, between: str, n: int) -> list[float]:
+    try:
+        values = [float(word) for word in text.split(between)]
+    except ValueError:
+        values = []
+    if len(values) != n:
+        example = {1: "5", 2: "-5,15", 3: "-5:15:5"}[n]
+        raise InputError(f"{option} must be {n} number{'s' * (n > 1)}, such as {example}; got {text!r}")
+    return values
+
+
+def _noises(text: str | None) -> int | tuple[int, int] | None:
+    if text is None:
+        return None
+    words = text.split("-")
+    if not all(word.isdecimal() for word in words) or len(words) > 2:
+        raise InputError(f"--noises must be a number or a range, such as 1-3; got {text!r}")
+    return int(words[0]) if len(words) == 1 else (int(words[0]), int(words[1]))
+
+
+def _shard(text: str) -> tuple[int, int]:
+    words = text.split("/")
+    if len(words) != 2 or not all(word.isdecimal() for word in words):
+        raise InputError(f"--shard must be I/N, such as 3/16; got {text!r}")
+    return int(words[0]), int(words[1])
+
+
+def _listed(inputs: list[str]) -> Path | None:
+    """The manifest to make again, if that is what is given."""
+    files = [name for name in inputs if name.lower().endswith(".csv")]
+    if files and len(inputs) > 1:
+        raise InputError(f"a manifest is made again by itself; got {' '.join(inputs)}")
+    return Path(files[0]) if files else None
+
+
+def _open(inputs: list[str], sr: int | None, mono: bool) -> "Corpus":
+    from undin import corpora
+
+    names: list[str | None] = [*inputs] or [None]
+    opened = [corpora.open(name, sr=sr, mono=mono) for name in names]
+    corpus = opened[0]
+    for other in opened[1:]:
+        corpus = corpus + other
+    return corpus
+
+
+def _corpus_of(manifest: Path, data: Path | None, sr: int | None, mono: bool) -> "tuple[Corpus, int]":
+    """The folder of a manifest's files as a corpus, and how many talkers its mixtures have."""
+    from itertools import islice
+
+    from undin.corpora import Clip, Corpus
+    from undin.mixing import read_manifest
+
+    if data is None:
+        raise InputError("a manifest needs --data DIR, the folder that its paths start from")
+    if not data.is_dir():
+        raise InputError(f"--data {data}: there is no such folder")
+    rows = list(islice(read_manifest(manifest, lambda error: None), 1000))
+    sources = [source for row in rows for source in (*row.speech, *row.noise)]
+    there = next((source for source in sources if (data / source.path).is_file()), None)
+    if there is None:
+        example = f", such as {sources[0].path}" if sources else ""
+        raise InputError(f"{data} has none of the files of {manifest}{example}: give the right --data")
+    clip = Clip(there.path, there.offset_s, there.duration_s, rows[0].split)
+    return Corpus(data, [clip], sr=sr, mono=mono), max(len(row.speech) for row in rows)
+
+
+def _seen(text: str | None, corpus: "Corpus") -> "Seen | None":
+    from undin.mixing import Seen, read_manifest
+
+    if text is None:
+        return None
+    return Seen.of(read_manifest(text) if text.lower().endswith(".csv") else corpus.select(split=text))
+
+
+def _configured(config: Path, seed: int, common: dict[str, Any]) -> "list[Job]":
+    from undin.mixing import Drawing
+    from undin.mixing.config_ini import read_config
+    from undin.mixing.write import Job
+
+    return [
+        Job(
+            stage.corpus,
+            drawing=Drawing(stage.corpus, stage.settings, seed=seed),
+            n=stage.n,
+            name=f"manifest_{stage.name}",
+            **common,
+        )
+        for stage in read_config(config)
+    ]
+
+
+def _work(job: "Job", workers: int, *, as_json: bool, quiet: bool) -> int:
+    """Make the mixtures, tell what fails, give the exit code."""
+    counts = Counter[str]()
+    with _progress(len(job), wanted=not quiet) as advance, closing(job.run(workers)) as results:
+        for made in results:
+            counts[made.status] += 1
+            advance()
+            if made.status == "failed":
+                print(f"undin: {show.as_option(made.error or '')}", file=sys.stderr)
+            if as_json:
+                print(_as_json(made), flush=True)
+    if not quiet and not as_json:
+        told = ", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed") if counts[status])
+        print(f"{told or 'nothing to do'} -> {job.result}")
+    return 1 if counts["failed"] else 0
+
+
+def _as_json(made: "Made") -> str:
+    import json
+    from dataclasses import asdict
+
+    row = asdict(made.row) if made.row else None
+    if row and row["snr_db"] == float("inf"):
+        row["snr_db"] = None  # JSON knows no infinity
+    return json.dumps({"status": made.status, "n": made.n, "outputs": made.outputs, "error": made.error, "row": row})
+
+
+@contextmanager
+def _progress(total: int, *, wanted: bool) -> Iterator[Callable[[], object]]:
+    """Show a bar on a terminal; give the function that moves it by one mixture."""
+    if not (wanted and sys.stderr.isatty()):
+        yield lambda: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    with Progress(
+        "mixtures",
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=show.console(stderr=True),
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),
+    ) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda: bar.advance(task)

@@ -1,0 +1,40 @@
+"""NOISEX-92: one .wav per kind of noise, all in one folder.
+
+Each kind is one recording of about 4 minutes, so the splits share no kind: SPLITS says which is where.
+
+Source: Varga and Steeneken 1993.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from undin.corpora import trees
+from undin.corpora.corpus import Clip
+from undin.errors import InputError
+
+TRAIN = ("buccaneer1", "destroyerengine", "factory1", "hfchannel", "leopard", "machinegun", "pink", "white")
+DEV = ("buccaneer2", "volvo")
+TEST = ("babble", "destroyerops", "f16", "factory2", "m109")
+SPLITS = dict.fromkeys(TRAIN, "train") | dict.fromkeys(DEV, "dev") | dict.fromkeys(TEST, "test")
+
+
+def recognise(root: Path) -> bool:
+    """Whether at least five of its names are there, as sound or as .mat."""
+    return sum(any(path.exists() for path in _places(root, kind)) for kind in SPLITS) >= 5
+
+
+def rows(root: Path) -> Iterator[Clip]:
+    """One clip per kind; other files of the folder are left out.
+
+    Raises:
+        InputError: there are only .mat files.
+    """
+    found = {kind: path for kind in SPLITS for path in _places(root, kind)[:-1] if path.exists()}
+    if not found:
+        raise InputError(f"{root} holds NOISEX-92 as .mat, which cannot be read: write .wav at 19980 Hz from them")
+    for kind, path in found.items():
+        yield trees.whole(root, path, SPLITS[kind], corpus="noisex-92", kind=kind)
+
+
+def _places(root: Path, kind: str) -> list[Path]:
+    return [root / f"{kind}{suffix}" for suffix in (".flac", ".WAV", ".wav", ".mat")]

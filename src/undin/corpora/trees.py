@@ -1,0 +1,92 @@
+"""What every layout needs: files and folders in the order of their names, whole-file clips, splits that stay."""
+
+import hashlib
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from undin.audio import EXTENSIONS, VIDEO_EXTENSIONS
+from undin.corpora.corpus import Clip
+from undin.errors import InputError
+
+SUFFIXES = frozenset((*EXTENSIONS, *VIDEO_EXTENSIONS, ".sph", ".nist", ".wv1", ".wv2"))
+
+
+def folders(root: Path) -> dict[str, Path]:
+    """The folders that lie directly in `root`, by their names in lower case; hidden ones left out."""
+    with os.scandir(root) as entries:
+        names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+    return {name.lower(): root / name for name in names}
+
+
+def files(root: Path) -> Iterator[Path]:
+    """Audio files of a tree in the order of their names; hidden ones left out, links to folders followed once.
+
+    Raises:
+        InputError: a folder may not be read.
+    """
+    seen: set[str] = set()
+    for folder, below, names in os.walk(root, followlinks=True, onerror=_refuse):
+        if (real := os.path.realpath(folder)) in seen:
+            below.clear()
+            continue
+        seen.add(real)
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:  # noqa: PTH122 (5 x faster)
+                yield Path(folder, name)
+
+
+def _refuse(error: OSError) -> None:
+    raise InputError(f"{error.filename}: the folder cannot be read: {error.strerror}") from error
+
+
+def whole(root: Path, path: Path, split: str, **known: str) -> Clip:
+    """The clip of a whole file; how long it is is read later, from headers, many at a time.
+
+    Args:
+        root: folder of the corpus.
+        path: the file in it.
+        split: train, dev or test.
+        known: other fields of Clip.
+    """
+    return Clip(path.relative_to(root).as_posix(), 0.0, math.inf, split, **known)  # type: ignore[arg-type]
+
+
+def split_of(name: str, *, test: bool = True) -> str:
+    """Draw a split from a speaker's or recording's name: the same always, whatever else lies in the corpus.
+
+    Args:
+        name: the label.
+        test: draw 80 % train, 10 % dev, 10 % test; False where the test split is given: 90 % train, 10 % dev.
+
+    >>> [split_of(name) for name in ("anna", "tom", "p226")]
+    ['train', 'dev', 'test']
+    """
+    u = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32
+    if u < (0.8 if test else 0.9):
+        return "train"
+    return "dev" if u < 0.9 or not test else "test"
+
+
+def text(path: Path) -> str:
+    """A small text file, or "" where there is none."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def first(*paths: Path) -> Path:
+    """The first of these that exists, else the first."""
+    return next((path for path in paths if path.exists()), paths[0])
+
+
+def gender_of(word: str) -> str:
+    """F or M from what tables say: f, Female, m, male; "" for anything else.
+
+    >>> gender_of("female"), gender_of("M"), gender_of("")
+    ('F', 'M', '')
+    """
+    return {"f": "F", "female": "F", "m": "M", "male": "M"}.get(word.strip().lower(), "")

@@ -1,0 +1,48 @@
+"""Methods x mixtures -> scores -> report, with the unprocessed input beside every score.
+
+manifest, make_runners, choose --evaluate--> scores.csv, Evaluation
+Evaluation --write_summary--> summary.json;  + make_examples --write_report--> report.html
+
+runners.py      what is evaluated: a method, weights, or any other program
+measures.py     the metrics, by name
+run.py          evaluate: every mixture, every method, resumed where it was stopped
+scores.py       the rows of scores.csv
+pool.py         processes side by side
+statistics.py   means with intervals, paired tests
+summary.py      slices by kind of noise, SNR and method; the facts of a run
+examples.py     mixtures to listen to
+tables.py       the tables of a report
+plots.py        its pictures [plot]
+report.py       the page
+recording/      what is wrong with one recording, told without a reference
+"""
+
+from undin.evaluation.examples import Example, make_examples
+from undin.evaluation.measures import choose
+from undin.evaluation.report import write_report
+from undin.evaluation.run import Evaluation, Failure, evaluate
+from undin.evaluation.runners import CommandRunner, MethodRunner, Runner, make_runners
+from undin.evaluation.scores import Score
+from undin.evaluation.statistics import Mean, PairedTest, mean_of, paired_test
+from undin.evaluation.summary import about_run, write_summary
+
+__all__ = [
+    "CommandRunner",
+    "Evaluation",
+    "Example",
+    "Failure",
+    "Mean",
+    "MethodRunner",
+    "PairedTest",
+    "Runner",
+    "Score",
+    "about_run",
+    "choose",
+    "evaluate",
+    "make_examples",
+    "make_runners",
+    "mean_of",
+    "paired_test",
+    "write_report",
+    "write_summary",
+]

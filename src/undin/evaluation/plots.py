@@ -1,0 +1,127 @@
+"""The three pictures of a report: score over SNR, gain per kind of noise, quality over cost.
+
+Every method has one colour and one marker in all of them, so that they can be told apart in grey too.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from undin.errors import require
+from undin.evaluation.statistics import Mean
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#7a54c7", "#e07b39", "#2a9d8f", "#d1495b", "#3a7ca5", "#a98600", "#7f7f7f", "#b56576")
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
+PLAIN: dict[str, Any] = {"color": "#8a8a94", "marker": "o", "linestyle": "--", "mfc": "none"}  # of the input
+WIDTH = 7.2  # inches, as the pictures of signals
+Curves = Mapping[str, Sequence[Mean | None]]
+
+
+def over_snr(curves: Curves, snrs: Sequence[str], ylabel: str, *, plain: str) -> "Figure":
+    """Draw means with intervals over SNR, a line per method.
+
+    Args:
+        curves: method -> a mean per SNR, None where there is none.
+        snrs: names of the SNRs, rising.
+        ylabel: metric and unit.
+        plain: the method drawn dashed and grey: the input.
+    """
+    figure, axes = _figure(0.35 * len(curves) + 3.0)
+    for name, style in _styles(curves, plain).items():
+        shift = style.pop("shift")
+        points = [(i + shift, mean) for i, mean in enumerate(curves[name]) if mean]
+        _intervals(axes, [x for x, _ in points], [mean for _, mean in points], name, style)
+    axes.set_xticks(range(len(snrs)), [snr.replace(" dB", "").replace(" to ", "…") for snr in snrs])
+    axes.set_xlim(-0.5, len(snrs) - 0.5)
+    axes.set_xlabel("SNR of the mixture (dB)", fontsize=11)
+    axes.set_ylabel(ylabel, fontsize=11)
+    _finish(figure, axes, len(curves))
+    return figure
+
+
+def per_kind(curves: Curves, kinds: Sequence[str], xlabel: str) -> "Figure":
+    """Draw gains with intervals, a row per kind of noise; zero, where nothing is gained, is a line.
+
+    Args:
+        curves: method -> a mean gain per kind, None where there is none.
+        kinds: names of the kinds, first on top.
+        xlabel: metric and unit.
+    """
+    figure, axes = _figure(1.0 + 0.3 * len(curves) + max(0.26, 0.11 * len(curves)) * len(kinds))
+    for name, style in _styles(curves, None).items():
+        style |= {"linestyle": "none"}
+        points = [(i, mean) for i, mean in enumerate(curves[name]) if mean]
+        shift = 3 * style.pop("shift")
+        y = [i + shift for i, _ in points]
+        means = [mean for _, mean in points]
+        xerr = [mean.half or 0.0 for mean in means]
+        axes.errorbar([mean.mean for mean in means], y, xerr=xerr, label=name, markersize=5, linewidth=1.2, **style)
+    axes.axvline(0, color="#8a8a94", linewidth=1)
+    axes.set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds])
+    axes.set_ylim(len(kinds) - 0.5, -0.5)
+    axes.set_xlabel(xlabel, fontsize=11)
+    _finish(figure, axes, len(curves))
+    return figure
+
+
+def over_cost(points: Mapping[str, tuple[float, Mean]], plain: Mean | None, ylabel: str) -> "Figure":
+    """Draw quality over cost, a point per method.
+
+    Args:
+        points: method -> (real-time factor, mean score).
+        plain: the input's mean score, a line.
+        ylabel: metric and unit.
+    """
+    figure, axes = _figure(0.3 * len(points) + 2.8)
+    for name, style in _styles(points, None).items():
+        style.pop("shift")
+        _intervals(axes, [points[name][0]], [points[name][1]], name, style)
+    if plain:
+        axes.axhline(plain.mean, color="#8a8a94", linestyle="--", linewidth=1.2, label="input")
+    axes.set_xscale("log")
+    for set_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        set_formatter(_plain_number)
+    axes.set_xlabel("seconds of work per second of sound", fontsize=11)
+    axes.set_ylabel(ylabel, fontsize=11)
+    _finish(figure, axes, len(points) + 1)
+    return figure
+
+
+def _plain_number(value: float, _: object) -> str:
+    """0.02 for 2 · 10^-2, and nothing at ticks that would crowd."""
+    return f"{value:g}" if f"{value:e}"[0] in "125" else ""
+
+
+def _figure(height: float) -> tuple["Figure", "Axes"]:
+    figure: Figure = require("matplotlib.figure", extra="plot").Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _styles(names: Mapping[str, object], plain: str | None) -> dict[str, dict[str, Any]]:
+    """Colour and marker of every method, and its shift to a side, so that intervals do not cover each other."""
+    coloured = [name for name in names if name != plain]
+    styles: dict[str, dict[str, Any]] = {}
+    for i, name in enumerate(names):
+        shift = (i - (len(names) - 1) / 2) * min(0.08, 0.24 / max(len(names), 1))
+        if name == plain:
+            styles[name] = {**PLAIN, "shift": shift}
+        else:
+            k = coloured.index(name)
+            styles[name] = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)], "shift": shift}
+    return styles
+
+
+def _intervals(axes: "Axes", x: Sequence[float], means: Sequence[Mean], name: str, style: dict[str, Any]) -> None:
+    half = [mean.half or 0.0 for mean in means]
+    axes.errorbar(
+        x, [mean.mean for mean in means], yerr=half, label=name, markersize=6, linewidth=1.6, capsize=3, **style
+    )
+
+
+def _finish(figure: "Figure", axes: "Axes", n_names: int) -> None:
+    axes.grid(alpha=0.3)
+    axes.tick_params(labelsize=10)
+    figure.legend(loc="outside upper left", ncols=1 if n_names > 6 else 2, frameon=False, fontsize=10)

@@ -1,0 +1,66 @@
+"""How far speech lies above the noise, by the noise tracker of log-mmse."""
+
+import numpy as np
+
+from undin.evaluation.recording.probe import Finding, Recording, Values
+from undin.methods.log_mmse import LogMMSE
+from undin.spectrum import Array, ComplexArray, StftStream
+
+NOISY_DB = 20.0  # below it noise is heard
+LEAST_DB, MOST_DB = -5.0, 35.0  # beyond, the tracker cannot tell
+ERROR_DB = 5.0  # median of its absolute error; see docs
+LEAST_S, SETTLE_S = 3.0, 1.0  # the tracker starts from what it hears first, which may be speech
+N_BLOCK = 4  # frames between two looks at the tracked noise
+LOWEST_HZ = 100.0
+
+
+class Noise:
+    """SNR over the whole recording: 10 log10 (Σ (P - N) / Σ N), with N the noise power that log-mmse tracks.
+
+    What it calls noise is what changes slowly and is there between words too: a bark or a click counts as signal. On
+    120 mixtures of real speech and 56 kinds of noise at -5 to 30 dB half of its values lay within 5 dB of the truth,
+    90 % within 18 dB: within 2 dB for steady noise (engine, fan, rain, wind), and 10 dB or more too high for bursts
+    (knocks, footsteps, barks).
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        n_fft = 4 * max(round(0.032 * recording.sr / 4), 8)
+        self.sr = recording.sr
+        self.tracker = LogMMSE(sr=recording.sr, n_fft=n_fft, hop_length=n_fft // 2)
+        self.stream = StftStream(n_fft, n_fft // 2)
+        self.state = self.tracker.initial_state(1)
+        self.lowest = round(LOWEST_HZ * n_fft / recording.sr)
+        self.power, self.noise, self.n, self.n_frames = 0.0, 0.0, 0, 0
+        self.rest: ComplexArray | None = None
+
+    def update(self, x: Array) -> None:
+        """Track the noise of the mean over channels."""
+        X = self.stream.process(x.mean(0, dtype=np.float32))
+        X = X if self.rest is None else np.concatenate([self.rest, X], -1)
+        stop = X.shape[-1] // N_BLOCK * N_BLOCK
+        for t in range(0, stop, N_BLOCK):
+            frames = X[None, :, t : t + N_BLOCK]
+            _, self.state = self.tracker.step(frames, self.state)
+            self.n_frames += N_BLOCK
+            if self.n_frames * self.stream.hop_length < SETTLE_S * self.sr:
+                continue
+            kept = frames[0, self.lowest :]
+            self.power += float(np.sum(kept.real**2 + kept.imag**2, dtype=np.float64))
+            self.noise += N_BLOCK * float(self.state["noise"][0, self.lowest :].sum(dtype=np.float64))
+        self.rest = X[:, stop:].copy()
+        self.n += x.shape[-1]
+
+    def findings(self) -> list[Finding]:
+        """The estimate, with its error."""
+        if self.n < LEAST_S * self.sr or not self.power:
+            return [Finding("noise", "fine", f"too short to tell speech from noise ({LEAST_S:g} s are needed)")]
+        snr_db = 10 * np.log10(max(self.power / max(self.noise, 1e-20) - 1, 1e-6))
+        about = "over" if snr_db > MOST_DB else "under" if snr_db < LEAST_DB else "about"
+        snr_db = float(np.clip(snr_db, LEAST_DB, MOST_DB))
+        values: Values = {"snr_db": round(snr_db, 1), "snr_error_db": ERROR_DB}
+        text = f"speech {about} {snr_db:.0f} dB above steady noise (± {ERROR_DB:.0f} dB in half of all cases)".replace(
+            "-", "−"
+        )
+        if snr_db < NOISY_DB:
+            return [Finding("noise", "fault", text, "undin enhance FILE", values)]
+        return [Finding("noise", "fine", text, values=values)]

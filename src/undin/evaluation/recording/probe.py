@@ -1,0 +1,64 @@
+"""What every test for a fault is: it hears the recording block by block and says at the end what it found."""
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from undin.spectrum import Array
+
+Values = dict[str, float | int | str | None]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about a recording.
+
+    Attributes:
+        what: "clipping", "hum", ...
+        status: "fault", or "fine" where the test found nothing.
+        text: what was found, in words.
+        cure: what helps; "" for nothing to do.
+        values: the numbers behind it.
+    """
+
+    what: str
+    status: Literal["fault", "fine"]
+    text: str
+    cure: str = ""
+    values: Values = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What probes know before they hear anything."""
+
+    name: str
+    sr: int
+    n_channels: int
+    bits: int  # of a sample: the step of its values is 2^(1 - bits)
+
+
+class Probe(Protocol):
+    """A test."""
+
+    def __init__(self, recording: Recording) -> None: ...
+
+    def update(self, x: Array) -> None:
+        """Hear the next block, (n_channels, n_samples)."""
+
+    def findings(self) -> list[Finding]:
+        """Say what was found."""
+
+
+def at(sample: int, sr: int) -> str:
+    """A place in the recording: 1:02.5.
+
+    >>> at(16000 * 62 + 8000, 16000)
+    '1:02.5'
+    """
+    tenths = round(10 * sample / sr)
+    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
+
+
+def counted(n: int, thing: str) -> str:
+    """1 place, 2 places."""
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"

@@ -1,0 +1,146 @@
+"""Word error rate: how many words a recogniser gets wrong, the plainest test of whether an estimate helps machines."""
+
+import re
+import shlex
+import subprocess
+import tempfile
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from undin.errors import InputError
+from undin.spectrum import Array
+
+Words = str | Sequence[str]
+
+
+@dataclass(frozen=True)
+class WordErrors:
+    """Counts of one utterance, or of many: add them up, for the rate of a corpus is that of its sums.
+
+    Attributes:
+        substitutions: words that became another.
+        deletions: words of the reference that are missing.
+        insertions: words that nobody said.
+        n_words: words in the reference.
+    """
+
+    substitutions: int = 0
+    deletions: int = 0
+    insertions: int = 0
+    n_words: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Errors per word of the reference: 0 is best; it exceeds 1 when many words are inserted.
+
+        Raises:
+            InputError: the reference has no words.
+        """
+        if not self.n_words:
+            raise InputError("WER is undefined: ref holds no word")
+        return (self.substitutions + self.deletions + self.insertions) / self.n_words
+
+    def __add__(self, other: "WordErrors") -> "WordErrors":
+        return WordErrors(
+            self.substitutions + other.substitutions,
+            self.deletions + other.deletions,
+            self.insertions + other.insertions,
+            self.n_words + other.n_words,
+        )
+
+
+def wer(*, ref: Words, est: Words) -> float:
+    """Word error rate; lower is better: 0 for the same words, 1 for none of them.
+
+    Args:
+        ref: what was said; see `word_errors`.
+        est: what was recognised.
+
+    Raises:
+        InputError: ref holds no word.
+
+    >>> wer(ref="The cat sat on the mat.", est="the cat sat on a mat")
+    0.16666666666666666
+    """
+    return word_errors(ref=ref, est=est).rate
+
+
+def word_errors(*, ref: Words, est: Words) -> WordErrors:
+    """Count the least number of words to substitute, delete and insert that turns one text into the other.
+
+    Texts are compared without case, punctuation and hyphens; apostrophes inside a word stay. Numbers are not spelt out.
+    Of several shortest ways, that with the most substitutions counts.
+
+    Args:
+        ref: what was said; or a list of words that is taken as it is, e.g. the characters of a script without spaces.
+        est: what was recognised, likewise.
+
+    >>> word_errors(ref="one two three", est="won two three four")
+    WordErrors(substitutions=1, deletions=0, insertions=1, n_words=3)
+    """
+    r, e = (_words(text) for text in (ref, est))
+    # row[j]: (errors, deletions, insertions, substitutions) from the words of r so far to e[:j]; the least tuple wins
+    row = [(j, 0, j, 0) for j in range(len(e) + 1)]
+    for i, word in enumerate(r, 1):
+        above, row = row, [(i, i, 0, 0)]
+        for j, other in enumerate(e):
+            n, d, s, k = above[j]
+            same = above[j] if word == other else (n + 1, d, s, k + 1)
+            n, d, s, k = above[j + 1]
+            deleted = (n + 1, d + 1, s, k)
+            n, d, s, k = row[j]
+            row.append(min(same, deleted, (n + 1, d, s + 1, k)))
+    _, deletions, insertions, substitutions = row[-1]
+    return WordErrors(substitutions, deletions, insertions, len(r))
+
+
+def wer_of(
+    *, est: Array, sr: int, text: Words, recogniser: str | Sequence[str], timeout_s: float | None = None
+) -> WordErrors:
+    """Let a recogniser listen to an estimate and count its errors; `.rate` is the word error rate.
+
+    Args:
+        est: (n_samples,) or (n_channels, n_samples), floating point, full scale 1. The recogniser gets it as a WAV file
+            of 16 bits at sr: resample first if it wants another rate.
+        sr: sample rate, Hz.
+        text: what was said.
+        recogniser: a command that prints what it heard and nothing else, with {wav} where the file belongs, e.g.
+            "whisper-cli -np -nt -f {wav}"; or the list of its words. No shell reads it.
+        timeout_s: seconds to wait for it; None for as long as it takes.
+
+    Raises:
+        InputError: {wav} is missing, the command cannot be run, fails or takes too long, or est breaks the rules of
+            `undin.write`.
+    """
+    from undin.audio import write
+
+    command = shlex.split(recogniser) if isinstance(recogniser, str) else list(recogniser)
+    if not any("{wav}" in word for word in command):
+        raise InputError(f'recogniser must be a command with {{wav}} in it, as "hear {{wav}}"; got {recogniser!r}')
+    with tempfile.TemporaryDirectory() as folder:
+        wav = Path(folder) / "est.wav"
+        write(wav, est, sr, subtype="PCM_16")
+        heard = _run([word.replace("{wav}", str(wav)) for word in command], timeout_s)
+    return word_errors(ref=text, est=heard)
+
+
+def _run(command: list[str], timeout_s: float | None) -> str:
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s)
+    except OSError as error:
+        raise InputError(f"the recogniser {command[0]} cannot be run: {error.strerror or error}") from error
+    except subprocess.TimeoutExpired as error:
+        raise InputError(f"the recogniser {command[0]} took longer than timeout_s = {timeout_s:g}") from error
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+        raise InputError(f"the recogniser {command[0]} ended with {done.returncode}: {said[0]}")
+    return done.stdout.decode(errors="replace")
+
+
+def _words(text: Words) -> list[str]:
+    if not isinstance(text, str):
+        return list(text)
+    plain = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
+    return re.findall(r"\w+(?:'\w+)*", plain)

@@ -1,0 +1,118 @@
+"""One mixture, made and written: what every process does."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from undin import audio
+from undin.corpora import Corpus
+from undin.errors import InputError
+from undin.mixing.draw import Drawing
+from undin.mixing.layout import Layout
+from undin.mixing.manifest import MixtureRow
+from undin.mixing.mix import Mixture
+from undin.mixing.render import render
+
+
+class Item(NamedTuple):
+    """One mixture to make.
+
+    Attributes:
+        n: its number, from 1.
+        what: its row, or its index for a `Drawing`, or what is wrong with it.
+        earlier: its row where an earlier run has made it.
+    """
+
+    n: int
+    what: MixtureRow | int | InputError
+    earlier: MixtureRow | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of a mixture.
+
+    Attributes:
+        n: its number, from 1.
+        status: skipped where it was there already.
+        row: of the manifest; None where none could be made.
+        outputs: its files, below the output folder.
+        error: what is wrong with it.
+    """
+
+    n: int
+    status: Literal["done", "skipped", "failed"]
+    row: MixtureRow | None = None
+    outputs: tuple[str, ...] = ()
+    error: str | None = None
+
+
+@dataclass
+class Maker:
+    """Makes items.
+
+    Attributes:
+        corpus: where the sound is.
+        drawing: makes the rows of items that have none.
+        layout: where the files go.
+        out: the folder that they go to.
+        files: False to find the rows only.
+        replace: whether files that are there may be replaced.
+    """
+
+    corpus: Corpus
+    drawing: Drawing | None
+    layout: Layout
+    out: Path
+    files: bool
+    replace: bool
+    _folders: set[Path] = field(default_factory=set)
+
+    def __call__(self, item: Item) -> Made:
+        """Make one.
+
+        Raises:
+            InputError: a file cannot be written. What is wrong with the item itself is told in what is returned.
+        """
+        if item.earlier and self._is_there(item.earlier, item.n):
+            return Made(item.n, "skipped", item.earlier, self._names(item.earlier, item.n))
+        try:
+            mixture, row = self._made(item.what)
+            if not self.replace and (old := [name for name in self._names(row, item.n) if (self.out / name).exists()]):
+                raise InputError(f"{self.out / old[0]} exists and was not made by undin mix: --overwrite it")
+        except (InputError, OSError) as error:
+            return Made(item.n, "failed", error=" ".join(str(error).split()))
+        if mixture:
+            self._write(mixture, row, item.n)
+        return Made(item.n, "done", row, self._names(row, item.n))
+
+    def _made(self, what: MixtureRow | int | InputError) -> tuple[Mixture | None, MixtureRow]:
+        """The mixture, unless only rows are wanted, and its row."""
+        if isinstance(what, InputError):
+            raise what
+        if isinstance(what, MixtureRow):
+            return (render(what, self.corpus) if self.files else None), what
+        assert self.drawing is not None
+        if not self.files:
+            return None, self.drawing.row(what)
+        mixture = self.drawing.mixture(what)
+        assert mixture.row is not None
+        return mixture, mixture.row
+
+    def _names(self, row: MixtureRow, n: int) -> tuple[str, ...]:
+        return tuple(name for names in self.layout.outputs(row, n).values() for name in names) if self.files else ()
+
+    def _is_there(self, row: MixtureRow, n: int) -> bool:
+        return self.replace and all((self.out / name).is_file() for name in self._names(row, n))
+
+    def _write(self, mixture: Mixture, row: MixtureRow, n: int) -> None:
+        names = self.layout.outputs(row, n)
+        clean = list(mixture.sources) if len(names["clean"]) == len(mixture.sources) else [mixture.speech]
+        signals = {"noise": [mixture.noise], "clean": clean, "noisy": [mixture.noisy]}
+        for signal, sounds in signals.items():
+            for name, x in zip(names[signal], sounds, strict=bool(names[signal])):
+                path = self.out / name
+                if path.parent not in self._folders:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    self._folders.add(path.parent)
+                audio.write(path, x, row.sr, subtype="PCM_16")

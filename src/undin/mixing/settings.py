@@ -1,0 +1,120 @@
+"""What mixtures are drawn like."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from undin.errors import InputError
+from undin.mixing.mix import SnrOver
+
+Snr = float | tuple[float, float] | Sequence[float]
+MOST = 3  # talkers, and noises, in one mixture
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What mixtures are drawn like; ranges are (low, high), drawn from evenly.
+
+    Attributes:
+        snr_db: a tuple (low, high), drawn to 0.01 dB; a list of which each is used in turn; or a number.
+        snr_over: the level of the speech is that over the whole "clip" or over its "active" parts (ITU-T P.56).
+        talkers: how many speak at once, 1 to 3.
+        talker_db: how far each further talker lies under the first, range in dB.
+        lengths: talkers together last as long as the shortest ("min", the others are cropped) or the longest ("max",
+            the others fall silent).
+        noises: how many at once, 0 to 3, or a range; None for 1 with one talker and 0 with more.
+        noise_db: how far each further noise lies under the first, range in dB.
+        every_noise: pair each utterance with every recording instead of drawing: row i takes utterance
+            i // n_recordings and recording i % n_recordings. For one talker and one noise.
+        kinds: of noise; all when None.
+        split: train, dev or test, of speech and noise; None for all that there is.
+        speech_from: collections (`Clip.corpus`) that speech is taken from; all when None.
+        level_db: RMS of the mixture in dB re full scale, range; None leaves the first talker as it is.
+        duration_s: of every mixture; longer utterances are cropped, shorter ones fall silent. None takes the speech's.
+        short: what to do with utterances shorter than duration_s: "pad" or "drop" them.
+        min_duration_s: shorter utterances are joined with the next of the same speaker in the same file.
+        rooms: share of the mixtures that are put into a drawn room, 0 to 1; needs the extra `rooms`.
+        rt60_s: reverberation time, range in seconds.
+        reference: what of a room the reference holds: "early" reflections, up to 50 ms, or none ("dry").
+    """
+
+    snr_db: Snr = (-5.0, 15.0)
+    snr_over: SnrOver = "clip"
+    talkers: int = 1
+    talker_db: tuple[float, float] = (0.0, 5.0)
+    lengths: Literal["min", "max"] = "min"
+    noises: int | tuple[int, int] | None = None
+    noise_db: tuple[float, float] = (0.0, 0.0)
+    every_noise: bool = False
+    kinds: Sequence[str] | None = None
+    split: str | None = None
+    speech_from: Sequence[str] | None = None
+    level_db: tuple[float, float] | None = None
+    duration_s: float | None = None
+    short: Literal["pad", "drop"] = "pad"
+    min_duration_s: float = 2.5
+    rooms: float = 0.0
+    rt60_s: tuple[float, float] = (0.2, 0.6)
+    reference: Literal["early", "dry"] = "early"
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name} must be {' or '.join(choices)}; got {getattr(self, name)!r}")
+        if self.talkers not in range(1, MOST + 1):
+            raise InputError(f"talkers must be 1 to {MOST}; got {self.talkers!r}")
+        low, high = self.noise_range
+        if not (low in range(MOST + 1) and high in range(low, MOST + 1)):
+            raise InputError(f"noises must be 0 to {MOST}, or a range of these; got {self.noises!r}")
+        if self.every_noise and (self.talkers, low, high) != (1, 1, 1):
+            raise InputError("every_noise is for one talker and one noise")
+        for name in ("talker_db", "noise_db", "rt60_s", "level_db"):
+            if (value := getattr(self, name)) is not None:
+                _check_range(name, value)
+        if not 0 <= self.rooms <= 1:
+            raise InputError(f"rooms must be a share of the mixtures, 0 to 1; got {self.rooms}")
+        if self.rt60_s[0] < 0.1:
+            raise InputError(f"rt60_s must be 0.1 or more; got {self.rt60_s}")
+        if self.duration_s is not None and not (math.isfinite(self.duration_s) and self.duration_s > 0):
+            raise InputError(f"duration_s must be more than 0; got {self.duration_s}")
+        _check_snr(self.snr_db)
+
+    @property
+    def noise_range(self) -> tuple[int, int]:
+        """Least and greatest number of noises at once."""
+        if self.noises is None:
+            return (1, 1) if self.talkers == 1 else (0, 0)
+        return (self.noises, self.noises) if isinstance(self.noises, int) else (self.noises[0], self.noises[1])
+
+
+CHOICES = {"snr_over": ("clip", "active"), "lengths": ("min", "max"), "short": ("pad", "drop")}
+CHOICES |= {"reference": ("early", "dry")}
+
+
+def _check_range(name: str, value: Any) -> None:
+    if not (
+        isinstance(value, (tuple, list)) and len(value) == 2 and all(map(_is_finite, value)) and value[0] <= value[1]
+    ):
+        raise InputError(f"{name} must be two numbers (low, high), low <= high; got {value!r}")
+
+
+def _check_snr(snr_db: Any) -> None:
+    if isinstance(snr_db, tuple):
+        if len(snr_db) != 2:
+            raise InputError(f"snr_db must be (low, high) as a tuple, a list of values or a number; got {snr_db}")
+        _check_range("snr_db", snr_db)
+        return
+    values = list(snr_db) if isinstance(snr_db, Sequence) and not isinstance(snr_db, str) else [snr_db]
+    if not values:
+        raise InputError("snr_db must hold at least one value; got an empty list")
+    for value in values:
+        if not _is_finite(value):
+            raise InputError(f"snr_db must be finite numbers, a (low, high) tuple or a list; got {value!r}")
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return not isinstance(value, str) and math.isfinite(value)
+    except TypeError:
+        return False

@@ -1,0 +1,299 @@
+"""Mixtures to disk: whole or not at all, in one process or several, by shards, again where it was left.
+
+OUT/manifest.csv          the rows, in order; of shards OUT/manifest.<i>-of-<n>.csv, and manifest.csv once all are there
+OUT/.<manifest>.journal   rows of the run that goes on; .<manifest>.earlier those of runs that were cut off
+OUT/.undin-mix.*.json     the digest of all that shapes the files, so that no run mixes up two sets
+
+A row enters the journal when its files are there. So a run that is killed has lost only what it was working on, and the
+next one skips every row that is known and whose files exist. Rows stream: memory does not grow with their number, but
+for 8 bytes a row of a manifest that is given, and for the names of files under a template without {id} and {n}.
+"""
+
+import csv
+import hashlib
+import heapq
+import json
+import os
+from array import array
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from undin.corpora import Corpus
+from undin.errors import InputError
+from undin.mixing.draw import Drawing
+from undin.mixing.layout import Layout, name_of
+from undin.mixing.maker import Item, Made, Maker
+from undin.mixing.manifest import COLUMNS, MixtureRow, read_manifest, read_numbered, to_cells, write_manifest
+from undin.mixing.pool import in_order
+from undin.mixing.strays import clear_strays
+
+
+@dataclass(frozen=True)
+class Job:
+    """Mixtures to be made.
+
+    Attributes:
+        corpus: where the sound is.
+        out: the folder to write to.
+        layout: what goes where in it.
+        drawing: draws the mixtures ...
+        n: ... this many;
+        manifest: or the file that lists them.
+        shard: (i, m): the i-th of m parts of them, 1 <= i <= m.
+        name: of the manifest that is written.
+        files: False to write the manifest only.
+        overwrite: make all anew, even over files undin did not make.
+    """
+
+    corpus: Corpus
+    out: Path
+    layout: Layout = Layout()  # noqa: RUF009 (frozen)
+    drawing: Drawing | None = None
+    n: int = 0
+    manifest: Path | None = None
+    shard: tuple[int, int] = (1, 1)
+    name: str = "manifest"
+    files: bool = True
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        i, m = self.shard
+        if not 1 <= i <= m:
+            raise InputError(f"shard must be I/N with 1 <= I <= N; got {i}/{m}")
+        if m > 1 and self.files and not self.layout.is_unique:
+            raise InputError(
+                "shards cannot see whether another writes a file of the same name: add {id} or {n} to every pattern"
+            )
+        if self.n < 0:
+            raise InputError(f"n must be 0 or more; got {self.n}")
+
+    def __len__(self) -> int:
+        """How many mixtures there are in the shard."""
+        return len(self._range)
+
+    @cached_property
+    def _range(self) -> range:
+        total = len(self._ids) if self.manifest else self.n
+        i, m = self.shard
+        return range(total * (i - 1) // m, total * i // m)
+
+    @cached_property
+    def _ids(self) -> "array[int]":
+        """Hashes of the ids of the manifest that is given, in order; 0 for a broken row."""
+        assert self.manifest is not None
+        found = (found for _, found in read_numbered(self.manifest))
+        return array("Q", (_hash(each.id) if isinstance(each, MixtureRow) else 0 for each in found))
+
+    @property
+    def result(self) -> Path:
+        """The manifest that the shard will write."""
+        i, m = self.shard
+        return self.out / (f"{self.name}.csv" if m == 1 else f"{self.name}.{i:0{len(str(m))}d}-of-{m}.csv")
+
+    def run(self, workers: int = 1) -> Generator[Made, None, None]:
+        """Make them, and say what became of each, in order.
+
+        Raises:
+            InputError: workers is not at least 1; the folder holds another set of mixtures; a file cannot be written.
+        """
+        if workers < 1:
+            raise InputError(f"workers must be at least 1; got {workers}")
+        _ = self._range  # a manifest that cannot be read leaves no trace
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{self.out}: cannot be made a folder: {error.strerror}: choose another -o") from error
+        ours = self._claim()
+        journal, earlier = (self.result.with_name(f".{self.result.name}.{name}") for name in ("journal", "earlier"))
+        if self.overwrite:
+            for path in (journal, earlier, self.result):
+                if not self._is_given(path):
+                    path.unlink(missing_ok=True)
+        was_cut_off = journal.exists()
+        if was_cut_off:
+            clear_strays(self.out)
+        if self.drawing:
+            _fold([self.result, earlier, journal], earlier, journal)
+        known = _known(earlier if earlier.exists() else self.result) if self.drawing else iter(())
+        maker = Maker(self.corpus, self.drawing, self.layout, self.out, self.files, ours or self.overwrite)
+        items = self._items(known, skip=ours and not self.overwrite)
+        with journal.open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(COLUMNS)
+            for made in in_order(maker, items, workers):
+                if made.row:
+                    table.writerow(to_cells(made.row))
+                    file.flush()
+                yield made
+        if self._is_given(self.result):
+            journal.unlink()
+        else:
+            journal.replace(self.result)
+        earlier.unlink(missing_ok=True)
+        if was_cut_off:
+            clear_strays(self.out)
+        self._finish()
+
+    def _items(self, known: Iterator[tuple[int, MixtureRow]], *, skip: bool) -> Iterator[Item]:
+        """What is to be made, with what is known of it."""
+        items = self._listed(skip) if self.manifest else self._drawn(known, skip)
+        return items if self.layout.is_unique or not self.files else self._apart(items)
+
+    def _drawn(self, known: Iterator[tuple[int, MixtureRow]], skip: bool) -> Iterator[Item]:
+        index, row = next(known, (-1, None))
+        for i in self._range:
+            while row and index < i:
+                index, row = next(known, (-1, None))
+            yield Item(i + 1, i, row if skip and index == i else None)
+
+    def _listed(self, skip: bool) -> Iterator[Item]:
+        assert self.manifest is not None
+        values, counts = np.unique(np.frombuffer(self._ids, np.uint64) if self._ids else [], return_counts=True)
+        repeated, first = set(values[counts > 1].tolist()) - {0}, dict[str, int]()
+        for n, (number, found) in enumerate(islice(read_numbered(self.manifest), self._range.stop), 1):
+            if isinstance(found, MixtureRow) and _hash(found.id) in repeated:
+                if found.id in first:
+                    found = InputError(
+                        f"{self.manifest}, row {number}: id {found.id} is that of row {first[found.id]} too: "
+                        "give every row an id of its own"
+                    )
+                else:
+                    first[found.id] = number
+            if n > self._range.start:
+                yield Item(n, found, found if skip and isinstance(found, MixtureRow) else None)
+
+    def _apart(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Refuse to write one file for two mixtures."""
+        taken = set[str]()
+        for item in items:
+            row = self.drawing.sketch(item.what)[0] if self.drawing and isinstance(item.what, int) else item.what
+            if isinstance(row, MixtureRow):
+                names = [name for names in self.layout.outputs(row, item.n).values() for name in names]
+                if clash := taken & set(names):
+                    item = item._replace(
+                        what=InputError(
+                            f"mixture {row.id}: {clash.pop()} is the name of another mixture's file too: add {{id}} or "
+                            "{n} to the template, or pair each utterance with every noise once"
+                        ),
+                        earlier=None,
+                    )
+                taken.update(names)
+            yield item
+
+    def _claim(self) -> bool:
+        """Note whose folder it is; True where it was ours before."""
+        note, digest = self.out / f".undin-mix.{self.name}.json", self._digest()
+        try:
+            old = json.loads(note.read_text(encoding="utf-8")).get("digest")
+        except FileNotFoundError:
+            old = None
+        except (ValueError, AttributeError):
+            old = "?"
+        if old not in (None, digest) and not self.overwrite:
+            raise InputError(
+                f"{self.out} holds mixtures that were made otherwise (corpus, settings, seed or template): "
+                "--overwrite them, or choose another -o"
+            )
+        if old is None and not self.overwrite and self.result.exists() and not self._is_given(self.result):
+            raise InputError(
+                f"{self.result} exists and was not made by undin mix: --overwrite it, or choose another -o"
+            )
+        if old is None and self.files and not self.overwrite:
+            for folder in self.layout.folders:
+                if (self.out / folder).is_dir() and any((self.out / folder).iterdir()):
+                    raise InputError(
+                        f"{self.out / folder} holds files that undin mix did not make: choose another -o, or "
+                        "--overwrite those of the same names"
+                    )
+        part = note.with_name(f"{note.name}.{os.getpid()}.part")
+        part.write_text(json.dumps({"digest": digest, "made_by": "undin mix"}) + "\n", encoding="utf-8")
+        part.replace(note)
+        return bool(old == digest)
+
+    def _digest(self) -> str:
+        """Digest of all that shapes the files, but not of how many there are."""
+        digest = hashlib.sha256(repr(self.layout).encode())
+        if self.manifest:
+            with self.manifest.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        elif self.drawing:
+            digest.update(repr((self.drawing.settings, self.drawing.seed)).encode())
+            seen = self.drawing.seen
+            digest.update(repr(seen and (sorted(seen.speakers), sorted(seen.kinds))).encode())
+            for clip in self.corpus.rows:
+                digest.update(f"{clip.path}|{clip.offset_s}|{clip.duration_s}|{clip.split}|{clip.kind}\n".encode())
+        return digest.hexdigest()[:32]
+
+    def _is_given(self, path: Path) -> bool:
+        """Whether a path is the manifest that the user gave."""
+        return self.manifest is not None and path.exists() and path.samefile(self.manifest)
+
+    def _finish(self) -> None:
+        """Put shards together; write system 4's table."""
+        m = self.shard[1]
+        shards = [replace(self, shard=(i, m)).result for i in range(1, m + 1)]
+        if not all(path.exists() for path in shards):
+            return
+        whole = self.out / f"{self.name}.csv"
+        if m > 1:
+            write_manifest(whole, (row for path in shards for row in read_manifest(path)))
+        if self.layout.table:
+            _write_tables(self.out, whole)
+
+
+def _hash(id: str) -> int:
+    return int.from_bytes(hashlib.blake2b(id.encode(), digest_size=8).digest(), "big") or 1
+
+
+def _fold(sources: list[Path], earlier: Path, journal: Path) -> None:
+    """Merge what runs that were cut off have noted into `earlier`, in order, so that the journal can start anew."""
+    if not journal.exists():
+        return
+    with journal.open("r+b") as file:  # a line that was torn goes
+        file.truncate(file.read().rfind(b"\n") + 1)
+    merged = heapq.merge(*(_known(path) for path in sources), key=lambda each: each[0])
+    write_manifest(earlier, _once(merged))
+    journal.unlink()
+
+
+def _once(numbered: Iterable[tuple[int, MixtureRow]]) -> Iterator[MixtureRow]:
+    last = -1
+    for index, row in numbered:
+        if index != last:
+            yield row
+        last = index
+
+
+def _known(path: Path) -> Iterator[tuple[int, MixtureRow]]:
+    """(index, row) of a manifest that a drawing has written, as far as it is whole."""
+    if not path.exists() or not path.stat().st_size:
+        return
+    for _, row in read_numbered(path):
+        if isinstance(row, MixtureRow) and (number := row.id.rpartition("-")[2]).isdecimal():
+            yield int(number), row
+
+
+def _write_tables(out: Path, manifest: Path) -> None:
+    """Write sednn's tables, mixture_csvs/<split>.csv: names and where the noise was cut out, in samples."""
+    folder = out / "mixture_csvs"
+    folder.mkdir(exist_ok=True)
+    files: dict[str, Any] = {}
+    try:
+        for row in read_manifest(manifest):
+            if row.split not in files:
+                files[row.split] = (folder / f"{row.split}.csv.part").open("w", encoding="utf-8", newline="")
+                files[row.split].write("speech_name\tnoise_name\tnoise_onset\tnoise_offset\n")
+            for noise in row.noise[:1]:
+                names = f"{name_of(row.speech[0])}.wav\t{name_of(noise)}.wav"
+                files[row.split].write(f"{names}\t{noise.onset}\t{noise.onset + row.n_samples}\n")
+    finally:
+        for file in files.values():
+            file.close()
+    for split in files:
+        (folder / f"{split}.csv.part").replace(folder / f"{split}.csv")

@@ -1,0 +1,47 @@
+import json
+import subprocess
+
+import numpy as np
+import soundfile
+from cli_files import write
+
+
+def test_faults_come_with_their_cure_and_the_rest_is_fine(undin, here):
+    x = np.clip(np.random.default_rng(0).normal(0, 0.3, (48000, 1)), -0.5, 0.5)
+    soundfile.write("clip.wav", np.repeat(x, 2, 1), 16000)
+    code, out, err = undin("check", "clip.wav")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "clip.wav   0:03.0, 16000 Hz, 2 channels, WAV PCM_16"
+    told = {line.split()[0]: line for line in lines[1:] if not line.startswith("            ")}
+    assert "clipped at" in told["clipping"] and "identical: this is mono" in told["channels"]
+    assert "  " + " " * 10 + " -> undin enhance clip.wav" in out
+    assert "no offset (DC)" in told["fine"]
+
+
+def test_json_for_programs(undin, here):
+    code, out, _ = undin("check", "a.wav", "--json")
+    row = json.loads(out)
+    assert code == 0 and (row["name"], row["sr"], row["n_channels"], row["seconds"]) == ("a.wav", 16000, 1, 0.5)
+    assert all({"what", "status", "text", "cure", "values"} == set(finding) for finding in row["findings"])
+
+
+def test_folders_are_searched_and_what_cannot_be_read_is_named(undin, here):
+    write("b.wav")
+    (here / "c.wav").write_text("words")
+    code, out, err = undin("check", here, "-q")
+    assert code == 1 and err.count("\n") == 1 and "c.wav: is no sound file" in err
+    assert [line.split()[0].rpartition("/")[2] for line in out.splitlines() if not line.startswith(" ")] == [
+        "a.wav",
+        "b.wav",
+    ]
+    assert undin("check", "c.wav").code == 2
+    (here / "empty").mkdir()
+    assert "there is no sound file in this folder" in undin("check", "empty").err
+
+
+def test_from_a_pipe(shell, here):
+    with (here / "a.wav").open("rb") as file:
+        process = shell("check", "-", stdin=file, stderr=subprocess.PIPE)
+        out, err = process.communicate()
+    assert (process.returncode, err) == (0, b"") and b"0:00.5, 16000 Hz, mono" in out

@@ -1,0 +1,76 @@
+import base64
+import io
+import re
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from cli_files import write
+
+import undin as package
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch):
+    """Without pictures, which take most of the time."""
+
+    def missing(*_, **__):
+        raise package.errors.MissingExtraError("matplotlib is needed here and not installed")
+
+    monkeypatch.setattr("undin.pictures.overview", missing)
+
+
+def sounds(path):
+    uris = re.findall(r'aria-label="([^"]+)"\s+src="data:audio/wav;base64,([^"]+)"', path.read_text("utf-8"))
+    return {name: soundfile.read(io.BytesIO(base64.b64decode(data)), always_2d=True) for name, data in uris}
+
+
+def test_the_page_plays_input_and_outputs(undin, here):
+    write("n.wav", seconds=1, n_channels=2, sr=22050)
+    code, out, err = undin("compare", "n.wav", "-m", "log-mmse", "-m", "gate=spectral-gate", "-o", "p.html")
+    assert (code, err) == (0, "") and out == "n.wav -> p.html   open it in a browser\n"
+    heard = sounds(here / "p.html")
+    x, sr = package.read(here / "n.wav")
+    assert list(heard) == ["input", "log-mmse", "gate"] and {rate for _, rate in heard.values()} == {sr}
+    np.testing.assert_allclose(heard["input"][0].T, x, atol=1e-4)
+    np.testing.assert_allclose(heard["log-mmse"][0].T, package.enhance(x, sr), atol=1e-4)
+    text = (here / "p.html").read_text("utf-8")
+    assert "no clean voice to compare with, so there are no scores" in text and "Without pictures" in text
+
+
+def test_a_part_of_it(undin, here):
+    write("n.wav", seconds=2)
+    assert undin("compare", "n.wav", "-m", "log-mmse", "--start", "0.5", "--seconds", "0.25").code == 0
+    x, _ = package.read(here / "n.wav", start=8000, stop=12000)
+    np.testing.assert_allclose(sounds(here / "n.html")["input"][0][:, 0], x, atol=1e-4)
+
+
+def test_levels_are_evened_on_request(undin, here):
+    write("n.wav", seconds=2)
+    code = "import sys,soundfile as f;x,s=f.read(sys.argv[1]);f.write(sys.argv[2],x/4,s)"
+    half = f"half={sys.executable} -c '{code}' {{in}} {{out}}"
+    assert undin("compare", "n.wav", "--cmd", half, "--match-level").code == 0
+    heard = sounds(here / "n.html")
+    np.testing.assert_allclose(heard["half"][0], heard["input"][0], atol=3e-4)
+    assert "half by +12.0 dB" in (here / "n.html").read_text("utf-8")
+
+
+def test_one_that_fails_is_named_and_the_rest_is_there(undin, here):
+    crash = f"crash={sys.executable} -c 'raise SystemExit(\"no weights\")' {{in}} {{out}}"
+    code, _, err = undin("compare", "a.wav", "-m", "log-mmse", "--cmd", crash)
+    assert code == 1 and err == "undin: crash: it ended with 1: no weights\n"
+    assert list(sounds(here / "a.html")) == ["input", "log-mmse"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("a.wav",), "nothing to evaluate"),
+        (("b.wav", "-m", "log-mmse"), "b.wav"),
+        (("a.wav", "-m", "log-mmse", "--start", "9"), "a.wav: has no sound after 9 s"),
+    ],
+)
+def test_bad_input(undin, here, args, message):
+    code, out, err = undin("compare", *args)
+    assert (code, out, err.count("\n")) == (2, "", 1) and message in err

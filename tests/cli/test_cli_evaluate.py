@@ -1,0 +1,95 @@
+import json
+import sys
+
+import pytest
+
+from undin import corpora, mixing
+
+
+@pytest.fixture
+def manifest(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("UNDIN_DATA", raising=False)
+    monkeypatch.setattr("undin.evaluation.report._can_draw", lambda: False)  # pictures take most of the time
+    mixing.write_manifest("m.csv", mixing.make_manifest(corpora.mini(), n=3, seed=1, snr_db=[0.0, 5.0]))
+    return tmp_path / "m.csv"
+
+
+QUICK = ("--metrics", "si_sdr_db", "--examples", "1")
+
+
+def test_scores_summary_and_report(undin, manifest):
+    code, out, err = undin("evaluate", "m.csv", "-m", "log-mmse", "-m", "gate=spectral-gate", "-o", "s", *QUICK)
+    assert (code, err) == (0, "")
+    assert {path.name for path in (manifest.parent / "s").iterdir()} == {"scores.csv", "summary.json", "report.html"}
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == ["input", "log-mmse", "gate"]
+    assert "means with 95 % intervals over 3 mixtures" in out and "s/report.html" in out
+    scores = (manifest.parent / "s/scores.csv").read_text().splitlines()
+    assert len(scores) == 10 and scores[0].startswith("id,method,kind,snr_db,speaker,seen,si_sdr_db,duration_s,")
+
+
+def test_the_same_again_keeps_what_is_there(undin, manifest):
+    assert undin("evaluate", "m.csv", "-m", "log-mmse", "-o", "s", *QUICK).code == 0
+    before = (manifest.parent / "s/scores.csv").read_text()
+    code, out, _ = undin("evaluate", "m.csv", "-m", "log-mmse", "-o", "s", *QUICK)
+    assert code == 0 and "6 scores were there already" in out
+    assert (manifest.parent / "s/scores.csv").read_text() == before
+
+
+def test_json_is_the_summary(undin, manifest):
+    code, out, err = undin("evaluate", "m.csv", "-m", "log-mmse", "-o", "s", "--json", *QUICK)
+    assert (code, err) == (0, "")
+    assert json.loads(out) == json.loads((manifest.parent / "s/summary.json").read_text("utf-8"))
+
+
+def test_what_fails_is_named_and_the_rest_is_done(undin, manifest):
+    text = manifest.read_text()
+    manifest.write_text(
+        text + text.splitlines()[1] + "\n" + text.splitlines()[2].replace("test-00001", "x") + "\nbroken\n"
+    )
+    crash = f"crash={sys.executable} -c 'raise SystemExit(\"no weights\")' {{in}} {{out}}"
+    code, out, err = undin("evaluate", "m.csv", "-m", "log-mmse", "--cmd", crash, "-o", "s", *QUICK)
+    assert code == 1
+    assert "undin: row 2 (test-00000, crash): it ended with 1: no weights" in err
+    assert "undin: row 5 (test-00000): its id is that of row 2 too: give every row an id of its own" in err
+    assert "and 1 more failures: see report.html" in err
+    report = (manifest.parent / "s/report.html").read_text("utf-8")
+    assert "must have 24 cells like the header; got 1" in report
+    assert out.splitlines()[2].split()[0] == "log-mmse" and "nan" not in out
+
+
+def test_the_wrong_corpus_is_said_for_every_row(undin, manifest):
+    folder = manifest.parent / "other"
+    folder.mkdir()
+    mini = corpora.mini().root
+    (folder / "speech.csv").write_text((mini / "speech.csv").read_text())
+    (folder / "noise.csv").write_text((mini / "noise.csv").read_text())
+    code, _, err = undin("evaluate", "m.csv", "-m", "log-mmse", "--data", folder, "-o", "s", *QUICK)
+    assert code in (1, 2) and "is missing" in err
+
+
+def test_seen_comes_from_the_training_manifest(undin, manifest):
+    rows = list(mixing.read_manifest("m.csv"))
+    mixing.write_manifest("train.csv", rows[:1])
+    assert undin("evaluate", "m.csv", "-m", "log-mmse", "--trained-on", "train.csv", "-o", "s", *QUICK).code == 0
+    report = (manifest.parent / "s/report.html").read_text("utf-8")
+    assert "Seen and unseen noise" in report
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("m.csv",), "nothing to evaluate: give at least one method"),
+        (("m.csv", "-m", "log-mse"), "'log-mse' is no method: did you mean log-mmse?"),
+        (("m.csv", "-m", "log-mmse", "--metrics", "pesc"), "'pesc' is no metric"),
+        (("no.csv", "-m", "log-mmse"), "cannot read the manifest no.csv: No such file"),
+        (("m.csv", "--cmd", "sox a b"), "--cmd must be 'name=program {in} {out}'"),
+        (("empty.csv", "-m", "log-mmse"), "empty.csv, row 1: column id is missing"),
+    ],
+)
+def test_bad_input_is_one_line(undin, manifest, args, message):
+    (manifest.parent / "empty.csv").write_text("")
+    code, out, err = undin("evaluate", *args)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err

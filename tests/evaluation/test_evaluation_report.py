@@ -1,0 +1,180 @@
+"""The report shows what scores.csv says, with the input beside it, and hides nothing."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from evaluation_files import CRASH, LATE, program, rows
+
+from undin import corpora, evaluation
+from undin.evaluation import tables
+from undin.evaluation.examples import choose_examples
+from undin.evaluation.run import Evaluation, Failure
+from undin.evaluation.runners import MethodRunner
+from undin.evaluation.scores import Score
+from undin.evaluation.summary import Table, snr_names
+from undin.metrics import METRICS
+from undin.page import Cell
+
+
+def made(scores, metrics=("si_sdr_db",), methods=("a", "b"), failures=()):
+    """An evaluation from {method: [(kind, snr_db, value), ...]}."""
+    out = []
+    for method, cells in scores.items():
+        for i, (kind, snr_db, value) in enumerate(cells):
+            values = {} if value is None else {metrics[0]: value}
+            undefined = {metrics[0]: "est is silent"} if value is None else {}
+            out.append(
+                Score(f"m{i}", method, kind, snr_db, values=values, undefined=undefined, duration_s=2.0, seconds=0.5)
+            )
+    return Evaluation(out, list(failures), [MethodRunner(m, m) for m in methods], [METRICS[m] for m in metrics], {}, 0)
+
+
+PLACES = [("rain", 0.0), ("rain", 5.0), ("fan", 0.0), ("fan", 5.0)]
+
+
+@pytest.fixture
+def small():
+    def scores(*values):
+        return [(*place, value) for place, value in zip(PLACES, values, strict=True)]
+
+    return made({"input": scores(0, 5, 0, 5), "a": scores(1, 7, 3, 9), "b": scores(4, 4, None, 4)})
+
+
+def test_slices_means_and_gains_by_hand(small):
+    table = Table(small)
+    cell = table.cell("a", "si_sdr_db")
+    assert (cell.score.n, cell.score.mean, cell.gain.mean) == (4, 5.0, 2.5)
+    assert cell.score.half == pytest.approx(1.959964 * np.std([1, 7, 3, 9], ddof=1) / 2)
+    assert table.cell("a", "si_sdr_db", kind="fan").gain.mean == 3.5
+    assert table.cell("a", "si_sdr_db", kind="rain", snr="5 dB").score.mean == 7
+    lame = table.cell("b", "si_sdr_db")
+    assert (lame.score.n, lame.score.mean, lame.gain.mean) == (3, 4.0, pytest.approx((4 - 1 - 1) / 3))
+    assert table.real_time_factor("a") == 0.25 and table.real_time_factor("input") is None
+
+
+def test_cells_of_the_tables(small):
+    table, measure = Table(small), small.measures[0]
+    rows = tables.by_kind_and_snr(table, measure, ["all", "fan"])
+    assert rows[0].cells == {"0 dB": "n 2", "5 dB": "n 2", "all SNRs": "n 4"}
+    assert rows[2]["5 dB"] == Cell("8.0 ± 2.0", "", best=True)
+    assert rows[3]["0 dB"] == Cell("4.0", "n 1", best=True)  # fewer than the others: said
+    assert rows[5]["0 dB"] == Cell("0.0", "") and rows[7]["0 dB"] is None
+    overall = tables.overall(table)
+    assert overall[1]["SI-SDR (dB)"] == Cell("5.0 ± 3.6", "(+2.5 ± 1.3)\nn 4", best=True)
+
+
+def test_where_lower_is_better_the_lowest_is_bold():
+    table = Table(made({"input": [("k", 0.0, 3.0)], "a": [("k", 0.0, 2.0)]}, ("lsd_db",), ("a",)))
+    rows = tables.overall(table)
+    assert [row["LSD (dB)"].best for row in rows] == [False, True]
+
+
+def test_pairs_are_row_minus_column_each_once(small):
+    matrix = tables.pair_matrix(Table(small), small.measures[0])
+    assert [row["row minus column"] for row in matrix] == ["a", "b"]
+    assert matrix[0]["input"].text.startswith("+2.5 ± 1.3") and matrix[0]["a"] == ""
+    assert matrix[1]["a"].note.endswith("n 3")
+    tests = tables.pair_tests(Table(small), small.measures[0])
+    assert set(tests) == {("a", "input"), ("b", "input"), ("b", "a")}
+    assert tests["b", "a"].difference.mean == pytest.approx(np.mean([3, -3, -5]))
+
+
+def test_undefined_scores_are_counted_with_their_reason(small):
+    assert tables.undefined(Table(small)) == [
+        {"metric": "SI-SDR", "method": "b", "files": 1, "reason": "est is silent", "first": "m2"}
+    ]
+
+
+def test_snrs_are_named_by_value_or_by_bin():
+    assert [snr_names([-5, 0])(v) for v in (-5, 0)] == ["−5 dB", "0 dB"]
+    name = snr_names(np.linspace(-5, 15, 40))
+    assert [name(v) for v in (-5, -0.1, 0, 14.9)] == ["−5 to 0 dB", "−5 to 0 dB", "0 to 5 dB", "10 to 15 dB"]
+
+
+def test_examples_are_spread_over_what_was_gained():
+    gains = np.arange(20.0)
+    evaluation = made({"input": [("k", 0.0, 0.0)] * 20, "a": [("k", 0.0, g) for g in gains]}, methods=("a",))
+    for seed in range(5):
+        ids = [int(id[1:]) for id in choose_examples(evaluation, 4, seed)]
+        assert [i // 5 for i in ids] == [0, 1, 2, 3]
+    assert choose_examples(evaluation, 4, 1) == choose_examples(evaluation, 4, 1)
+    assert len(choose_examples(evaluation, 50, 0)) == 20
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """A report of real methods, one that crashes and one that is late."""
+    folder = tmp_path_factory.mktemp("report")
+    manifest = folder / "m.csv"
+    manifest.write_text("as it was\n")
+    runners = evaluation.make_runners(["log-mmse"], [CRASH, LATE])
+    measures = evaluation.choose(["si_sdr_db"], 16000)[0]
+    kinds = {rows()[0].kind}
+    result = evaluation.evaluate(rows(), corpora.mini(), runners, measures, folder, seen_kinds=kinds)
+    about = evaluation.about_run(result, manifest=manifest, data=folder, command=["undin", "evaluate", "a b.csv"])
+    heard = evaluation.make_examples(result, corpora.mini(), n=1, seed=0)
+    evaluation.write_summary(folder / "summary.json", result, about)
+    return result, about, heard, folder
+
+
+def words(path):
+    text = re.sub(r"<(style|script)>.*?</\1>", "", path.read_text("utf-8"), flags=re.S)
+    return " ".join(re.sub(r"<[^>]+>", " ", text).split())
+
+
+def test_a_page_with_everything(report):
+    pytest.importorskip("matplotlib")
+    result, about, heard, folder = report
+    page = evaluation.write_report(folder / "report.html", result, about, examples=heard, notes=["PESQ is left out."])
+    text, source = words(page), page.read_text("utf-8")
+    assert "http" not in source and source.count("<audio") == 4  # input, log-mmse, late, clean
+    assert "it ended with 1: no such weights" in text and "PESQ is left out." in text
+    assert "late gives its output 10.0 ms late (median)" in text
+    assert "undin evaluate &#x27;a b.csv&#x27;" in text and about["manifest_sha256"][:16] in text
+    assert "Seen and unseen noise" in text and "row minus column" in text
+    assert re.search(r"3 methods on 6 mixtures \(0\.\d minutes\): \d kinds of noise, SNR 0 to 10 dB", text)
+    mean = tables.number(np.mean([s.values["si_sdr_db"] for s in result.scores if s.method == "log-mmse"]), 1)
+    assert mean in text
+
+
+def test_without_matplotlib_and_scipy_there_are_tables_and_it_is_said(report, monkeypatch):
+    result, about, heard, folder = report
+    for module in ("matplotlib", "matplotlib.figure", "scipy", "scipy.stats"):
+        monkeypatch.setitem(__import__("sys").modules, module, None)
+    page = evaluation.write_report(folder / "bare.html", result, about, examples=heard)
+    text = words(page)
+    assert "Pictures are left out: matplotlib is not installed" in text and "<img" not in page.read_text("utf-8")
+    assert "sign p" in text and "need scipy" in text and page.read_text("utf-8").count("<audio") == 4
+
+
+def test_the_summary_says_all_that_a_program_needs(report):
+    result, _, _, folder = report
+    summary = json.loads((folder / "summary.json").read_text("utf-8"))
+    assert summary["n_mixtures"] == 6 and summary["run"]["manifest_seeds"] == [1]
+    cell = next(c for c in summary["results"] if (c["method"], c["kind"], c["snr"]) == ("log-mmse", "all", "all"))
+    values = {m: {s.id: s.values["si_sdr_db"] for s in result.scores if s.method == m} for m in ("log-mmse", "input")}
+    assert cell["score"]["mean"] == pytest.approx(np.mean(list(values["log-mmse"].values())))
+    gains = [values["log-mmse"][id] - values["input"][id] for id in values["input"]]
+    assert cell["gain"]["mean"] == pytest.approx(np.mean(gains)) and cell["gain"]["n"] == 6
+    assert [f["method"] for f in summary["failed"]] == ["crash"] * 6
+    assert set(summary["real_time_factor"]) == {"log-mmse", "crash", "late"}
+    assert summary["run"]["packages"]["numpy"] and summary["run"]["machine"]["cores"]
+
+
+def test_nothing_scored_gives_a_page_too(tmp_path):
+    evaluation_ = made({}, failures=[Failure("x", 2, "", "<b>gone</b>")])
+    about = {"machine": {"processor": "p", "cores": 1, "system": "s"}, "command": [], "undin": "0", "commit": None}
+    about |= {"manifest": "m", "manifest_sha256": "0", "manifest_seeds": [], "data": "d", "packages": {}, "python": "3"}
+    page = evaluation.write_report(tmp_path / "r.html", evaluation_, {**about, "time": "t", "methods": {}})
+    assert "&lt;b&gt;gone&lt;/b&gt;" in page.read_text("utf-8")
+
+
+def test_numbers():
+    assert [tables.number(v, 1) for v in (-0.04, 0.0, -1.25)] == ["0.0", "0.0", "−1.2"]
+    assert tables.number(0.51, 1, sign=True) == "+0.5"
+    assert tables.probability(1e-9) == "p < 0.001"
+    assert replace(METRICS["si_sdr_db"], unit="").title == "SI-SDR"
+    assert program("a", "b").startswith("a=")
