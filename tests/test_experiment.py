@@ -90,8 +90,10 @@ def test_a_run_that_was_cut_off_ends_with_the_same_scores(finished, tmp_path, st
         list(Run(small(), tmp_path / "run").run(progress=cut))
     note = json.loads((tmp_path / "run/stages.json").read_text())["stages"][stage]
     assert note["status"] == "begun"
+    (tmp_path / "run" / stage / ".x.wav.123.part").touch()
     assert dict(Run(small(), tmp_path / "run").run())[stage] == "done"
     assert scores(tmp_path / "run") == scores(finished)
+    assert not list((tmp_path / "run").rglob("*.part"))
 
 
 def test_only_one_stage(finished, tmp_path):

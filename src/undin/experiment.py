@@ -272,6 +272,8 @@ class Run:
             if self.status(stage) == "open" and place.exists():
                 shutil.rmtree(place)
             place.mkdir(exist_ok=True)
+            for stray in place.rglob(".*.part"):  # of a run that was killed
+                stray.unlink()
             self._note(stage, "begun")
             WORK[stage](self, place, workers, _told(progress, stage))
             self._note(stage, "finished")

@@ -277,14 +277,16 @@ def _shot(name: str, figure: "Figure", signals: list[str], width: float | None, 
     from undin import pictures
 
     light, dark = (_uri("image/png", pictures.png(figure, width=width, dark=dark)) for dark in (False, True))
-    panels = pictures.panels_of(figure, width=width)
+    panels = pictures.panels_of(figure, width=width) if signals else {}  # costs a drawing
     boxes = "".join(
         f'<div class="panel" data-signal="{signals.index(label)}" data-start="{start:.4f}" data-stop="{stop:.4f}" '
         f'style="left:{left:.3%};top:{top:.3%};width:{wide:.3%};height:{high:.3%}"></div>'
         for label, (left, top, wide, high, start, stop) in panels.items()
         if label in signals
     )
-    alt = escape(f"{name}: {', '.join(panels)}" if panels else name)
+    labels = [str(axes.get_label()) for axes in figure.axes]
+    shown = [label for label in labels if label and label != pictures.BAR]
+    alt = escape(f"{name}: {', '.join(shown)}" if shown else name)
     return (
         f'<div class="shot {kind}"><picture><source media="screen and (prefers-color-scheme: dark)" srcset="{dark}">'
         f'<img alt="{alt}" src="{light}"></picture>{boxes}</div>'

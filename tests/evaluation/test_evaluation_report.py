@@ -102,6 +102,7 @@ def test_examples_are_spread_over_what_was_gained():
         assert [i // 5 for i in ids] == [0, 1, 2, 3]
     assert choose_examples(evaluation, 4, 1) == choose_examples(evaluation, 4, 1)
     assert len(choose_examples(evaluation, 50, 0)) == 20
+    assert choose_examples(evaluation, 0, 0) == []
 
 
 @pytest.fixture(scope="module")

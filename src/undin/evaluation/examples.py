@@ -36,6 +36,8 @@ def choose_examples(evaluation: Evaluation, n: int, seed: int) -> list[str]:
     Returns:
         ids, least gained first.
     """
+    if n < 1:
+        return []
     if not evaluation.measures:
         return [score.id for score in evaluation.scores if score.method == INPUT and not score.error][:n]
     table, metric = Table(evaluation), evaluation.measures[0]
