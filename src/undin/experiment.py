@@ -159,6 +159,11 @@ def recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
+def is_recipe(name: str) -> bool:
+    """Whether it names a recipe that comes with undin, or a TOML file."""
+    return Path(name).suffix == ".toml" or name in recipes()
+
+
 def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     """Read a recipe.
 

@@ -13,7 +13,7 @@ COMMANDS = [command.callback.__name__ for command in app.registered_commands]
 
 
 def test_the_commands_are_these():
-    assert " ".join(COMMANDS) == "enhance separate fit mix run evaluate compare check models corpus demo"
+    assert " ".join(COMMANDS) == "enhance separate fit mix train run evaluate compare check models corpus demo"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

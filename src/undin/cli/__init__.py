@@ -30,6 +30,7 @@ from undin.cli.run import run
 from undin.cli.separate import separate
 from undin.cli.show import as_option
 from undin.cli.signals import graceful_signals
+from undin.cli.train import train
 from undin.errors import UndinError
 
 app = typer.Typer(
@@ -38,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (enhance, separate, fit, mix, run, evaluate, compare, check, models, corpus, demo):
+for command in (enhance, separate, fit, mix, train, run, evaluate, compare, check, models, corpus, demo):
     app.command()(command)
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # its home differs between versions of typer

@@ -12,11 +12,13 @@ import typer
 
 from undin.cli import options as o
 from undin.cli import show
+from undin.cli.run import run
 
 if TYPE_CHECKING:
     from undin.corpora import Corpus
     from undin.evaluation import Evaluation
 
+OUTPUT = Path("undin-evaluation")
 N_SHOWN = 5  # failures told on the screen; the report has all
 
 Methods = Annotated[
@@ -42,7 +44,9 @@ Commands = Annotated[
 
 def evaluate(
     context: typer.Context,
-    manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A table of mixtures, from `undin mix`.")],
+    manifest: Annotated[
+        Path, typer.Argument(metavar="MANIFEST", help="A table of mixtures from `undin mix`, or a recipe.")
+    ],
     method: Methods = None,
     cmd: Commands = None,
     data: Annotated[
@@ -53,7 +57,7 @@ def evaluate(
     ] = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results.", rich_help_panel=o.WHERE)
-    ] = Path("undin-evaluation"),
+    ] = OUTPUT,
     metrics: Annotated[
         str | None,
         typer.Option(metavar="NAMES", help="As pesq_wb,estoi,si_sdr_db,lsd_db.", rich_help_panel=o.HOW),
@@ -84,8 +88,12 @@ def evaluate(
     [dim]Against another program:[/]  undin evaluate test.csv -m log-mmse --cmd 'sox=sox {in} {out} highpass 100'
     """
     from undin import evaluation, mixing
+    from undin.experiment import is_recipe
     from undin.mixing.manifest import read_numbered
 
+    if is_recipe(str(manifest)):
+        folder = None if output == OUTPUT else output  # a run has a folder of its own
+        return run(str(manifest), folder, data, ["evaluate"], [], workers, json, quiet)
     runners = evaluation.make_runners(method or [], cmd or [])
     wanted = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     corpus = _corpus(manifest, data)

@@ -11,6 +11,7 @@ import typer
 
 from undin.cli import options as o
 from undin.cli import show
+from undin.cli.run import run
 from undin.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ WHAT, TALK, ROOMS = "What is mixed", "Talkers and noises", "Rooms"
 def mix(
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="CORPUS...", help="Folders of speech and noise, or one manifest to make again."),
+        typer.Argument(metavar="CORPUS...", help="Folders of speech and noise, a manifest to make again, or a recipe."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Folder to write to.", rich_help_panel=o.WHERE)
@@ -117,8 +118,15 @@ def mix(
 
     [dim]The same files again, elsewhere:[/]  undin mix mixed/manifest.csv --data . -o again/
 
+    [dim]The mixtures of a recipe:[/]  undin mix nmf-kwon2016 -o run/
+
     The same command goes on where it was cut off. Rows that cannot be mixed are named, the rest is made.
     """
+    if inputs and len(inputs) == 1 and not Path(inputs[0]).is_dir():
+        from undin.experiment import is_recipe
+
+        if is_recipe(inputs[0]):
+            return run(inputs[0], output, data, ["mix"], [], workers, json, quiet)
     from undin.mixing import Drawing
     from undin.mixing.layout import parse_layout
     from undin.mixing.settings import Settings
