@@ -11,33 +11,36 @@ import typer
 
 from undin.cli import options as o
 
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "-o", "--output", metavar="DIR", help="Run folder; runs/RECIPE if not given.", rich_help_panel=o.WHERE
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Corpus; else $UNDIN_DATA, else undin's own.", rich_help_panel=o.WHERE),
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.NAME=VALUE", help="Change a setting.", rich_help_panel=o.HOW),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per stage.", rich_help_panel=o.SHOW)]
+
 
 def run(
     recipe: Annotated[
         str | None, typer.Argument(metavar="RECIPE", help="A name, or a .toml file; without it, they are listed.")
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--output", metavar="DIR", help="Run folder; runs/RECIPE if not given.", rich_help_panel=o.WHERE
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Corpus; else $UNDIN_DATA, else undin's own.", rich_help_panel=o.WHERE),
-    ] = None,
+    output: Output = None,
+    data: Data = None,
     only: Annotated[
         list[str] | None,
         typer.Option(metavar="STAGE", help="Do this stage only; may be repeated.", rich_help_panel=o.HOW),
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="SECTION.NAME=VALUE", help="Change a setting.", rich_help_panel=o.HOW),
-    ] = None,
+    set_: Changes = None,
     workers: o.Workers = 1,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object per stage.", rich_help_panel=o.SHOW)
-    ] = False,
+    json: Json = False,
     quiet: o.Quiet = False,
 ) -> int:
     """Run a whole experiment: mix, train, enhance, evaluate, report.
