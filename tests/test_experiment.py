@@ -82,7 +82,7 @@ def test_a_run_that_was_cut_off_ends_with_the_same_scores(finished, tmp_path, st
     class Cut(Exception):
         pass
 
-    def cut(at, done, of):
+    def cut(at, done, of, facts):
         if at == stage:
             raise Cut
 
@@ -114,7 +114,7 @@ def test_only_one_stage(finished, tmp_path):
         ("train.settings.n_speach=3", "did you mean n_speech"),
         ("train.variants=['nmf-x']", "train.variants must be of"),
         ("train.speech_s=0", "more than 0 seconds"),
-        ("train.method=gan", 'train.method must be "nmf"'),
+        ("train.method=gan", "no method that can be trained: there are nmf, dnn"),
     ],
 )
 def test_bad_settings_are_named_before_anything_is_done(change, message):

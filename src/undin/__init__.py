@@ -6,6 +6,7 @@ The package is laid out as the data flows (docs/flow.md walks through it):
     audio      file, pipe, array <-> x          read, write, blocks, resample
     spectrum   x <-> X                          the only STFT
     stream     blocks of frames -> y            drives every method, whole or live
+    runner     an .onnx graph at work           named states; the only user of onnxruntime
     methods    one file per method              METHODS, load, enhance, separate
     metrics    one file per metric              si_sdr, sdr, stoi, pesq, composite, wer ...
     pictures   spectrograms, waveforms          page: players in one HTML file
@@ -13,6 +14,7 @@ The package is laid out as the data flows (docs/flow.md walks through it):
     mixing     utterances -> mixtures           SNR, manifests, to disk or on the fly
     jobs       files in, files out              plans, workers, resume
     evaluation methods x mixtures               scores, report
+    training   networks, with torch              fit, export; the only user of torch
     experiment a recipe's stages                mix, train, enhance, evaluate
     cli        the commands
 """
@@ -53,6 +55,7 @@ _ROOMS = frozenset(
         "mixing",
         "page",
         "pictures",
+        "runner",
         "spectrum",
         "stream",
     ]

@@ -13,7 +13,8 @@ COMMANDS = [command.callback.__name__ for command in app.registered_commands]
 
 
 def test_the_commands_are_these():
-    assert " ".join(COMMANDS) == "enhance separate fit mix train run evaluate compare check models corpus demo"
+    expected = "enhance separate fit mix train run export evaluate compare check models corpus pack demo"
+    assert " ".join(COMMANDS) == expected
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -11,9 +11,9 @@ two neighbouring ones n does not change, so A is exact, and a gain of g dB moves
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from undin.audio.check import Array, check_audio
@@ -53,7 +53,7 @@ def active_level_db(x: Array, sr: int) -> float:
         return -math.inf
     q = _envelope(a, sr / n_block)
     n_hang = math.ceil(HANGOVER_S * sr / n_block)
-    held = sliding_window_view(np.pad(q, (n_hang, 0)), n_hang + 1).max(-1)  # active at c exactly where held >= c
+    held = _greatest(np.concatenate([np.zeros(n_hang), q]), n_hang + 1)  # active at c exactly where held >= c
     held.sort()
     # Threshold held[i] has the len(held) - i highest values above it, and every threshold down to held[i - 1] has too.
     n_active = np.minimum((len(held) - np.arange(len(held))) * n_block, x.shape[-1])
@@ -67,18 +67,42 @@ def active_level_db(x: Array, sr: int) -> float:
 def _magnitude(x: Array, n_block: int) -> tuple[NDArray[np.float64], float]:
     """Mean magnitude of every n_block samples, and the energy of all, piece by piece: hours fit into memory."""
     means, energy, step = [np.zeros(0)], 0.0, n_block << 16
+    weights = np.full(n_block, 1 / n_block)
     for start in range(0, x.shape[-1], step):
-        power = np.square(x[..., start : start + step], dtype=np.float64).mean(tuple(range(x.ndim - 1)))
-        energy += float(power.sum())
-        means.append(np.pad(np.sqrt(power), (0, -len(power) % n_block)).reshape(-1, n_block).mean(-1))
+        part = x[..., start : start + step].astype(np.float64)
+        a = np.abs(part) if x.ndim == 1 else np.sqrt(np.square(part).mean(tuple(range(x.ndim - 1))))
+        energy += float(a @ a)
+        if rest := -len(a) % n_block:
+            a = np.pad(a, (0, rest))
+        means.append(a.reshape(-1, n_block) @ weights)
     return np.concatenate(means), energy
 
 
 def _envelope(a: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
     """Smooth `rate` magnitudes a second twice: q = s * s * a with s[k] = (1 - g) g^k.
 
-    s * s [k] = (k + 1) (1 - g)² g^k, of which what lies beyond 20 time constants, 4e-8 of it, is left out.
+    s * s [k] = (k + 1) (1 - g)² g^k, of which what lies beyond 20 time constants, 4e-8 of it, is left out. Convolved by
+    FFT, whose rounding may put some 1e-17 in place of silence: far under any threshold.
     """
+    n = len(a) + round(20 * TIME_CONSTANT_S * rate)
+    step = 1 << max(n.bit_length() - 3, 0)
+    n = -(-n // step) * step  # 4, 5, 6 or 7 times a power of two: fast to transform
+    q = np.fft.irfft(np.fft.rfft(a, n) * _smoother(rate, n), n)[: len(a)]
+    return np.maximum(q, 0)
+
+
+@lru_cache(maxsize=8)
+def _smoother(rate: float, n: int) -> NDArray[np.complex128]:
+    """Spectrum of s * s over n samples."""
     g = math.exp(-1 / (rate * TIME_CONSTANT_S))
     k = np.arange(round(20 * TIME_CONSTANT_S * rate))
-    return np.convolve(a, (k + 1) * (1 - g) ** 2 * g**k)[: len(a)]
+    return np.fft.rfft((k + 1) * (1 - g) ** 2 * g**k, n)
+
+
+def _greatest(q: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    """Greatest of every `width` neighbours: of twice as many from those of half as many."""
+    have = 1
+    while have < width:
+        step = min(have, width - have)
+        q, have = np.maximum(q[step:], q[:-step]), have + step
+    return q

@@ -23,9 +23,11 @@ from undin.cli.corpus import corpus
 from undin.cli.demo import demo
 from undin.cli.enhance import enhance
 from undin.cli.evaluate import evaluate
+from undin.cli.export import export
 from undin.cli.fit import fit
 from undin.cli.mix import mix
 from undin.cli.models import models
+from undin.cli.pack import pack
 from undin.cli.run import run
 from undin.cli.separate import separate
 from undin.cli.show import as_option
@@ -39,7 +41,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (enhance, separate, fit, mix, train, run, evaluate, compare, check, models, corpus, demo):
+for command in (enhance, separate, fit, mix, train, run, export, evaluate, compare, check, models, corpus, pack, demo):
     app.command()(command)
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # its home differs between versions of typer

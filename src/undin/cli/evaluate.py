@@ -12,7 +12,7 @@ import typer
 
 from undin.cli import options as o
 from undin.cli import show
-from undin.cli.run import run
+from undin.cli.run import do
 
 if TYPE_CHECKING:
     from undin.corpora import Corpus
@@ -93,7 +93,7 @@ def evaluate(
 
     if is_recipe(str(manifest)):
         folder = None if output == OUTPUT else output  # a run has a folder of its own
-        return run(str(manifest), folder, data, ["evaluate"], [], workers, json, quiet)
+        return do(str(manifest), ["evaluate"], output=folder, data=data, workers=workers, json=json, quiet=quiet)
     runners = evaluation.make_runners(method or [], cmd or [])
     wanted = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     corpus = _corpus(manifest, data)

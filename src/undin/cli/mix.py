@@ -11,7 +11,7 @@ import typer
 
 from undin.cli import options as o
 from undin.cli import show
-from undin.cli.run import run
+from undin.cli.run import do
 from undin.errors import InputError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def mix(
         from undin.experiment import is_recipe
 
         if is_recipe(inputs[0]):
-            return run(inputs[0], output, data, ["mix"], [], workers, json, quiet)
+            return do(inputs[0], ["mix"], output=output, data=data, workers=workers, json=json, quiet=quiet)
     from undin.mixing import Drawing
     from undin.mixing.layout import parse_layout
     from undin.mixing.settings import Settings

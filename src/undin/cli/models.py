@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def models(
     name: Annotated[
-        str | None, typer.Argument(metavar="MODEL", help="An id, or a saved .npz: show its whole card.")
+        str | None, typer.Argument(metavar="MODEL", help="An id, or a saved .npz or .onnx: show its whole card.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per model.")] = False,
 ) -> None:
@@ -43,8 +43,15 @@ def _row(name: str, method: "Method") -> dict[str, Any]:
         "causal": method.causal,
         "latency_ms": method.latency_ms,
         **asdict(method.card),
+        **_file(method),
         "config": asdict(method.config),
     }
+
+
+def _file(method: "Method") -> dict[str, Any]:
+    """Size of a learned method's file, and how its weights are stored in it."""
+    runner = getattr(method, "runner", None)
+    return {} if runner is None else {"bytes": runner.n_bytes, "weights": runner.meta["weights"]}
 
 
 def _table(rows: list[dict[str, Any]]) -> None:
@@ -71,8 +78,9 @@ def _card(row: dict[str, Any]) -> None:
         if name not in ("causal", "config") and value != 0.0:  # a gain of 0 has not been measured
             label = name.removesuffix("_ms").replace("_", " ").replace(" db", " (dB)").replace("si sdr", "SI-SDR")
             card.add_row(label, f"{value:,}" if isinstance(value, int) else str(value))
+    title = "made with" if "bytes" in row else "settings (--set)"  # a graph is as it is
     for i, (name, value) in enumerate(row["config"].items()):
-        card.add_row("" if i else "settings (--set)", f"{name}={value}")
+        card.add_row("" if i else title, f"{name}={value}")
     show.console().print(card)
 
 

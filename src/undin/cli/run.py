@@ -25,6 +25,20 @@ Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.NAME=VALUE", help="Change a setting.", rich_help_panel=o.HOW),
 ]
+Preset = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Take the recipe at another size, as it names it.", rich_help_panel=o.HOW),
+]
+MaxMinutes = Annotated[
+    float | None,
+    typer.Option(
+        "--max-minutes",
+        min=0.0,
+        metavar="M",
+        help="Pause a network's training after these; the same command goes on.",
+        rich_help_panel=o.HOW,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per stage.", rich_help_panel=o.SHOW)]
 
 
@@ -38,7 +52,9 @@ def run(
         list[str] | None,
         typer.Option(metavar="STAGE", help="Do this stage only; may be repeated.", rich_help_panel=o.HOW),
     ] = None,
+    preset: Preset = None,
     set_: Changes = None,
+    max_minutes: MaxMinutes = None,
     workers: o.Workers = 1,
     json: Json = False,
     quiet: o.Quiet = False,
@@ -51,23 +67,59 @@ def run(
     [dim]The founding NMF system, on the embedded corpus:[/]  undin run nmf-kwon2016
 
     [dim]On your own recordings, fewer mixtures:[/]  undin run nmf-kwon2016 --data corpus/ --set mix.n=20
-    """
-    from undin import experiment
 
+    [dim]A network, an hour at a time:[/]  undin run dnn-xu2015 --preset small --max-minutes 60
+    """
     if recipe is None:
+        from undin import experiment
+
         for name, path in experiment.recipes().items():
             about = path.read_text(encoding="utf-8").splitlines()[2].removeprefix("# ")
             print(f"undin run {name}    {about}")
         return 0
-    work = experiment.Run(
-        experiment.read_recipe(recipe, set_ or []), output or Path("runs") / Path(recipe).stem, data=data
+    return do(
+        recipe,
+        only,
+        output=output,
+        data=data,
+        preset=preset,
+        changes=set_,
+        max_minutes=max_minutes,
+        workers=workers,
+        json=json,
+        quiet=quiet,
     )
+
+
+def do(
+    recipe: str,
+    only: list[str] | None,
+    *,
+    output: Path | None,
+    data: Path | None,
+    workers: int,
+    json: bool,
+    quiet: bool,
+    preset: str | None = None,
+    changes: list[str] | None = None,
+    max_minutes: float | None = None,
+    start_from: Path | None = None,
+) -> int:
+    """Do stages of a recipe and tell of them."""
+    from undin import experiment
+
+    read = experiment.read_recipe(recipe, changes or [], preset=preset)
+    folder = output or Path("runs") / "-".join(filter(None, (read.name, preset)))
+    work = experiment.Run(read, folder, data=data)
     with _bar(wanted=not quiet and not json) as progress:
-        for stage, status in work.run(only or [], workers=workers, progress=progress):
+        did = work.run(only or [], workers=workers, progress=progress, max_minutes=max_minutes, start_from=start_from)
+        for stage, status in did:
             if json:
                 print(json_.dumps({"stage": stage, "status": status, "folder": str(work.folder / stage)}), flush=True)
             elif not quiet:
                 print(f"{stage:9} {status:8} {work.folder / stage}", flush=True)
+            if status == "paused" and not quiet:
+                print("undin: the time is up; the same command goes on", file=sys.stderr)
     report = work.folder / "evaluate" / "report.html"
     if report.exists() and not quiet and not json:
         print(f"\n{report}    read, look and listen: open it in a browser")
@@ -75,20 +127,21 @@ def run(
 
 
 @contextmanager
-def _bar(*, wanted: bool) -> Iterator[Callable[[str, int, int], Any] | None]:
+def _bar(*, wanted: bool) -> Iterator[Callable[[str, int, int, str], Any] | None]:
     if not (wanted and sys.stderr.isatty()):
         yield None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description:9}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    name, facts = TextColumn("{task.description:9}"), TextColumn("{task.fields[facts]}")
+    columns = (name, BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn(), facts)
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
-        def told(stage: str, done: int, total: int) -> None:
+        def told(stage: str, done: int, total: int, facts: str) -> None:
             if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=total)
-            bar.update(tasks[stage], completed=done, total=total)
+                tasks[stage] = bar.add_task(stage, total=total, facts="")
+            bar.update(tasks[stage], completed=done, total=total, facts=facts)
 
         yield told

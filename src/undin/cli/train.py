@@ -1,26 +1,54 @@
 """`undin train`: the training stage of a recipe."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from undin.cli import options as o
-from undin.cli.run import Changes, Data, Json, Output, run
+from undin.cli.run import Changes, Data, Json, MaxMinutes, Output, Preset, do
+
+From = Annotated[
+    Path | None,
+    typer.Option(
+        "--from", metavar="WEIGHTS", help="Begin with a network's weights (.pt, .ckpt).", rich_help_panel=o.HOW
+    ),
+]
 
 
 def train(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A name, or a .toml file; `undin run` lists them.")],
     output: Output = None,
     data: Data = None,
+    preset: Preset = None,
+    from_: From = None,
     set_: Changes = None,
+    max_minutes: MaxMinutes = None,
     workers: o.Workers = 1,
     json: Json = False,
     quiet: o.Quiet = False,
 ) -> int:
     """Train the models of a recipe, and nothing else of it.
 
-    The same as undin run RECIPE --only train; `undin fit` learns from two folders without a recipe.
+    The same as undin run RECIPE --only train. Networks need the extra train: pip install "undin[train]". A training
+    that was stopped or killed goes on from its last checkpoint. `undin fit` learns NMF from two folders, no recipe.
+
+    [dim]A network, on undin's own small corpus:[/]  undin train dnn-xu2015 --preset mini
+
+    [dim]Fine-tune it on your own speech and noise:[/]  undin train dnn-xu2015 --from best.pt --data folders/
 
     [dim]The founding NMF system's models:[/]  undin train nmf-kwon2016 -o run/
     """
-    return run(recipe, output, data, ["train"], set_, workers, json, quiet)
+    return do(
+        recipe,
+        ["train"],
+        output=output,
+        data=data,
+        preset=preset,
+        changes=set_,
+        max_minutes=max_minutes,
+        workers=workers,
+        json=json,
+        quiet=quiet,
+        start_from=from_,
+    )

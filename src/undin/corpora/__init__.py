@@ -2,11 +2,13 @@
 
 open(root) -> Corpus(root, rows) -> select(split="test", ...) -> load(row) -> x
 
-    corpus.py    Clip, a slice of a file and what is known about it; Corpus, rows of them
+    corpus.py    Clip, a slice of a file and what is known about it; Corpus, rows of them; readers.py: their samples
     layouts.py   LAYOUTS, the corpora whose folders are known; scan: a folder -> its clips
     tables.py    speech.csv and noise.csv, read and written
     plain.py     folders of one's own; and one file for each of the other layouts
     trees.py     what layouts share; headers.py: the lengths of many files
+    pack.py      pack: a corpus as one memory-mapped file; packed.py: how it is read
+    holdout.py   hold_out: some speakers and recordings of the training split, to validate with
     contents.py  survey: what is in a corpus, and what is wrong with it; faults.py: in one signal
 """
 
@@ -16,20 +18,30 @@ from pathlib import Path
 
 from undin.corpora.contents import Survey, survey
 from undin.corpora.corpus import Clip, Corpus
+from undin.corpora.holdout import hold_out
 from undin.corpora.layouts import LAYOUTS, Fault, Scan, scan
+from undin.corpora.pack import Packed, check_pack, pack
+from undin.corpora.packed import is_packed, missing_parts, open_pack, packs_in
 from undin.corpora.plain import Role
 from undin.corpora.tables import open_tables, write_tables
+from undin.errors import InputError
 
 __all__ = [
     "LAYOUTS",
     "Clip",
     "Corpus",
     "Fault",
+    "Packed",
     "Scan",
     "Survey",
+    "check_pack",
+    "hold_out",
+    "is_packed",
     "mini",
     "open",
+    "open_pack",
     "open_tables",
+    "pack",
     "scan",
     "survey",
     "write_tables",
@@ -61,12 +73,13 @@ def open(
     sr: int | None = None,
     mono: bool = False,
 ) -> Corpus:
-    """Open a corpus folder: the given one, else the one the environment variable UNDIN_DATA names, else `mini`.
+    """Open a corpus, a folder or a pack: the given one, else what the variable UNDIN_DATA names, else `mini`.
 
     Two of them are one by `open("LibriSpeech") + open("DEMAND", sr=16000)`.
 
     Args:
-        root: a folder of any layout in LAYOUTS, plain folders included; None for the default.
+        root: a folder of any layout in LAYOUTS, plain folders included; a .pack file, or a folder of nothing but such
+            files; None for the default.
         layout: name of the layout; None to recognise it.
         role: take a plain folder for "speech" or for "noise", whatever its name.
         sr: resample what has another rate, Hz; None refuses it when it is loaded.
@@ -79,6 +92,12 @@ def open(
         InputError: there is no such folder, no sound in it, or a row of its tables is broken.
     """
     root = root or os.environ.get("UNDIN_DATA") or MINI
+    if packs := _packs(Path(root)):
+        if layout or role:
+            raise InputError(f"layout and role are for folders of sound files; {root} holds packs: leave them out")
+        if missing := missing_parts(packs):
+            warnings.warn(f"{root} is opened without {len(missing)} parts: {', '.join(missing[:3])} ...", stacklevel=2)
+        return open_pack(*packs, sr=sr)
     found = scan(root, layout=layout, role=role)
     if found.unreadable:
         first = "; ".join(f"{path}: {reason}" for path, reason in found.unreadable[:3])
@@ -89,3 +108,9 @@ def open(
             stacklevel=2,
         )
     return Corpus(found.root, found.rows, sr=sr, mono=mono)
+
+
+def _packs(root: Path) -> list[Path]:
+    if root.suffix == ".pack" and not root.is_dir():
+        return [root]
+    return packs_in(root) if root.is_dir() else []

@@ -1,10 +1,10 @@
 """A corpus: a folder of audio files and the rows that say what lies where in them."""
 
 import os
-from collections import OrderedDict
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undin import audio
-from undin.corpora.headers import about
+from undin.corpora.readers import JoinedReader, Reader, SliceReader
 from undin.errors import InputError
-
-LOSSLESS = {
-    "WAV",
-    "WAVEX",
-    "FLAC",
-    "AIFF",
-    "AU",
-    "CAF",
-    "RF64",
-    "W64",
-    "NIST",
-}  # formats in which libsndfile seeks exactly
 
 
 @dataclass(frozen=True)
@@ -95,11 +83,14 @@ class Corpus:
         *,
         sr: int | None = None,
         mono: bool = False,
-        reader: "SliceReader | None" = None,
+        reader: Reader | None = None,
     ) -> None:
         self.root, self.rows = root, tuple(rows)
         self._sr = sr if sr is None else audio.check_rate(sr)
-        self.reader = reader or SliceReader(root, mono=mono)
+        self.reader: Reader = reader or SliceReader(root, mono=mono)
+
+    def __reduce__(self) -> Any:
+        return _reopened, (self.root, _told(self.rows, self.reader.clips), self._sr, self.reader)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -115,7 +106,11 @@ class Corpus:
             for old, each in zip(roots, (self, other), strict=True)
             for clip in each.rows
         ]
-        return Corpus(root, rows, sr=self._sr or other._sr, mono=self.reader.mono or other.reader.mono)
+        sr, mono = self._sr or other._sr, self.reader.mono or other.reader.mono
+        if isinstance(self.reader, SliceReader) and isinstance(other.reader, SliceReader):
+            return Corpus(root, rows, sr=sr, mono=mono)
+        places = [(_prefix(old, root), each.reader) for old, each in zip(roots, (self, other), strict=True)]
+        return Corpus(root, rows, sr=sr, reader=JoinedReader(places))
 
     @cached_property
     def speech(self) -> tuple[Clip, ...]:
@@ -163,7 +158,17 @@ class Corpus:
                 there = ", ".join(sorted(map(str, known - {""}))[:40]) or "nothing"
                 raise InputError(f"{field} must be one of {there}; got {', '.join(sorted(map(str, unknown)))}")
             rows = tuple(clip for clip in rows if getattr(clip, field) in values)
+        return self.with_rows(rows)
+
+    def with_rows(self, rows: Iterable[Clip]) -> "Corpus":
+        """A corpus of the same files with other rows."""
         return Corpus(self.root, rows, sr=self._sr, reader=self.reader)
+
+    def apart(self) -> "Corpus":
+        """The same corpus with a reader of its own, for another thread; nothing that was read is kept for it."""
+        twin = Corpus(self.root, self.rows, sr=self._sr, reader=copy(self.reader))
+        twin.sr = self.sr
+        return twin
 
     def load(self, clip: Clip) -> NDArray[np.float32]:
         """Read a row's samples.
@@ -211,63 +216,35 @@ def moved(clip: Clip, folder: Path) -> Clip:
     return replace(clip, path=(folder / clip.path).as_posix(), noisy_path=noisy_path)
 
 
-class SliceReader:
-    """Reads slices of the files in a folder, each exactly what the same samples of the whole file are.
+def _prefix(folder: Path, root: Path) -> str:
+    return "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
 
-    Files without loss are read where the slice lies. A decoder of Opus or MP3 carries its past with it: after a seek,
-    Opus gives samples that differ by up to 1e-3, and starting it 2 s before the slice does not cure that. So these
-    files are decoded whole, and the latest are kept.
-    """
 
-    def __init__(self, root: Path, *, mono: bool = False, keep_samples: int = 2**26) -> None:
-        self.root, self.mono, self.keep_samples = root, mono, keep_samples
-        self._rates: dict[str, tuple[int, bool]] = {}  # path -> sample rate, whether it seeks exactly
-        self._kept: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+def _told(rows: tuple[Clip, ...], known: tuple[Clip, ...]) -> Any:
+    """Rows for another process, which knows some: all of these (None), or which of them, and what differs."""
+    if rows == known:
+        return None
+    place = {(clip.path, clip.offset_s, clip.duration_s): k for k, clip in enumerate(known)}
+    which = [place.get((clip.path, clip.offset_s, clip.duration_s), -1) for clip in rows]
+    changes: dict[str, dict[int, Any]] = {}
+    for n, (k, clip) in enumerate(zip(which, rows, strict=True)):
+        if k < 0 or clip is known[k]:
+            continue
+        for name, value in vars(clip).items():
+            if value != getattr(known[k], name):
+                changes.setdefault(name, {})[n] = value
+    return np.array(which, np.int32), changes, {n: rows[n] for n, k in enumerate(which) if k < 0}
 
-    def __reduce__(self) -> Any:  # to another process goes the folder, not the samples
-        return partial(SliceReader, mono=self.mono, keep_samples=self.keep_samples), (self.root,)
 
-    def sr(self, path: str) -> int:
-        """Sample rate of a file in Hz."""
-        return self._about(path)[0]
-
-    def read(self, path: str, offset_s: float, duration_s: float) -> NDArray[np.float32]:
-        """Read one slice, (n_samples,) float32.
-
-        Raises:
-            InputError: the file is missing, unreadable or not mono, or ends more than a sample before the slice does.
-        """
-        sr, seekable = self._about(path)
-        start, stop = round(offset_s * sr), round(offset_s * sr) + round(duration_s * sr)
-        x = self._decode(path, start, stop) if seekable else self._whole(path)[start:stop].copy()
-        if len(x) < stop - start - 1:  # tables round seconds to 4 decimals, which is more than half a sample at 16 kHz
-            raise InputError(
-                f"{self.root / path} ends before {offset_s + duration_s:.4f} s, where a row of the table ends"
-            )
-        return x
-
-    def _about(self, path: str) -> tuple[int, bool]:
-        if path not in self._rates:
-            file = self.root / path
-            if not file.is_file():
-                raise InputError(f"the audio file {file} is missing: the corpus's table lists it")
-            format = about(file)
-            if format.n_channels != 1 and not self.mono:
-                raise InputError(
-                    f"a corpus must be mono; {file} has {format.n_channels} channels: "
-                    "open the corpus with mono=True to take their mean"
-                )
-            self._rates[path] = format.sr, format.container in LOSSLESS
-        return self._rates[path]
-
-    def _whole(self, path: str) -> NDArray[np.float32]:
-        if path not in self._kept:
-            self._kept[path] = self._decode(path, 0, None)
-            while len(self._kept) > 1 and sum(map(len, self._kept.values())) > self.keep_samples:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(path)
-        return self._kept[path]
-
-    def _decode(self, path: str, start: int, stop: int | None) -> NDArray[np.float32]:
-        x, _ = audio.read(self.root / path, start=start, stop=stop)
-        return (x if x.ndim == 1 else x.mean(0)).astype(np.float32, copy=False)
+def _reopened(root: Path, told: Any, sr: int | None, reader: Reader) -> Corpus:
+    if told is None:
+        return Corpus(root, reader.clips, sr=sr, reader=reader)
+    which, changes, others = told
+    rows = [others[n] if k < 0 else reader.clips[k] for n, k in enumerate(which.tolist())]
+    fields: dict[int, dict[str, Any]] = {}
+    for name, values in changes.items():
+        for n, value in values.items():
+            fields.setdefault(n, {})[name] = value
+    for n, values in fields.items():
+        rows[n] = replace(rows[n], **values)
+    return Corpus(root, rows, sr=sr, reader=reader)

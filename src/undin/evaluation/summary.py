@@ -109,7 +109,7 @@ def about_run(evaluation: Evaluation, *, manifest: Path, data: Path, command: Se
     seeds = sorted({row.seed for row in evaluation.rows.values()})
     return {
         "undin": undin.__version__,
-        "commit": _commit(),
+        "commit": commit(),
         "command": list(command),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "manifest": str(manifest),
@@ -156,7 +156,7 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """The commit of undin's own sources, with a plus where they were changed; None outside git."""
     here = Path(undin.__file__).parent
     try:

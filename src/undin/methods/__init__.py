@@ -8,9 +8,13 @@ from typing import Any
 
 from undin.errors import InputError
 from undin.methods.base import Card, Method, Nan
+from undin.methods.dnn import DNN
+from undin.methods.hush import Hush
+from undin.methods.learned import Learned, find_class
 from undin.methods.log_mmse import LogMMSE
 from undin.methods.nmf import NMF
 from undin.methods.spectral_gate import SpectralGate
+from undin.runner import Runner
 from undin.spectrum import Array
 
 METHODS: dict[str, Callable[..., Method]] = {
@@ -20,16 +24,20 @@ METHODS: dict[str, Callable[..., Method]] = {
     "nmf-exp": partial(NMF.pretrained, prior="exponential"),
     "nmf-gamma": partial(NMF.pretrained, prior="gamma"),
 }
+LEARNED: dict[str, type[Learned]] = {"dnn": DNN, "hush": Hush}  # who reads an .onnx, by the method that it names
 DEFAULT = "log-mmse"
 
-__all__ = ["DEFAULT", "METHODS", "NMF", "Card", "LogMMSE", "Method", "SpectralGate", "enhance", "load", "separate"]
+__all__ = [
+    "DEFAULT", "DNN", "LEARNED", "METHODS", "NMF", "Card", "Hush", "Learned", "LogMMSE", "Method", "SpectralGate",
+    "enhance", "load", "separate",
+]  # fmt: skip
 
 
 def load(name: str | Path = DEFAULT, **settings: Any) -> Method:
     """Get a method ready to run.
 
     Args:
-        name: an id of `METHODS`, or the path of a file that undin saved (.npz).
+        name: an id of `METHODS`, or the path of a file that undin saved (.npz) or exported (.onnx).
         settings: changes to the method's config, by name.
 
     Raises:
@@ -46,8 +54,11 @@ def load(name: str | Path = DEFAULT, **settings: Any) -> Method:
     path = Path(name)
     if path.suffix == ".npz":
         return NMF.load(path).with_settings(**settings)
+    if path.suffix == ".onnx":
+        runner = Runner(path)
+        return find_class(path, runner.meta["method"], LEARNED)(runner, **settings)
     near = difflib.get_close_matches(str(name), METHODS, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(METHODS)}, or give a saved .npz"
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(METHODS)}, or give a saved .npz or .onnx"
     raise InputError(f"{str(name)!r} is no method: {hint}")
 
 

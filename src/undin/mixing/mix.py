@@ -137,7 +137,8 @@ def cut(noise: Samples, n_samples: int, onset: int) -> Samples:
     angle = (np.arange(fade) + 0.5) / max(fade, 1) * (np.pi / 2)
     loop = noise[:period].copy()
     loop[:fade] = loop[:fade] * np.sin(angle) + noise[period:] * np.cos(angle)
-    return loop[(onset + np.arange(n_samples)) % period]
+    start = onset % period
+    return np.resize(np.concatenate([loop[start:], loop[:start]]), n_samples)
 
 
 def find_gain(level_s_db: float, level_n_db: float, snr_db: float) -> float:
@@ -192,7 +193,8 @@ def rms_db(x: NDArray[np.floating]) -> float:
 
 def rms(x: NDArray[np.floating]) -> float:
     """Root mean square of all samples, summed in float64."""
-    return math.sqrt(float(np.mean(np.square(x, dtype=np.float64))))
+    y = x.astype(np.float64)
+    return math.sqrt(float(np.vdot(y, y)) / max(x.size, 1))
 
 
 def _checked(name: str, x: ArrayLike) -> Samples:

@@ -1,0 +1,94 @@
+"""`undin export`: a trained network -> one .onnx that runs without torch."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from undin.cli import options as o
+
+if TYPE_CHECKING:
+    from undin.training.checkpoint import Loaded
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training, or one of its checkpoints.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="PATH", help="Where to save the model.", rich_help_panel=o.WHERE)
+    ] = Path("model.onnx"),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the model if it exists.", rich_help_panel=o.WHERE)
+    ] = False,
+    weights: Annotated[
+        Literal["fp32", "fp16", "int8"],
+        typer.Option(help="How they are stored: whole, in half or in a quarter of the bytes.", rich_help_panel=o.HOW),
+    ] = "fp32",
+    data: Annotated[
+        str, typer.Option(metavar="TEXT", help="What it learned from, for its card.", rich_help_panel=o.HOW)
+    ] = "your own recordings",
+    licence: Annotated[
+        str, typer.Option(metavar="TEXT", help="Of the weights, for its card.", rich_help_panel=o.HOW)
+    ] = "yours",
+    quiet: o.Quiet = False,
+) -> int:
+    """Turn what was trained into one file, for undin enhance -m my.onnx.
+
+    [dim]The best of a training:[/]  undin export runs/mine -o my.onnx
+
+    [dim]In a quarter of the bytes:[/]  undin export runs/mine/best.pt -o my.onnx --weights int8
+    """
+    from undin.errors import InputError, require
+
+    if output.suffix != ".onnx":
+        raise InputError(f"-o must end in .onnx; got {output}")
+    if not output.parent.is_dir():
+        raise InputError(f"{output}: there is no folder {output.parent}: make it first")
+    if output.is_dir() or (output.exists() and not overwrite):
+        raise InputError(f"{output} exists: --overwrite it if it is a model, or choose another -o")
+    checkpoint = find_checkpoint(run)
+    for module in ("torch", "onnx"):
+        require(module, extra="train")
+    from undin.training.checkpoint import load_weights
+    from undin.training.export import write_graph
+
+    loaded = load_weights(checkpoint)
+    write_graph(loaded, output, weights=weights, card={"data": data, "licence": licence})
+    if not quiet:
+        lost = "" if weights == "fp32" else f", {_loss_db(loaded, output):.0f} dB of error from rounding"
+        print(f"{output}: {loaded.name} from {checkpoint}, {output.stat().st_size / 1e6:.2f} MB as {weights}{lost}")
+        print(f"use it:  undin enhance -m {output} your.wav")
+    return 0
+
+
+def find_checkpoint(run: Path) -> Path:
+    """The best weights of a training's folder, or the file itself.
+
+    Raises:
+        InputError: there is none, or more than one training in the folder.
+    """
+    from undin.errors import InputError
+
+    if not run.is_dir():
+        if not run.is_file():
+            raise InputError(f"{run}: no such file or folder: give the folder of a training, or a checkpoint in it")
+        return run
+    found = [path for name in ("best.pt", "*/best.pt", "*/*/best.pt") for path in sorted(run.glob(name))]
+    if not found:
+        raise InputError(f"{run} holds no best.pt: train until the first validation, or give a checkpoint")
+    if len(found) > 1 and found[0].parent != run:
+        names = ", ".join(str(path.parent) for path in found)
+        raise InputError(f"{run} holds several trainings: give one of {names}")
+    return found[0]
+
+
+def _loss_db(loaded: "Loaded", path: Path) -> float:
+    """Error of a file's output on a noisy voice beside that of whole weights."""
+    import numpy as np
+
+    from undin import corpora, mixing
+    from undin.training.export import loss_db
+
+    corpus = corpora.mini().select(split="test")
+    clean = corpus.load(corpus.speech[0])
+    noise = np.random.default_rng(0).standard_normal(clean.size).astype(np.float32)
+    return loss_db(loaded, path, mixing.mix(clean, noise, snr_db=5.0).noisy)

@@ -1,0 +1,133 @@
+"""Some speakers and recordings of the training split, held out to validate with."""
+
+import re
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from undin.corpora.corpus import Clip, Corpus
+from undin.errors import InputError
+
+MOST = 0.25  # of the voices, or of the recordings, at most
+TOO_LONG = 10  # times as long as the mean voice: the main voice of a corpus, or a crowd under one label
+WITHOUT_NAMES = 0.1  # share of the speech recordings, where no two speakers have names
+ESC50 = re.compile(r"(?:^|/)[1-5]-(\d+)-[A-Z]-\d+\.\w+$")  # fold, freesound number, take, kind
+
+
+def hold_out(
+    corpus: Corpus, *, seed: int, speakers: int = 30, noise: float = 0.1, split: str = "train", to: str = "valid"
+) -> Corpus:
+    """Give some speakers and recordings of noise another split.
+
+    Clips of one original recording stay on one side, and so do speakers who share one: a recording is what has one
+    `source` and `original` (for ESC-50 the number at Freesound, of which several clips may be cut), else the file.
+
+    Args:
+        corpus: whose training split is parted.
+        seed: what is drawn follows from it and from the clips, not from their order.
+        speakers: how many voices; at most a quarter of those with a name, and at least one. A label that speaks more
+            than ten times as long as the mean (a crowd under one label, or the main voice) stays. Speech without names
+            stays too, but where fewer than two speakers are named a tenth of the speech recordings goes instead.
+        noise: share of the recordings of noise, up to a quarter, at least one recording if more than 0. As long as
+            there is a choice, every kind keeps a recording in training.
+        split: the one to part.
+        to: what the others are given.
+
+    Returns:
+        the corpus with all its rows, in their order. Without noise, or without speech, the other is parted alone.
+
+    Raises:
+        InputError: there is nothing of that split, or one voice or recording only; a number is out of range.
+
+    >>> from undin import corpora
+    >>> held = hold_out(corpora.mini(), seed=0).select(split="valid")
+    >>> len({clip.speaker for clip in held.speech}), len(held.noise)
+    (1, 1)
+    """
+    if speakers < 0 or seed < 0 or not 0 <= noise <= MOST:
+        raise InputError(
+            f"speakers and seed must be 0 or more, and noise a share from 0 to {MOST}; got {speakers}, {seed}, {noise}"
+        )
+    there = {clip.split for clip in corpus.rows}
+    if split not in there or to in there:
+        told = ", ".join(sorted(there)) or "none"
+        raise InputError(f"{corpus.root} must have clips of the split {split} and none of {to} yet; it has {told}")
+    speech = [clip for clip in corpus.speech if clip.split == split]
+    noises = [clip for clip in corpus.noise if clip.split == split]
+    held = set[Hashable]()
+    if speech and speakers:
+        held |= _voices(speech, speakers, np.random.default_rng([seed, 0]))
+    if noises and noise:
+        held |= _recordings(noises, noise, np.random.default_rng([seed, 1]))
+    rows = corpus.rows
+    return corpus.with_rows(
+        replace(clip, split=to)
+        if clip.split == split and not held.isdisjoint((_voice(clip), recording(clip)))
+        else clip
+        for clip in rows
+    )
+
+
+def recording(clip: Clip) -> tuple[str, ...]:
+    """What a clip was cut from: the same for all clips that share it."""
+    if found := ESC50.search(clip.original or clip.path):
+        return "freesound", found[1]
+    return (clip.source, clip.original) if clip.original else ("", clip.path)
+
+
+def _voice(clip: Clip) -> tuple[str, str, str] | None:
+    return ("voice", clip.speaker, "") if clip.speaker and not clip.kind else None
+
+
+def _voices(speech: Sequence[Clip], n: int, rng: np.random.Generator) -> set[Hashable]:
+    """The voices to hold out, or recordings where voices have no names."""
+    groups = [group for group in _groups(speech) if "" not in group]
+    if len(groups) < 2:
+        return _recordings(speech, WITHOUT_NAMES, rng)
+    seconds = dict[str, float]()
+    for clip in speech:
+        seconds[clip.speaker] = seconds.get(clip.speaker, 0.0) + clip.duration_s
+    lengths = [sum(seconds[name] for name in group) for group in groups]
+    limit = TOO_LONG * sum(lengths) / len(lengths)
+    able = [group for group, length in zip(groups, lengths, strict=True) if length <= limit]
+    n = min(n, max(1, int(MOST * len(groups))), len(able))
+    chosen = rng.permutation(len(able))[:n]
+    return {("voice", name, "") for k in chosen for name in able[k]}
+
+
+def _groups(speech: Iterable[Clip]) -> list[list[str]]:
+    """Speakers, those together who are heard in one recording."""
+    first: dict[tuple[str, ...], str] = {}
+    group_of: dict[str, list[str]] = {}
+    for clip in speech:
+        mine = group_of.setdefault(clip.speaker, [clip.speaker])
+        theirs = group_of[first.setdefault(recording(clip), clip.speaker)]
+        if mine is not theirs:
+            theirs += mine
+            group_of.update(dict.fromkeys(mine, theirs))
+    return sorted(sorted(group) for group in {id(group): group for group in group_of.values()}.values())
+
+
+def _recordings(clips: Sequence[Clip], share: float, rng: np.random.Generator) -> set[Hashable]:
+    """The recordings to hold out; a kind's last one only where there is no other."""
+    kinds: dict[tuple[str, ...], set[str]] = {}
+    for clip in clips:
+        kinds.setdefault(recording(clip), set()).add(clip.kind)
+    if len(kinds) < 2:
+        what = "noise" if clips[0].kind else "speech"
+        raise InputError(
+            f"there must be 2 recordings of {what} or more, one to train and one to validate with; got 1, "
+            f"{clips[0].path}: add some"
+        )
+    left = Counter(kind for each in kinds.values() for kind in each)
+    names = sorted(kinds)
+    order = [names[k] for k in rng.permutation(len(names))]
+    n = min(max(1, round(share * len(order))), max(1, int(MOST * len(order))))
+    held = set[Hashable]()
+    for name in order:
+        if len(held) < n and all(left[kind] > 1 for kind in kinds[name]):
+            held.add(name)
+            left.subtract(kinds[name])
+    return held or {order[0]}

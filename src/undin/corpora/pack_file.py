@@ -1,0 +1,135 @@
+"""One file of a pack in the making; its format is in packed.py."""
+
+import glob
+import json
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undin import __version__
+from undin.audio.part import PartFile
+from undin.corpora import packed
+from undin.corpora.corpus import Clip
+from undin.corpora.layouts import Fault
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What became of one file of a pack.
+
+    Attributes:
+        path: the file.
+        status: "skipped" where the same was there already.
+        n_clips: clips in it.
+        seconds: their length.
+        n_bytes: its size.
+        left_out: sound files that it should hold, which could not be read.
+    """
+
+    path: Path
+    status: Literal["done", "skipped"]
+    n_clips: int
+    seconds: float
+    n_bytes: int
+    left_out: tuple[Fault, ...] = ()
+
+
+class Writer:
+    """One file in the making: a place for the header, the samples, then the index; the header last."""
+
+    def __init__(self, path: Path, sr: int, digest: str) -> None:
+        clear_strays(path)
+        self.path, self.sr, self.digest = path, sr, digest
+        self.rows: list[int] = []
+        self.left_out: list[Fault] = []
+        self._clips: list[Clip] = []
+        self._files: dict[str, int] = {}
+        self._scales: list[float] = []
+        self._segments: list[list[int]] = []  # file, start, length
+        self._crc = 0
+        self._part = PartFile(path)
+        self._write(bytes(packed.SAMPLES_AT))
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._part.abort()
+
+    def add(self, row: int, start: int, clip: Clip, samples: NDArray[np.int16], scale: float) -> None:
+        """Write a clip behind those before.
+
+        Args:
+            row: its place in the corpus.
+            start: sample of its sound file at which what is written of it starts.
+            clip: with its active level.
+            samples: what is written of it, which may be nothing where it shares samples with those before.
+            scale: of its sound file.
+        """
+        path = clip.path
+        if path not in self._files:
+            self._files[path] = len(self._files)
+            self._scales.append(scale)
+        self.rows.append(row)
+        self._clips.append(clip)
+        if not len(samples):
+            return
+        last = self._segments[-1] if self._segments else [-1, 0, 0]
+        if last[0] == self._files[path] and last[1] + last[2] == start:
+            last[2] += len(samples)
+        else:
+            self._segments.append([self._files[path], start, len(samples)])
+        data = samples.astype("<i2", copy=False).tobytes()
+        self._crc = zlib.crc32(data, self._crc)
+        self._write(data)
+
+    def finish(self) -> Packed:
+        """Write index and header, and give the file its name."""
+        index: dict[str, Any] = {"sr": self.sr, "digest": self.digest, "made_by": f"undin {__version__}"}
+        index["left_out"] = self.left_out
+        index["files"] = {"path": list(self._files), "scale": self._scales}
+        index["segments"] = {name: [row[k] for row in self._segments] for k, name in enumerate(packed.SEGMENT)}
+        index["clips"] = {"row": self.rows, **packed.columns(self._clips)}
+        data = json.dumps(index, ensure_ascii=False, separators=(",", ":")).encode()
+        self._write(data)
+        n_samples = sum(length for *_, length in self._segments)
+        self._part.seek(0)
+        self._write(packed.Header(n_samples, len(data), self._crc, zlib.crc32(data)).to_bytes())
+        try:
+            self._part.finish()
+        except BaseException:
+            self._part.abort()
+            raise
+        seconds = sum(clip.duration_s for clip in self._clips)
+        n_bytes = packed.SAMPLES_AT + 2 * n_samples + len(data)
+        return Packed(self.path, "done", len(self.rows), seconds, n_bytes, tuple(self.left_out))
+
+    def _write(self, data: bytes) -> None:
+        self._part.write(data)
+        self._part.check()
+
+
+def clear_strays(path: Path) -> None:
+    """Remove what runs that were killed have left of a file."""
+    for stray in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        pid = stray.name.rsplit(".", 2)[1]
+        if pid.isdecimal() and not _is_alive(int(pid)):
+            stray.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name != "posix":
+        return True  # elsewhere signal 0 does not ask
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,12 @@
+"""A recipe's stages: mix, train, enhance, evaluate; each is done once, and again only when what it depends on changes.
+
+recipe.py    one TOML file -> Recipe: a section per stage, presets, changes
+run.py       Run: a recipe at work in a folder; which stages are finished
+stages.py    mix, enhance, evaluate
+train_nmf.py the training stage of NMF              train_net.py that of networks [train]
+"""
+
+from undin.experiment.recipe import Recipe, is_recipe, read_recipe, recipes
+from undin.experiment.run import NEEDS, Run
+
+__all__ = ["NEEDS", "Recipe", "Run", "is_recipe", "read_recipe", "recipes"]

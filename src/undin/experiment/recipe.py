@@ -1,0 +1,185 @@
+"""Recipes: one TOML file with a section per stage, presets that change some of it, and changes from the command line.
+
+A preset is a table [presets.NAME] of "section.name" = value: the same experiment at another size. A recipe without a
+preset is the paper's.
+"""
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from undin import mixing
+from undin.errors import InputError
+from undin.experiment.names import check_known
+from undin.experiment.train_net import NetTrain
+from undin.experiment.train_nmf import NMFTrain
+from undin.methods import LEARNED
+
+
+@dataclass(frozen=True)
+class General:
+    """Section [experiment].
+
+    Attributes:
+        seed: of every draw.
+    """
+
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Mix(mixing.Settings):
+    """Section [mix]: `undin.mixing.Settings`, and how many.
+
+    Attributes:
+        n: mixtures.
+    """
+
+    n: int = 40
+
+    @property
+    def settings(self) -> mixing.Settings:
+        """What the mixer takes."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(mixing.Settings)}
+        return mixing.Settings(**values)
+
+
+@dataclass(frozen=True)
+class Enhance:
+    """Section [enhance].
+
+    Attributes:
+        audio: mixtures whose enhanced audio is kept, per variant.
+        pictures: mixtures that are drawn, per variant.
+    """
+
+    audio: int = 10
+    pictures: int = 5
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Section [evaluate].
+
+    Attributes:
+        methods: to compare with the trained ones, as `undin evaluate -m` takes them.
+        commands: other programs, as `undin evaluate --cmd` takes them.
+        metrics: names of metrics; all that are installed when empty.
+        examples: mixtures to listen to in the report.
+    """
+
+    methods: Sequence[str] = ("log-mmse",)
+    commands: Sequence[str] = ()
+    metrics: Sequence[str] = ()
+    examples: int = 4
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "experiment": General,
+    "mix": Mix,
+    "train": NMFTrain,  # or another of TRAIN, by its method
+    "enhance": Enhance,
+    "evaluate": Evaluate,
+}
+TRAIN: dict[str, type[Any]] = {"nmf": NMFTrain, **dict.fromkeys(LEARNED, NetTrain)}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole experiment."""
+
+    name: str
+    sections: Mapping[str, Any]  # by name, each an instance of its class in SECTIONS
+
+    def text(self) -> dict[str, Any]:
+        """Every setting, as JSON takes it."""
+        return {name: dataclasses.asdict(section) for name, section in self.sections.items()}
+
+
+def recipes() -> dict[str, Path]:
+    """The recipes that come with undin, by name."""
+    home = Path(__file__).parents[1]
+    folder = next(p for p in (home / "recipes", home.parents[1] / "recipes") if p.is_dir())
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def is_recipe(name: str) -> bool:
+    """Whether it names a recipe that comes with undin, or a TOML file."""
+    return Path(name).suffix == ".toml" or name in recipes()
+
+
+def read_recipe(name: str, changes: Sequence[str] = (), *, preset: str | None = None) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        name: of a recipe that comes with undin, or a TOML file.
+        changes: "section.name=value", value as in TOML (a word needs no quotes).
+        preset: one of the recipe's presets; None for the recipe as it stands.
+
+    Raises:
+        InputError: no such recipe or preset, no TOML, an unknown section or setting (the nearest right one is
+            suggested), or a value that breaks its rule.
+    """
+    known = recipes()
+    path = known.get(name, Path(name))
+    if not path.is_file():
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}, or give a .toml file"
+        raise InputError(f"{name!r} is no recipe: {hint}")
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no TOML: {error}") from error
+    presets = document.pop("presets", {})
+    if preset is not None:
+        check_known(preset, presets, f"preset of {path.name}")
+        for key, value in presets[preset].items():
+            _set(document, key, value)
+    for change in changes:
+        _change(document, change)
+    for section in document:
+        check_known(section, SECTIONS, "section of a recipe")
+    sections = {name: _section(name, document.get(name, {})) for name in SECTIONS}
+    return Recipe(path.stem, sections)
+
+
+def _change(document: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    if not equals:
+        raise InputError(f"a change must be section.name=value, as mix.n=10; got {change!r}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    _set(document, key.strip(), value)
+
+
+def _set(document: dict[str, Any], key: str, value: Any) -> None:
+    section, dot, name = key.partition(".")
+    if not (dot and name):
+        raise InputError(f"a change must be section.name=value, as mix.n=10; got {key!r}")
+    target = document.setdefault(section, {})
+    *inner, last = name.split(".")
+    for part in inner:
+        target = target.setdefault(part, {})
+    target[last] = value
+
+
+def _section(name: str, values: Any) -> Any:
+    if not isinstance(values, dict):
+        raise InputError(f"[{name}] must be a section of the recipe; got {values!r}")
+    kind = SECTIONS[name]
+    if name == "train" and "method" in values:
+        check_known(values["method"], TRAIN, "method that can be trained")
+        kind = TRAIN[values["method"]]
+    fields = [f.name for f in dataclasses.fields(kind)]
+    for key in values:
+        check_known(key, fields, f"setting of [{name}]")
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise InputError(f"[{name}]: {error}") from error

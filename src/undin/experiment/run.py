@@ -1,0 +1,175 @@
+"""A recipe at work in a folder.
+
+The key of a stage is a digest of its section, the seed, the corpus's tables, undin's version and the keys of the stages
+it needs. `stages.json` in the run folder holds the key of every stage that is finished or was begun: same key and
+finished, skipped; same key and begun, gone on with; another key, its folder is emptied and it starts anew, but for
+networks in training, which are kept. Nothing in the folder names another place, so it can be copied anywhere.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import undin
+from undin import corpora, mixing
+from undin.corpora import Corpus
+from undin.errors import InputError
+from undin.experiment import stages, train_net, train_nmf
+from undin.experiment.names import check_known
+from undin.experiment.recipe import Recipe
+from undin.experiment.stages import Told
+from undin.experiment.train_net import NetTrain
+
+Progress = Callable[[str, int, int, str], object]  # stage, done, of all, more in words
+NEEDS: dict[str, tuple[str, ...]] = {
+    "mix": (),
+    "train": (),
+    "enhance": ("mix", "train"),
+    "evaluate": ("mix", "train"),
+}
+
+
+class Run:
+    """A recipe at work in a folder.
+
+    Args:
+        recipe: from `read_recipe`.
+        folder: the run folder; made if it is not there.
+        data: the corpus; None for UNDIN_DATA, else the embedded one.
+    """
+
+    def __init__(self, recipe: Recipe, folder: str | Path, *, data: str | Path | None = None) -> None:
+        self.recipe, self.folder = recipe, Path(folder)
+        self.corpus: Corpus = corpora.open(data)
+        self.keys = self._keys()
+
+    def status(self, stage: str) -> str:
+        """ "finished", "begun" or "open"."""
+        note = self._notes().get(stage, {})
+        return str(note.get("status", "open")) if note.get("key") == self.keys[stage] else "open"
+
+    def run(
+        self,
+        only: Sequence[str] = (),
+        *,
+        workers: int = 1,
+        progress: Progress | None = None,
+        max_minutes: float | None = None,
+        start_from: str | Path | None = None,
+    ) -> Iterator[tuple[str, str]]:
+        """Do the stages in order, those that are finished excepted.
+
+        Args:
+            only: stages to do; all when empty. What they need must be finished.
+            workers: processes.
+            progress: called with (stage, done, of all, more in words).
+            max_minutes: a network is trained for these at most; the next call goes on.
+            start_from: weights that a network's training begins with.
+
+        Yields:
+            (stage, "done", "skipped" or, as the last, "paused").
+
+        Raises:
+            InputError: an unknown stage, one that needs another first, or what a stage raises.
+        """
+        for stage in only:
+            check_known(stage, NEEDS, "stage")
+        is_net = isinstance(self.section("train"), NetTrain)
+        if not is_net and (max_minutes is not None or start_from is not None):
+            raise InputError("only networks are trained for minutes or from weights; this recipe trains NMF")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for stage in [s for s in NEEDS if not only or s in only]:
+            missing = [need for need in NEEDS[stage] if self.status(need) != "finished"]
+            if missing:
+                raise InputError(f"stage {stage} needs {' and '.join(missing)}: run it too, or all of the recipe")
+            if self.status(stage) == "finished":
+                yield stage, "skipped"
+                continue
+            place = self.folder / stage
+            if self.status(stage) == "open" and place.exists() and not (stage == "train" and is_net):
+                shutil.rmtree(place)
+            place.mkdir(exist_ok=True)
+            for stray in place.rglob(".*.part"):  # of a run that was killed
+                stray.unlink()
+            self._note(stage, "begun")
+            told = _told(progress, stage)
+            if stage == "train":
+                if not self._train(place, workers, told, max_minutes, None if start_from is None else Path(start_from)):
+                    yield stage, "paused"
+                    return
+            else:
+                WORK[stage](self, place, workers, told)
+            self._note(stage, "finished")
+            yield stage, "done"
+
+    def _train(self, place: Path, workers: int, told: Told, max_minutes: float | None, start_from: Path | None) -> bool:
+        """Whether it is finished."""
+        section, seed = self.section("train"), self.section("experiment").seed
+        if not isinstance(section, NetTrain):
+            train_nmf.train(section, self.corpus, place, name=self.recipe.name, seed=seed, progress=told)
+            return True
+        return train_net.train(
+            section,
+            self.corpus,
+            place,
+            name=self.recipe.name,
+            seed=seed,
+            progress=told,
+            max_minutes=max_minutes,
+            start_from=start_from,
+            workers=workers,
+        )
+
+    def section(self, name: str) -> Any:
+        """A section of the recipe."""
+        return self.recipe.sections[name]
+
+    @property
+    def weights(self) -> dict[str, Path]:
+        """The trained variants' files."""
+        return {name: self.folder / "train" / file for name, file in self.section("train").files.items()}
+
+    @property
+    def rows(self) -> list[mixing.MixtureRow]:
+        """The mixtures."""
+        return list(mixing.read_manifest(self.folder / "mix" / "manifest.csv"))
+
+    def _keys(self) -> dict[str, str]:
+        tables = sorted(self.corpus.root.glob("*.csv"))
+        data = [hashlib.sha256(path.read_bytes()).hexdigest() for path in tables] or [
+            hashlib.sha256(repr(self.corpus.rows).encode()).hexdigest()
+        ]
+        text, keys = self.recipe.text(), dict[str, str]()
+        for stage, needs in NEEDS.items():
+            parts = [undin.__version__, text["experiment"], text[stage], data, *(keys[need] for need in needs)]
+            keys[stage] = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+        return keys
+
+    def _notes(self) -> dict[str, Any]:
+        path = self.folder / "stages.json"
+        try:
+            notes = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path} is damaged ({error}): remove it to do every stage anew") from error
+        return dict(notes.get("stages", {}))
+
+    def _note(self, stage: str, status: str) -> None:
+        notes = self._notes() | {stage: {"key": self.keys[stage], "status": status}}
+        about = {"recipe": self.recipe.name, "undin": undin.__version__, "settings": self.recipe.text()}
+        beside = self.folder / "stages.json.part"
+        beside.write_text(json.dumps({**about, "stages": notes}, indent=1, default=list), encoding="utf-8")
+        beside.replace(self.folder / "stages.json")
+
+
+WORK: dict[str, Callable[[Run, Path, int, Told], None]] = {
+    "mix": stages.mix,
+    "enhance": stages.enhance,
+    "evaluate": stages.evaluate,
+}
+
+
+def _told(progress: Progress | None, stage: str) -> Told:
+    return lambda done, of, facts="": progress(stage, done, of, facts) if progress else None

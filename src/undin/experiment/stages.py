@@ -1,0 +1,78 @@
+"""The stages that are the same for every method: mixtures, enhanced audio with pictures, scores with a report."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from undin import audio, evaluation, methods, mixing, pictures
+from undin.errors import InputError
+from undin.jobs import process_file
+from undin.mixing.layout import Layout
+from undin.mixing.write import Job
+
+if TYPE_CHECKING:
+    from undin.experiment.run import Run
+
+
+class Told(Protocol):
+    """What a stage tells as it goes."""
+
+    def __call__(self, done: int, of: int, facts: str = "") -> object:
+        """How far it is, and more in words."""
+
+
+LAYOUT = Layout(noisy="test_noisy_audio/{id}_{speaker}_{kind}", clean="clean/{id}", noise="noise/{id}", format="wav")
+
+
+def mix(run: "Run", place: Path, workers: int, progress: Told) -> None:
+    """Leave manifest.csv, test_noisy_audio/, clean/ and noise/."""
+    section = run.section("mix")
+    drawing = mixing.Drawing(run.corpus, section.settings, seed=run.section("experiment").seed)
+    failed = []
+    for made in Job(run.corpus, place, layout=LAYOUT, drawing=drawing, n=section.n).run(workers):
+        progress(made.n, section.n)
+        if made.status == "failed":
+            failed.append(f"mixture {made.n}: {made.error}")
+    if failed:
+        raise InputError(f"{len(failed)} of {section.n} mixtures cannot be made; the first is {failed[0]}")
+
+
+def enhance(run: "Run", place: Path, workers: int, progress: Told) -> None:
+    """Leave enhanced_audio/<variant>/enhanced_<name>.wav and plot/<variant>/<name>.png."""
+    section, rows = run.section("enhance"), run.rows
+    total, done = len(run.weights) * min(section.audio, len(rows)), 0
+    for variant, path in run.weights.items():
+        model = methods.load(path)
+        for folder in ("enhanced_audio", "plot"):
+            (place / folder / variant).mkdir(parents=True, exist_ok=True)
+        for i, row in enumerate(rows[: section.audio]):
+            files = {name: run.folder / "mix" / paths[0] for name, paths in LAYOUT.outputs(row, i + 1).items()}
+            name = files["noisy"].stem
+            target = place / "enhanced_audio" / variant / f"enhanced_{name}.wav"
+            if not target.exists():
+                process_file(model, str(files["noisy"]), str(target))
+            picture = place / "plot" / variant / f"{name}.png"
+            if i < section.pictures and not picture.exists():
+                sounds = {"noisy": files["noisy"], "clean": files["clean"], f"enhanced, {variant}": target}
+                signals = {label: audio.read(file)[0] for label, file in sounds.items()}
+                pictures.spectrograms(signals, run.corpus.sr, picture, title=name)
+            done += 1
+            progress(done, total)
+
+
+def evaluate(run: "Run", place: Path, workers: int, progress: Told) -> None:
+    """Leave scores.csv, summary.json and report.html."""
+    section, train = run.section("evaluate"), run.section("train")
+    trained = [f"{name}={path}" for name, path in run.weights.items()]
+    runners = evaluation.make_runners([*trained, *section.methods], list(section.commands))
+    measures, notes = evaluation.choose(section.metrics or None, run.corpus.sr)
+    seen = set(train.kinds) or {clip.kind for clip in run.corpus.select(split=train.split).noise}
+    result = evaluation.evaluate(
+        run.rows, run.corpus, runners, measures, place, workers=workers, seen_kinds=seen, progress=progress
+    )
+    manifest = run.folder / "mix" / "manifest.csv"
+    command = ["undin", "run", run.recipe.name]
+    about = evaluation.about_run(result, manifest=manifest, data=run.corpus.root, command=command)
+    evaluation.write_summary(place / "summary.json", result, about)
+    seed = run.section("experiment").seed
+    heard = evaluation.make_examples(result, run.corpus, n=section.examples, seed=seed, progress=None)
+    evaluation.write_report(place / "report.html", result, about, examples=heard, notes=notes)

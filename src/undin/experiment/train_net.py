@@ -1,0 +1,232 @@
+"""The training stage of networks: pack, hold out, fit, export; one folder per variant, each resumed on its own."""
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from undin import corpora
+from undin.corpora import Corpus
+from undin.errors import InputError, require
+from undin.experiment.names import check_known
+from undin.experiment.stages import Told
+from undin.methods import LEARNED
+from undin.methods.base import make_config
+from undin.mixing import Examples, Settings
+from undin.mixing.augment import Augment
+from undin.training.options import FREE, Options
+
+MINUTE = 60.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One network to be trained."""
+
+    config: Any
+    options: Options
+    mixing: Settings
+    augment: Augment
+    valid: Settings
+
+    def key(self, *more: Any) -> str:
+        """Digest of all that the weights follow from; how long and where it is trained is left free."""
+        options = {name: value for name, value in dataclasses.asdict(self.options).items() if name not in FREE}
+        parts = [dataclasses.asdict(part) for part in (self.config, self.mixing, self.augment)]
+        return hashlib.sha256(json.dumps([parts, options, more], sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class NetTrain:
+    """Section [train] with a method that is a network.
+
+    Attributes:
+        method: what is trained.
+        split: of the corpus.
+        speakers: of the split, held out for validation.
+        noise: share of the split's recordings of noise, held out for validation.
+        kinds: of noise; all when empty.
+        settings: of the method's config; "none" for None.
+        options: of the training; see `undin.training.options.Options`.
+        mixing: `undin.mixing.Settings` of what is learned from; a range drawn from is {low = ..., high = ...}.
+        augment: `undin.mixing.augment.Augment`.
+        valid: changes to `mixing` for validation, which is not augmented.
+        variants: name -> changes as {"settings.dropout" = 0.0}; each is a network of its own. One, named as the method,
+            when empty.
+        weights: how they are stored in the exported graph.
+    """
+
+    method: str
+    split: str = "train"
+    speakers: int = 30
+    noise: float = 0.1
+    kinds: Sequence[str] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    mixing: Mapping[str, Any] = field(default_factory=dict)
+    augment: Mapping[str, Any] = field(default_factory=dict)
+    valid: Mapping[str, Any] = field(default_factory=dict)
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    weights: Literal["fp32", "fp16", "int8"] = "fp32"
+
+    def __post_init__(self) -> None:
+        if self.weights not in ("fp32", "fp16", "int8"):
+            raise InputError(f"train.weights must be fp32, fp16 or int8; got {self.weights!r}")
+        for name in self._variants:
+            self.plan(name)  # refuses wrong settings before anything is done
+
+    @property
+    def _variants(self) -> Mapping[str, Mapping[str, Any]]:
+        return self.variants or {self.method: {}}
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The trained models' files, by their names."""
+        return {name: f"{name}.onnx" for name in self._variants}
+
+    def plan(self, variant: str) -> Plan:
+        """What a variant is trained with.
+
+        Raises:
+            InputError: a setting that does not exist, or a value that breaks its rule.
+        """
+        parts = {name: dict(getattr(self, name)) for name in ("settings", "options", "mixing", "augment", "valid")}
+        for key, value in self._variants[variant].items():
+            part, _, name = key.partition(".")
+            if part not in parts or not name:
+                raise InputError(f"a variant changes {', '.join(parts)}, as settings.dropout = 0.0; got {key!r}")
+            parts[part][name] = value
+        settings = {"split": self.split, "kinds": list(self.kinds) or None, **parts["mixing"]}
+        return Plan(
+            config=make_config(LEARNED[self.method].Config, {k: _value(v) for k, v in parts["settings"].items()}),
+            options=make(Options, parts["options"], "train.options"),
+            mixing=make(Settings, settings, "train.mixing"),
+            augment=make(Augment, parts["augment"], "train.augment"),
+            valid=make(Settings, {**settings, "split": "valid", **parts["valid"]}, "train.valid"),
+        )
+
+
+def make(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:
+    """An instance of a dataclass from a section of a recipe."""
+    names = [f.name for f in dataclasses.fields(kind)]
+    for name in values:
+        check_known(name, names, f"setting of {where}")
+    return kind(**{name: _value(value) for name, value in values.items()})
+
+
+def _value(value: Any) -> Any:
+    """What TOML cannot say: {low = ..., high = ...} is a range, "none" is None."""
+    if isinstance(value, dict) and set(value) == {"low", "high"}:
+        return value["low"], value["high"]
+    return None if value == "none" else value
+
+
+def train(
+    section: NetTrain,
+    corpus: Corpus,
+    place: Path,
+    *,
+    name: str,
+    seed: int,
+    progress: Told,
+    max_minutes: float | None = None,
+    start_from: Path | None = None,
+    workers: int = 1,
+) -> bool:
+    """Leave <variant>.onnx, and a folder of each variant's training.
+
+    Args:
+        section: of the recipe.
+        corpus: with the split that is learned from; a packed one is used as it is.
+        place: the stage's folder.
+        name: of the recipe, for the card.
+        seed: of what is held out and of every draw.
+        progress: called with (steps done, of all, the last figures).
+        max_minutes: stop after these, all variants together; None trains to the end.
+        start_from: weights to begin with.
+        workers: processes that pack.
+
+    Returns:
+        whether it is finished; otherwise the next call goes on.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        InputError: the split has no speech or no noise.
+    """
+    require("torch", extra="train")
+    from undin.training.export import export
+    from undin.training.fit import fit
+
+    ends = None if max_minutes is None else time.monotonic() + max_minutes * MINUTE
+    packed = _packed(corpus, section, place.parent / "pack", workers)
+    packed = corpora.hold_out(packed, seed=seed, speakers=section.speakers, noise=section.noise, split=section.split)
+    about = _about(packed, section)
+    for variant, file in section.files.items():
+        plan = section.plan(variant)
+        folder = _folder(place / variant, plan.key(section.method, seed, about, str(start_from)))
+        left = None if ends is None else (ends - time.monotonic()) / MINUTE
+        if left is not None and left <= 0:
+            return False
+        fitted = fit(
+            section.method,
+            plan.config,
+            dataclasses.replace(plan.options, seed=seed),
+            _examples(packed, plan.mixing, plan.augment, seed),
+            _examples(packed, plan.valid, None, seed + 1),
+            folder,
+            max_minutes=left,
+            start_from=start_from,
+            progress=partial(_tell, progress, variant),
+        )
+        if not fitted.finished:
+            return False
+        card = {"data": f"{name}, {about}", "licence": "MIT"}
+        export(fitted.best, place / file, weights=section.weights, card=card)
+    return True
+
+
+def _tell(progress: Told, variant: str, step: int, steps: int, row: Mapping[str, Any]) -> None:
+    from undin.training.logs import describe
+
+    progress(step, steps, f"{variant} {describe(row).partition('   ')[2]}" if row else variant)
+
+
+def _packed(corpus: Corpus, section: NetTrain, folder: Path, workers: int) -> Corpus:
+    """The split as one memory-mapped file, made once."""
+    if corpora.is_packed(corpus):
+        return corpus.select(split=section.split)
+    path = folder / f"{section.split}.pack"
+    folder.mkdir(exist_ok=True)
+    corpora.pack(corpus.select(split=section.split), path, workers=workers)
+    return corpora.open(path)
+
+
+def _examples(corpus: Corpus, settings: Settings, augment: Augment | None, seed: int) -> Examples:
+    return Examples(corpus, settings, augment, seed=seed)
+
+
+def _about(corpus: Corpus, section: NetTrain) -> str:
+    """What was learned from, for the card."""
+    part = corpus.select(split=section.split)
+    hours = [sum(clip.duration_s for clip in clips) / 3600 for clips in (part.speech, part.noise)]
+    names = ", ".join(sorted({clip.corpus for clip in part.rows} - {""}))
+    kinds = len({clip.kind for clip in part.noise})
+    return f"{hours[0]:.2f} h of speech and {hours[1]:.2f} h of noise of {kinds} kinds from {names}"
+
+
+def _folder(path: Path, key: str) -> Path:
+    """The variant's folder; one that was trained with other settings is kept beside it under another name."""
+    note = path / "key.txt"
+    if path.exists() and (not note.is_file() or note.read_text(encoding="utf-8") != key):
+        n = 1
+        while (old := path.with_name(f"{path.name}.old{n}")).exists():
+            n += 1
+        path.rename(old)
+    path.mkdir(exist_ok=True)
+    note.write_text(key, encoding="utf-8")
+    return path

@@ -1,0 +1,110 @@
+"""`dnn`: a feed-forward network over stacked frames of log spectra, told of the noise; see `training/nets/dnn.py`.
+
+Source: Y. Xu, J. Du, L.-R. Dai and C.-H. Lee, "A regression approach to speech enhancement based on deep neural
+networks", IEEE/ACM TASLP 23(1), 2015: log spectra in context, noise-aware training, dropout, equalised global variance.
+The targets "magnitude" and "ratio" are what its authors later found better than regression on log spectra.
+
+Its level does not matter: every frame counts relative to a running level, so f(a x) = a f(x) for any loudness.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from undin.errors import InputError
+from undin.methods.base import Card, check_positive
+from undin.methods.learned import Learned
+from undin.spectrum import Window
+
+
+@dataclass(frozen=True)
+class DNNConfig:
+    """Architecture; the defaults are the paper's but for the rate, the context, the activation and the target.
+
+    Attributes:
+        sr: rate in Hz at which n_fft and hop_length count; other rates take the same milliseconds.
+        n_fft: samples a frame spans.
+        hop_length: samples between frames.
+        window: see `undin.spectrum.get_window`.
+        past: frames of context before the one that is answered; the paper has 5.
+        future: frames of context after it, which the answer waits for; the paper has 5.
+        feature: what the network sees of |X|; after normalisation both are the same but for the floor.
+        n_bottleneck: a linear map of each frame to so many numbers before the context is stacked: the first layer as a
+            product of two small matrices. 0 for none, as in the paper.
+        n_hidden: units of each hidden layer.
+        n_layers: hidden layers.
+        activation: of the hidden layers; the paper has "sigmoid".
+        dropout_input: share of the features that training blanks.
+        dropout_hidden: share of the hidden units that training blanks.
+        nat: what is told of the noise, from the noisy signal itself: "minimum" of its smoothed log spectrum over the
+            last `nat_s`, which follows it; "first" is the mean of the first `nat_frames`, as in the paper; or None.
+        nat_s: see nat, in seconds.
+        nat_frames: frames of the mean, of either kind.
+        level_s: the level is the mean of the square root of the amplitude over so many seconds.
+        target: what is learned: "log" regresses the log spectrum of the speech by least squares (the paper);
+            "magnitude" its linear magnitude by least absolute error; "ratio" speech and noise that way, and the mask
+            is S / (S + N).
+        gv: equalisation of the global variance of what is regressed: one factor "pooled" over bins (beta), one per
+            "bin" (alpha), or None.
+    """
+
+    sr: int = 16000
+    n_fft: int = 512
+    hop_length: int = 256
+    window: Window = "sqrt_hann"
+    past: int = 5
+    future: int = 3
+    feature: Literal["log-power", "log-magnitude"] = "log-power"
+    n_bottleneck: int = 0
+    n_hidden: int = 2048
+    n_layers: int = 3
+    activation: Literal["relu", "sigmoid"] = "relu"
+    dropout_input: float = 0.1
+    dropout_hidden: float = 0.2
+    nat: Literal["minimum", "first"] | None = "minimum"
+    nat_s: float = 1.0
+    nat_frames: int = 6
+    level_s: float = 2.0
+    target: Literal["log", "magnitude", "ratio"] = "ratio"
+    gv: Literal["pooled", "bin"] | None = None
+
+    def __post_init__(self) -> None:
+        check_positive(self, "n_hidden", "n_layers", "nat_s", "nat_frames", "level_s")
+        for name in ("past", "future", "n_bottleneck"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} must be 0 or more; got {getattr(self, name)!r}")
+        for name in ("dropout_input", "dropout_hidden"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 0 and below 1; got {getattr(self, name)!r}")
+        for name, options in CHOICES.items():
+            if getattr(self, name) not in options:
+                raise InputError(f"{name} must be one of {', '.join(map(str, options))}; got {getattr(self, name)!r}")
+
+    @property
+    def lookahead(self) -> int:
+        """Frames that an answer waits for."""
+        return self.future
+
+    def frames(self, seconds: float) -> int:
+        """A duration in frames, at least one."""
+        return max(round(seconds * self.sr / self.hop_length), 1)
+
+
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "feature": ("log-power", "log-magnitude"),
+    "activation": ("relu", "sigmoid"),
+    "nat": ("minimum", "first", None),
+    "target": ("log", "magnitude", "ratio"),
+    "gv": ("pooled", "bin", None),
+}
+
+
+class DNN(Learned):
+    """Regression by a deep neural network on stacked frames."""
+
+    id = "dnn"
+    Config = DNNConfig
+    config: DNNConfig
+    card = Card(
+        summary="feed-forward network over stacked log spectra, told of the noise; answers with a gain per bin",
+        source="Xu, Du, Dai and Lee, IEEE/ACM TASLP 2015, and its authors' later targets",
+    )

@@ -1,0 +1,75 @@
+"""`hush`: the live speech enhancer: bands, memories for each and for all, one complex mask; causal, no look-ahead.
+
+The network is `undin.training.nets.hush`; what runs is its graph.
+"""
+
+from dataclasses import dataclass
+
+from undin.errors import InputError
+from undin.methods.base import Card, check_positive
+from undin.methods.learned import Learned
+from undin.spectrum import Window
+
+
+@dataclass(frozen=True)
+class HushConfig:
+    """Settings of the live enhancer.
+
+    Attributes:
+        sr: rate in Hz at which n_fft and hop_length count; other rates take the same milliseconds.
+        n_fft: samples a frame spans.
+        hop_length: samples between frames.
+        window: see `undin.spectrum.get_window`.
+        band_bins: bins in each band, from 0 Hz up; their sum is n_fft / 2, the bin at sr / 2 goes with the one below.
+        channels: numbers that describe a band.
+        blocks: of the trunk, each a convolution over frames and bands, then a memory over time, one for all bands.
+        scene: units of the memory that hears all bands at once, after the first block.
+        scene_channels: numbers by which a band is told to it and told by it.
+        kernel_frames: frames that a convolution sees, this one and those before.
+        kernel_bands: bands that a convolution sees, odd.
+        power: compression of magnitudes in the loss.
+        complex_weight: share of the phase in the spectral loss, 0 to 1.
+        snr_weight: weight of the signal-to-noise ratio in the loss, per dB.
+    """
+
+    sr: int = 16000
+    n_fft: int = 512
+    hop_length: int = 256
+    window: Window = "sqrt_hann"
+    band_bins: tuple[int, ...] = (4,) * 16 + (8,) * 8 + (16,) * 8
+    channels: int = 64
+    blocks: int = 2
+    scene: int = 256
+    scene_channels: int = 8
+    kernel_frames: int = 2
+    kernel_bands: int = 3
+    power: float = 0.3
+    complex_weight: float = 0.3
+    snr_weight: float = 0.02
+
+    def __post_init__(self) -> None:
+        check_positive(self, "channels", "blocks", "scene", "scene_channels", "kernel_frames", "kernel_bands", "power")
+        if sum(self.band_bins) != self.n_fft // 2 or min(self.band_bins) < 1:
+            raise InputError(
+                f"band_bins must be 1 or more each and n_fft // 2 = {self.n_fft // 2} in all; "
+                f"got {self.band_bins} with the sum {sum(self.band_bins)}"
+            )
+        if self.kernel_bands % 2 == 0:
+            raise InputError(f"kernel_bands must be odd, so that a band lies in its middle; got {self.kernel_bands}")
+        if not 0 <= self.complex_weight <= 1 or not self.snr_weight >= 0:
+            raise InputError(
+                "complex_weight must be in 0 ... 1 and snr_weight 0 or more; "
+                f"got {self.complex_weight!r} and {self.snr_weight!r}"
+            )
+
+
+class Hush(Learned):
+    """The live enhancer."""
+
+    id = "hush"
+    Config = HushConfig
+    card = Card(
+        summary="bands, a dual-path trunk and one complex mask; causal, for live sound",
+        source="ours, after BSRNN (Luo and Yu 2023), DPCRN (Le et al. 2021) and FastEnhancer (Ahn et al. 2025)",
+    )
+    config: HushConfig

@@ -1,0 +1,142 @@
+"""What every learned method shares: a graph with its states, planes in, and its mask or spectrum applied.
+
+    X --planes--> (B, 2, T, F) --graph--> mask M: Y_t = M_t X_{t - lookahead},  or spectrum: Y_t itself
+
+A learned method is a subclass that names its id, its Config and the card that all its weights share; the network is in
+the file of the same name in `undin.training.nets`, and both use that one config.
+"""
+
+import difflib
+import os
+from dataclasses import fields, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from undin.errors import InputError, WeightsError
+from undin.methods.base import Card, Method, make_config
+from undin.runner import Planes, Runner
+from undin.spectrum import ComplexArray
+from undin.stream import State
+
+WAITING = "X"  # the state that holds the frames which a mask is still to answer; in a graph X is the input
+
+
+class Learned(Method):
+    """A method whose weights lie in an .onnx file.
+
+    Args:
+        runner: the graph.
+        settings: changes to the config that the file holds; only those of `adjustable`.
+
+    Raises:
+        WeightsError: the graph is of another method, or its config is none of this method's.
+    """
+
+    adjustable: ClassVar[frozenset[str]] = frozenset()  # settings that the graph does not depend on
+    bins = "fixed"
+
+    def __init__(self, runner: Runner, **settings: Any) -> None:
+        self.runner, self.digest = runner, runner.digest
+        meta = runner.meta
+        if meta["method"] != self.id:
+            raise WeightsError(f"{runner.path} holds {meta['method']!r}, not {self.id!r}: use undin.load(path)")
+        try:
+            self.config = make_config(self.Config, _with_tuples(meta["config"]))
+            self._check_graph()
+            self.card = _card(self.card, meta["card"], meta["parameters"])
+        except (InputError, TypeError, ValueError) as error:
+            raise WeightsError(
+                f"{runner.path} does not fit this version of {self.id} ({error}): upgrade undin, or export it again"
+            ) from error
+        if settings:
+            self.config = self.with_settings(**settings).config
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], **settings: Any) -> Self:
+        """Read a file that undin exported; see `undin.runner.Runner` for the errors."""
+        return cls(Runner(path), **settings)
+
+    @property
+    def lookahead(self) -> int:
+        """Frames that an answer waits for."""
+        return int(self.runner.meta["lookahead"])
+
+    def initial_state(self, batch: int) -> State:
+        """The graph's states, and the frames that a mask is still to answer."""
+        state: State = dict(self.runner.initial_state(batch))
+        if self._delays:
+            state[WAITING] = np.zeros((batch, self.config.n_fft // 2 + 1, self.lookahead), np.complex64)
+        return state
+
+    def step(self, X: ComplexArray, state: State) -> tuple[ComplexArray, State]:
+        """Answer frames X (batch, n_freq, T), frame t answering frame t - lookahead."""
+        out, new = self.runner.run(_planes(X), {name: state[name] for name in self.runner.shapes})
+        if not self._delays:
+            return _apply(self.runner.meta["output"], out, X), dict(new)
+        X = np.concatenate([state[WAITING], X], -1)
+        n_frames = out.shape[2]
+        return _apply("mask", out, X[..., :n_frames]), {**new, WAITING: X[..., n_frames:].copy()}
+
+    def _check_graph(self) -> None:
+        """Refuse a graph made with another frame or look-ahead than its config says."""
+        n_freq, waits = self.config.n_fft // 2 + 1, getattr(self.config, "lookahead", 0)
+        if (self.runner.n_freq, self.lookahead) != (n_freq, waits):
+            raise ValueError(
+                f"its graph has {self.runner.n_freq} bins and a look-ahead of {self.lookahead} frames, "
+                f"its config {n_freq} and {waits}"
+            )
+
+    @property
+    def _delays(self) -> bool:
+        return self.runner.meta["output"] == "mask" and self.lookahead > 0
+
+    def with_settings(self, **settings: Any) -> Self:
+        """A copy with some settings changed, but none that the graph was made with."""
+        other = super().with_settings(**settings)
+        for name in settings:
+            now = getattr(self.config, name)
+            if name not in self.adjustable and not np.array_equal(getattr(other.config, name), now):
+                free = f"what can change is {', '.join(sorted(self.adjustable))}" if self.adjustable else ""
+                cure = free or "train another, or use limit_db to keep some of the noise"
+                raise InputError(f"{name} is {now!r} in these weights and cannot become {settings[name]!r}: {cure}")
+        return other
+
+
+def _planes(X: ComplexArray) -> Planes:
+    """(batch, n_freq, T) complex -> (batch, 2, T, n_freq): real and imaginary part."""
+    X = np.swapaxes(X, 1, 2)
+    return np.stack([X.real, X.imag], 1).astype(np.float32, copy=False)
+
+
+def _apply(kind: str, out: Planes, X: ComplexArray) -> ComplexArray:
+    """The graph's output (batch, 1 or 2, T, n_freq) and the frames it answers (batch, n_freq, T) -> Y."""
+    M: Any = out[:, 0] if out.shape[1] == 1 else out[:, 0] + 1j * out[:, 1]
+    M = np.swapaxes(M, 1, 2)
+    Y: ComplexArray = M if kind == "spectrum" else M * X
+    return Y.astype(np.complex64, copy=False)
+
+
+def _card(default: Card, about: dict[str, Any], parameters: int) -> Card:
+    """The method's card with what its file says; entries that this version does not know are left out."""
+    known = {field.name for field in fields(Card)}
+    learned = {"licence": "not stated", "data": "not stated", **about, "parameters": parameters}
+    return replace(default, **{name: value for name, value in learned.items() if name in known})
+
+
+def _with_tuples(settings: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no tuples; a config has no lists."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+
+
+def find_class(path: os.PathLike[str], name: str, classes: dict[str, type[Learned]]) -> type[Learned]:
+    """The class of the method that a file names.
+
+    Raises:
+        WeightsError: this undin has no such method.
+    """
+    if name in classes:
+        return classes[name]
+    near = difflib.get_close_matches(name, classes, n=1)
+    hint = f" (the nearest it has is {near[0]})" if near else ""
+    raise WeightsError(f"{path} holds the method {name!r}, which this undin does not know{hint}: upgrade undin")

@@ -1,0 +1,329 @@
+"""What makes training mixtures richer than the recordings: settings, and what is drawn from them.
+
+What belongs to the voice, or must not be undone, changes the target as well: speed, pitch and colour of the voice, the
+first reflections of a room, the band and the level of a channel, and where nothing comes through. What should be undone
+or ignored changes the noisy signal alone: the rest of a room, clipping, codecs, lost packets.
+
+kind(rng)                             what the mixture is of
+voice(x, sr, rng)                     a talker, before mixing
+noise(x, sr, rng)                     a noise, before mixing
+noises(n_samples, sr, rng, babble)    further noises
+room(rng, n_sources, sr)              where talkers and noises are
+channel(noisy, speech, noise, sr, rng)   what recording and transmission do, after mixing
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+
+from undin.errors import InputError
+from undin.mixing import effects
+from undin.mixing.codecs import CODECS, codec
+from undin.mixing.fast_rooms import Response, simulate
+from undin.mixing.mix import Samples
+from undin.mixing.rooms import draw_room
+from undin.mixing.synthetic import SYNTHETIC, synthesise
+
+Range = tuple[float, float]
+TELEPHONE_HZ = (300.0, 3400.0)
+
+# What each range must lie within.
+RANGES: dict[str, tuple[float, float]] = {
+    "speed_range": (0.5, 2.0),
+    "semitones": (-12.0, 12.0),
+    "tilt_db": (-12.0, 12.0),
+    "eq_db": (0.0, 20.0),
+    "silence_s": (0.0, 3600.0),
+    "babble_talkers": (1, 100),
+    "babble_db": (-60.0, 60.0),
+    "rt60_s": (0.05, 3.0),
+    "lowpass_hz": (100.0, 1e6),
+    "highpass_hz": (1.0, 1e5),
+    "floor_db": (-200.0, 0.0),
+    "clip_db": (0.0, 60.0),
+    "gain_db": (0.0, 60.0),
+    "codec_strength": (0.0, 0.95),
+    "lost": (0.0, 1.0),
+    "pause_s": (0.0, 3600.0),
+}
+CHOICES: dict[str, tuple[str, ...]] = {"kinds": tuple(SYNTHETIC), "codecs": tuple(CODECS)}
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Shares of the mixtures that have each augmentation, 0 to 1, and ranges (low, high) that are drawn from evenly.
+
+    Attributes:
+        clean: mixtures of speech alone.
+        noise_only: mixtures without speech.
+        speed: talkers at another speed and, with it, pitch.
+        speed_range: factors.
+        pitch: talkers at another pitch and the same speed.
+        semitones: up or down.
+        eq: talkers of another colour: a tilt about 1 kHz and a random smooth curve.
+        tilt_db: dB per octave.
+        eq_db: standard deviation of the curve at octaves, dB.
+        noise_eq: noises of another colour, by the same ranges.
+        silence: talkers who fall silent for stretches, while the noise goes on.
+        silence_s: length of each of 1 to 3 stretches in seconds.
+        synthetic: mixtures with a synthetic noise more.
+        kinds: of synthetic noise; see `undin.mixing.synthetic`.
+        babble: mixtures with other people talking.
+        babble_talkers: how many.
+        babble_db: level of each re each other, dB.
+        rooms: mixtures in a room.
+        rt60_s: its reverberation time in seconds.
+        band_limit: mixtures of a limited band: a telephone's, a low-pass or a high-pass.
+        lowpass_hz: upper edge.
+        highpass_hz: lower edge.
+        floor: mixtures with the noise of a microphone.
+        floor_db: its RMS in dB re full scale.
+        clip: mixtures that are clipped, hard or soft.
+        clip_db: depth under the peak, dB.
+        gain_steps: mixtures whose level jumps or fades.
+        gain_db: by how much, dB.
+        codec: mixtures that went through a lossy codec.
+        codecs: names; see `undin.mixing.codecs`.
+        codec_strength: 0 for the highest bit rate, 1 for the lowest.
+        dropouts: mixtures with lost packets.
+        lost: share of the packets that are lost.
+        pause: mixtures in which nothing comes through for a stretch: digital silence.
+        pause_s: its length in seconds.
+
+    Raises:
+        InputError: a share or a range breaks its rule; a kind or a codec is not there.
+    """
+
+    clean: float = 0.0
+    noise_only: float = 0.0
+    speed: float = 0.0
+    speed_range: Range = (0.85, 1.15)
+    pitch: float = 0.0
+    semitones: Range = (-3.0, 3.0)
+    eq: float = 0.0
+    tilt_db: Range = (-3.0, 3.0)
+    eq_db: Range = (0.0, 4.0)
+    noise_eq: float = 0.0
+    silence: float = 0.0
+    silence_s: Range = (0.3, 1.5)
+    synthetic: float = 0.0
+    kinds: tuple[str, ...] = tuple(SYNTHETIC)
+    babble: float = 0.0
+    babble_talkers: tuple[int, int] = (3, 8)
+    babble_db: Range = (-10.0, 0.0)
+    rooms: float = 0.0
+    rt60_s: Range = (0.1, 0.9)
+    band_limit: float = 0.0
+    lowpass_hz: Range = (2000.0, 7000.0)
+    highpass_hz: Range = (50.0, 300.0)
+    floor: float = 0.0
+    floor_db: Range = (-80.0, -50.0)
+    clip: float = 0.0
+    clip_db: Range = (1.0, 12.0)
+    gain_steps: float = 0.0
+    gain_db: Range = (3.0, 20.0)
+    codec: float = 0.0
+    codecs: tuple[str, ...] = tuple(CODECS)
+    codec_strength: Range = (0.5, 0.95)
+    dropouts: float = 0.0
+    lost: Range = (0.01, 0.1)
+    pause: float = 0.0
+    pause_s: Range = (0.1, 1.0)
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in RANGES:
+                _check_range(field.name, value, *RANGES[field.name])
+                object.__setattr__(self, field.name, tuple(value))
+            elif field.name in CHOICES:
+                _check_names(field.name, value, CHOICES[field.name])
+                object.__setattr__(self, field.name, tuple(value))
+            elif not (_is_number(value) and 0 <= value <= 1):
+                raise InputError(f"{field.name} must be a share of the mixtures, 0 to 1; got {value!r}")
+        if not all(isinstance(n, int) for n in self.babble_talkers):
+            raise InputError(f"babble_talkers must be whole numbers; got {self.babble_talkers!r}")
+        if self.clean + self.noise_only > 1:
+            raise InputError(f"clean and noise_only must be 1 or less together; got {self.clean} and {self.noise_only}")
+
+    def kind(self, rng: np.random.Generator) -> Literal["mix", "clean", "noise-only"]:
+        """Draw what a mixture is of."""
+        place = rng.random()
+        return "clean" if place < self.clean else "noise-only" if place < self.clean + self.noise_only else "mix"
+
+    def voice(self, x: Samples, sr: int, rng: np.random.Generator) -> Samples:
+        """Make another talker of one: speed, pitch, colour, silent stretches.
+
+        Args:
+            x: (n_samples,) float32.
+            sr: its rate in Hz.
+            rng: draws.
+
+        Returns:
+            (n_samples,) float32; of the RMS of x but for what fell silent. x itself where nothing was drawn.
+        """
+        y = x
+        if rng.random() < self.speed:
+            y = effects.speed(y, sr, rng.uniform(*self.speed_range), place=rng.random())
+        if rng.random() < self.pitch:
+            y = effects.pitch(y, sr, rng.uniform(*self.semitones))
+        if rng.random() < self.eq:
+            y = self._coloured(y, sr, rng)
+        if rng.random() < self.silence:
+            spans = [_span(len(y), sr, self.silence_s, rng) for _ in range(rng.integers(1, 4))]
+            y = effects.muted(y, sr, spans)
+        return y
+
+    def noise(self, x: Samples, sr: int, rng: np.random.Generator) -> Samples:
+        """Give a noise another colour at the same RMS: (n_samples,) float32; x itself where that was not drawn."""
+        return self._coloured(x, sr, rng) if rng.random() < self.noise_eq else x
+
+    def noises(self, n_samples: int, sr: int, rng: np.random.Generator, babble: Callable[[], Samples]) -> list[Samples]:
+        """Draw further noises.
+
+        Args:
+            n_samples: how long each is.
+            sr: sample rate in Hz.
+            rng: draws.
+            babble: gives (n_samples,) of another random talker at each call.
+
+        Returns:
+            none to two arrays, (n_samples,) float32 of RMS 0.1; silent if all who babble are.
+        """
+        made = []
+        if rng.random() < self.synthetic:
+            made.append(synthesise(str(rng.choice(self.kinds)), n_samples, sr, rng))
+        if rng.random() < self.babble:
+            talkers = [babble() for _ in range(rng.integers(self.babble_talkers[0], self.babble_talkers[1] + 1))]
+            made.append(effects.babble(talkers, rng.uniform(*self.babble_db, len(talkers)).tolist()))
+        return made
+
+    def room(self, rng: np.random.Generator, n_sources: int, sr: int) -> list[Response] | None:
+        """Draw a room with a place for each of n_sources: `wet` is heard, `early` is the target; None for no room."""
+        if not rng.random() < self.rooms:
+            return None
+        room = draw_room(rng, n_sources, self.rt60_s)
+        return simulate(room, sr, rng, damping=float(rng.uniform(0.5, 1)))
+
+    def channel(
+        self, noisy: Samples, speech: Samples, noise: Samples, sr: int, rng: np.random.Generator
+    ) -> tuple[Samples, Samples, Samples]:
+        """Record and transmit a mixture.
+
+        Band, level and pauses change all three, a microphone's floor noisy and noise. Clipping, codecs and lost packets
+        change noisy alone: noisy == speech + noise no longer holds then, and noise is what it was before.
+
+        Args:
+            noisy: (n_samples,) float32.
+            speech: (n_samples,) float32, the target.
+            noise: (n_samples,) float32.
+            sr: their rate in Hz.
+            rng: draws.
+
+        Returns:
+            noisy, speech and noise, (n_samples,) float32; new arrays where they changed.
+        """
+        name = str(rng.choice(self.codecs)) if rng.random() < self.codec else ""
+        limited = rng.random() < self.band_limit
+        if limited or name == "gsm":  # a telephone's codec has a telephone's band, which is not to be undone
+            low_hz, high_hz = TELEPHONE_HZ if name == "gsm" else self._band(rng)
+            all_three = effects.band_limit(np.stack([noisy, speech, noise]), sr, low_hz, high_hz)
+            noisy, speech, noise = all_three
+        if rng.random() < self.floor:
+            hiss = rng.standard_normal(len(noisy), np.float32)
+            hiss *= np.float32(10 ** (rng.uniform(*self.floor_db) / 20))
+            noisy, noise = noisy + hiss, noise + hiss
+        if rng.random() < self.clip:
+            noisy = effects.clip(noisy, rng.uniform(*self.clip_db), soft=rng.random() < 0.5)
+        if rng.random() < self.gain_steps:
+            gain = self._gain(len(noisy), sr, rng)
+            noisy, speech, noise = noisy * gain, speech * gain, noise * gain
+        if name:
+            noisy = codec(noisy, sr, name, rng.uniform(*self.codec_strength))
+        if rng.random() < self.dropouts:
+            noisy = effects.muted(noisy, sr, self._losses(len(noisy), sr, rng))
+        if rng.random() < self.pause:
+            spans = [_span(len(noisy), sr, self.pause_s, rng)]
+            noisy, speech, noise = (effects.muted(x, sr, spans) for x in (noisy, speech, noise))
+        return noisy, speech, noise
+
+    def _coloured(self, x: Samples, sr: int, rng: np.random.Generator) -> Samples:
+        gains_db = rng.normal(0, rng.uniform(*self.eq_db), len(effects.OCTAVES)).tolist()
+        y = effects.equalise(x, sr, gains_db, rng.uniform(*self.tilt_db))
+        return effects.normalised(y, math.sqrt(float(np.dot(x, x)) / max(len(x), 1)))
+
+    def _band(self, rng: np.random.Generator) -> tuple[float | None, float | None]:
+        which = rng.integers(3)
+        if which == 0:
+            return TELEPHONE_HZ
+        return (None, rng.uniform(*self.lowpass_hz)) if which == 1 else (rng.uniform(*self.highpass_hz), None)
+
+    def _gain(self, n_samples: int, sr: int, rng: np.random.Generator) -> Samples:
+        """Levels that jump within 5 ms or fade between 1 to 3 moments, never above 0 dB."""
+        n = int(rng.integers(1, 4))
+        times = np.sort(rng.uniform(0, n_samples, n))
+        levels_db = np.cumsum(np.append(0, rng.uniform(*self.gain_db, n) * rng.choice([-1, 1], n)))
+        levels_db -= levels_db.max()
+        jump = effects.FADE_S * sr if rng.random() < 0.5 else float(np.diff(times, append=n_samples).min())
+        starts = np.column_stack([times, times + jump]).ravel()
+        return effects.curve(starts.tolist(), np.repeat(levels_db, 2)[1:-1].tolist(), n_samples)
+
+    def _losses(self, n_samples: int, sr: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+        """Packets of 10, 20 or 40 ms that are lost, two in a row on average."""
+        packet = int(rng.choice([0.01, 0.02, 0.04]) * sr)
+        n_packets = n_samples // packet + 1
+        n_bursts = max(rng.binomial(n_packets, rng.uniform(*self.lost) / 2), 1)
+        starts, lengths = rng.integers(0, n_packets, n_bursts), rng.geometric(0.5, n_bursts)
+        spans = [(k * packet, (k + n) * packet) for k, n in zip(starts.tolist(), lengths.tolist(), strict=True)]
+        return [(start, min(stop, n_samples)) for start, stop in spans if start < n_samples]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check_range(name: str, value: Any, least: float, most: float) -> None:
+    if not (
+        isinstance(value, (tuple, list))
+        and len(value) == 2
+        and all(map(_is_number, value))
+        and least <= value[0] <= value[1] <= most
+    ):
+        raise InputError(f"{name} must be two numbers (low, high), {least:g} <= low <= high <= {most:g}; got {value!r}")
+
+
+def _check_names(name: str, value: Any, known: tuple[str, ...]) -> None:
+    if not isinstance(value, (tuple, list)) or not value or not set(value) <= set(known):
+        raise InputError(f"{name} must be one or more of {', '.join(known)}, in a list; got {value!r}")
+
+
+def _span(n_samples: int, sr: int, length_s: Range, rng: np.random.Generator) -> tuple[int, int]:
+    """A stretch that overlaps the signal, wherever it begins."""
+    n = max(round(rng.uniform(*length_s) * sr), 1)
+    start = int(rng.integers(1 - n, max(n_samples, 1)))
+    return max(start, 0), min(start + n, n_samples)
+
+
+# A mixture in five is left as it was mixed; what is rare on calls and recordings is rare here.
+USUAL = Augment(
+    clean=0.04,
+    noise_only=0.04,
+    speed=0.1,
+    pitch=0.02,
+    eq=0.3,
+    noise_eq=0.2,
+    silence=0.1,
+    synthetic=0.15,
+    babble=0.1,
+    rooms=0.2,
+    band_limit=0.08,
+    floor=0.1,
+    clip=0.03,
+    gain_steps=0.05,
+    codec=0.01,
+    dropouts=0.01,
+    pause=0.02,
+)

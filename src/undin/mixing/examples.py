@@ -1,0 +1,206 @@
+"""Examples: what training eats. Mixture i of an endless list, of one length, from the seed and i alone, fast.
+
+`Drawing` uses every clip equally often and writes down what it took; examples are random crops, see crops.py.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from undin.corpora import Corpus
+from undin.errors import InputError
+from undin.mixing.crops import SILENT_DB, Crops
+from undin.mixing.mix import Mixture, Samples, amplified, find_gain, find_scale, level_db, rms_db
+from undin.mixing.rooms import draw_room
+from undin.mixing.settings import Settings
+
+if TYPE_CHECKING:
+    from undin.mixing.augment import Augment
+
+EXAMPLE = 6  # what a generator is for, beside those of draw.py
+
+
+class Examples:
+    """Mixture i for any i >= 0: `examples[i]`; the same in any process.
+
+    Args:
+        corpus: where the clips come from, best a pack (see `undin.corpora.pack`).
+        settings: what the mixtures are like; `duration_s` must be given. Listed SNRs are drawn from evenly. `short`
+            pads with silence where a voice has too little speech, or drops that voice; `lengths`, `min_duration_s` and
+            `every_noise` do not apply.
+        augment: what is done to them beside; None for nothing.
+        seed: of all draws.
+
+    Attributes:
+        sr: sample rate, Hz.
+        n_samples: length of each mixture.
+
+    noisy == speech + noise, exactly, but in a room, of which speech holds the early reflections only, and where the
+    channel of `augment` undoes it. With several talkers there is no channel: it would have to change every reference.
+
+    Raises:
+        InputError: duration_s is missing; the split, a kind or a collection is not there; there is no speech, too few
+            talkers, or no noise where noise is asked for.
+
+    >>> from undin import corpora
+    >>> examples = Examples(corpora.mini(), Settings(duration_s=4.0, split="train"), seed=1)
+    >>> examples[10**6].noisy.shape
+    (64000,)
+    """
+
+    def __init__(self, corpus: Corpus, settings: Settings, augment: "Augment | None" = None, *, seed: int) -> None:
+        if settings.every_noise:
+            raise InputError("every_noise is for manifests: leave it out, examples take every kind equally often")
+        if seed < 0:
+            raise InputError(f"seed must be 0 or more; got {seed}")
+        self.corpus, self.settings, self.augment, self.seed = corpus, settings, augment, seed
+        self._crops = Crops(corpus, settings)
+        self.sr, self.n_samples = self._crops.sr, self._crops.n_samples
+
+    def __reduce__(self) -> Any:  # another process sorts the clips anew
+        return partial(_remade, self.seed), (self.corpus, self.settings, self.augment)
+
+    def __getitem__(self, i: int) -> Mixture:
+        """Mixture i.
+
+        Raises:
+            InputError: i is negative, or a clip cannot be read; the message names the example.
+        """
+        if i < 0:
+            raise InputError(f"examples are numbered from 0; got {i}")
+        try:
+            return self._made(np.random.default_rng([self.seed, EXAMPLE, i]))
+        except InputError as error:
+            raise InputError(f"example {i}: {error}") from error
+
+    def _made(self, rng: np.random.Generator) -> Mixture:
+        """Draw what is heard, then its levels, then mix."""
+        kind = self.augment.kind(rng) if self.augment else "mix"
+        voices, dry = self._talkers(rng)
+        noises, onset = self._noises(voices, rng, least=int(kind == "noise-only")) if kind != "clean" else ([], 0)
+        if not noises and kind == "noise-only":  # there is none to hear
+            kind = "mix"
+        talkers, references, noises = self._placed(dry, noises, rng)
+        speech_db = self._relative(talkers, self.settings.talker_db, self._speech_level, rng)
+        noise_db = self._relative(noises, self.settings.noise_db, rms_db, rng)
+        heard, sources = (
+            _sum(talkers, speech_db),
+            [_sum([x], [db]) for x, db in zip(references, speech_db, strict=True)],
+        )
+        noise = _sum(noises, noise_db) if noises else None
+        gain_db = 0.0 if noise is None else find_gain(self._speech_level(heard), rms_db(noise), self._snr(rng))
+        if kind == "noise-only":
+            heard, sources = np.zeros_like(heard), [np.zeros_like(x) for x in sources]
+        level = None if self.settings.level_db is None else float(rng.uniform(*self.settings.level_db))
+        mixture = _mixed(heard if references is not talkers else None, sources, noise, gain_db, level)
+        mixture = replace(mixture, onset=onset)
+        return self._sent(mixture, rng) if self.augment and len(dry) == 1 else mixture
+
+    def _talkers(self, rng: np.random.Generator) -> tuple[list[int], list[Samples]]:
+        """The numbers of the voices, all different, and what they say."""
+        voices: list[int] = []
+        while len(voices) < self.settings.talkers:
+            voices.append(self._crops.voice(voices, rng))
+        dry = [self._crops.speech(voice, rng) for voice in voices]
+        if self.augment:
+            dry = [self._fitted(self.augment.voice(x, self.sr, rng)) for x in dry]
+            if any(rms_db(x) < SILENT_DB for x in dry):  # only silence came through: as it was, then
+                dry = [self._crops.speech(voice, rng) for voice in voices]
+        return voices, dry
+
+    def _noises(self, voices: Sequence[int], rng: np.random.Generator, *, least: int) -> tuple[list[Samples], int]:
+        """Recorded noises and those of the augmentation, and the onset of the first recording."""
+        low, high = self.settings.noise_range
+        n_noises = int(rng.integers(low, high + 1))
+        drawn = [self._crops.noise(rng) for _ in range(max(n_noises, least if self._crops.has_noise else 0))]
+        noises = [x for x, _ in drawn]
+        if self.augment:
+            noises = [self._fitted(self.augment.noise(x, self.sr, rng)) for x in noises]
+            more = self.augment.noises(
+                self.n_samples, self.sr, rng, lambda: self._crops.speech(self._crops.voice(voices, rng), rng)
+            )
+            noises += [self._fitted(x) for x in more if len(x) and rms_db(x) > SILENT_DB]
+        return noises, drawn[0][1] if drawn else 0
+
+    def _placed(
+        self, dry: list[Samples], noises: list[Samples], rng: np.random.Generator
+    ) -> tuple[list[Samples], list[Samples], list[Samples]]:
+        """Talkers as they are heard and as they are to be found again, and noises; in a room where one is drawn."""
+        n, settings = len(dry) + len(noises), self.settings
+        responses: Sequence[Any] | None = self.augment.room(rng, n, self.sr) if self.augment else None
+        if responses is None and settings.rooms and rng.random() < settings.rooms:
+            responses = draw_room(rng, n, settings.rt60_s).responses(self.sr)
+        if responses is None:
+            return dry, dry, noises
+        talkers = [response.wet(x) for x, response in zip(dry, responses, strict=False)]
+        early = [response.early(x) for x, response in zip(dry, responses, strict=False)]
+        noises = [response.wet(x) for x, response in zip(noises, responses[len(dry) :], strict=True)]
+        return talkers, dry if settings.reference == "dry" else early, noises
+
+    def _relative(
+        self,
+        signals: Sequence[Samples],
+        under_db: tuple[float, float],
+        level: Callable[[Samples], float],
+        rng: np.random.Generator,
+    ) -> list[float]:
+        """Gains in dB that put each further signal as far under the first as is drawn."""
+        if len(signals) < 2:
+            return [0.0] * len(signals)
+        levels_db = [level(x) for x in signals]
+        return [0.0, *(levels_db[0] - value - float(rng.uniform(*under_db)) for value in levels_db[1:])]
+
+    def _snr(self, rng: np.random.Generator) -> float:
+        snr_db = self.settings.snr_db
+        if isinstance(snr_db, tuple):
+            return float(rng.uniform(*snr_db))
+        return float(snr_db if isinstance(snr_db, (int, float)) else snr_db[int(rng.integers(len(snr_db)))])
+
+    def _speech_level(self, x: Samples) -> float:
+        return level_db(x, self.sr, self.settings.snr_over)
+
+    def _sent(self, mixture: Mixture, rng: np.random.Generator) -> Mixture:
+        """The mixture behind the channel of the augmentation."""
+        assert self.augment is not None
+        signals = self.augment.channel(mixture.noisy, mixture.speech, mixture.noise, self.sr, rng)
+        noisy, speech, noise = map(self._fitted, signals)
+        return replace(mixture, noisy=noisy, speech=speech, noise=noise, sources=speech[None])
+
+    def _fitted(self, x: Samples) -> Samples:
+        """n_samples of x in float32, cut or followed by silence."""
+        n = self.n_samples
+        x = x if len(x) == n else np.pad(x[:n], (0, max(n - len(x), 0)))
+        return x.astype(np.float32, copy=False)
+
+
+def _sum(signals: Sequence[Samples] | Samples, gains_db: Sequence[float]) -> Samples:
+    """Amplify and add, (n_samples,)."""
+    if len(signals) == 1 and gains_db[0] == 0:
+        return signals[0]
+    y = amplified(list(signals), gains_db) if any(gains_db) else np.asarray(signals)
+    total: Samples = y[0] if len(y) == 1 else y.sum(0, dtype=np.float32)
+    return total
+
+
+def _mixed(
+    heard: Samples | None, sources: Sequence[Samples], noise: Samples | None, gain_db: float, level: float | None
+) -> Mixture:
+    """Add, at the level asked for and with no peak above full scale; `heard` is None where it is the sources' sum."""
+    noise = np.zeros_like(sources[0]) if noise is None else noise
+    zeros_db = [0.0] * len(sources)
+    louder = amplified([noise], [gain_db])[0]
+    speech = _sum(sources, zeros_db)
+    sums = [(speech if heard is None else heard) + louder, louder, speech]
+    scale_db = find_scale([*sums, *(sources if len(sources) > 1 else ())], level)
+    stack = amplified(sources, [scale_db] * len(sources))
+    speech = _sum(stack, zeros_db)
+    noise = amplified([noise], [gain_db + scale_db])[0] if scale_db else louder
+    noisy = (speech if heard is None else amplified([heard], [scale_db])[0]) + noise
+    return Mixture(noisy, speech, noise, stack, onset=0, noise_gain_db=gain_db, scale_db=scale_db)
+
+
+def _remade(seed: int, corpus: Corpus, settings: Settings, augment: "Augment | None") -> Examples:
+    return Examples(corpus, settings, augment, seed=seed)

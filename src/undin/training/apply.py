@@ -1,0 +1,48 @@
+"""A network on whole signals: noisy -> estimate, as the runner does it frame by frame."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from undin.training.stft import Stft
+
+
+def apply_output(output: Tensor, X: Tensor, kind: str) -> Tensor:
+    """Make the estimated spectrum of what a network gives.
+
+    Args:
+        output: (B, 1, T, F) real mask, (B, 2, T, F) complex mask, or (B, 2, T, F) spectrum.
+        X: (B, 2, T, F) noisy spectrum, frames aligned with the output's.
+        kind: "mask" or "spectrum".
+
+    Returns:
+        Y (B, 2, T, F).
+    """
+    if kind == "spectrum":
+        return output
+    if output.shape[1] == 1:
+        return output * X
+    (a, b), (c, d) = output.unbind(1), X.unbind(1)
+    return torch.stack([a * c - b * d, a * d + b * c], 1)
+
+
+def enhance(net: nn.Module, config: Any, noisy: Tensor) -> Tensor:
+    """Run a network over whole signals.
+
+    Args:
+        net: takes and gives what `undin.training.nets` says.
+        config: its config: n_fft, hop_length, window, and lookahead where it has any.
+        noisy: (B, n_samples).
+
+    Returns:
+        est (B, n_samples), aligned with noisy.
+    """
+    stft = Stft(config.n_fft, config.hop_length, config.window).to(noisy.device)
+    X, lookahead = stft(noisy), int(getattr(config, "lookahead", 0))  # (B, 2, T, F)
+    state = {name: value.to(noisy.device) for name, value in net.initial_state(len(noisy)).items()}  # type: ignore[operator]
+    output, _ = net(F.pad(X, (0, 0, 0, lookahead)), state)  # frame t answers t - lookahead
+    Y = apply_output(output[:, :, lookahead:], X, str(net.output))
+    y: Tensor = stft.inverse(Y.float(), noisy.shape[-1])
+    return y

@@ -1,0 +1,53 @@
+"""A running mean of a network's weights: less noisy than the weights of any one step."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class MeanWeights:
+    """mean' = d mean + (1 - d) weights after each step, with d rising to `decay` so that the first weights fade.
+
+    Args:
+        net: whose weights; where it is computed.
+        decay: d; 0 keeps no mean.
+        past: the mean so far; the weights as they are when None.
+
+    Source: Polyak and Juditsky 1992, "Acceleration of stochastic approximation by averaging", in its exponential form.
+    """
+
+    def __init__(self, net: nn.Module, decay: float, past: dict[str, Tensor] | None = None) -> None:
+        self.net, self.decay = net, decay
+        self.tensors: dict[str, Tensor] = {}
+        if decay:
+            mine = self._weights()
+            self.tensors = {name: (past or mine)[name].detach().to(x.device, copy=True) for name, x in mine.items()}
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: x.detach() for name, x in self.net.state_dict().items() if x.is_floating_point()}
+
+    def follow(self, step: int) -> None:
+        """Take in the weights after step 1, 2 ..."""
+        if self.decay:
+            part = 1 - min(self.decay, step / (step + 9))
+            torch._foreach_lerp_(list(self.tensors.values()), list(self._weights().values()), part)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The network in evaluation mode, with its mean weights where there are any."""
+        mine = {name: x.clone() for name, x in self._weights().items()} if self.decay else {}
+        self._put(self.tensors)
+        self.net.eval()
+        try:
+            yield
+        finally:
+            self._put(mine)
+            self.net.train()
+
+    @torch.no_grad()
+    def _put(self, tensors: dict[str, Tensor]) -> None:
+        weights = self._weights()
+        for name, x in tensors.items():
+            weights[name].copy_(x)

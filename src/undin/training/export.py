@@ -1,0 +1,204 @@
+"""Checkpoint -> .onnx: what `undin.runner` runs without torch.
+
+The graph is traced with B and T left open; weights may be stored in half or a quarter of the bytes. They become float32
+again when the graph is opened, so that all arithmetic is in float32 and only the rounding of the weights is lost.
+"""
+
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+import undin
+from undin.errors import InputError
+from undin.runner import FORMAT, Runner
+from undin.spectrum import Array
+from undin.training.checkpoint import Loaded, load_weights
+from undin.training.stft import Stft
+
+Weights = Literal["fp32", "fp16", "int8"]
+OPSET = 17
+MIN_SIZE = 1024  # smaller arrays stay float32: they are biases and statistics, and cost nothing
+# Which axis of a weight counts the outputs, each with an int8 scale of its own; input 0 is the signal.
+OUTPUT_AXIS = {("Conv", 1): 0, ("ConvTranspose", 1): 1, ("MatMul", 1): -1, ("Gemm", 1): 1}
+OUTPUT_AXIS |= {(cell, i): 1 for cell in ("GRU", "LSTM", "RNN") for i in (1, 2)}
+
+
+def export(checkpoint: Path, path: Path, *, weights: Weights = "fp32", card: dict[str, Any]) -> Path:
+    """Write the graph of a trained network.
+
+    Args:
+        checkpoint: see `undin.training.checkpoint`.
+        path: the .onnx file; written beside and renamed.
+        weights: how they are stored: "fp32"; "fp16" in half; "int8" in a quarter of the bytes, one scale per output.
+        card: what users should know, entries of `undin.methods.Card`.
+
+    Returns:
+        path.
+
+    Raises:
+        InputError: weights or path break a rule, or the file cannot be written.
+        WeightsError: the checkpoint is damaged or of another kind.
+    """
+    if weights not in get_args(Weights):
+        raise InputError(f"weights must be one of {', '.join(get_args(Weights))}; got {weights!r}")
+    if path.suffix != ".onnx":
+        raise InputError(f"path must end in .onnx; got {path}: undin.load tells files apart by it")
+    return write_graph(load_weights(checkpoint), path, weights=weights, card=card)
+
+
+def write_graph(loaded: Loaded, path: Path, *, weights: Weights = "fp32", card: dict[str, Any]) -> Path:
+    """`export` of a network that is in memory."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        model = _trace(loaded.net, loaded.config.n_fft // 2 + 1, beside)
+        _finish(model, loaded, weights, card)
+        beside.write_bytes(model.SerializeToString(deterministic=True))
+        Runner(beside)
+        beside.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}): choose another place, or make room") from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return path
+
+
+def _finish(model: onnx.ModelProto, loaded: Loaded, weights: Weights, card: dict[str, Any]) -> None:
+    """Shrink a traced graph and write into it what it is."""
+    if weights != "fp32":
+        _shrink(model.graph, weights)
+    for node in model.graph.node:
+        node.doc_string = ""
+    model.producer_name, model.producer_version = "undin", undin.__version__
+    helper.set_model_props(model, {"undin": json.dumps(_describe(loaded, weights, card))})
+    onnx.checker.check_model(model)
+
+
+def _describe(loaded: Loaded, weights: Weights, card: dict[str, Any]) -> dict[str, Any]:
+    from undin.evaluation.summary import commit
+
+    net = loaded.net
+    return {
+        "format": FORMAT,
+        "method": loaded.name,
+        "config": {name: _plain(value) for name, value in vars(loaded.config).items()},
+        "output": net.output,
+        "lookahead": getattr(loaded.config, "lookahead", 0),
+        "frames": getattr(net, "frames", "any"),
+        "states": {name: list(value.shape[1:]) for name, value in net.initial_state(1).items()},
+        "weights": weights,
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "card": card,
+        "undin": undin.__version__,
+        "commit": commit(),
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+class _Flat(nn.Module):
+    """A network whose states are positional, as a graph's are."""
+
+    def __init__(self, net: Any, names: list[str]) -> None:
+        super().__init__()
+        self.net, self.names = net, names
+
+    def forward(self, X: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        out, new = self.net(X, dict(zip(self.names, states, strict=True)))
+        return (out, *(new[name] for name in self.names))
+
+
+def _trace(net: Any, n_freq: int, path: Path) -> onnx.ModelProto:
+    """Trace by TorchScript: the newer exporter fixes T in GRU and LSTM (torch 2.13), and takes 30 times as long."""
+    frames = getattr(net, "frames", "any")
+    state = net.eval().initial_state(2)
+    X = torch.randn(2, 2, 1 if frames == 1 else 5, n_freq, generator=torch.Generator().manual_seed(0))
+    outputs = [str(net.output), *(f"{name}_out" for name in state)]
+    open_axes = {name: {0: "B"} for name in (*state, *outputs[1:])}
+    open_axes |= {name: {0: "B"} if frames == 1 else {0: "B", 2: "T"} for name in ("X", outputs[0])}
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*legacy TorchScript-based ONNX export")
+        warnings.filterwarnings("ignore", category=DeprecationWarning, message="The feature will be removed")
+        warnings.filterwarnings("ignore", module=r"torch\.nn\.modules\.rnn", message="Converting a tensor to a Python")
+        warnings.filterwarnings("ignore", category=UserWarning, message="Exporting a model to ONNX with a batch_size")
+        torch.onnx.export(
+            _Flat(net, list(state)).eval(),  # or the exporter would leave the network in training mode
+            (X, *state.values()),
+            path,
+            input_names=["X", *state],
+            output_names=outputs,
+            dynamic_axes=open_axes,
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    return onnx.load(path)
+
+
+def _shrink(graph: onnx.GraphProto, weights: Weights) -> None:
+    """Store the large weights of `graph` in fewer bytes, each behind a node that makes it float32 again."""
+    axes = {}
+    for node in graph.node:
+        for i, name in enumerate(node.input):
+            if (node.op_type, i) in OUTPUT_AXIS:
+                turned = any(a.name == "transB" and a.i for a in node.attribute)
+                axes[name] = 0 if turned else OUTPUT_AXIS[node.op_type, i]
+    nodes = []
+    for tensor in list(graph.initializer):
+        W = numpy_helper.to_array(tensor)
+        if tensor.name not in axes or W.dtype != np.float32 or W.size < MIN_SIZE:
+            continue
+        stored = f"{tensor.name}.{weights}"
+        graph.initializer.remove(tensor)
+        if weights == "fp16" and np.abs(W).max() < np.finfo(np.float16).max:
+            graph.initializer.append(numpy_helper.from_array(W.astype(np.float16), stored))
+            nodes.append(helper.make_node("Cast", [stored], [tensor.name], to=TensorProto.FLOAT))
+        elif weights == "int8":
+            axis = axes[tensor.name] % W.ndim
+            Q, scale = _quantise(W, axis)
+            graph.initializer.append(numpy_helper.from_array(Q, stored))
+            graph.initializer.append(numpy_helper.from_array(scale, f"{tensor.name}.scale"))
+            nodes.append(
+                helper.make_node("DequantizeLinear", [stored, f"{tensor.name}.scale"], [tensor.name], axis=axis)
+            )
+        else:
+            graph.initializer.append(tensor)
+    for node in reversed(nodes):
+        graph.node.insert(0, node)
+
+
+def _quantise(W: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """W ~ Q · scale with one scale for each index of `axis`, Q in -127 ... 127."""
+    others = tuple(i for i in range(W.ndim) if i != axis)
+    scale = np.maximum(np.abs(W).max(others, keepdims=True), 1e-12) / np.float32(127)
+    return np.round(W / scale).astype(np.int8), scale.reshape(-1).astype(np.float32)
+
+
+def loss_db(loaded: Loaded, path: Path, x: Array) -> float:
+    """Error of a file's output beside the network's own, in dB of the latter's energy.
+
+    Args:
+        loaded: what was exported.
+        path: the .onnx file.
+        x: (n_samples,), what is heard.
+    """
+    c, net = loaded.config, loaded.net
+    X = Stft(c.n_fft, c.hop_length, c.window)(torch.from_numpy(x.astype(np.float32))[None])
+    with torch.no_grad():
+        ref = net(X, net.initial_state(1))[0].numpy()
+    runner = Runner(path)
+    est, _ = runner.run(X.numpy(), runner.initial_state(1))
+    error = float(np.sum((est - ref) ** 2)) / max(float(np.sum(ref**2)), 1e-30)
+    return 10 * float(np.log10(max(error, 1e-30)))
+
+
+__all__ = ["Weights", "export", "loss_db", "write_graph"]

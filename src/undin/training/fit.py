@@ -1,0 +1,264 @@
+"""Train a network: `fit` does all of it, and goes on where it was cut off."""
+
+import contextlib
+import dataclasses
+import json
+import platform
+import signal
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
+
+import undin
+from undin.errors import InputError
+from undin.evaluation.summary import commit
+from undin.training import processes, snapshot
+from undin.training.batch import Batch
+from undin.training.checkpoint import load_weights, save_weights
+from undin.training.course import Course, Learner, Plan
+from undin.training.data import Examples, batches
+from undin.training.logs import Progress
+from undin.training.nets import NETS
+from undin.training.options import Options
+from undin.training.snapshot import State, full_disk_told, plain
+from undin.training.validation import check_metrics
+
+MINUTE = 60.0
+FRAME = ("sr", "n_fft", "hop_length", "window")  # of a config: what the weights' numbers mean
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a call of `fit` has come to.
+
+    Attributes:
+        best: weights that did best at validation; there once there was one.
+        last: what the next call goes on from.
+        finished: whether there is nothing left to do; otherwise the time was up.
+        step: updates made.
+        score: the best `options.monitor`.
+        hours: of audio that were learned from.
+        minutes: that it took, over all calls.
+    """
+
+    best: Path
+    last: Path
+    finished: bool
+    step: int
+    score: float | None
+    hours: float
+    minutes: float
+
+
+def fit(
+    net: str,
+    config: Any,
+    options: Options,
+    train: Examples,
+    valid: Examples,
+    folder: Path,
+    *,
+    max_minutes: float | None = None,
+    start_from: Path | None = None,
+    progress: Progress | None = None,
+) -> Fitted:
+    """Train a network, or go on with it: the same call again does the rest.
+
+    A run that was cut off anywhere, by kill -9 too, goes on from its last checkpoint, and its curve is that of an
+    unbroken run: to the bit on a processor with one thread. A request to end (Ctrl-C, SIGTERM) waits for the end of
+    the step and for a checkpoint, and then does what it always does.
+
+    The folder holds run.json (all settings, versions), log.csv, curve.png, tensorboard/, last.ckpt and best.pt.
+
+    Args:
+        net: key of `undin.training.nets.NETS`.
+        config: the network's config.
+        options: how to train it.
+        train: examples to learn from, without end.
+        valid: examples to choose by, of which the first n_valid are taken.
+        folder: of the run; of all nodes, where there are several.
+        max_minutes: stop before these are over, checkpoint included; one step is always made.
+        start_from: weights to begin with instead of random ones, best.pt or last.ckpt of another run.
+        progress: called after each step with (steps done, of all, last line of log.csv); a bar on the terminal when
+            None.
+
+    Returns:
+        how far it got.
+
+    Raises:
+        InputError: a setting breaks its rule, or the folder holds a run with other settings.
+        WeightsError: last.ckpt or start_from is damaged.
+        MissingExtraError: one of valid_metrics needs a package that is not installed.
+        UndinError: the loss became infinite or NaN, or the disk is full; the last checkpoint is kept.
+    """
+    deadline = None if max_minutes is None else monotonic() + MINUTE * max_minutes
+    plan = Plan(net, config, options, train, valid, Path(folder), deadline, progress)
+    _check(plan)
+    with full_disk_told(plan.folder), processes.quiet():
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        past = snapshot.read(plan.last) if plan.last.exists() else None
+        if past:
+            snapshot.check_same(past, net, config, plan.last)
+        _note(plan, start_from, new=past is None)
+        trained = past is None or not _is_over(past["state"], options)
+        if trained:
+            _train(plan, past, start_from)
+        return _fitted(plan, trained=trained)
+
+
+def _check(plan: Plan) -> None:
+    if plan.net not in NETS:
+        raise InputError(f"net must be one of {', '.join(NETS)}; got {plan.net!r}")
+    for name, examples in (("train", plan.train), ("valid", plan.valid)):
+        if examples.sr != plan.config.sr:
+            raise InputError(
+                f"{name} has {examples.sr} Hz and {plan.net} takes {plan.config.sr} Hz: resample one, or set sr"
+            )
+    check_metrics(plan.options, plan.config.sr)
+
+
+def _fitted(plan: Plan, *, trained: bool) -> Fitted:
+    content = snapshot.read(plan.last)
+    state: State = content["state"]
+    finished = _is_over(state, plan.options)
+    if finished and not state.finished and processes.is_first():
+        finished = _finish(plan, content, trained=trained)
+    return Fitted(plan.best, plan.last, finished, state.step, state.best, state.audio_s / 3600, state.minutes)
+
+
+def _train(plan: Plan, past: dict[str, Any] | None, start_from: Path | None) -> None:
+    """One slice: from where the run stands to where it stops."""
+    options, spawned = plan.options, processes.spawns(plan.options)
+    cores = max(processes.n_cores() // processes.n_processes(options), 1)
+    workers = min(max(cores // 2, 1), 8) if options.workers is None else options.workers
+    n_threads = options.threads or cores
+    with processes.arithmetic(n_threads), contextlib.ExitStack() as stack:
+        network = _network(plan, past, start_from, workers)
+        if spawned and plan.progress:
+            stack.enter_context(processes.followed(plan.log, options.steps, plan.progress))
+        course = Course(dataclasses.replace(plan, progress=None) if spawned else plan, past, n_threads)
+        trainer = L.Trainer(
+            accelerator=options.accelerator,
+            devices=processes.n_processes(options),
+            num_nodes=options.nodes,
+            strategy=processes.strategy(options),
+            precision="32-true" if options.precision == "32" else options.precision,
+            max_epochs=1,
+            gradient_clip_val=options.clip or None,
+            gradient_clip_algorithm=options.clip_by,
+            logger=_logger(plan, course.state.step) if options.tensorboard else False,
+            callbacks=[course],
+            log_every_n_steps=1,
+            default_root_dir=plan.folder,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+        if spawned:
+            stack.enter_context(processes.passed_on(trainer, course))
+        stack.enter_context(processes.told_plainly())
+        trainer.fit(Learner(network, course.plan, course.state.step, workers))
+    if course.caught is not None:
+        signal.raise_signal(course.caught)  # all is saved: now it does what it always does
+
+
+def _logger(plan: Plan, step: int) -> TensorBoardLogger:
+    """Events for TensorBoard; those after the checkpoint are struck out."""
+    return TensorBoardLogger(plan.folder, name="tensorboard", version="", purge_step=step + 1)
+
+
+def _network(plan: Plan, past: dict[str, Any] | None, start_from: Path | None, workers: int) -> nn.Module:
+    """The network as the run left it, as another run left it, or new."""
+    torch.manual_seed(plan.options.seed)
+    network = NETS[plan.net](plan.config)
+    if past:
+        network.load_state_dict(past["weights"])
+    elif start_from is not None:
+        _take_over(network, plan, Path(start_from))
+    elif calibrate := getattr(network, "calibrate", None):
+        calibrate(_some_batches(plan, workers))
+    return network.train()
+
+
+def _take_over(network: nn.Module, plan: Plan, path: Path) -> None:
+    """Copy the weights of another run."""
+    if path.suffix == ".onnx":
+        raise InputError(f"start_from must be best.pt or last.ckpt of a training; got {path}: a graph cannot learn")
+    loaded = load_weights(path)
+    theirs, ours = plain(loaded.config), plain(plan.config)
+    differing = [name for name in ours if theirs.get(name) != ours[name]]
+    told = ", ".join(f"{name} = {theirs.get(name)!r} there and {ours[name]!r} here" for name in differing)
+    if loaded.name != plan.net:
+        raise InputError(f"start_from {path} is of the network {loaded.name!r}; this run trains {plan.net!r}")
+    if set(differing) & set(FRAME):
+        raise InputError(f"start_from {path} has {told}: frames must be the same")
+    try:
+        network.load_state_dict(loaded.net.state_dict())
+    except RuntimeError as error:
+        raise InputError(f"start_from {path} is of another size: {told}: take its settings") from error
+
+
+def _some_batches(plan: Plan, workers: int) -> Iterator[Batch]:
+    """Those of the first steps, over all processes."""
+    world = processes.n_processes(plan.options) * plan.options.nodes
+    return batches(plan.train, plan.options.n_calibrate, plan.options.batch * world, workers)
+
+
+def _is_over(state: State, options: Options) -> bool:
+    return state.step >= options.steps or bool(options.patience and state.stale >= options.patience)
+
+
+def _finish(plan: Plan, content: dict[str, Any], *, trained: bool) -> bool:
+    """What a network does at the end, on its best weights; whether there was the time for it."""
+    state: State = content["state"]
+    best = load_weights(plan.best)
+    if finish := getattr(best.net, "finish", None):
+        needed_s = MINUTE * state.minutes / state.step * plan.options.n_calibrate
+        if trained and plan.deadline is not None and monotonic() + needed_s > plan.deadline:
+            return False
+        with torch.no_grad():
+            finish(_some_batches(plan, plan.options.workers or 0))
+        save_weights(plan.best, plan.net, plan.config, best.net)
+    state.finished = True
+    snapshot.write(plan.last, {**content, "state": asdict(state)})
+    return True
+
+
+def _note(plan: Plan, start_from: Path | None, *, new: bool) -> None:
+    """Write run.json, or hold the run to the one that is there."""
+    path, settings = plan.folder / "run.json", {"net": plan.net, "config": plain(plan.config)}
+    settings |= {"train": _about(plan.train), "valid": _about(plan.valid)}
+    if not new and path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        changed = [f"options.{name}" for name in plan.options.differences(before["options"])]
+        changed += [name for name in ("train", "valid") if before[name] != settings[name]]
+        if changed:
+            raise InputError(
+                f"{plan.folder} holds a run with other settings ({', '.join(changed)}): choose another folder, "
+                f"or set them as in {path}"
+            )
+        settings["start_from"] = before.get("start_from")
+    else:
+        settings["start_from"] = None if start_from is None else str(start_from)
+    versions = {name: version(name) for name in ("torch", "lightning", "numpy")}
+    settings |= {"options": plain(plan.options), "versions": {"undin": undin.__version__, **versions}}
+    settings |= {"commit": commit(), "python": platform.python_version()}
+    if processes.is_first():
+        part = path.with_name("run.json.part")
+        part.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+        part.replace(path)
+
+
+def _about(examples: Examples) -> dict[str, Any]:
+    """What examples follow from, as far as they say it."""
+    names = ("settings", "augment", "seed", "sr", "n_samples")
+    return {name: plain(getattr(examples, name)) for name in names if hasattr(examples, name)}

@@ -1,0 +1,148 @@
+"""What a run tells: log.csv, curve.png and a bar on the terminal."""
+
+import csv
+import math
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from undin.errors import MissingExtraError, require
+
+Row = Mapping[str, float]
+Progress = Callable[[int, int, Row], object]  # steps done, of all, the last line of log.csv
+
+FIRST = ("step", "hours", "train_loss")
+LAST = ("lr", "audio_s_per_s", "minutes")
+COLOURS = {"train": "#8a8a94", "valid": "#7a54c7", "input": "#e07b39"}
+
+
+class Log:
+    """log.csv: a line every so many steps, with validation where there was one.
+
+    Columns: step; hours of audio seen; train_loss, the mean since the last line, and its parts; valid_loss and its
+    parts, si_sdr_db of the estimates, si_sdr_in_db of the input, and the metrics asked for; lr; audio_s_per_s, seconds
+    of audio per second of training, validations not counted; minutes.
+
+    Args:
+        path: of the file.
+        step: where the run stands; lines after it are dropped, since they will be written again.
+    """
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path = path
+        rows = [row for row in read_log(path) if row["step"] <= step] if step and path.exists() else []
+        self._columns = list(rows[0]) if rows else []
+        part = path.with_name(path.name + ".part")
+        with part.open("w", newline="", encoding="utf-8") as file:
+            if rows:
+                csv.writer(file, lineterminator="\n").writerows(
+                    [self._columns, *([_cell(name, row) for name in self._columns] for row in rows)]
+                )
+        part.replace(path)
+
+    def add(self, row: Row, valid: tuple[str, ...]) -> None:
+        """Append a line; `valid` are the columns that validation fills, in this row or in another."""
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            table = csv.writer(file, lineterminator="\n")
+            if not self._columns:
+                middle = [name for name in row if name not in (*FIRST, *LAST, *valid)]
+                self._columns = [*FIRST, *middle, *valid, *LAST]
+                table.writerow(self._columns)
+            table.writerow([_cell(name, row) for name in self._columns])
+
+
+def read_log(path: Path) -> list[dict[str, float]]:
+    """Read log.csv; NaN where a line has no value. A last line that was cut off is left out."""
+    text = path.read_text(encoding="utf-8")
+    lines = text[: text.rfind("\n") + 1].splitlines()
+    return [{name: float(cell or "nan") for name, cell in row.items()} for row in csv.DictReader(lines)]
+
+
+def _cell(name: str, row: Row) -> str:
+    value = row.get(name, math.nan)
+    if math.isnan(value):
+        return ""
+    return f"{value:.0f}" if name == "step" else f"{value:.9g}"  # nine digits tell any two float32 apart
+
+
+def draw_curve(log: Path, picture: Path) -> None:
+    """Draw loss and SI-SDR over steps; nothing where matplotlib is not installed."""
+    try:
+        figures = require("matplotlib.figure", extra="plot")
+    except MissingExtraError:
+        return
+    rows = read_log(log)
+    figure = figures.Figure(figsize=(7.2, 4.8), layout="constrained")
+    loss, sdr = figure.subplots(2, 1, sharex=True)
+    _line(loss, rows, "train_loss", "training", COLOURS["train"])
+    _line(loss, rows, "valid_loss", "validation", COLOURS["valid"], marker="o", markersize=3)
+    _line(sdr, rows, "si_sdr_db", "estimate", COLOURS["valid"], marker="o", markersize=3)
+    _line(sdr, rows, "si_sdr_in_db", "input", COLOURS["input"], linestyle="--")
+    loss.set_ylabel("loss")
+    sdr.set_ylabel("SI-SDR, validation (dB)")
+    sdr.set_xlabel(f"step ({rows[-1]['hours']:.3g} hours of audio in all)" if rows else "step")
+    for axes in (loss, sdr):
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend(fontsize=9)
+    part = picture.with_name(picture.name + ".part")
+    figure.savefig(part, dpi=120, format="png", metadata={"Software": None})
+    part.replace(picture)
+
+
+def _line(axes: Any, rows: list[dict[str, float]], column: str, label: str, colour: str, **style: Any) -> None:
+    points = [(row["step"], row[column]) for row in rows if not math.isnan(row.get(column, math.nan))]
+    if points:
+        axes.plot([x for x, _ in points], [y for _, y in points], label=label, color=colour, **style)
+
+
+def describe(row: Row) -> str:
+    """A line of the log for people.
+
+    >>> describe({"step": 500, "train_loss": 0.2, "valid_loss": 0.25, "si_sdr_db": 8.04, "si_sdr_in_db": 5.0})
+    'step 500   loss 0.2   validation 0.25   SI-SDR 8.0 dB (input 5.0)'
+    """
+    facts = [f"step {row['step']:.0f}"]
+    facts += [
+        f"{word} {row[name]:.4g}"
+        for name, word in (("train_loss", "loss"), ("valid_loss", "validation"))
+        if name in row
+    ]
+    if "si_sdr_db" in row:
+        facts.append(f"SI-SDR {row['si_sdr_db']:.1f} dB (input {row['si_sdr_in_db']:.1f})")
+    if "audio_s_per_s" in row:
+        facts.append(f"{row['audio_s_per_s']:.0f} s of audio per s")
+    return "   ".join(facts)
+
+
+class Bar:
+    """A bar on the terminal with loss and speed, and a line above it for each validation."""
+
+    def __init__(self, name: str, step: int, steps: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        text = TextColumn("{task.completed:.0f} of {task.total:.0f} steps   {task.fields[facts]}")
+        console = Console(stderr=True, highlight=False)
+        self._bar = Progress(TextColumn(name), BarColumn(), text, TimeRemainingColumn(), console=console)
+        self._task = self._bar.add_task(name, total=steps, completed=step, facts="")
+        self._told = float(step)
+        self._bar.start()
+
+    def __call__(self, step: int, steps: int, row: Row) -> None:
+        """Move the bar."""
+        facts = describe(row).partition("   ")[2] if row else ""
+        self._bar.update(self._task, completed=step, total=steps, facts=facts)
+        if "valid_loss" in row and row["step"] > self._told:
+            self._told = row["step"]
+            self._bar.console.print(describe(row))
+
+    def stop(self) -> None:
+        """Leave the terminal as it was."""
+        self._bar.stop()
+
+
+def shown() -> bool:
+    """Whether somebody looks at a terminal."""
+    return sys.stderr is not None and sys.stderr.isatty()

@@ -1,0 +1,167 @@
+"""What a network is told to make small: functions of an estimate and its reference, differentiable everywhere.
+
+Those of `ON_SIGNALS` take (..., n_samples), those of `ON_SPECTRA` (..., 2, T, F): real and imaginary part, as
+`undin.training.stft` gives them. Each gives one number, the mean over all leading axes, and a finite gradient at
+silence. A name in a config picks one from `LOSSES`.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from undin.training.stft import Stft
+
+TINY = 1e-10  # power: 100 dB under full scale
+SILENT = 1e-10  # a reference of less mean power is silence
+FLOOR = 1e-6  # mean power of an estimate that is silent enough
+
+
+def si_sdr(est: Tensor, ref: Tensor, ceiling_db: float = 60.0) -> Tensor:
+    """Negative scale-invariant signal-to-distortion ratio in dB, of zero-mean signals.
+
+    Where the reference is silent the ratio is undefined; there, the estimate's level in dB over -60 dB of full scale
+    is to become small, 0 at the least.
+
+    Args:
+        est: (..., n_samples).
+        ref: (..., n_samples).
+        ceiling_db: the loss levels off here, so that a perfect estimate has a gradient.
+
+    Source: Le Roux, Wisdom, Erdogan and Hershey 2019, "SDR: half-baked or well done?", eq. 3-5; the ceiling: Wisdom et
+    al. 2020, "Unsupervised sound separation using mixture invariant training".
+    """
+    return -si_sdr_each(est, ref, ceiling_db).mean()
+
+
+def si_sdr_each(est: Tensor, ref: Tensor, ceiling_db: float = 60.0) -> Tensor:
+    """SI-SDR in dB of each signal, (...); see `si_sdr`."""
+    est, ref = (x.float() - x.float().mean(-1, keepdim=True) for x in (est, ref))
+    power = ref.square().sum(-1, keepdim=True)
+    silent = power[..., 0] <= SILENT * ref.shape[-1]
+    # est = a ref + the rest, a = <est, ref> / <ref, ref>; the rest is distortion.
+    target = (est * ref).sum(-1, keepdim=True) / power.clamp_min(SILENT) * ref
+    of_target, of_rest = target.square().sum(-1), (est - target).square().sum(-1)
+    limit = 10 ** (-ceiling_db / 10)
+    ratio_db = 10 * torch.log10((of_target + TINY) / (of_rest + limit * of_target + TINY))
+    level_db = 10 * torch.log10((est.square().mean(-1) + FLOOR) / FLOOR)
+    return torch.where(silent, -level_db, ratio_db)
+
+
+def compressed_spectral(est: Tensor, ref: Tensor, power: float = 0.3, complex_weight: float = 0.113) -> Tensor:
+    """Squared error of compressed magnitudes, and of spectra of compressed magnitude with their phase.
+
+    (|Y|^p - |S|^p)^2 + w |Y|^p e^(j arg Y) - S likewise|^2: the power brings quiet parts near to loud ones, as in ears.
+
+    Args:
+        est: (..., 2, T, F).
+        ref: (..., 2, T, F).
+        power: p.
+        complex_weight: w.
+
+    Source: Wilson, Chinen, Thorpe, Patton, Hansen, Lyon and Hansen 2018, "Exploring tradeoffs in models for
+    low-latency speech enhancement".
+    """
+    (Y, Y_magnitude), (S, S_magnitude) = _compressed(est, power), _compressed(ref, power)
+    of_magnitude = (Y_magnitude - S_magnitude).square().mean()
+    return of_magnitude + complex_weight * (Y - S).square().sum(-3).mean()
+
+
+def multi_resolution_stft(
+    est: Tensor,
+    ref: Tensor,
+    n_ffts: Sequence[int] = (256, 512, 1024),
+    power: float = 0.3,
+    complex_weight: float = 0.113,
+) -> Tensor:
+    """Mean of `compressed_spectral` over transforms of several lengths, Hann windows, hops of a quarter.
+
+    Args:
+        est: (..., n_samples).
+        ref: (..., n_samples).
+        n_ffts: samples a frame spans.
+        power: p.
+        complex_weight: w.
+
+    Source: Yamamoto, Song and Kim 2020, "Parallel WaveGAN": several resolutions keep a network from fitting
+    the frames of one.
+    """
+    losses = []
+    for n_fft in n_ffts:
+        stft = _stft(n_fft, est.device)
+        Y, S = (stft(x.float().flatten(0, -2) if x.ndim > 1 else x.float()[None]) for x in (est, ref))
+        losses.append(compressed_spectral(Y, S, power, complex_weight))
+    return torch.stack(losses).mean()
+
+
+def log_spectral(est: Tensor, ref: Tensor) -> Tensor:
+    """Mean squared difference of natural logarithms of power, (..., 2, T, F) each.
+
+    Source: Xu, Du, Dai and Lee 2015, "A regression approach to speech enhancement based on deep neural networks".
+    """
+    return (torch.log(_power(est)) - torch.log(_power(ref))).square().mean()
+
+
+def magnitude_l1(est: Tensor, ref: Tensor) -> Tensor:
+    """Mean absolute difference of magnitudes, (..., 2, T, F) each."""
+    return (_power(est).sqrt() - _power(ref).sqrt()).abs().mean()
+
+
+def phase_sensitive(est: Tensor, ref: Tensor, noisy: Tensor) -> Tensor:
+    """Mean squared error of magnitudes, the reference's being its part in phase with the noisy spectrum, at least 0.
+
+    Args:
+        est: (..., 2, T, F); its phase does not matter.
+        ref: (..., 2, T, F).
+        noisy: (..., 2, T, F), what the network heard.
+
+    Source: Erdogan, Hershey, Watanabe and Le Roux 2015, "Phase-sensitive and recognition-boosted speech separation
+    using deep recurrent neural networks"; the limit at 0: Kolbaek et al. 2017, "Multitalker speech
+    separation with utterance-level permutation invariant training of deep recurrent neural networks".
+    """
+    in_phase = (ref.float() * noisy.float()).sum(-3) / _power(noisy).sqrt()  # |S| cos(arg S - arg X)
+    return (_power(est).sqrt() - in_phase.clamp_min(0)).square().mean()
+
+
+def speech_preservation(est: Tensor, ref: Tensor, power: float = 0.3) -> Tensor:
+    """Squared shortfall of the compressed magnitude: only what is missing of the speech counts, not what is left.
+
+    To be added, weighted, to a loss that counts both.
+
+    Args:
+        est: (..., 2, T, F).
+        ref: (..., 2, T, F).
+        power: p of `compressed_spectral`.
+
+    Source: Wang et al. 2020, "VoiceFilter-Lite: streaming targeted voice separation for on-device speech
+    recognition" (asymmetric loss).
+    """
+    return (_power(ref) ** (power / 2) - _power(est) ** (power / 2)).clamp_min(0).square().mean()
+
+
+ON_SIGNALS: dict[str, Callable[..., Tensor]] = {"si_sdr": si_sdr, "multi_resolution_stft": multi_resolution_stft}
+ON_SPECTRA: dict[str, Callable[..., Tensor]] = {
+    "compressed_spectral": compressed_spectral,
+    "log_spectral": log_spectral,
+    "magnitude_l1": magnitude_l1,
+    "phase_sensitive": phase_sensitive,
+    "speech_preservation": speech_preservation,
+}
+LOSSES: dict[str, Callable[..., Tensor]] = {**ON_SIGNALS, **ON_SPECTRA}
+
+
+def _power(X: Tensor) -> Tensor:
+    """(..., 2, T, F) -> (..., T, F), never quite 0: roots and logarithms have finite gradients."""
+    return X.float().square().sum(-3) + TINY
+
+
+def _compressed(X: Tensor, power: float) -> tuple[Tensor, Tensor]:
+    """|X|^p e^(j arg X) = X |X|^(p - 1), (..., 2, T, F), and |X|^p, (..., T, F)."""
+    squared = _power(X)
+    return X.float() * squared.pow((power - 1) / 2).unsqueeze(-3), squared.pow(power / 2)
+
+
+@lru_cache(16)
+def _stft(n_fft: int, device: torch.device) -> Stft:
+    return Stft(n_fft, n_fft // 4, "hann").to(device)

@@ -1,0 +1,225 @@
+"""The network of `undin.methods.dnn`: stacked frames of log spectra -> three wide layers -> log spectra of the speech.
+
+    f_t = log |X_t|² - level_t                          relative to a running level (level augmentation for free)
+    z_t = noise estimate, from the past of X alone      noise-aware training
+    h_1 = σ(W [f_{t-past} ... f_{t+future}] + V z_t)    a convolution over time: W moves along the frames
+    h_l = σ(W_l h_{l-1})
+    o   = W_o h, one set for speech, one for noise      log spectra, normalised like f
+
+Then M = exp((o_speech - f) / 2) for the targets "log" and "magnitude", and for "ratio" S / (S + N), which is
+sigmoid((o_speech - o_noise) / 2). Frame t is answered when frame t + future is there.
+
+Source: Xu et al. 2015 (undin.methods.dnn says more). Cost: 14 M parameters and multiplications per frame at its size.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from undin.methods.dnn import DNNConfig
+from undin.training.batch import Batch
+from undin.training.stft import Stft
+
+TINY = 1e-20  # power under which a bin is digital silence
+FLOOR = -14.0  # log power of the least that counts, 61 dB under the running level
+GAIN_MAX = 2.0
+BIG = 1e4
+
+
+class DNN(nn.Module):
+    """See the file; X (B, 2, T, F) and the state in, a real mask (B, 1, T, F) and the next state out."""
+
+    output = "mask"
+    mean: Tensor
+    std: Tensor
+    noise_mean: Tensor
+    noise_std: Tensor
+    equaliser: Tensor
+
+    def __init__(self, config: DNNConfig) -> None:
+        super().__init__()
+        c = self.config = config
+        self.n_freq = c.n_fft // 2 + 1
+        self.n_heads = 2 if c.target == "ratio" else 1
+        self.n_level, self.n_minimum = c.frames(c.level_s), c.frames(c.nat_s)
+        self.scale = 1.0 if c.feature == "log-power" else 0.5
+        width = c.n_bottleneck or self.n_freq
+        self.bottleneck = nn.Linear(self.n_freq, width, bias=False) if c.n_bottleneck else nn.Identity()
+        self.context = nn.Conv1d(width, c.n_hidden, c.past + 1 + c.future)
+        self.noise = nn.Linear(self.n_freq, c.n_hidden, bias=False) if c.nat else None
+        self.hidden = nn.ModuleList(nn.Linear(c.n_hidden, c.n_hidden) for _ in range(c.n_layers - 1))
+        self.head = nn.Linear(c.n_hidden, self.n_heads * self.n_freq)
+        self.activation = torch.relu if c.activation == "relu" else torch.sigmoid
+        self.stft = Stft(c.n_fft, c.hop_length, c.window)
+        for name in ("mean", "noise_mean"):
+            self.register_buffer(name, torch.zeros(self.n_freq))
+        for name in ("std", "noise_std"):
+            self.register_buffer(name, torch.ones(self.n_freq))
+        self.register_buffer("equaliser", torch.ones(self.n_heads, self.n_freq))
+
+    def initial_state(self, batch: int) -> dict[str, Tensor]:
+        """Nothing heard yet."""
+        c, n_freq = self.config, self.n_freq
+        shapes: dict[str, tuple[int, ...]] = {"level": (self.n_level - 1,)}
+        if c.nat == "minimum":
+            shapes["noise"] = (self.n_minimum + c.nat_frames - 2, n_freq)
+        if c.nat == "first":
+            shapes |= {"noise_sum": (n_freq,), "noise_count": (1,)}
+        if c.past + c.future:
+            shapes["context"] = (c.past + c.future, c.n_bottleneck or n_freq)
+        if c.future and c.target != "ratio":
+            shapes["delayed"] = (c.future, n_freq)
+        return {name: self.mean.new_zeros(batch, *shape) for name, shape in shapes.items()}
+
+    def forward(self, X: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Answer frames X (B, 2, T, F), frame t answering frame t - lookahead."""
+        f, z, _, new = self._features(X, state)
+        o, context = self._regress(f, z, state)
+        new |= context
+        if self.config.target == "ratio":
+            return torch.sigmoid((o[:, :1] - o[:, 1:]) / 2), new
+        if self.config.future:
+            f = torch.cat([state["delayed"], f], 1)
+            new["delayed"] = f[:, -self.config.future :]
+            f = f[:, : -self.config.future]
+        return torch.exp((o - f[:, None]) / 2).clamp(max=GAIN_MAX), new
+
+    def _features(self, X: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
+        """X -> f (B, T, F), z (B, T, F), log level (B, T, 1) and what the next frames need."""
+        power = X.square().sum(1)  # (B, T, F)
+        level, new = self._level(power, state)
+        heard = power.clamp(min=TINY).log() - math.log(TINY)  # 0 is digital silence, and what was before the start
+        f = (heard + math.log(TINY) - level).clamp(min=FLOOR)
+        if self.config.nat is None:
+            return f, f, level, new
+        z, noise = self._follow(heard, state) if self.config.nat == "minimum" else self._start(heard, state)
+        return f, (z + math.log(TINY) - level).clamp(min=FLOOR), level, {**new, **noise}
+
+    def _level(self, power: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Log power of the last `level_s`, silent frames left out; roots keep it from being that of the peaks."""
+        root = power.mean(-1).sqrt().sqrt()  # (B, T)
+        past = torch.cat([state["level"], root], 1)
+        both = torch.stack([past, (past > TINY**0.25).to(past.dtype)], 1)  # (B, 2, n_level - 1 + T)
+        total, count = F.avg_pool1d(both, self.n_level, 1).unbind(1)
+        level = torch.where(count > 0, total / count.clamp(min=1e-6), torch.ones_like(total))
+        return 4 * level.clamp(min=TINY**0.25).log()[..., None], {"level": past[:, past.shape[1] - self.n_level + 1 :]}
+
+    def _follow(self, heard: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Minimum over nat_s of the mean over nat_frames, of what was heard; all is past."""
+        past = torch.cat([state["noise"], heard], 1)[:, None]  # (B, 1, n_minimum + nat_frames - 2 + T, F)
+        total, count = (F.avg_pool2d(x, (self.config.nat_frames, 1), 1) for x in (past, (past > 0).to(past.dtype)))
+        mean = torch.where(count > 0, total / count.clamp(min=1e-6), torch.full_like(total, BIG))
+        least = _minimum(mean[:, 0], self.n_minimum)
+        n_keep = self.n_minimum + self.config.nat_frames - 2
+        return torch.where(least < BIG, least, torch.zeros_like(least)), {"noise": past[:, 0, past.shape[2] - n_keep :]}
+
+    def _start(self, heard: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean of the first nat_frames that are not silent, of those so far until they are there."""
+        n = self.config.nat_frames
+        sounds = (heard.amax(-1, keepdim=True) > 0).to(heard.dtype)  # (B, T, 1)
+        count = state["noise_count"][:, None] + torch.cumsum(sounds, 1)
+        total = state["noise_sum"][:, None] + torch.cumsum(heard * sounds * (count <= n).to(heard.dtype), 1)
+        count = count.clamp(max=n + 1)
+        return total / count.clamp(min=1, max=n), {"noise_sum": total[:, -1], "noise_count": count[:, -1]}
+
+    def _regress(self, f: Tensor, z: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Features -> o (B, n_heads, T, F), log power relative to the level, and the next context."""
+        o, new = self._heads(f, z, state)
+        return o * self.equaliser[:, None] * self.std + self.mean, new
+
+    def _heads(self, f: Tensor, z: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The network proper, with mean and variance normalised on both sides."""
+        c = self.config
+        h = self.scale * (f - self.mean) / self.std
+        h = self.bottleneck(F.dropout(h, c.dropout_input, self.training))  # (B, T, width)
+        new: dict[str, Tensor] = {}
+        if c.past + c.future:
+            h = torch.cat([state["context"], h], 1)
+            new["context"] = h[:, h.shape[1] - c.past - c.future :]
+        h = self.context(h.transpose(1, 2)).transpose(1, 2)  # (B, T, n_hidden)
+        if self.noise is not None:
+            z = self.scale * (z - self.noise_mean) / self.noise_std
+            h = h + self.noise(F.dropout(z, c.dropout_input, self.training))
+        h = F.dropout(self.activation(h), c.dropout_hidden, self.training)
+        for layer in self.hidden:
+            h = F.dropout(self.activation(layer(h)), c.dropout_hidden, self.training)
+        return torch.stack(self.head(h).split(self.n_freq, -1), 1), new
+
+    def _pass(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """A batch from its first frame -> heads and log power (B, 1 or 2, T, F) of speech and noise, both aligned."""
+        n = self.config.future
+        X = F.pad(self.stft(batch.noisy), (0, 0, 0, n))
+        f, z, level, _ = self._features(X, state := self.initial_state(len(X)))
+        heads, _ = self._heads(f, z, state)
+        parts = (batch.speech, batch.noise)[: self.n_heads]
+        power = torch.stack([self.stft(x).square().sum(1) for x in parts], 1)
+        log = power.clamp(min=TINY).log() - level[:, None, : power.shape[2]]
+        return heads[:, :, n:], log
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Least squares of normalised log spectra, or least absolute error of magnitudes relative to the level."""
+        heads, ref = self._pass(batch)
+        if self.config.target == "log":
+            return {"loss": F.mse_loss(heads, (ref.clamp(min=FLOOR) - self.mean) / self.std)}
+        error = (torch.exp((heads * self.std + self.mean) / 2) - torch.exp(ref / 2)).abs().mean((0, 2, 3))
+        parts = dict(zip(("speech_l1", "noise_l1"), error.detach(), strict=False))
+        return {"loss": error.sum(), **parts}
+
+    @torch.no_grad()
+    def calibrate(self, batches: Iterable[Batch]) -> None:
+        """Take mean and deviation of f and z over noisy signals, bin by bin; silent frames count for nothing."""
+        for mean, std, moments in zip(
+            (self.mean, self.noise_mean), (self.std, self.noise_std), _moments(self._sounding(batches)), strict=True
+        ):
+            mean.copy_(moments[0])
+            std.copy_(moments[1].sqrt().clamp(min=1e-2))
+
+    def _sounding(self, batches: Iterable[Batch]) -> Iterator[Tensor]:
+        for batch in batches:
+            X = self.stft(batch.noisy)
+            f, z, _, _ = self._features(X, self.initial_state(len(X)))
+            yield torch.stack([f, z])[:, X.square().sum((1, 3)) > TINY]  # (2, n, F)
+
+    @torch.no_grad()
+    def finish(self, batches: Iterable[Batch]) -> None:
+        """Equalise the global variance of the heads to that of the references (Xu et al., section III-B)."""
+        self.equaliser.fill_(1)
+        if self.config.gv is None:
+            return
+        pooled = self.config.gv == "pooled"
+
+        def normalised() -> Iterator[Tensor]:
+            for batch in batches:
+                heads, ref = self._pass(batch)
+                ref = (ref.clamp(min=FLOOR) - self.mean) / self.std
+                yield torch.cat([heads, ref], 1).transpose(0, 1).flatten(1, 2)  # (2 n_heads, n, F)
+
+        was, _ = self.training, self.eval()
+        _, variance = _moments(normalised()).unbind(1)
+        self.train(was)
+        if pooled:
+            variance = variance.mean(-1, keepdim=True)
+        self.equaliser.copy_((variance[self.n_heads :] / variance[: self.n_heads].clamp(min=1e-8)).sqrt())
+
+
+def _moments(values: Iterable[Tensor]) -> Tensor:
+    """Mean and variance over the second axis of all (K, n, F) together -> (K, 2, F)."""
+    n, total, square = 0, torch.zeros(()), torch.zeros(())
+    for x in values:
+        x = x.double()
+        n, total, square = n + x.shape[1], total + x.sum(1), square + x.square().sum(1)
+    mean = total / max(n, 1)
+    return torch.stack([mean, (square / max(n, 1) - mean.square()).clamp(min=0)], 1).float()
+
+
+def _minimum(x: Tensor, n: int) -> Tensor:
+    """Minimum over n frames of x (B, T, F) -> (B, T - n + 1, F), by doubling: a pool of n would take n comparisons."""
+    width = 1
+    while width < n:
+        shift = min(width, n - width)
+        x = torch.minimum(x[:, : x.shape[1] - shift], x[:, shift:])
+        width += shift
+    return x

@@ -1,0 +1,206 @@
+"""The network of `undin.methods.hush`: bands, memories for each and for all, one complex mask; causal, no look-ahead.
+
+    X -> X |X|^-0.7 and |X|^0.3 -> bands (K = 32, each with its own matrix) -> (B, T, K, C)
+      -> block: + conv over frames and bands, + GRU over time, the same for all bands
+      -> scene: + GRU over time that hears all bands at once
+      -> block -> a matrix per band -> M
+
+Narrow bands below, where harmonics lie apart, wide ones above: 32 instead of 257 positions carry the trunk. Nearly all
+of its work is in dense products, which processors do near their peak. The scene costs a tenth of it and is what takes
+out clicks, steps and keys: a convolution of few bands cannot see that all of them jump at once.
+
+Sources of the ideas: band-wise matrices in and out: Luo and Yu 2023, "Music source separation with band-split RNN";
+memory along time, shared by the bands: Le, Chen, Chen and Lu 2021, "DPCRN"; dense products for speed on processors:
+Ahn et al. 2025, "FastEnhancer"; compressed spectra, in the loss too: Wilson et al. 2018, Braun and Tashev 2021.
+"""
+
+from itertools import groupby
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from undin.methods.hush import HushConfig
+from undin.training.batch import Batch
+from undin.training.stft import Stft
+
+State = dict[str, Tensor]
+
+
+class Hush(nn.Module):
+    """The live enhancer's network; see the head of this file."""
+
+    output = "mask"
+
+    def __init__(self, config: HushConfig) -> None:
+        super().__init__()
+        self.config, C = config, config.channels
+        self.split = BandSplit(config.band_bins, 3, C)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        self.scene = Scene(config)
+        self.merge = BandMerge(config.band_bins, C, 2)
+        self.stft = Stft(config.n_fft, config.hop_length, config.window)
+
+    def initial_state(self, batch: int) -> State:
+        """Silence before the first frame, batch first."""
+        c, K = self.config, len(self.config.band_bins)
+        state = {"scene": torch.zeros(batch, c.scene)}
+        for i in range(c.blocks):
+            if c.kernel_frames > 1:
+                state[f"frames_{i}"] = torch.zeros(batch, c.kernel_frames - 1, K, c.channels)
+            state[f"memory_{i}"] = torch.zeros(batch, K, c.channels)
+        return state
+
+    def forward(self, X: Tensor, state: State) -> tuple[Tensor, State]:
+        """X (B, 2, T, F), any T >= 1 -> M (B, 2, T, F) and the state after it."""
+        new: State = {}
+        magnitude = (X.square().sum(1, keepdim=True) + 1e-10).sqrt()  # (B, 1, T, F)
+        u = torch.cat([X * magnitude**-0.7, magnitude**0.3], 1)  # (B, 3, T, F)
+        u = self.split(u.permute(0, 2, 3, 1))  # (B, T, K, C)
+        for i, block in enumerate(self.blocks):
+            u, frames, new[f"memory_{i}"] = block(u, state.get(f"frames_{i}"), state[f"memory_{i}"])
+            if frames is not None:
+                new[f"frames_{i}"] = frames
+            if i == 0:
+                u, new["scene"] = self.scene(u, state["scene"])
+        gain, u = self.merge(u).float().unbind(-1)  # (B, T, F) each
+        # A gain of at most 1 and a turn by the angle whose half has the tangent u: near 1 and 0, what is clean passes.
+        scale = torch.sigmoid(4 * gain + 1) / (1 + u * u)
+        return torch.stack([scale * (1 - u * u), scale * 2 * u], 1), new
+
+    def enhance(self, noisy: Tensor) -> Tensor:
+        """Noisy (B, n_samples) -> est (B, n_samples)."""
+        X = self.stft(noisy)
+        state = {name: value.to(noisy.device) for name, value in self.initial_state(len(noisy)).items()}
+        (a, b), (c, d) = self(X, state)[0].unbind(1), X.unbind(1)
+        return self.stft.inverse(torch.stack([a * c - b * d, a * d + b * c], 1), noisy.shape[-1])
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Error of compressed spectra, less the signal-to-noise ratio in dB, both at a noisy RMS of 1.
+
+        Source: of the spectral part: Braun and Tashev 2021, "A consolidated view of loss functions for supervised deep
+        learning-based speech enhancement", eq. 7, on the spectrum of the estimated signal.
+        """
+        c, level = self.config, 1 / (batch.noisy.square().mean(-1, keepdim=True).sqrt() + 1e-5)
+        est, ref = self.enhance(batch.noisy) * level, batch.speech * level
+        (Y, Y_magnitude), (S, S_magnitude) = self._compressed(est), self._compressed(ref)
+        magnitude, phase = (Y_magnitude - S_magnitude).square().mean(), (Y - S).square().sum(1).mean()
+        spectral = (1 - c.complex_weight) * magnitude + c.complex_weight * phase
+        power, error = ref.square().mean(-1), (ref - est).square().mean(-1)
+        # The ratio levels off at 30 dB; where there is no speech, what counts is the level of what is left.
+        snr_db = 10 * torch.log10((power + 1e-6) / (error + 1e-3 * power + 1e-6))
+        snr_db = torch.where(power > 1e-4, snr_db, -10 * torch.log10(error + 1e-3)).mean()
+        return {"loss": spectral - c.snr_weight * snr_db, "spectral": spectral, "snr_db": snr_db}
+
+    def _compressed(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """X |X|^(p - 1) (B, 2, T, F) and |X|^p (B, 1, T, F)."""
+        X, p = self.stft(x.float()), self.config.power
+        magnitude = (X.square().sum(1, keepdim=True) + 1e-6).sqrt()
+        return X * magnitude ** (p - 1), magnitude**p
+
+
+class BandSplit(nn.Module):
+    """Every band's bins, times the band's own matrix: (B, T, F, n) -> (B, T, K, C)."""
+
+    def __init__(self, band_bins: tuple[int, ...], n: int, C: int) -> None:
+        super().__init__()
+        self.runs = runs(band_bins)
+        self.weights = nn.ParameterList(torch.randn(k, bins * n, C) / (bins * n) ** 0.5 for k, bins in self.runs)
+        self.norm = Norm(C)
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Bands of one width are multiplied together."""
+        B, T, _, n = u.shape
+        bands, start = [], 0
+        for (k, bins), W in zip(self.runs, self.weights, strict=True):
+            v = u[:, :, start : start + k * bins].reshape(B * T, k, bins * n).transpose(0, 1)
+            bands.append(torch.bmm(v, W))  # (k, B T, C)
+            start += k * bins
+        v = torch.cat(bands).transpose(0, 1)  # (B T, K, C)
+        out: Tensor = self.norm(v.reshape(B, T, v.shape[1], v.shape[2]))
+        return out
+
+
+class BandMerge(nn.Module):
+    """The way back: (B, T, K, C) -> (B, T, F, n); the bin at sr / 2 gets what the one below it gets."""
+
+    def __init__(self, band_bins: tuple[int, ...], C: int, n: int) -> None:
+        super().__init__()
+        self.runs, self.n = runs(band_bins), n
+        self.norm, self.hidden = Norm(C), nn.Linear(C, C)
+        self.weights = nn.ParameterList(torch.randn(k, C, bins * n) * 0.3 / C**0.5 for k, bins in self.runs)
+        self.biases = nn.ParameterList(torch.zeros(k, 1, bins * n) for k, bins in self.runs)
+
+    def forward(self, u: Tensor) -> Tensor:
+        """One shared layer, then the band's own."""
+        B, T, K, C = u.shape
+        v = F.relu(self.hidden(self.norm(u))).reshape(B * T, K, C).transpose(0, 1)  # (K, B T, C)
+        out, first = [], 0
+        for (k, bins), W, b in zip(self.runs, self.weights, self.biases, strict=True):
+            w = torch.baddbmm(b, v[first : first + k], W)  # (k, B T, bins n)
+            out.append(w.transpose(0, 1).reshape(B, T, k * bins, self.n))
+            first += k
+        return torch.cat([*out, out[-1][:, :, -1:]], 2)
+
+
+class Block(nn.Module):
+    """Look around, then remember: (B, T, K, C) -> the same."""
+
+    def __init__(self, config: HushConfig) -> None:
+        super().__init__()
+        C, bands = config.channels, config.kernel_bands
+        self.conv = nn.Conv2d(C, C, (config.kernel_frames, bands), padding=(0, bands // 2), bias=False)
+        self.conv_norm = nn.BatchNorm2d(C)
+        self.norm = Norm(C)
+        self.gru = nn.GRU(C, C)
+        self.linear = nn.Linear(C, C)
+
+    def forward(self, u: Tensor, frames: Tensor | None, memory: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """The frames before u are (B, kernel_frames - 1, K, C), the memory is (B, K, C)."""
+        B, T, K, C = u.shape
+        v = u if frames is None else torch.cat([frames.to(u.dtype), u], 1)
+        frames = None if frames is None else v[:, T:].float()
+        u = u + F.relu(self.conv_norm(self.conv(v.permute(0, 3, 1, 2)))).permute(0, 2, 3, 1)
+        v = self.norm(u).transpose(0, 1).reshape(T, B * K, C)
+        v, memory = self.gru(v, memory.reshape(1, B * K, C).to(v.dtype))
+        v = self.linear(v).reshape(T, B, K, C).transpose(0, 1)
+        return u + v, frames, memory.reshape(B, K, C).float()
+
+
+class Scene(nn.Module):
+    """Remember what all bands do together: (B, T, K, C) -> the same."""
+
+    def __init__(self, config: HushConfig) -> None:
+        super().__init__()
+        C, n = config.channels, config.scene_channels
+        width = len(config.band_bins) * n
+        self.squeeze = nn.Linear(C, n)
+        self.gru = nn.GRU(width, config.scene)
+        self.spread, self.expand = nn.Linear(config.scene, width), nn.Linear(n, C, bias=False)
+        self.norm = Norm(C)
+
+    def forward(self, u: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """The memory is (B, scene)."""
+        B, T, K, _ = u.shape
+        v = self.squeeze(u).reshape(B, T, -1).transpose(0, 1)  # (T, B, K n)
+        v, memory = self.gru(v, memory[None].to(v.dtype))
+        v = self.spread(v).transpose(0, 1).reshape(B, T, K, -1)
+        return u + self.norm(self.expand(v)), memory[0].float()
+
+
+class Norm(nn.Module):
+    """Batch normalisation of the last axis: a scale and an offset per channel when it runs."""
+
+    def __init__(self, C: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(C)
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Any leading axes."""
+        v: Tensor = self.norm(u.reshape(-1, u.shape[-1]))
+        return v.reshape(u.shape)
+
+
+def runs(band_bins: tuple[int, ...]) -> list[tuple[int, int]]:
+    """(how many, of how many bins): neighbours of one width together."""
+    return [(len(list(group)), bins) for bins, group in groupby(band_bins)]

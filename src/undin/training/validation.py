@@ -1,0 +1,98 @@
+"""How good a network is on examples that it does not learn from: always the same ones, shared out over processes."""
+
+from collections import defaultdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from undin.errors import InputError
+from undin.metrics import METRICS
+from undin.training.apply import enhance
+from undin.training.batch import Batch
+from undin.training.data import Examples, Pair, stack, to_batch
+from undin.training.losses import SILENT, si_sdr_each
+from undin.training.options import Options
+
+OF_INPUT, OF_ESTIMATE = "si_sdr_in_db", "si_sdr_db"
+
+
+class Validation:
+    """Measures on examples 0 ... n_valid - 1 of a process's share, made once and kept.
+
+    Args:
+        examples: to validate on.
+        config: of the network.
+        options: n_valid, batch, valid_metrics, n_metrics.
+    """
+
+    def __init__(self, examples: Examples, config: Any, options: Options) -> None:
+        self.examples, self.config, self.options = examples, config, options
+        self._pairs: dict[int, Pair] = {}  # first number -> examples
+
+    def sums(self, net: nn.Module, device: torch.device, rank: int = 0, world: int = 1) -> dict[str, tuple[float, int]]:
+        """Measure this process's share.
+
+        Args:
+            net: on `device`, in evaluation mode.
+            device: to compute on.
+            rank: of this process.
+            world: how many there are.
+
+        Returns:
+            name -> (sum over examples, how many they are).
+        """
+        found: dict[str, list[float]] = defaultdict(lambda: [0.0, 0])
+        for first, pair in self._share(rank, world).items():
+            batch = to_batch((pair[0].to(device), pair[1].to(device)), self.examples.sr)
+            for name, value in net.loss(batch).items():  # type: ignore[operator]
+                found[f"valid_{name}"][0] += float(value) * len(batch)
+                found[f"valid_{name}"][1] += len(batch)
+            if getattr(net, "output", None) in ("mask", "spectrum"):
+                self._score(batch, enhance(net, self.config, batch.noisy), first, found)
+        return {name: (total, int(n)) for name, (total, n) in found.items()}
+
+    def _share(self, rank: int, world: int) -> dict[int, Pair]:
+        n, size = self.options.n_valid, self.options.batch
+        firsts = range(0, n, size)[rank::world]
+        self._pairs = self._pairs or {i: stack(self.examples, range(i, min(i + size, n))) for i in firsts}
+        return self._pairs
+
+    def _score(self, batch: Batch, est: Tensor, first: int, found: dict[str, list[float]]) -> None:
+        heard = batch.speech.square().mean(-1) > SILENT
+        for name, x in ((OF_ESTIMATE, est), (OF_INPUT, batch.noisy)):
+            scores = si_sdr_each(x, batch.speech)[heard]
+            found[name][0] += float(scores.sum())
+            found[name][1] += len(scores)
+        for k in range(max(min(len(batch), self.options.n_metrics - first), 0)):
+            for name in self.options.valid_metrics:
+                try:
+                    score = METRICS[name](batch.speech[k].cpu().numpy(), est[k].float().cpu().numpy(), batch.sr)
+                except InputError:  # undefined, as for silence
+                    continue
+                found[name][0] += float(score)
+                found[name][1] += 1
+
+
+def columns(parts: list[str], options: Options) -> tuple[str, ...]:
+    """What validation tells, in order; `parts` are the names of a network's losses."""
+    names = [*(f"valid_{name}" for name in parts), OF_ESTIMATE, OF_INPUT, *options.valid_metrics]
+    return tuple(dict.fromkeys(names))
+
+
+def check_metrics(options: Options, sr: int) -> None:
+    """Refuse metrics that cannot be measured here, before anything is trained.
+
+    Raises:
+        InputError: one is not defined at this sample rate.
+        MissingExtraError: one needs a package that is not installed.
+    """
+    noise = torch.rand(2, 2 * sr, generator=torch.Generator().manual_seed(0)).sub(0.5).numpy()
+    for name in options.valid_metrics:
+        metric = METRICS[name]
+        if (metric.rates and sr not in metric.rates) or sr < metric.min_sr:
+            raise InputError(f"{name} is not defined at {sr} Hz: leave it out of valid_metrics")
+        try:
+            metric(noise[0], noise[0] + 0.1 * noise[1], sr)
+        except InputError:  # of this noise; what matters is that it can be called
+            continue

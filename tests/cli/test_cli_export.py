@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import cli_files
+import pytest
+import torch
+
+import undin as undin_package
+from undin.methods.dnn import DNNConfig
+from undin.training.checkpoint import save_weights
+from undin.training.nets import NETS
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    config = DNNConfig(n_hidden=32, n_layers=1)
+    Path("run").mkdir()
+    save_weights(Path("run/best.pt"), "dnn", config, NETS["dnn"](config))
+    return tmp_path
+
+
+@pytest.mark.parametrize("run", ["run", "run/best.pt", "."])
+def test_a_training_becomes_a_model_that_runs(undin, trained, run):
+    code, out, err = undin("export", run, "-o", "my.onnx", "--weights", "int8", "--data", "my voice")
+    assert (code, err) == (0, "")
+    first, second = out.splitlines()
+    assert (
+        first.startswith("my.onnx: dnn from run/best.pt, 0.1") and " MB as int8, -" in first and "dB of error" in first
+    )
+    assert second == "use it:  undin enhance -m my.onnx your.wav"
+    cli_files.write("a.wav")
+    assert undin("enhance", "-m", "my.onnx", "a.wav").code == 0
+    assert undin_package.read("a.enhanced.wav")[0].shape == (8000,)
+    code, out, _ = undin("models", "my.onnx")
+    for text in ("my voice", "int8", "n_hidden=32", "80 ms", "made with", f"{Path('my.onnx').stat().st_size:,}"):
+        assert text in out, text
+
+
+def test_what_is_wrong_is_said_in_a_line(undin, trained):
+    assert undin("export", "none")[::2] == (
+        2,
+        "undin: none: no such file or folder: give the folder of a training, or a checkpoint in it\n",
+    )
+    Path("empty").mkdir()
+    assert "empty holds no best.pt: train until" in undin("export", "empty").err
+    assert "-o must end in .onnx; got a.pt" in undin("export", "run", "-o", "a.pt").err
+    assert "there is no folder" in undin("export", "run", "-o", "no/a.onnx").err
+    Path("run/best.pt").write_bytes(b"torn")
+    code, _, err = undin("export", "run")
+    assert code == 2 and "run/best.pt must be a checkpoint of undin train, and it is damaged" in err
+    assert not Path("model.onnx").exists()
+
+
+def test_a_model_is_replaced_on_request_alone(undin, trained):
+    assert undin("export", "run", "-q") == (0, "", "")
+    code, _, err = undin("export", "run")
+    assert code == 2 and "model.onnx exists: --overwrite it" in err
+    assert undin("export", "run", "--overwrite").code == 0
+
+
+def test_a_folder_of_several_trainings_asks_which(undin, trained):
+    Path("run/a").mkdir()
+    Path("run/b").mkdir()
+    for name in ("a", "b"):
+        (Path("run") / name / "best.pt").write_bytes(Path("run/best.pt").read_bytes())
+    assert undin("export", "run", "-q").code == 0  # its own comes first
+    Path("run/best.pt").unlink()
+    code, _, err = undin("export", "run", "--overwrite")
+    assert code == 2 and "run holds several trainings: give one of run/a, run/b" in err

@@ -1,0 +1,91 @@
+"""A small graph, made by hand: mask_t = P_t / (P_t + P_{t-1} + tiny), P the power, with P_{t-1} as its state."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto as t
+from onnx import helper as h
+from onnx import numpy_helper as nh
+
+from undin.methods.base import Card
+from undin.methods.learned import Learned
+
+
+@dataclass(frozen=True)
+class HandConfig:
+    sr: int = 16000
+    n_fft: int = 512
+    hop_length: int = 256
+    window: Any = "sqrt_hann"
+    lookahead: int = 0
+    sharpness: float = 1.0
+
+
+class Hand(Learned):
+    id = "hand"
+    Config = HandConfig
+    card = Card(summary="made by hand", source="none")
+
+
+def power_ratio(X: Any, past: Any) -> Any:
+    """What the graph computes, in numpy: X (B, n_freq, T), past (B, n_freq, 1)."""
+    P = np.abs(X) ** 2
+    return P / (P + np.concatenate([past, P], -1)[..., :-1] + 1e-20)
+
+
+def write_hand(
+    path: Path,
+    *,
+    lookahead: int = 0,
+    output: str = "mask",
+    frames: str | int = "any",
+    n_freq: int = 257,
+    **changes: Any,
+) -> Path:
+    """Write the graph; `changes` replace entries of its metadata, None removes one."""
+    T = "T" if frames == "any" else 1
+    axes = [("zero", [0]), ("end", [-1]), ("two", [2]), ("far", [2**62])]
+    nodes = [
+        h.make_node("Mul", ["X", "X"], ["square"]),
+        h.make_node("ReduceSum", ["square", "one"], ["power"], keepdims=1),
+        h.make_node("Concat", ["past", "power"], ["all"], axis=2),
+        h.make_node("Slice", ["all", "zero", "end", "two"], ["before"]),
+        h.make_node("Slice", ["all", "end", "far", "two"], ["past_out"]),
+        h.make_node("Add", ["power", "before"], ["sum"]),
+        h.make_node("Add", ["sum", "tiny"], ["total"]),
+        h.make_node("Div", ["power", "total"], ["mask"]),
+        *([] if output == "mask" else [h.make_node("Mul", ["mask", "X"], [output])]),
+    ]
+    constants = [nh.from_array(np.array(value, np.int64), name) for name, value in (*axes, ("one", [1]))]
+    constants.append(nh.from_array(np.array(1e-20, np.float32), "tiny"))
+    shapes = {"X": ["B", 2, T, n_freq], "past": ["B", 1, 1, n_freq]}
+    outputs = {output: ["B", 1 if output == "mask" else 2, T, n_freq], "past_out": ["B", 1, 1, n_freq]}
+    graph = h.make_graph(
+        nodes,
+        "hand",
+        *([h.make_tensor_value_info(n, t.FLOAT, s) for n, s in each.items()] for each in (shapes, outputs)),
+        constants,
+    )
+    model = h.make_model(graph, opset_imports=[h.make_opsetid("", 17)])
+    model.ir_version = 8
+    meta = {
+        "format": 1,
+        "method": "hand",
+        "config": asdict(HandConfig(lookahead=lookahead)),
+        "output": output,
+        "lookahead": lookahead,
+        "frames": frames,
+        "states": {"past": [1, 1, n_freq]},
+        "weights": "fp32",
+        "parameters": 0,
+        "card": {"data": "nothing", "licence": "MIT", "of the future": 1},
+        "undin": "0.1.0",
+        "commit": None,
+    }
+    meta |= changes
+    h.set_model_props(model, {"undin": json.dumps({k: v for k, v in meta.items() if v is not None})})
+    path.write_bytes(model.SerializeToString())
+    return path

@@ -1,0 +1,146 @@
+"""Recipes that train networks: presets, variants, slices, what is kept, and fine-tuning on one's own folders."""
+
+import csv
+import json
+
+import pytest
+
+import undin
+from undin.errors import InputError, WeightsError
+from undin.experiment import Run, read_recipe, recipes
+
+pytest.importorskip("lightning")
+
+TINY = [
+    "train.settings={n_hidden=8, n_layers=1, past=1, future=1}",
+    "train.options={steps=3, batch=2, valid_every=2, n_valid=2, n_calibrate=2, workers=0, threads=1}",
+    "train.options.tensorboard=false",
+    "train.mixing={duration_s=0.5, snr_db={low=0, high=10}}",
+    "mix.n=2",
+    "enhance.audio=1",
+    "enhance.pictures=0",
+    'evaluate.metrics=["si_sdr_db"]',
+    "evaluate.methods=[]",
+    "evaluate.examples=0",
+]
+
+
+@pytest.fixture(autouse=True)
+def embedded_corpus(monkeypatch):
+    monkeypatch.delenv("UNDIN_DATA", raising=False)
+
+
+def tiny(*changes):
+    return read_recipe("dnn-xu2015", [*TINY, *changes])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("UNDIN_DATA", raising=False)
+        assert dict(Run(tiny(), folder).run()) == dict.fromkeys(("mix", "train", "enhance", "evaluate"), "done")
+    return folder
+
+
+def test_a_run_leaves_a_model_its_losses_and_its_scores(finished):
+    model = undin.load(finished / "train/dnn.onnx")
+    assert model.id == "dnn" and model.config.n_hidden == 8 and "dnn-xu2015" in model.card.data
+    left = {path.name for path in (finished / "train/dnn").iterdir()}
+    assert left >= {"log.csv", "curve.png", "best.pt", "last.ckpt"}
+    with (finished / "evaluate/scores.csv").open(newline="") as file:
+        assert {row["method"] for row in csv.DictReader(file)} == {"input", "dnn"}
+
+
+def test_a_finished_training_is_skipped_and_more_steps_go_on_with_it(finished):
+    assert dict(Run(tiny(), finished).run(["train"])) == {"train": "skipped"}
+    more = Run(tiny("train.options.steps=4"), finished)
+    assert dict(more.run(["train"])) == {"train": "done"}
+    with (finished / "train/dnn/log.csv").open(newline="") as file:
+        assert [row["step"] for row in csv.DictReader(file)][-1] == "4"
+    assert not list((finished / "train").glob("*.old*"))
+
+
+def test_a_slice_pauses_and_the_next_call_goes_on(tmp_path):
+    run = Run(tiny(), tmp_path)
+    assert list(run.run(["train"], max_minutes=1e-6)) == [("train", "paused")]
+    assert not (tmp_path / "train/dnn.onnx").exists()
+    assert run.status("train") == "begun"
+    with pytest.raises(InputError, match="stage enhance needs mix and train"):
+        list(run.run(["enhance"]))
+    assert list(run.run(["train"])) == [("train", "done")]
+
+
+def test_other_settings_start_anew_and_keep_the_old_training(tmp_path):
+    list(Run(tiny(), tmp_path).run(["train"]))
+    list(Run(tiny("train.settings.n_hidden=6"), tmp_path).run(["train"]))
+    assert undin.load(tmp_path / "train/dnn.onnx").config.n_hidden == 6
+    kept = json.loads((tmp_path / "train/dnn.old1/run.json").read_text())
+    assert kept["config"]["n_hidden"] == 8
+
+
+def test_variants_are_networks_of_their_own(tmp_path):
+    variants = 'train.variants={dnn={}, no-nat={"settings.nat"="first"}, one-snr={"mixing.snr_db"=[0.0]}}'
+    recipe = tiny(variants)
+    assert recipe.sections["train"].plan("one-snr").mixing.snr_db == [0.0]
+    list(Run(recipe, tmp_path).run(["train"]))
+    assert undin.load(tmp_path / "train/no-nat.onnx").config.nat == "first"
+    assert {path.name for path in (tmp_path / "train").glob("*.onnx")} == {"dnn.onnx", "no-nat.onnx", "one-snr.onnx"}
+
+
+def test_fine_tuning_on_folders_begins_with_the_weights(finished, tmp_path):
+    corpus = undin.corpora.mini().select(split="train")
+    for name, clips in (("speech", corpus.speech[:4]), ("noise", corpus.noise[:4])):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i, clip in enumerate(clips):
+            undin.write(tmp_path / "data" / name / f"{i}.wav", corpus.load(clip), corpus.sr)
+    run = Run(tiny("train.options.steps=1"), tmp_path / "mine", data=tmp_path / "data")
+    assert list(run.run(["train"], start_from=finished / "train/dnn/best.pt")) == [("train", "done")]
+    assert undin.load(tmp_path / "mine/train/dnn.onnx").config.n_hidden == 8
+
+
+def test_weights_of_another_size_are_refused(finished, tmp_path):
+    run = Run(tiny("train.settings.n_hidden=6"), tmp_path)
+    with pytest.raises((InputError, WeightsError), match="n_hidden"):
+        list(run.run(["train"], start_from=finished / "train/dnn/best.pt"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("train.method=dmn", "did you mean dnn"),
+        ("train.settings.n_hiden=3", "did you mean n_hidden"),
+        ("train.options.step=3", "did you mean steps"),
+        ("train.options.lr=-1", "lr must be"),
+        ("train.mixing.snr=3", "did you mean snr_db"),
+        ("train.augment.tilt=3", "no setting of train.augment"),
+        ("train.augment.eq=3", "eq must be"),
+        ("train.weights=fp8", "fp32, fp16 or int8"),
+        ('train.variants={a={"sett.x"=1}}', "a variant changes"),
+    ],
+)
+def test_bad_settings_are_named_before_anything_is_done(change, message):
+    with pytest.raises(InputError, match=message):
+        tiny(change)
+
+
+def test_presets_change_the_recipe_and_an_unknown_one_is_named():
+    name = "dnn-xu2015"
+    assert read_recipe(name).sections["train"].settings["n_hidden"] == 2048
+    assert read_recipe(name, preset="mini").sections["train"].settings["n_hidden"] == 256
+    with pytest.raises(InputError, match="did you mean small"):
+        read_recipe(name, preset="smal")
+
+
+def test_every_preset_of_every_recipe_can_be_read():
+    import tomllib
+
+    for name, path in recipes().items():
+        for preset in tomllib.loads(path.read_text()).get("presets", {}):
+            read_recipe(name, preset=preset)
+
+
+def test_minutes_and_weights_are_for_networks(tmp_path):
+    run = Run(read_recipe("nmf-kwon2016"), tmp_path)
+    with pytest.raises(InputError, match="only networks"):
+        list(run.run(["train"], max_minutes=1))

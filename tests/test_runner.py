@@ -1,0 +1,113 @@
+"""The runner: states carried, frames looped, and whatever is wrong with a file named in one line."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from graph_files import power_ratio, write_hand
+
+from undin.errors import InputError, WeightsError
+from undin.runner import Runner
+
+
+def planes(n_frames: int, batch: int = 2) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((batch, 2, n_frames, 257)).astype(np.float32)
+
+
+@pytest.mark.parametrize("frames", ["any", 1])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_it_runs_blocks_of_any_length_and_batch(tmp_path, frames, batch):
+    runner = Runner(write_hand(tmp_path / "hand.onnx", frames=frames))
+    X = planes(9, batch)
+    state, outs = runner.initial_state(batch), []
+    for block in np.split(X, [1, 2, 6], 2):
+        out, state = runner.run(block, state)
+        outs.append(out)
+    Z = np.swapaxes(X[:, 0] + 1j * X[:, 1], 1, 2)  # (batch, n_freq, T)
+    ref = power_ratio(Z, np.zeros((batch, 257, 1)))
+    np.testing.assert_allclose(np.concatenate(outs, 2)[:, 0], np.swapaxes(ref, 1, 2), rtol=1e-5)
+    np.testing.assert_allclose(state["past"][:, 0, 0], np.abs(Z[..., -1]) ** 2, rtol=1e-5)
+
+
+def test_it_takes_any_memory_layout_and_type(tmp_path):
+    runner = Runner(write_hand(tmp_path / "hand.onnx"))
+    X = planes(5)
+    ref, _ = runner.run(X, runner.initial_state(2))
+    for other in (np.asfortranarray(X), X.astype(np.float64), np.ascontiguousarray(X[..., ::-1])[..., ::-1]):
+        np.testing.assert_array_equal(runner.run(other, runner.initial_state(2))[0], ref)
+
+
+def test_it_pickles_as_its_path_and_refuses_another_file_there(tmp_path):
+    path = write_hand(tmp_path / "hand.onnx")
+    runner = Runner(path)
+    packed = pickle.dumps(runner)
+    assert len(packed) < 2000
+    X = planes(3)
+    same = pickle.loads(packed)
+    np.testing.assert_array_equal(same.run(X, same.initial_state(2))[0], runner.run(X, runner.initial_state(2))[0])
+    assert same.digest == runner.digest
+    write_hand(path, card={"data": "other"})
+    assert Runner(path).digest != runner.digest
+    with pytest.raises(WeightsError, match="must stay the same while it is used, and it was replaced"):
+        pickle.loads(packed)
+    path.unlink()
+    with pytest.raises(WeightsError, match="is gone since it was loaded"):
+        pickle.loads(packed)
+
+
+def test_a_file_that_is_not_there_or_whole_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"none\.onnx is no file: give a model that undin export wrote"):
+        Runner(tmp_path / "none.onnx")
+    path = write_hand(tmp_path / "hand.onnx")
+    whole = path.read_bytes()
+    for broken in (b"", b"not a graph", whole[: len(whole) // 2], whole[:-40], b"\x00" * 300):
+        path.write_bytes(broken)
+        with pytest.raises(WeightsError, match=rf"{path.name}.* (fetch a fresh copy|undin export|export it again)"):
+            Runner(path)
+
+
+def test_a_graph_of_others_is_named(tmp_path):
+    path = write_hand(tmp_path / "hand.onnx")
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    onnx.save(model, path)
+    with pytest.raises(WeightsError, match="not one that undin exported: use undin export"):
+        Runner(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 2}, r"made by a newer undin \(format 2; this one reads up to 1\): upgrade undin"),
+        ({"format": "x"}, "damaged in its metadata"),
+        ({"method": None}, "its method must be a str; got None"),
+        ({"states": [1]}, "its states must be a dict"),
+        ({"lookahead": -1}, "its lookahead 0 or more"),
+        ({"output": "embedding"}, "its output must be"),
+        ({"frames": 2}, "its frames"),
+        ({"states": {}}, "its graph takes .* and its metadata promise"),
+        ({"states": {"past": [1, 1, 129]}}, "its graph takes .* and its metadata promise"),
+        ({"states": {"past": [1, 1, 257], "more": [3]}}, "its graph takes .* and its metadata promise"),
+    ],
+)
+def test_metadata_that_do_not_fit_are_named(tmp_path, changes, message):
+    with pytest.raises(WeightsError, match=message):
+        Runner(write_hand(tmp_path / "hand.onnx", **changes))
+
+
+def test_an_output_that_is_promised_and_missing_is_named(tmp_path):
+    path = write_hand(tmp_path / "hand.onnx", output="spectrum")
+    model = onnx.load(path)
+    props = model.metadata_props[0]
+    props.value = props.value.replace('"spectrum"', '"mask"')
+    onnx.save(model, path)
+    with pytest.raises(WeightsError, match=r"outputs \['mask', 'past_out'\]"):
+        Runner(path)
+
+
+def test_onnxruntime_is_loaded_by_the_first_graph_alone():
+    code = "import sys, undin, undin.runner, undin.methods; assert 'onnxruntime' not in sys.modules, 'loaded'"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,184 @@
+"""The graph is the network: whole, frame by frame, at any batch, with weights in any format."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+
+from undin.errors import InputError, WeightsError
+from undin.methods import LEARNED
+from undin.runner import Runner
+from undin.training.checkpoint import Loaded, load_weights, save_weights
+from undin.training.export import export, loss_db, write_graph
+from undin.training.nets import NETS
+
+# Small settings for every network of NETS; a new one needs a line here.
+SMALL = {
+    "dnn": [
+        {"n_hidden": 40},
+        {"n_hidden": 40, "nat": "first", "target": "log", "gv": "bin", "n_bottleneck": 16},
+        {"n_hidden": 40, "nat": None, "target": "magnitude", "past": 0, "future": 0, "activation": "sigmoid"},
+    ],
+    "toy": [{}, {"output": "mask complex"}, {"output": "spectrum", "lookahead": 0}],
+}
+CASES = [(name, settings) for name in (*NETS, "toy") for settings in SMALL.get(name, [{}])]
+
+
+def network(name: str, settings: dict) -> Loaded:
+    torch.manual_seed(0)
+    config = LEARNED[name].Config(**settings)
+    net = NETS[name](config).eval()
+    for buffer in net.buffers():  # statistics that are not those of a fresh network
+        if buffer.dtype == torch.float32 and buffer.ndim == 1 and (buffer == 1).all():
+            buffer.mul_(1 + 0.1 * torch.rand_like(buffer))
+    return Loaded(name, config, net)
+
+
+def spectra(n_frames: int, n_freq: int, batch: int = 2) -> torch.Tensor:
+    X = torch.randn(batch, 2, n_frames, n_freq, generator=torch.Generator().manual_seed(1))
+    X[:, :, n_frames // 2 :] *= 0.1
+    X[0, :, :3] = 0  # digital silence
+    return X
+
+
+@pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
+def test_torch_equals_onnx_whole_and_frame_by_frame(toy, tmp_path, name, settings):
+    loaded = network(name, settings)
+    net, n_freq = loaded.net, loaded.config.n_fft // 2 + 1
+    runner = Runner(write_graph(loaded, tmp_path / "net.onnx", card={}))
+    assert not net.training
+    for n_frames in (1, 7, 300):
+        X = spectra(n_frames, n_freq)
+        with torch.no_grad():
+            ref, ref_state = net(X, net.initial_state(2))
+        est, state = runner.run(X.numpy(), runner.initial_state(2))
+        np.testing.assert_allclose(est, ref.numpy(), atol=1e-4)
+        assert state.keys() == ref_state.keys()
+        state, frames = runner.initial_state(2), []
+        for t in range(n_frames):
+            frame, state = runner.run(X[:, :, t : t + 1].numpy(), state)
+            frames.append(frame)
+        np.testing.assert_allclose(np.concatenate(frames, 2), ref.numpy(), atol=1e-4)
+        for key, value in ref_state.items():
+            np.testing.assert_allclose(state[key], value.numpy(), atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_state_of_every_network_starts_at_zero_with_the_batch_first(name):
+    for settings in SMALL.get(name, [{}]):
+        for state in network(name, settings).net.initial_state(3).values():
+            assert len(state) == 3 and not state.any()
+
+
+def test_a_network_of_single_frames_is_looped(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(NETS["toy"], "frames", 1, raising=False)
+    loaded = network("toy", {})
+    runner = Runner(write_graph(loaded, tmp_path / "net.onnx", card={}))
+    assert runner.meta["frames"] == 1
+    X = spectra(7, 33)
+    with torch.no_grad():
+        ref, _ = loaded.net(X, loaded.net.initial_state(2))
+    np.testing.assert_allclose(runner.run(X.numpy(), runner.initial_state(2))[0], ref.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dnn", "toy"])
+def test_smaller_weights_lose_as_little_as_their_rounding(toy, tmp_path, name):
+    loaded = network(name, {"n_hidden": 256} if name == "dnn" else {})
+    x = 0.1 * np.random.default_rng(0).standard_normal(16000)
+    sizes, losses = [], []
+    for weights in ("fp32", "fp16", "int8"):
+        path = write_graph(loaded, tmp_path / f"{weights}.onnx", weights=weights, card={})
+        assert Runner(path).meta["weights"] == weights
+        sizes.append(path.stat().st_size)
+        losses.append(loss_db(loaded, path, x))
+    assert losses[0] < -110 and losses[1] < -65 and losses[2] < -40 and losses[0] < losses[1] < losses[2]
+    if name == "dnn":
+        assert sizes[1] < 0.52 * sizes[0] and sizes[2] < 0.27 * sizes[0]
+
+
+def test_int8_rounds_each_output_with_its_own_scale(toy, tmp_path):
+    loaded = network("dnn", {"n_hidden": 64})
+    with torch.no_grad():
+        loaded.net.head.weight.mul_(torch.logspace(-3, 0, len(loaded.net.head.weight))[:, None])
+    model = onnx.load(write_graph(loaded, tmp_path / "net.onnx", weights="int8", card={}))
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    wanted = loaded.net.head.weight.detach().numpy()
+    found = [
+        arrays[f"{name[:-5]}.scale"] * Q.astype(np.float32)
+        for name, Q in arrays.items()
+        if name.endswith(".int8") and Q.shape == wanted.T.shape
+    ]
+    assert len(found) == 1
+    scale = np.abs(wanted).max(1) / 127
+    assert (np.abs(found[0].T - wanted) <= 0.501 * scale[:, None]).all()
+
+
+def test_the_file_says_what_it_is(toy, tmp_path):
+    config = LEARNED["dnn"].Config(n_hidden=16, n_layers=1)
+    net = NETS["dnn"](config)
+    checkpoint = save_weights(tmp_path / "best.pt", "dnn", config, net)
+    path = export(checkpoint, tmp_path / "net.onnx", card={"data": "a corpus", "licence": "MIT"})
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["best.pt", "net.onnx"]
+    meta = Runner(path).meta
+    assert (meta["method"], meta["output"], meta["lookahead"], meta["frames"]) == ("dnn", "mask", 3, "any")
+    assert meta["parameters"] == sum(p.numel() for p in net.parameters())
+    assert meta["states"]["context"] == [8, 257] and meta["config"]["n_hidden"] == 16
+    assert meta["card"] == {"data": "a corpus", "licence": "MIT"} and meta["undin"] and "commit" in meta
+    assert not any(node.doc_string for node in onnx.load(path).graph.node)  # no paths of the machine it was made on
+    assert export(checkpoint, tmp_path / "again.onnx", card=meta["card"]).read_bytes() == path.read_bytes()
+
+
+def test_a_checkpoint_gives_back_its_network(toy, tmp_path):
+    loaded = network("dnn", {"n_hidden": 16, "window": ("kaiser", 5.0)})
+    found = load_weights(save_weights(tmp_path / "best.pt", *loaded))
+    assert found.name == "dnn" and found.config == loaded.config and not found.net.training
+    for key, value in loaded.net.state_dict().items():
+        torch.testing.assert_close(found.net.state_dict()[key], value)
+
+
+class Evil:
+    def __reduce__(self):
+        return os.mkdir, ("pwned",)
+
+
+@pytest.mark.parametrize(
+    ("held", "message"),
+    [
+        (b"", "must be a checkpoint of undin train"),
+        (b"PK\x03\x04 torn", "must be a checkpoint of undin train"),
+        ([1, 2], "net, config and weights are not in it"),
+        ({"net": "dnn"}, "net, config and weights are not in it"),
+        ({"net": "dnn", "config": {}, "weights": Evil()}, "must be a checkpoint of undin train"),
+        ({"net": "new", "config": {}, "weights": {}}, "the network 'new'.*upgrade undin"),
+        ({"net": "dnn", "config": {"n_hiden": 3}, "weights": {}}, "did you mean n_hidden"),
+        ({"net": "dnn", "config": {"n_hidden": 8}, "weights": {}}, "does not fit the network dnn .*Missing key"),
+    ],
+)
+def test_a_bad_checkpoint_is_named(tmp_path, monkeypatch, held, message):
+    monkeypatch.chdir(tmp_path)
+    path = Path("best.pt")
+    if isinstance(held, bytes):
+        path.write_bytes(held)
+    else:
+        torch.save(held, path)
+    with pytest.raises(WeightsError, match=message):
+        export(path, Path("net.onnx"), card={})
+    assert [file.name for file in tmp_path.iterdir()] == ["best.pt"]
+
+
+def test_bad_arguments_are_named(toy, tmp_path):
+    with pytest.raises(InputError, match="weights must be one of fp32, fp16, int8; got 'int4'"):
+        export(tmp_path / "best.pt", tmp_path / "net.onnx", weights="int4", card={})
+    with pytest.raises(InputError, match=r"must end in \.onnx"):
+        export(tmp_path / "best.pt", tmp_path / "net.pt", card={})
+    with pytest.raises(InputError, match="is no file: give a checkpoint"):
+        export(tmp_path / "best.pt", tmp_path / "net.onnx", card={})
+    loaded = network("toy", {})
+    with pytest.raises(InputError, match="cannot be written"):
+        save_weights(tmp_path / "none" / "best.pt", *loaded)
+    with pytest.raises(InputError, match="cannot be written"):
+        write_graph(loaded, tmp_path / "none" / "net.onnx", card={})

@@ -1,0 +1,135 @@
+"""The live enhancer's network: whole equals frame by frame, causal, of the shapes it promises, all of it learning."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from undin.errors import InputError
+from undin.methods.hush import HushConfig
+from undin.training.batch import Batch
+from undin.training.nets.hush import Hush, runs
+
+SMALL = HushConfig(n_fft=64, hop_length=32, band_bins=(2, 2, 4, 8, 8, 8), channels=8, scene=12, scene_channels=2)
+
+
+def make(config: HushConfig = SMALL) -> Hush:
+    """A network with statistics of its own in the norms, as after training."""
+    torch.manual_seed(0)
+    net = Hush(config)
+    with torch.no_grad():
+        for _ in range(3):
+            net(torch.randn(2, 2, 20, config.n_fft // 2 + 1), net.initial_state(2))
+    return net.eval()
+
+
+@pytest.mark.parametrize("n_frames", [1, 7, 300])
+@pytest.mark.parametrize("config", [SMALL, replace(SMALL, kernel_frames=1), replace(SMALL, kernel_frames=3, blocks=1)])
+def test_whole_is_frame_by_frame(n_frames: int, config: HushConfig) -> None:
+    net, X = make(config), torch.randn(2, 2, n_frames, 33)
+    with torch.no_grad():
+        whole, last = net(X, net.initial_state(2))
+        state, parts = net.initial_state(2), []
+        for t in range(n_frames):
+            M, state = net(X[:, :, t : t + 1], state)
+            parts.append(M)
+    torch.testing.assert_close(torch.cat(parts, 2), whole, atol=1e-4, rtol=0)
+    assert state.keys() == last.keys() == net.initial_state(2).keys()
+    for name, value in net.initial_state(2).items():
+        assert state[name].shape == value.shape
+        torch.testing.assert_close(state[name], last[name], atol=1e-4, rtol=0)
+
+
+def test_blocks_of_any_length_give_the_whole() -> None:
+    net, X = make(), torch.randn(1, 2, 40, 33)
+    with torch.no_grad():
+        whole, _ = net(X, net.initial_state(1))
+        state, parts = net.initial_state(1), []
+        for part in X.split([1, 12, 2, 25], 2):
+            M, state = net(part, state)
+            parts.append(M)
+    torch.testing.assert_close(torch.cat(parts, 2), whole, atol=1e-4, rtol=0)
+
+
+def test_the_future_changes_nothing() -> None:
+    net, X = make(), torch.randn(1, 2, 30, 33)
+    changed = X.clone()
+    changed[:, :, 20:] = torch.randn(1, 2, 10, 33)
+    with torch.no_grad():
+        before, after = (net(x, net.initial_state(1))[0] for x in (X, changed))
+    assert torch.equal(before[:, :, :20], after[:, :, :20])
+    assert not torch.allclose(before[:, :, 20:], after[:, :, 20:])
+
+
+def test_rows_of_a_batch_are_independent() -> None:
+    net, X = make(), torch.randn(3, 2, 9, 33)
+    with torch.no_grad():
+        together = net(X, net.initial_state(3))[0]
+        apart = torch.cat([net(x[None], net.initial_state(1))[0] for x in X])
+    torch.testing.assert_close(together, apart, atol=1e-5, rtol=0)
+
+
+def test_default_takes_257_bins_and_its_mask_never_amplifies() -> None:
+    net = make(HushConfig())
+    with torch.no_grad():
+        M, _ = net(30 * torch.randn(2, 2, 5, 257), net.initial_state(2))
+    assert M.shape == (2, 2, 5, 257)
+    assert M.square().sum(1).max() <= 1 + 1e-5
+    assert 4 * sum(p.numel() for p in net.parameters()) < 4e6  # bytes
+
+
+def test_silence_and_full_scale_stay_finite_and_silence_stays_silent() -> None:
+    net = make()
+    for scale in (0.0, 1e-6, 1.0):
+        with torch.no_grad():
+            y = net.enhance(scale * torch.ones(1, 500))
+        assert y.shape == (1, 500)
+        assert y.isfinite().all()
+        assert scale or not y.any()
+
+
+@pytest.mark.parametrize("silent", ["none", "speech", "noise", "both"])
+def test_every_parameter_learns_from_every_mixture(silent: str) -> None:
+    net = make().train()
+    speech = 0.1 * torch.randn(2, 800) * (silent not in ("speech", "both"))
+    noise = 0.1 * torch.randn(2, 800) * (silent not in ("noise", "both"))
+    losses = net.loss(Batch(speech + noise, speech, noise, 16000))
+    losses["loss"].backward()
+    assert all(value.isfinite() for value in losses.values())
+    for name, p in net.named_parameters():
+        assert p.grad is not None, name
+        assert p.grad.isfinite().all(), name
+        assert silent == "both" or p.grad.any(), name
+
+
+def test_loss_falls_with_the_error_and_does_not_depend_on_the_level() -> None:
+    net, speech, noise = make(), 0.1 * torch.randn(2, 800), 0.1 * torch.randn(2, 800)
+
+    def loss(kept: float, level: float = 1.0) -> float:
+        net.enhance = lambda noisy: level * (speech + kept * noise)  # type: ignore[method-assign]
+        return float(net.loss(Batch(level * (speech + noise), level * speech, level * noise, 16000))["loss"])
+
+    assert loss(0.0) < loss(0.1) < loss(0.5) < loss(1.0)
+    assert loss(0.5, 0.1) == pytest.approx(loss(0.5), rel=1e-2)
+
+
+def test_runs_join_bands_of_one_width() -> None:
+    assert runs((4, 4, 8, 8, 8, 4)) == [(2, 4), (3, 8), (1, 4)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"band_bins": (4, 4)},
+            "band_bins must be 1 or more each and n_fft // 2 = 256 in all; got .4, 4. with",
+        ),
+        ({"kernel_bands": 4}, "kernel_bands must be odd"),
+        ({"complex_weight": 1.5}, "complex_weight must be in 0 ... 1"),
+        ({"snr_weight": float("nan")}, "snr_weight 0 or more"),
+        ({"channels": 0}, "channels must be above 0"),
+    ],
+)
+def test_settings_are_checked(settings: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        HushConfig(**settings)
