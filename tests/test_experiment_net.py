@@ -3,6 +3,7 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 
 import undin
@@ -48,6 +49,14 @@ def test_a_run_leaves_a_model_its_losses_and_its_scores(finished):
     assert model.id == "dnn" and model.config.n_hidden == 8 and "dnn-xu2015" in model.card.data
     left = {path.name for path in (finished / "train/dnn").iterdir()}
     assert left >= {"log.csv", "curve.png", "best.pt", "last.ckpt"}
+    with np.load(finished / "train/dnn/features.npz") as tables:
+        x, noise, y = (tables[name] for name in ("x", "noise", "y"))
+    assert x.shape == (len(y), 3, 257) and noise.shape == (len(y), 257) and y.shape == (len(y), 2, 257)
+    assert np.array_equal(x[1:9, 0], x[:8, 1]) and np.array_equal(x[1:9, 1], x[:8, 2])  # frames slide through
+    with np.load(finished / "train/dnn/scaler.npz") as scaler:
+        assert {scaler[name].shape for name in scaler} == {(257,)} and (scaler["std"] > 0).all()
+    with (finished / "evaluate/per_noise.csv").open(newline="") as file:
+        assert {row["noise"] for row in csv.DictReader(file)} > {"all"}
     with (finished / "evaluate/scores.csv").open(newline="") as file:
         assert {row["method"] for row in csv.DictReader(file)} == {"input", "dnn"}
 

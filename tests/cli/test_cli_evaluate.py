@@ -21,7 +21,8 @@ QUICK = ("--metrics", "si_sdr_db", "--examples", "1")
 def test_scores_summary_and_report(undin, manifest):
     code, out, err = undin("evaluate", "m.csv", "-m", "log-mmse", "-m", "gate=spectral-gate", "-o", "s", *QUICK)
     assert (code, err) == (0, "")
-    assert {path.name for path in (manifest.parent / "s").iterdir()} == {"scores.csv", "summary.json", "report.html"}
+    files = {"scores.csv", "per_noise.csv", "summary.json", "report.html"}
+    assert {path.name for path in (manifest.parent / "s").iterdir()} == files
     lines = out.splitlines()
     assert [line.split()[0] for line in lines[1:4]] == ["input", "log-mmse", "gate"]
     assert "means with 95 % intervals over 3 mixtures" in out and "s/report.html" in out

@@ -1,5 +1,6 @@
 """The report shows what scores.csv says, with the input beside it, and hides nothing."""
 
+import csv
 import json
 import re
 from dataclasses import replace
@@ -11,6 +12,7 @@ from evaluation_files import CRASH, LATE, program, rows
 from undin import corpora, evaluation
 from undin.evaluation import tables
 from undin.evaluation.examples import choose_examples
+from undin.evaluation.per_noise import write_per_noise
 from undin.evaluation.run import Evaluation, Failure
 from undin.evaluation.runners import MethodRunner
 from undin.evaluation.scores import Score
@@ -53,6 +55,20 @@ def test_slices_means_and_gains_by_hand(small):
     lame = table.cell("b", "si_sdr_db")
     assert (lame.score.n, lame.score.mean, lame.gain.mean) == (3, 4.0, pytest.approx((4 - 1 - 1) / 3))
     assert table.real_time_factor("a") == 0.25 and table.real_time_factor("input") is None
+
+
+def test_means_and_deviations_per_noise(small, tmp_path):
+    write_per_noise(tmp_path / "per_noise.csv", small)
+    with (tmp_path / "per_noise.csv").open(newline="") as file:
+        rows = {(row.pop("method"), row.pop("noise")): row for row in csv.DictReader(file)}
+    assert list(rows) == [(m, k) for m in ("input", "a", "b") for k in ("fan", "rain", "all")]
+    assert rows["a", "all"] == {
+        "n": "4",
+        "si_sdr_db_mean": "5.0000",
+        "si_sdr_db_std": f"{np.std([1, 7, 3, 9], ddof=1):.4f}",
+    }
+    assert rows["b", "fan"] == {"n": "1", "si_sdr_db_mean": "4.0000", "si_sdr_db_std": ""}
+    assert [path.name for path in tmp_path.iterdir()] == ["per_noise.csv"]
 
 
 def test_cells_of_the_tables(small):

@@ -80,8 +80,8 @@ def evaluate(
 ) -> int:
     """Score methods on mixtures, and write a report to read, look at and listen to.
 
-    Writes scores.csv (every file), summary.json (means) and report.html (all of it, one file). What scores.csv has
-    already from the same settings is kept, so a run that was stopped goes on.
+    Writes scores.csv (every file), per_noise.csv and summary.json (means) and report.html (all of it, one file).
+    What scores.csv has already from the same settings is kept, so a run that was stopped goes on.
 
     [dim]Two methods:[/]  undin evaluate test.csv -m log-mmse -m nmf-exp -o scores/
 
@@ -112,6 +112,7 @@ def evaluate(
         )
     command = ["undin", *_words(context)]
     about = evaluation.about_run(result, manifest=manifest, data=corpus.root, command=command)
+    evaluation.write_per_noise(output / "per_noise.csv", result)
     summary = evaluation.write_summary(output / "summary.json", result, about)
     with _bar("examples", wanted=not quiet) as progress:
         heard = evaluation.make_examples(result, corpus, n=examples, seed=seed, progress=progress)

@@ -1,7 +1,8 @@
 """Methods x mixtures -> scores -> report, with the unprocessed input beside every score.
 
 manifest, make_runners, choose --evaluate--> scores.csv, Evaluation
-Evaluation --write_summary--> summary.json;  + make_examples --write_report--> report.html
+Evaluation --write_summary--> summary.json; --write_per_noise--> per_noise.csv
+Evaluation + make_examples --write_report--> report.html
 
 runners.py      what is evaluated: a method, weights, or any other program
 measures.py     the metrics, by name
@@ -10,6 +11,7 @@ scores.py       the rows of scores.csv
 pool.py         processes side by side
 statistics.py   means with intervals, paired tests
 summary.py      slices by kind of noise, SNR and method; the facts of a run
+per_noise.py    mean and deviation per kind of noise
 examples.py     mixtures to listen to
 tables.py       the tables of a report
 plots.py        its pictures [plot]
@@ -19,6 +21,7 @@ recording/      what is wrong with one recording, told without a reference
 
 from undin.evaluation.examples import Example, make_examples
 from undin.evaluation.measures import choose
+from undin.evaluation.per_noise import write_per_noise
 from undin.evaluation.report import write_report
 from undin.evaluation.run import Evaluation, Failure, evaluate
 from undin.evaluation.runners import CommandRunner, MethodRunner, Runner, make_runners
@@ -43,6 +46,7 @@ __all__ = [
     "make_runners",
     "mean_of",
     "paired_test",
+    "write_per_noise",
     "write_report",
     "write_summary",
 ]

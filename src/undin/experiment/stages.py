@@ -60,7 +60,7 @@ def enhance(run: "Run", place: Path, workers: int, progress: Told) -> None:
 
 
 def evaluate(run: "Run", place: Path, workers: int, progress: Told) -> None:
-    """Leave scores.csv, summary.json and report.html."""
+    """Leave scores.csv, per_noise.csv, summary.json and report.html."""
     section, train = run.section("evaluate"), run.section("train")
     trained = [f"{name}={path}" for name, path in run.weights.items()]
     runners = evaluation.make_runners([*trained, *section.methods], list(section.commands))
@@ -72,6 +72,7 @@ def evaluate(run: "Run", place: Path, workers: int, progress: Told) -> None:
     manifest = run.folder / "mix" / "manifest.csv"
     command = ["undin", "run", run.recipe.name]
     about = evaluation.about_run(result, manifest=manifest, data=run.corpus.root, command=command)
+    evaluation.write_per_noise(place / "per_noise.csv", result)
     evaluation.write_summary(place / "summary.json", result, about)
     seed = run.section("experiment").seed
     heard = evaluation.make_examples(result, run.corpus, n=section.examples, seed=seed, progress=None)

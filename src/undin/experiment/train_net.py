@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from undin import corpora
 from undin.corpora import Corpus
 from undin.errors import InputError, require
@@ -22,6 +24,7 @@ from undin.mixing.augment import Augment
 from undin.training.options import FREE, Options
 
 MINUTE = 60.0
+N_SHOWN = 2  # examples in the tables that some networks leave
 
 
 @dataclass(frozen=True)
@@ -185,9 +188,20 @@ def train(
         )
         if not fitted.finished:
             return False
+        _write_tables(fitted.best, _examples(packed, plan.mixing, plan.augment, seed), folder)
         card = {"data": f"{name}, {about}", "licence": "MIT"}
         export(fitted.best, place / file, weights=section.weights, card=card)
     return True
+
+
+def _write_tables(weights: Path, examples: Examples, folder: Path) -> None:
+    """Leave <table>.npz of the first examples, where the network has tables to show."""
+    from undin.training.checkpoint import load_weights
+    from undin.training.data import stack, to_batch
+
+    if tables := getattr(load_weights(weights).net, "tables", None):
+        for name, arrays in tables(to_batch(stack(examples, range(N_SHOWN)), examples.sr)).items():
+            np.savez_compressed(folder / f"{name}.npz", **{key: x.numpy() for key, x in arrays.items()})
 
 
 def _tell(progress: Told, variant: str, step: int, steps: int, row: Mapping[str, Any]) -> None:

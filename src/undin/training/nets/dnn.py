@@ -204,6 +204,27 @@ class DNN(nn.Module):
             variance = variance.mean(-1, keepdim=True)
         self.equaliser.copy_((variance[self.n_heads :] / variance[: self.n_heads].clamp(min=1e-8)).sqrt())
 
+    @torch.no_grad()
+    def tables(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
+        """What the network is shown and asked for, to look at: file name -> array name -> array.
+
+        features: x (n, past + 1 + future, F), normalised frames, the one that is asked for at `past`; noise (n, F),
+        the estimate beside it; y (n, n_heads, F), log power relative to the level. scaler: mean and std of both.
+        """
+        c = self.config
+        X = self.stft(batch.noisy)
+        f, z, _, _ = self._features(X, self.initial_state(len(X)))
+        f, z = self.scale * (f - self.mean) / self.std, self.scale * (z - self.noise_mean) / self.noise_std
+        x = F.pad(f, (0, 0, c.past, c.future)).unfold(1, c.past + 1 + c.future, 1)  # (B, T, F, context)
+        _, y = self._pass(batch)
+        features = {
+            "x": x.transpose(2, 3).flatten(0, 1),
+            "noise": z.flatten(0, 1),
+            "y": y.transpose(1, 2).flatten(0, 1),
+        }
+        scaler = {name: getattr(self, name) for name in ("mean", "std", "noise_mean", "noise_std")}
+        return {"features": features, "scaler": scaler}
+
 
 def _moments(values: Iterable[Tensor]) -> Tensor:
     """Mean and variance over the second axis of all (K, n, F) together -> (K, 2, F)."""
