@@ -95,7 +95,10 @@ def _check_table(table: Path, overwrite: bool) -> None:
 
 def _scan(folder: Path, layout: str | None, role: Any, tick: Callable[[int, int], object]) -> "Scan":
     from undin.corpora import scan
+    from undin.errors import InputError
 
+    if folder.suffix == ".pack" and folder.is_file():
+        raise InputError(f"{folder} is a pack, not a folder of sound files: `undin pack --check {folder}` tells whether it is whole")
     return scan(folder, layout=layout, role=role, tick=tick)
 
 

@@ -2,6 +2,7 @@
 
 import json as json_
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,8 +75,10 @@ def run(
         from undin import experiment
 
         for name, path in experiment.recipes().items():
-            about = path.read_text(encoding="utf-8").splitlines()[2].removeprefix("# ")
-            print(f"undin run {name}    {about}")
+            text = path.read_text(encoding="utf-8")
+            print(f"undin run {name}    {text.splitlines()[2].removeprefix('# ')}")
+            if presets := tomllib.loads(text).get("presets"):
+                print(f"    --preset {' | '.join(presets)}")
         return 0
     return do(
         recipe,

@@ -30,7 +30,7 @@ def train(
 ) -> int:
     """Train the models of a recipe, and nothing else of it.
 
-    The same as undin run RECIPE --only train. Networks need the extra train: pip install "undin[train]". A training
+    The same as undin run RECIPE --only train. Networks need the extra train: pip install "undin\\[train]". A training
     that was stopped or killed goes on from its last checkpoint. `undin fit` learns NMF from two folders, no recipe.
 
     [dim]A network, on undin's own small corpus:[/]  undin train dnn-xu2015 --preset mini
