@@ -98,7 +98,7 @@ def _scan(folder: Path, layout: str | None, role: Any, tick: Callable[[int, int]
     from undin.errors import InputError
 
     if folder.suffix == ".pack" and folder.is_file():
-        raise InputError(f"{folder} is a pack, not a folder of sound files: `undin pack --check {folder}` tells whether it is whole")
+        raise InputError(f"{folder} is a pack, not a folder: `undin pack --check {folder}` tells whether it is whole")
     return scan(folder, layout=layout, role=role, tick=tick)
 
 
