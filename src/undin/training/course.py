@@ -25,6 +25,7 @@ from undin.training.average import MeanWeights
 from undin.training.checkpoint import save_weights
 from undin.training.data import Examples, Loader, Pair, to_batch
 from undin.training.logs import Bar, Log, Progress, draw_curve, shown
+from undin.training.muon import Muon
 from undin.training.options import Options
 from undin.training.processes import SIGNALS, silence
 from undin.training.snapshot import State, full_disk_told
@@ -81,6 +82,8 @@ class Learner(L.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Weight decay is for matrices: a bias or a scale brought to 0 makes no network simpler."""
         o, parameters = self.plan.options, [p for p in self.net.parameters() if p.requires_grad]
+        if o.optimizer == "muon":
+            return Muon(self.net, o.lr, o.weight_decay)
         groups = [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": o.weight_decay},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},

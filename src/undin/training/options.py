@@ -19,7 +19,7 @@ class Options:
         batch: examples per step and process.
         seed: of the first weights, of dropout and of nothing else: the examples have their own.
         lr: learning rate, the highest of the schedule.
-        optimizer: "adamw", "adam" or "sgd".
+        optimizer: "adamw", "adam", "sgd" or "muon" (see `undin.training.muon`; good at adamw's lr).
         momentum: of "sgd".
         weight_decay: on matrices, not on biases and scales; decoupled from the gradient with "adamw".
         schedule: after the warm-up, the rate stays ("constant"), falls to 0 at the last step along half a cosine
@@ -62,7 +62,7 @@ class Options:
     batch: int = 32
     seed: int = 0
     lr: float = 1e-3
-    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "adam", "sgd", "muon"] = "adamw"
     momentum: float = 0.9
     weight_decay: float = 0.0
     schedule: Literal["constant", "cosine", "plateau", "decay"] = "cosine"
@@ -166,7 +166,7 @@ RANGES = {
     "ema": (0, 1), "save_every_min": (0, math.inf),
 }  # fmt: skip
 CHOICES = {
-    "optimizer": ("adamw", "adam", "sgd"),
+    "optimizer": ("adamw", "adam", "sgd", "muon"),
     "schedule": ("constant", "cosine", "plateau", "decay"),
     "clip_by": ("norm", "value"),
     "precision": ("32", "bf16-mixed", "16-mixed"),
