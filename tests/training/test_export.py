@@ -22,6 +22,7 @@ SMALL = {
         {"n_hidden": 40},
         {"n_hidden": 40, "nat": "first", "target": "log", "gv": "bin", "n_bottleneck": 16},
         {"n_hidden": 40, "nat": None, "target": "magnitude", "past": 0, "future": 0, "activation": "sigmoid"},
+        {"n_hidden": 40, "skip": True},
     ],
     "toy": [{}, {"output": "mask complex"}, {"output": "spectrum", "lookahead": 0}],
 }

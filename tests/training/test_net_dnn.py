@@ -18,6 +18,8 @@ FORMS = [
     {"nat": None, "target": "log", "gv": "pooled", "past": 2, "future": 0},
     {"n_bottleneck": 6, "feature": "log-magnitude", "activation": "sigmoid", "past": 0, "future": 2, "target": "log"},
     {"past": 0, "future": 0, "nat_frames": 1, "n_layers": 1},
+    {"skip": True, "future": 2},
+    {"skip": True, "future": 0, "target": "log"},
 ]
 
 
@@ -154,8 +156,8 @@ def test_the_loss_is_that_of_its_target_and_learns(settings):
     b, n = batch(), net.config.future
     X = torch.nn.functional.pad(net.stft(b.noisy), (0, 0, 0, n))
     with torch.no_grad():
-        f, z, level, _ = net._features(X, net.initial_state(4))
-        o = (net._heads(f, z, net.initial_state(4))[0] * net.std + net.mean)[:, :, n:]
+        f, z, level, _ = net._features(X, state := net.initial_state(4))
+        o = (net._heads(f, z, net._delay(f, state)[0], state)[0] * net.std + net.mean)[:, :, n:]
         level = level[:, None, : o.shape[2]]
         S, N = (net.stft(x).square().sum(1) for x in (b.speech, b.noise))
         if net.config.target == "log":

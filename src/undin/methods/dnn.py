@@ -32,6 +32,8 @@ class DNNConfig:
             product of two small matrices. 0 for none, as in the paper.
         n_hidden: units of each hidden layer.
         n_layers: hidden layers.
+        skip: add the frame that is answered to the answer for speech, and the noise estimate to that for noise, each
+            bin by its own weight: what the narrow layers cannot carry. The paper has none.
         activation: of the hidden layers; the paper has "sigmoid".
         dropout_input: share of the features that training blanks.
         dropout_hidden: share of the hidden units that training blanks.
@@ -57,6 +59,7 @@ class DNNConfig:
     n_bottleneck: int = 0
     n_hidden: int = 2048
     n_layers: int = 3
+    skip: bool = False
     activation: Literal["relu", "sigmoid"] = "relu"
     dropout_input: float = 0.1
     dropout_hidden: float = 0.2

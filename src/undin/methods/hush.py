@@ -27,6 +27,7 @@ class HushConfig:
         scene_channels: numbers by which a band is told to it and told by it.
         kernel_frames: frames that a convolution sees, this one and those before.
         kernel_bands: bands that a convolution sees, odd.
+        level_s: what is heard counts relative to the level of so many seconds.
         power: compression of magnitudes in the loss.
         complex_weight: share of the phase in the spectral loss, 0 to 1.
         snr_weight: weight of the signal-to-noise ratio in the loss, per dB.
@@ -43,12 +44,14 @@ class HushConfig:
     scene_channels: int = 8
     kernel_frames: int = 2
     kernel_bands: int = 3
+    level_s: float = 1.5
     power: float = 0.3
     complex_weight: float = 0.3
     snr_weight: float = 0.02
 
     def __post_init__(self) -> None:
         check_positive(self, "channels", "blocks", "scene", "scene_channels", "kernel_frames", "kernel_bands", "power")
+        check_positive(self, "level_s")
         if sum(self.band_bins) != self.n_fft // 2 or min(self.band_bins) < 1:
             raise InputError(
                 f"band_bins must be 1 or more each and n_fft // 2 = {self.n_fft // 2} in all; "
@@ -61,6 +64,10 @@ class HushConfig:
                 "complex_weight must be in 0 ... 1 and snr_weight 0 or more; "
                 f"got {self.complex_weight!r} and {self.snr_weight!r}"
             )
+
+    def frames(self, seconds: float) -> int:
+        """A duration in frames, at least one."""
+        return max(round(seconds * self.sr / self.hop_length), 1)
 
 
 class Hush(Learned):

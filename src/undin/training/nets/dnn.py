@@ -4,7 +4,7 @@
     z_t = noise estimate, from the past of X alone      noise-aware training
     h_1 = σ(W [f_{t-past} ... f_{t+future}] + V z_t)    a convolution over time: W moves along the frames
     h_l = σ(W_l h_{l-1})
-    o   = W_o h, one set for speech, one for noise      log spectra, normalised like f
+    o   = W_o h [+ a f_t + b z_t, bin by bin: `skip`]   speech's and noise's log spectra, normalised like f
 
 Then M = exp((o_speech - f) / 2) for the targets "log" and "magnitude", and for "ratio" S / (S + N), which is
 sigmoid((o_speech - o_noise) / 2). Frame t is answered when frame t + future is there.
@@ -21,9 +21,9 @@ from torch.nn import functional as F
 
 from undin.methods.dnn import DNNConfig
 from undin.training.batch import Batch
+from undin.training.nets.level import TINY, running_level
 from undin.training.stft import Stft
 
-TINY = 1e-20  # power under which a bin is digital silence
 FLOOR = -14.0  # log power of the least that counts, 61 dB under the running level
 GAIN_MAX = 2.0
 BIG = 1e4
@@ -52,6 +52,7 @@ class DNN(nn.Module):
         self.noise = nn.Linear(self.n_freq, c.n_hidden, bias=False) if c.nat else None
         self.hidden = nn.ModuleList(nn.Linear(c.n_hidden, c.n_hidden) for _ in range(c.n_layers - 1))
         self.head = nn.Linear(c.n_hidden, self.n_heads * self.n_freq)
+        self.skip = nn.Parameter(_skip(self.n_heads, self.n_freq)) if c.skip else None
         self.activation = torch.relu if c.activation == "relu" else torch.sigmoid
         self.stft = Stft(c.n_fft, c.hop_length, c.window)
         for name in ("mean", "noise_mean"):
@@ -70,42 +71,39 @@ class DNN(nn.Module):
             shapes |= {"noise_sum": (n_freq,), "noise_count": (1,)}
         if c.past + c.future:
             shapes["context"] = (c.past + c.future, c.n_bottleneck or n_freq)
-        if c.future and c.target != "ratio":
+        if c.future and (c.skip or c.target != "ratio"):
             shapes["delayed"] = (c.future, n_freq)
         return {name: self.mean.new_zeros(batch, *shape) for name, shape in shapes.items()}
 
     def forward(self, X: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Answer frames X (B, 2, T, F), frame t answering frame t - lookahead."""
         f, z, _, new = self._features(X, state)
-        o, context = self._regress(f, z, state)
-        new |= context
+        answered, delayed = self._delay(f, state)
+        heads, context = self._heads(f, z, answered, state)
+        o = heads * self.equaliser[:, None] * self.std + self.mean
+        new |= {**delayed, **context}
         if self.config.target == "ratio":
             return torch.sigmoid((o[:, :1] - o[:, 1:]) / 2), new
-        if self.config.future:
-            f = torch.cat([state["delayed"], f], 1)
-            new["delayed"] = f[:, -self.config.future :]
-            f = f[:, : -self.config.future]
-        return torch.exp((o - f[:, None]) / 2).clamp(max=GAIN_MAX), new
+        return torch.exp((o - answered[:, None]) / 2).clamp(max=GAIN_MAX), new
+
+    def _delay(self, f: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The frames (B, T, F) that are answered, and what the next call needs."""
+        if "delayed" not in state:
+            return f, {}
+        f, n = torch.cat([state["delayed"], f], 1), self.config.future
+        return f[:, :-n], {"delayed": f[:, -n:]}
 
     def _features(self, X: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
         """X -> f (B, T, F), z (B, T, F), log level (B, T, 1) and what the next frames need."""
         power = X.square().sum(1)  # (B, T, F)
-        level, new = self._level(power, state)
+        level, past = running_level(power, state["level"])
+        level, new = level.log()[..., None], {"level": past}
         heard = power.clamp(min=TINY).log() - math.log(TINY)  # 0 is digital silence, and what was before the start
         f = (heard + math.log(TINY) - level).clamp(min=FLOOR)
         if self.config.nat is None:
             return f, f, level, new
         z, noise = self._follow(heard, state) if self.config.nat == "minimum" else self._start(heard, state)
         return f, (z + math.log(TINY) - level).clamp(min=FLOOR), level, {**new, **noise}
-
-    def _level(self, power: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Log power of the last `level_s`, silent frames left out; roots keep it from being that of the peaks."""
-        root = power.mean(-1).sqrt().sqrt()  # (B, T)
-        past = torch.cat([state["level"], root], 1)
-        both = torch.stack([past, (past > TINY**0.25).to(past.dtype)], 1)  # (B, 2, n_level - 1 + T)
-        total, count = F.avg_pool1d(both, self.n_level, 1).unbind(1)
-        level = torch.where(count > 0, total / count.clamp(min=1e-6), torch.ones_like(total))
-        return 4 * level.clamp(min=TINY**0.25).log()[..., None], {"level": past[:, past.shape[1] - self.n_level + 1 :]}
 
     def _follow(self, heard: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Minimum over nat_s of the mean over nat_frames, of what was heard; all is past."""
@@ -125,13 +123,10 @@ class DNN(nn.Module):
         count = count.clamp(max=n + 1)
         return total / count.clamp(min=1, max=n), {"noise_sum": total[:, -1], "noise_count": count[:, -1]}
 
-    def _regress(self, f: Tensor, z: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Features -> o (B, n_heads, T, F), log power relative to the level, and the next context."""
-        o, new = self._heads(f, z, state)
-        return o * self.equaliser[:, None] * self.std + self.mean, new
-
-    def _heads(self, f: Tensor, z: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The network proper, with mean and variance normalised on both sides."""
+    def _heads(
+        self, f: Tensor, z: Tensor, answered: Tensor, state: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The network proper -> (B, n_heads, T, F), with mean and variance normalised on both sides."""
         c = self.config
         h = self.scale * (f - self.mean) / self.std
         h = self.bottleneck(F.dropout(h, c.dropout_input, self.training))  # (B, T, width)
@@ -141,19 +136,23 @@ class DNN(nn.Module):
             new["context"] = h[:, h.shape[1] - c.past - c.future :]
         h = self.context(h.transpose(1, 2)).transpose(1, 2)  # (B, T, n_hidden)
         if self.noise is not None:
-            z = self.scale * (z - self.noise_mean) / self.noise_std
-            h = h + self.noise(F.dropout(z, c.dropout_input, self.training))
+            known = self.scale * (z - self.noise_mean) / self.noise_std
+            h = h + self.noise(F.dropout(known, c.dropout_input, self.training))
         h = F.dropout(self.activation(h), c.dropout_hidden, self.training)
         for layer in self.hidden:
             h = F.dropout(self.activation(layer(h)), c.dropout_hidden, self.training)
-        return torch.stack(self.head(h).split(self.n_freq, -1), 1), new
+        o = torch.stack(self.head(h).split(self.n_freq, -1), 1)
+        if self.skip is not None:
+            of_f, of_z = self.skip.unbind()  # (n_heads, 1, F)
+            o = o + of_f * ((answered - self.mean) / self.std)[:, None] + of_z * ((z - self.mean) / self.std)[:, None]
+        return o, new
 
     def _pass(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """A batch from its first frame -> heads and log power (B, 1 or 2, T, F) of speech and noise, both aligned."""
         n = self.config.future
         X = F.pad(self.stft(batch.noisy), (0, 0, 0, n))
         f, z, level, _ = self._features(X, state := self.initial_state(len(X)))
-        heads, _ = self._heads(f, z, state)
+        heads, _ = self._heads(f, z, self._delay(f, state)[0], state)
         parts = (batch.speech, batch.noise)[: self.n_heads]
         power = torch.stack([self.stft(x).square().sum(1) for x in parts], 1)
         log = power.clamp(min=TINY).log() - level[:, None, : power.shape[2]]
@@ -224,6 +223,14 @@ class DNN(nn.Module):
         }
         scaler = {name: getattr(self, name) for name in ("mean", "std", "noise_mean", "noise_std")}
         return {"features": features, "scaler": scaler}
+
+
+def _skip(n_heads: int, n_freq: int) -> Tensor:
+    """(of f and z, n_heads, 1, F): at first, speech is what is heard and noise what was estimated."""
+    weights = torch.zeros(2, n_heads, 1, n_freq)
+    weights[0, 0] = 1
+    weights[1, 1:] = 1
+    return weights
 
 
 def _moments(values: Iterable[Tensor]) -> Tensor:

@@ -1,6 +1,6 @@
 """The network of `undin.methods.hush`: bands, memories for each and for all, one complex mask; causal, no look-ahead.
 
-    X -> X |X|^-0.7 and |X|^0.3 -> bands (K = 32, each with its own matrix) -> (B, T, K, C)
+    X / level -> X |X|^-0.7 and |X|^0.3 -> bands (K = 32, each with its own matrix) -> (B, T, K, C)
       -> block: + conv over frames and bands, + GRU over time, the same for all bands
       -> scene: + GRU over time that hears all bands at once
       -> block -> a matrix per band -> M
@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from undin.methods.hush import HushConfig
 from undin.training.batch import Batch
+from undin.training.nets.level import running_level
 from undin.training.stft import Stft
 
 State = dict[str, Tensor]
@@ -44,7 +45,7 @@ class Hush(nn.Module):
     def initial_state(self, batch: int) -> State:
         """Silence before the first frame, batch first."""
         c, K = self.config, len(self.config.band_bins)
-        state = {"scene": torch.zeros(batch, c.scene)}
+        state = {"scene": torch.zeros(batch, c.scene), "level": torch.zeros(batch, c.frames(c.level_s) - 1)}
         for i in range(c.blocks):
             if c.kernel_frames > 1:
                 state[f"frames_{i}"] = torch.zeros(batch, c.kernel_frames - 1, K, c.channels)
@@ -54,6 +55,8 @@ class Hush(nn.Module):
     def forward(self, X: Tensor, state: State) -> tuple[Tensor, State]:
         """X (B, 2, T, F), any T >= 1 -> M (B, 2, T, F) and the state after it."""
         new: State = {}
+        level, new["level"] = running_level(X.square().sum(1), state["level"])  # (B, T)
+        X = X / (level.sqrt() + 1e-6)[:, None, :, None]
         magnitude = (X.square().sum(1, keepdim=True) + 1e-10).sqrt()  # (B, 1, T, F)
         u = torch.cat([X * magnitude**-0.7, magnitude**0.3], 1)  # (B, 3, T, F)
         u = self.split(u.permute(0, 2, 3, 1))  # (B, T, K, C)
