@@ -9,9 +9,9 @@ from typing import Any
 from undin.errors import InputError
 from undin.methods.base import Card, Method, Nan
 from undin.methods.dnn import DNN
-from undin.methods.hush import Hush
 from undin.methods.learned import Learned, find_class
 from undin.methods.log_mmse import LogMMSE
+from undin.methods.lull import Lull
 from undin.methods.nmf import NMF
 from undin.methods.spectral_gate import SpectralGate
 from undin.runner import Runner
@@ -24,11 +24,11 @@ METHODS: dict[str, Callable[..., Method]] = {
     "nmf-exp": partial(NMF.pretrained, prior="exponential"),
     "nmf-gamma": partial(NMF.pretrained, prior="gamma"),
 }
-LEARNED: dict[str, type[Learned]] = {"dnn": DNN, "hush": Hush}  # who reads an .onnx, by the method that it names
+LEARNED: dict[str, type[Learned]] = {"dnn": DNN, "lull": Lull}  # who reads an .onnx, by the method that it names
 DEFAULT = "log-mmse"
 
 __all__ = [
-    "DEFAULT", "DNN", "LEARNED", "METHODS", "NMF", "Card", "Hush", "Learned", "LogMMSE", "Method", "SpectralGate",
+    "DEFAULT", "DNN", "LEARNED", "METHODS", "NMF", "Card", "Learned", "LogMMSE", "Lull", "Method", "SpectralGate",
     "enhance", "load", "separate",
 ]  # fmt: skip
 

@@ -4,7 +4,7 @@
     W <- W - lr_matrix sqrt(max(1, rows / columns)) U V',   where u = U S V' (its singular values are set to 1)
 
 Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks", also for the polynomial that
-brings singular values near 1 without finding them. On `hush` it takes about two thirds of Adam's steps.
+brings singular values near 1 without finding them. On `lull` it takes about two thirds of Adam's steps.
 """
 
 from collections.abc import Callable

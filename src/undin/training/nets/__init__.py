@@ -3,8 +3,8 @@
 from torch import nn
 
 from undin.training.nets.dnn import DNN
-from undin.training.nets.hush import Hush
+from undin.training.nets.lull import Lull
 
-NETS: dict[str, type[nn.Module]] = {"dnn": DNN, "hush": Hush}
+NETS: dict[str, type[nn.Module]] = {"dnn": DNN, "lull": Lull}
 
 __all__ = ["NETS"]

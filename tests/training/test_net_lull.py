@@ -6,17 +6,17 @@ import pytest
 import torch
 
 from undin.errors import InputError
-from undin.methods.hush import HushConfig
+from undin.methods.lull import LullConfig
 from undin.training.batch import Batch
-from undin.training.nets.hush import Hush, runs
+from undin.training.nets.lull import Lull, runs
 
-SMALL = HushConfig(n_fft=64, hop_length=32, band_bins=(2, 2, 4, 8, 8, 8), channels=8, scene=12, scene_channels=2)
+SMALL = LullConfig(n_fft=64, hop_length=32, band_bins=(2, 2, 4, 8, 8, 8), channels=8, scene=12, scene_channels=2)
 
 
-def make(config: HushConfig = SMALL) -> Hush:
+def make(config: LullConfig = SMALL) -> Lull:
     """A network with statistics of its own in the norms, as after training."""
     torch.manual_seed(0)
-    net = Hush(config)
+    net = Lull(config)
     with torch.no_grad():
         for _ in range(3):
             net(torch.randn(2, 2, 20, config.n_fft // 2 + 1), net.initial_state(2))
@@ -25,7 +25,7 @@ def make(config: HushConfig = SMALL) -> Hush:
 
 @pytest.mark.parametrize("n_frames", [1, 7, 300])
 @pytest.mark.parametrize("config", [SMALL, replace(SMALL, kernel_frames=1), replace(SMALL, kernel_frames=3, blocks=1)])
-def test_whole_is_frame_by_frame(n_frames: int, config: HushConfig) -> None:
+def test_whole_is_frame_by_frame(n_frames: int, config: LullConfig) -> None:
     net, X = make(config), torch.randn(2, 2, n_frames, 33)
     with torch.no_grad():
         whole, last = net(X, net.initial_state(2))
@@ -70,7 +70,7 @@ def test_rows_of_a_batch_are_independent() -> None:
 
 
 def test_default_takes_257_bins_and_its_mask_never_amplifies() -> None:
-    net = make(HushConfig())
+    net = make(LullConfig())
     with torch.no_grad():
         M, _ = net(30 * torch.randn(2, 2, 5, 257), net.initial_state(2))
     assert M.shape == (2, 2, 5, 257)
@@ -132,4 +132,4 @@ def test_runs_join_bands_of_one_width() -> None:
 )
 def test_settings_are_checked(settings: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        HushConfig(**settings)
+        LullConfig(**settings)

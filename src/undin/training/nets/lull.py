@@ -1,4 +1,4 @@
-"""The network of `undin.methods.hush`: bands, memories for each and for all, one complex mask; causal, no look-ahead.
+"""The network of `undin.methods.lull`: bands, memories for each and for all, one complex mask; causal, no look-ahead.
 
     X / level -> X |X|^-0.7 and |X|^0.3 -> bands (K = 32, each with its own matrix) -> (B, T, K, C)
       -> block: + conv over frames and bands, + GRU over time, the same for all bands
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from undin.methods.hush import HushConfig
+from undin.methods.lull import LullConfig
 from undin.training.batch import Batch
 from undin.training.nets.level import running_level
 from undin.training.stft import Stft
@@ -28,12 +28,12 @@ from undin.training.stft import Stft
 State = dict[str, Tensor]
 
 
-class Hush(nn.Module):
+class Lull(nn.Module):
     """The live enhancer's network; see the head of this file."""
 
     output = "mask"
 
-    def __init__(self, config: HushConfig) -> None:
+    def __init__(self, config: LullConfig) -> None:
         super().__init__()
         self.config, C = config, config.channels
         self.split = BandSplit(config.band_bins, 3, C)
@@ -149,7 +149,7 @@ class BandMerge(nn.Module):
 class Block(nn.Module):
     """Look around, then remember: (B, T, K, C) -> the same."""
 
-    def __init__(self, config: HushConfig) -> None:
+    def __init__(self, config: LullConfig) -> None:
         super().__init__()
         C, bands = config.channels, config.kernel_bands
         self.conv = nn.Conv2d(C, C, (config.kernel_frames, bands), padding=(0, bands // 2), bias=False)
@@ -173,7 +173,7 @@ class Block(nn.Module):
 class Scene(nn.Module):
     """Remember what all bands do together: (B, T, K, C) -> the same."""
 
-    def __init__(self, config: HushConfig) -> None:
+    def __init__(self, config: LullConfig) -> None:
         super().__init__()
         C, n = config.channels, config.scene_channels
         width = len(config.band_bins) * n

@@ -1,6 +1,6 @@
-"""`hush`: the live speech enhancer: bands, memories for each and for all, one complex mask; causal, no look-ahead.
+"""`lull`: the live speech enhancer: bands, memories for each and for all, one complex mask; causal, no look-ahead.
 
-The network is `undin.training.nets.hush`; what runs is its graph.
+The network is `undin.training.nets.lull`; what runs is its graph.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from undin.spectrum import Window
 
 
 @dataclass(frozen=True)
-class HushConfig:
+class LullConfig:
     """Settings of the live enhancer.
 
     Attributes:
@@ -70,13 +70,13 @@ class HushConfig:
         return max(round(seconds * self.sr / self.hop_length), 1)
 
 
-class Hush(Learned):
+class Lull(Learned):
     """The live enhancer."""
 
-    id = "hush"
-    Config = HushConfig
+    id = "lull"
+    Config = LullConfig
     card = Card(
         summary="bands, a dual-path trunk and one complex mask; causal, for live sound",
         source="ours, after BSRNN (Luo and Yu 2023), DPCRN (Le et al. 2021) and FastEnhancer (Ahn et al. 2025)",
     )
-    config: HushConfig
+    config: LullConfig
