@@ -74,7 +74,8 @@ def fit(
 
     A run that was cut off anywhere, by kill -9 too, goes on from its last checkpoint, and its curve is that of an
     unbroken run: to the bit on a processor with one thread. A request to end (Ctrl-C, SIGTERM) waits for the end of
-    the step and for a checkpoint, and then does what it always does.
+    the step, with several processes for the next line of the log, and for a checkpoint; then it does what it always
+    does.
 
     The folder holds run.json (all settings, versions), log.csv, curve.png, tensorboard/, last.ckpt and best.pt.
 
