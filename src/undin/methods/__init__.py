@@ -17,12 +17,14 @@ from undin.methods.spectral_gate import SpectralGate
 from undin.runner import Runner
 from undin.spectrum import Array
 
+WEIGHTS = Path(__file__).parents[1] / "weights"
 METHODS: dict[str, Callable[..., Method]] = {
     "spectral-gate": SpectralGate,
     "log-mmse": LogMMSE,
     "nmf": partial(NMF.pretrained, prior=None),
     "nmf-exp": partial(NMF.pretrained, prior="exponential"),
     "nmf-gamma": partial(NMF.pretrained, prior="gamma"),
+    "dnn": partial(DNN.load, WEIGHTS / "dnn.onnx"),
 }
 LEARNED: dict[str, type[Learned]] = {"dnn": DNN, "lull": Lull}  # who reads an .onnx, by the method that it names
 DEFAULT = "log-mmse"

@@ -22,6 +22,7 @@ from undin.errors import UndinError
 from undin.jobs.workers import quiet_start
 from undin.training.batch import Batch
 
+NICE = 10  # of processes that mix: batches are ahead, and a thread of the network that waits makes all others wait
 Pair = tuple[Tensor, Tensor]  # noisy and speech, (B, n_samples) float32; the noise is their difference
 
 
@@ -92,7 +93,7 @@ class Loader:
         settings: dict[str, Any] = {"batch_sampler": _Numbers(batch, range(start, stop), rank, world)}
         if workers:
             settings |= {"prefetch_factor": prefetch, "multiprocessing_context": _context()}
-            settings |= {"worker_init_fn": _follow_parent}
+            settings |= {"worker_init_fn": _serve}
         self._loader: DataLoader[Any] = DataLoader(
             _Items(examples), num_workers=workers, collate_fn=_same, pin_memory=pin, **settings
         )
@@ -147,8 +148,13 @@ def _same(item: Any) -> Any:
     return item
 
 
-def _follow_parent(_: int) -> None:
-    """End when the parent does, however it ends: torch's own watch takes the fork server for the parent."""
+def _serve(_: int) -> None:
+    """Leave the cores to the network as long as it computes, and end when the parent does.
+
+    Torch's own watch takes the fork server for the parent, which would let it live on after a kill -9.
+    """
+    if hasattr(os, "nice"):
+        os.nice(NICE)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
