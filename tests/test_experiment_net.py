@@ -72,6 +72,8 @@ def test_a_finished_training_is_skipped_and_more_steps_go_on_with_it(finished):
 
 def test_a_slice_pauses_and_the_next_call_goes_on(tmp_path):
     run = Run(tiny(), tmp_path)
+    with pytest.raises(InputError, match="max_minutes must be more than 0; got 0"):
+        list(run.run(["train"], max_minutes=0))
     assert list(run.run(["train"], max_minutes=1e-6)) == [("train", "paused")]
     assert not (tmp_path / "train/dnn.onnx").exists()
     assert run.status("train") == "begun"
@@ -108,6 +110,34 @@ def test_fine_tuning_on_folders_begins_with_the_weights(finished, tmp_path):
     assert undin.load(tmp_path / "mine/train/dnn.onnx").config.n_hidden == 8
 
 
+def test_weights_that_a_run_cannot_begin_with_are_refused_and_nothing_moves(finished, tmp_path):
+    best, before = finished / "train/dnn/best.pt", sorted(finished.rglob("*"))
+    run = Run(tiny("train.options.lr=1e-4"), finished)
+    with pytest.raises(InputError, match="lies in the run folder that is to be trained in: choose another with -o"):
+        list(run.run(["train"], start_from=best))
+    with pytest.raises(InputError, match="a graph cannot learn"):
+        list(run.run(["train"], start_from=finished / "train/dnn.onnx"))
+    with pytest.raises(InputError, match="there is no such file"):
+        list(run.run(["train"], start_from=tmp_path / "best.pt"))
+    assert sorted(finished.rglob("*")) == before
+
+
+def test_a_finished_training_does_not_pretend_to_have_begun_with_weights(finished, tmp_path):
+    run, best = Run(tiny("train.options.steps=1"), tmp_path / "mine"), finished / "train/dnn/best.pt"
+    assert dict(run.run(["train"], start_from=best)) == {"train": "done"}
+    assert dict(run.run(["train"], start_from=best)) == {"train": "skipped"}
+    (other := tmp_path / "other.pt").write_bytes(best.read_bytes() + b" ")
+    with pytest.raises(InputError, match="finished training that did not begin with"):
+        list(run.run(["train"], start_from=other))
+
+
+def test_other_validation_starts_anew_and_strays_are_swept(tmp_path):
+    list(Run(tiny("train.options.steps=1"), tmp_path).run(["train"]))
+    (tmp_path / "train/dnn.onnx.9.part").touch()
+    list(Run(tiny("train.options.steps=1", "train.valid.noises=2"), tmp_path).run(["train"]))
+    assert (tmp_path / "train/dnn.old1").exists() and not list(tmp_path.rglob("*.part"))
+
+
 def test_weights_of_another_size_are_refused(finished, tmp_path):
     run = Run(tiny("train.settings.n_hidden=6"), tmp_path)
     with pytest.raises((InputError, WeightsError), match="n_hidden"):
@@ -125,6 +155,9 @@ def test_weights_of_another_size_are_refused(finished, tmp_path):
         ("train.augment.tilt=3", "no setting of train.augment"),
         ("train.augment.eq=3", "eq must be"),
         ("train.weights=fp8", "fp32, fp16 or int8"),
+        ("train.settings.skip=maybe", "skip must be true or false"),
+        ("train.options=3", "train.options must be a table of settings; got 3"),
+        ("train.options.steps.x=3", "steps is 3, which has no settings"),
         ('train.variants={a={"sett.x"=1}}', "a variant changes"),
     ],
 )

@@ -78,6 +78,13 @@ def test_a_graph_of_others_is_named(tmp_path):
         Runner(path)
 
 
+def test_metadata_that_are_no_text_are_named(tmp_path):
+    path = write_hand(tmp_path / "hand.onnx")
+    path.write_bytes(path.read_bytes().replace(b'"method"', b'"me\xffhod"'))
+    with pytest.raises(WeightsError, match=r"damaged in its metadata"):
+        Runner(path)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

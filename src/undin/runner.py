@@ -48,10 +48,13 @@ class Runner:
         model = self.path.read_bytes()
         self.n_bytes, self.digest = len(model), hashlib.sha256(model).hexdigest()
         self._session = _open(self.path, model, threads)
-        self.meta = _read_meta(self.path, self._session.get_modelmeta().custom_metadata_map)
-        self.shapes: dict[str, tuple[int, ...]] = {name: tuple(shape) for name, shape in self.meta["states"].items()}
-        self._outputs = [self.meta["output"], *(f"{name}_out" for name in self.shapes)]
-        self.n_freq = _check_signature(self.path, self._session, self.shapes, self._outputs)
+        try:
+            self.meta = _read_meta(self.path, self._session.get_modelmeta().custom_metadata_map)
+            self.shapes: dict[str, tuple[int, ...]] = {name: tuple(x) for name, x in self.meta["states"].items()}
+            self._outputs = [self.meta["output"], *(f"{name}_out" for name in self.shapes)]
+            self.n_freq = _check_signature(self.path, self._session, self.shapes, self._outputs)
+        except UnicodeDecodeError as error:
+            raise _damaged(self.path, error) from error
 
     def initial_state(self, batch: int) -> States:
         """The states before the first frame: zeros, (batch, ...) each."""

@@ -181,6 +181,16 @@ def test_a_folder_of_another_run_is_refused(unbroken):
         run(folder, config=tone.ToneConfig(sr=8000))
 
 
+def test_damaged_notes_are_named(tmp_path):
+    run(tmp_path, steps=1)
+    note = tmp_path / "run.json"
+    note.write_text(note.read_text()[:-40])
+    with pytest.raises(WeightsError, match=r"run.json is damaged: remove it, and the run goes on"):
+        run(tmp_path, steps=2)
+    note.unlink()
+    assert run(tmp_path, steps=2).finished
+
+
 def test_more_steps_go_on(tmp_path):
     run(tmp_path, steps=6, schedule="constant", valid_every=3, optimizer="sgd", clip_by="value")
     assert run(tmp_path, steps=9, schedule="constant", valid_every=3, optimizer="sgd", clip_by="value").finished
@@ -207,7 +217,7 @@ def test_fine_tuning_starts_from_weights(unbroken, tmp_path):
     assert all(torch.allclose(ours[name], theirs[name], atol=1e-9) for name in theirs)
     with pytest.raises(InputError, match=r"of another size: .*hidden = 8 there and 4 here"):
         run(tmp_path / "b", config=tone.ToneConfig(hidden=4), **settings)
-    with pytest.raises(InputError, match="frames must be the same"):
+    with pytest.raises(InputError, match="frames and look-ahead must be the same"):
         run(tmp_path / "c", config=tone.ToneConfig(hop_length=16), **settings)
     with pytest.raises(InputError, match="a graph cannot learn"):
         run(tmp_path / "d", start_from=Path("x.onnx"))

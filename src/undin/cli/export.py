@@ -35,7 +35,7 @@ def export(
 
     [dim]The best of a training:[/]  undin export runs/mine -o my.onnx
 
-    [dim]In a quarter of the bytes:[/]  undin export runs/mine/best.pt -o my.onnx --weights int8
+    [dim]In a quarter of the bytes:[/]  undin export runs/mine/train/dnn/best.pt -o my.onnx --weights int8
     """
     from undin.errors import InputError, require
 
@@ -73,6 +73,7 @@ def find_checkpoint(run: Path) -> Path:
             raise InputError(f"{run}: no such file or folder: give the folder of a training, or a checkpoint in it")
         return run
     found = [path for name in ("best.pt", "*/best.pt", "*/*/best.pt") for path in sorted(run.glob(name))]
+    found = [path for path in found if ".old" not in path.parent.suffix]  # trainings with settings of before
     if not found:
         raise InputError(f"{run} holds no best.pt: train until the first validation, or give a checkpoint")
     if len(found) > 1 and found[0].parent != run:

@@ -164,8 +164,10 @@ def _set(document: dict[str, Any], key: str, value: Any) -> None:
         raise InputError(f"a change must be section.name=value, as mix.n=10; got {key!r}")
     target = document.setdefault(section, {})
     *inner, last = name.split(".")
-    for part in inner:
-        target = target.setdefault(part, {})
+    for part in (None, *inner):
+        target = target if part is None else target.setdefault(part, {})
+        if not isinstance(target, dict):
+            raise InputError(f"{key} cannot be set: {part or section} is {target!r}, which has no settings of its own")
     target[last] = value
 
 

@@ -80,21 +80,30 @@ class Run:
         is_net = isinstance(self.section("train"), NetTrain)
         if not is_net and (max_minutes is not None or start_from is not None):
             raise InputError("only networks are trained for minutes or from weights; this recipe trains NMF")
+        if max_minutes is not None and not max_minutes > 0:
+            raise InputError(f"max_minutes must be more than 0; got {max_minutes!r}")
+        begins = None if start_from is None else train_net.check_start(Path(start_from), self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         for stage in [s for s in NEEDS if not only or s in only]:
             missing = [need for need in NEEDS[stage] if self.status(need) != "finished"]
             if missing:
                 raise InputError(f"stage {stage} needs {' and '.join(missing)}: run it too, or all of the recipe")
             if self.status(stage) == "finished":
+                if stage == "train" and begins not in (None, self._notes()[stage].get("start_from")):
+                    raise InputError(
+                        f"{self.folder} holds a finished training that did not begin with {start_from}: "
+                        "choose another folder with -o"
+                    )
                 yield stage, "skipped"
                 continue
             place = self.folder / stage
             if self.status(stage) == "open" and place.exists() and not (stage == "train" and is_net):
                 shutil.rmtree(place)
             place.mkdir(exist_ok=True)
-            for stray in place.rglob(".*.part"):  # of a run that was killed
+            for stray in place.rglob("*.part"):  # of a run that was killed
                 stray.unlink()
-            self._note(stage, "begun")
+            more = {"start_from": begins} if stage == "train" and begins else {}
+            self._note(stage, "begun", **more)
             told = _told(progress, stage)
             if stage == "train":
                 if not self._train(place, workers, told, max_minutes, None if start_from is None else Path(start_from)):
@@ -102,7 +111,7 @@ class Run:
                     return
             else:
                 WORK[stage](self, place, workers, told)
-            self._note(stage, "finished")
+            self._note(stage, "finished", **more)
             yield stage, "done"
 
     def _train(self, place: Path, workers: int, told: Told, max_minutes: float | None, start_from: Path | None) -> bool:
@@ -156,8 +165,8 @@ class Run:
             raise InputError(f"{path} is damaged ({error}): remove it to do every stage anew") from error
         return dict(notes.get("stages", {}))
 
-    def _note(self, stage: str, status: str) -> None:
-        notes = self._notes() | {stage: {"key": self.keys[stage], "status": status}}
+    def _note(self, stage: str, status: str, **more: str) -> None:
+        notes = self._notes() | {stage: {"key": self.keys[stage], "status": status, **more}}
         about = {"recipe": self.recipe.name, "undin": undin.__version__, "settings": self.recipe.text()}
         beside = self.folder / "stages.json.part"
         beside.write_text(json.dumps({**about, "stages": notes}, indent=1, default=list), encoding="utf-8")

@@ -40,7 +40,7 @@ class Plan:
     def key(self, *more: Any) -> str:
         """Digest of all that the weights follow from; how long and where it is trained is left free."""
         options = {name: value for name, value in dataclasses.asdict(self.options).items() if name not in FREE}
-        parts = [dataclasses.asdict(part) for part in (self.config, self.mixing, self.augment)]
+        parts = [dataclasses.asdict(part) for part in (self.config, self.mixing, self.augment, self.valid)]
         return hashlib.sha256(json.dumps([parts, options, more], sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -62,6 +62,7 @@ class NetTrain:
         variants: name -> changes as {"settings.dropout" = 0.0}; each is a network of its own. One, named as the method,
             when empty.
         weights: how they are stored in the exported graph.
+        licence: of the weights, for their card.
     """
 
     method: str
@@ -76,10 +77,14 @@ class NetTrain:
     valid: Mapping[str, Any] = field(default_factory=dict)
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     weights: Literal["fp32", "fp16", "int8"] = "fp32"
+    licence: str = "yours"
 
     def __post_init__(self) -> None:
         if self.weights not in ("fp32", "fp16", "int8"):
             raise InputError(f"train.weights must be fp32, fp16 or int8; got {self.weights!r}")
+        for name in ("settings", "options", "mixing", "augment", "valid", "variants"):
+            if not isinstance(value := getattr(self, name), Mapping):
+                raise InputError(f"train.{name} must be a table of settings; got {value!r}")
         for name in self._variants:
             self.plan(name)  # refuses wrong settings before anything is done
 
@@ -165,13 +170,14 @@ def train(
     from undin.training.export import export
     from undin.training.fit import fit
 
+    digest = None if start_from is None else check_start(start_from, place)
     ends = None if max_minutes is None else time.monotonic() + max_minutes * MINUTE
     packed = _packed(corpus, section, place.parent / "pack", workers)
     packed = corpora.hold_out(packed, seed=seed, speakers=section.speakers, noise=section.noise, split=section.split)
     about = _about(packed, section)
     for variant, file in section.files.items():
         plan = section.plan(variant)
-        folder = _folder(place / variant, plan.key(section.method, seed, about, str(start_from)))
+        folder = _folder(place / variant, plan.key(section.method, seed, about, digest))
         left = None if ends is None else (ends - time.monotonic()) / MINUTE
         if left is not None and left <= 0:
             return False
@@ -189,7 +195,7 @@ def train(
         if not fitted.finished:
             return False
         _write_tables(fitted.best, _examples(packed, plan.mixing, plan.augment, seed), folder)
-        card = {"data": f"{name}, {about}", "licence": "MIT"}
+        card = {"data": f"{name}, {about}", "licence": section.licence}
         export(fitted.best, place / file, weights=section.weights, card=card)
     return True
 
@@ -202,6 +208,21 @@ def _write_tables(weights: Path, examples: Examples, folder: Path) -> None:
     if tables := getattr(load_weights(weights).net, "tables", None):
         for name, arrays in tables(to_batch(stack(examples, range(N_SHOWN)), examples.sr)).items():
             np.savez_compressed(folder / f"{name}.npz", **{key: x.numpy() for key, x in arrays.items()})
+
+
+def check_start(path: Path, place: Path) -> str:
+    """Digest of the weights that a training in `place` begins with.
+
+    Raises:
+        InputError: no such file, one that cannot learn, or one that the training would move away.
+    """
+    if not path.is_file():
+        raise InputError(f"--from {path}: there is no such file: give best.pt or last.ckpt of another training")
+    if path.suffix == ".onnx":
+        raise InputError(f"--from {path}: a graph cannot learn: give best.pt or last.ckpt of its training")
+    if path.resolve().is_relative_to(place.resolve()):
+        raise InputError(f"--from {path} lies in the run folder that is to be trained in: choose another with -o")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _tell(progress: Told, variant: str, step: int, steps: int, row: Mapping[str, Any]) -> None:
@@ -230,7 +251,8 @@ def _about(corpus: Corpus, section: NetTrain) -> str:
     hours = [sum(clip.duration_s for clip in clips) / 3600 for clips in (part.speech, part.noise)]
     names = ", ".join(sorted({clip.corpus for clip in part.rows} - {""}))
     kinds = len({clip.kind for clip in part.noise})
-    return f"{hours[0]:.2f} h of speech and {hours[1]:.2f} h of noise of {kinds} kinds from {names}"
+    told = f"{hours[0]:.2f} h of speech and {hours[1]:.2f} h of noise of {kinds} {'kind' if kinds == 1 else 'kinds'}"
+    return f"{told} from {names}" if names else told
 
 
 def _folder(path: Path, key: str) -> Path:

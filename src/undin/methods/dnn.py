@@ -75,6 +75,8 @@ class DNNConfig:
         for name in ("past", "future", "n_bottleneck"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} must be 0 or more; got {getattr(self, name)!r}")
+        if not isinstance(self.skip, bool):
+            raise InputError(f"skip must be true or false; got {self.skip!r}")
         for name in ("dropout_input", "dropout_hidden"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 0 and below 1; got {getattr(self, name)!r}")

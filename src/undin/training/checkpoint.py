@@ -62,7 +62,9 @@ def load_weights(path: Path) -> Loaded:
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
         name, settings, weights = held["net"], held["config"], held["weights"]
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, BadZipFile) as error:
+    except pickle.UnpicklingError as error:  # its text is torch's advice to programmers
+        raise _not_ours(path, "no file of tensors") from error
+    except (RuntimeError, EOFError, OSError, BadZipFile) as error:
         raise _not_ours(path, f"{str(error).splitlines()[0][:100]}" if str(error) else "empty") from error
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise _not_ours(path, "net, config and weights are not in it") from error

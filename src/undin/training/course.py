@@ -231,7 +231,8 @@ class Course(Callback):
 
     def _leave(self, trainer: L.Trainer) -> None:
         for number, handler in getattr(self, "_handlers", {}).items():
-            signal.signal(number, handler)
+            if handler is not None:  # None: it was not set from Python
+                signal.signal(number, handler)
         if bar := getattr(self, "_bar", None):
             bar.stop()
 

@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
 import undin
-from undin.errors import InputError
+from undin.errors import InputError, WeightsError
 from undin.evaluation.summary import commit
 from undin.training import processes, snapshot
 from undin.training.batch import Batch
@@ -193,15 +193,18 @@ def _network(plan: Plan, past: dict[str, Any] | None, start_from: Path | None, w
 def _take_over(network: nn.Module, plan: Plan, path: Path) -> None:
     """Copy the weights of another run."""
     if path.suffix == ".onnx":
-        raise InputError(f"start_from must be best.pt or last.ckpt of a training; got {path}: a graph cannot learn")
+        raise InputError(
+            f"start_from (--from) must be best.pt or last.ckpt of a training; got {path}: a graph cannot learn"
+        )
     loaded = load_weights(path)
     theirs, ours = plain(loaded.config), plain(plan.config)
     differing = [name for name in ours if theirs.get(name) != ours[name]]
     told = ", ".join(f"{name} = {theirs.get(name)!r} there and {ours[name]!r} here" for name in differing)
     if loaded.name != plan.net:
         raise InputError(f"start_from {path} is of the network {loaded.name!r}; this run trains {plan.net!r}")
-    if set(differing) & set(FRAME):
-        raise InputError(f"start_from {path} has {told}: frames must be the same")
+    waits = [getattr(config, "lookahead", 0) for config in (loaded.config, plan.config)]
+    if set(differing) & set(FRAME) or waits[0] != waits[1]:
+        raise InputError(f"start_from {path} has {told}: frames and look-ahead must be the same")
     try:
         network.load_state_dict(loaded.net.state_dict())
     except RuntimeError as error:
@@ -239,9 +242,12 @@ def _note(plan: Plan, start_from: Path | None, *, new: bool) -> None:
     path, settings = plan.folder / "run.json", {"net": plan.net, "config": plain(plan.config)}
     settings |= {"train": _about(plan.train), "valid": _about(plan.valid)}
     if not new and path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        changed = [f"options.{name}" for name in plan.options.differences(before["options"])]
-        changed += [name for name in ("train", "valid") if before[name] != settings[name]]
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+            changed = [f"options.{name}" for name in plan.options.differences(before["options"])]
+            changed += [name for name in ("train", "valid") if before[name] != settings[name]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise WeightsError(f"{path} is damaged: remove it, and the run goes on as {plan.last} has it") from error
         if changed:
             raise InputError(
                 f"{plan.folder} holds a run with other settings ({', '.join(changed)}): choose another folder, "

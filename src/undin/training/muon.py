@@ -1,4 +1,4 @@
-"""Muon: every step of a matrix is as long in each direction as in any other; vectors are left to Adam.
+"""Muon: every step of a matrix is as long in each direction as in any other; what has one axis is left to Adam.
 
     m <- mu m + (1 - mu) g,   u = mu m + (1 - mu) g
     W <- W - lr_matrix sqrt(max(1, rows / columns)) U V',   where u = U S V' (its singular values are set to 1)
@@ -25,8 +25,8 @@ class Muon(torch.optim.Optimizer):
 
     Args:
         net: whose parameters; those of convolutions are one matrix, of recurrent layers one per gate, and other
-            parameters of more than two axes are stacks of matrices.
-        lr: learning rate of vectors; of matrices it is ten times that.
+            parameters of more than two axes are stacks of matrices, if only of one row.
+        lr: learning rate of what has one axis; of matrices it is ten times that.
         weight_decay: of matrices, times their learning rate.
     """
 
@@ -55,7 +55,9 @@ class Muon(torch.optim.Optimizer):
 
     def _turn(self, p: Tensor, g: Tensor, group: dict[str, Any]) -> None:
         """A step of matrices."""
-        momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
+        if not self.state[p]:
+            self.state[p]["momentum"] = torch.zeros_like(p)
+        momentum = self.state[p]["momentum"]
         momentum.lerp_(g, 1 - MOMENTUM)
         u = g.lerp(momentum, MOMENTUM)
         if group["flat"]:

@@ -21,7 +21,7 @@ class Options:
         lr: learning rate, the highest of the schedule.
         optimizer: "adamw", "adam", "sgd" or "muon" (see `undin.training.muon`; good at adamw's lr).
         momentum: of "sgd".
-        weight_decay: on matrices, not on biases and scales; decoupled from the gradient with "adamw".
+        weight_decay: on matrices, not on biases and scales; decoupled from the gradient with "adamw" and "muon".
         schedule: after the warm-up, the rate stays ("constant"), falls to 0 at the last step along half a cosine
             ("cosine"), is multiplied by lr_factor whenever `monitor` has not improved for lr_patience validations
             ("plateau"), or every decay_every steps from step decay_from on ("decay").

@@ -94,7 +94,7 @@ def read(path: Path) -> dict[str, Any]:
     except Exception as error:  # whatever torch, zip or pickle make of damaged bytes
         raise WeightsError(
             f"{path} is damaged: put back a copy of it, or move it away and start anew, if you like from "
-            f"{path.with_name('best.pt')} with start_from"
+            f"{path.with_name('best.pt')} with --from (start_from)"
         ) from error
 
 

@@ -144,14 +144,17 @@ class DNN(nn.Module):
         o = torch.stack(self.head(h).split(self.n_freq, -1), 1)
         if self.skip is not None:
             of_f, of_z = self.skip.unbind()  # (n_heads, 1, F)
-            o = o + of_f * ((answered - self.mean) / self.std)[:, None] + of_z * ((z - self.mean) / self.std)[:, None]
+            o = o + of_f * ((answered - self.mean) / self.std)[:, None]
+            if self.noise is not None:
+                o = o + of_z * ((z - self.mean) / self.std)[:, None]
         return o, new
 
     def _pass(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """A batch from its first frame -> heads and log power (B, 1 or 2, T, F) of speech and noise, both aligned."""
         n = self.config.future
         X = F.pad(self.stft(batch.noisy), (0, 0, 0, n))
-        f, z, level, _ = self._features(X, state := self.initial_state(len(X)))
+        state = self.initial_state(len(X))
+        f, z, level, _ = self._features(X, state)
         heads, _ = self._heads(f, z, self._delay(f, state)[0], state)
         parts = (batch.speech, batch.noise)[: self.n_heads]
         power = torch.stack([self.stft(x).square().sum(1) for x in parts], 1)
