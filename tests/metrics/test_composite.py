@@ -3,7 +3,7 @@ import pytest
 
 from undin.errors import InputError
 from undin.metrics import composite, llr, pesq, pesq_raw, segmental_snr, wss
-from undin.metrics.composite import _composite, _levinson, _peak_weights
+from undin.metrics.composite import _levinson, _peak_weights, composite_of
 from undin.metrics.frames import CENTRES, WIDTHS
 
 
@@ -130,10 +130,10 @@ def test_digital_silence_scores_finitely(metric):
 
 def test_the_formula_gives_the_example_that_its_authors_published():
     # readme of composite.m: LLR=0.681368 SNRseg=3.991727 WSS=49.671978 PESQ=2.255732 -> 3.3050, 2.6160, 2.7133
-    ratings = _composite(llr=0.681368, wss=49.671978, mos=2.255732, segsnr_db=3.991727)
+    ratings = composite_of(llr=0.681368, wss=49.671978, mos=2.255732, segsnr_db=3.991727)
     assert ratings == pytest.approx((3.3050, 2.6160, 2.7133), abs=5e-5)
-    assert _composite(llr=0.0, wss=0.0, mos=4.64, segsnr_db=35.0) == (5, 5, 5)
-    assert _composite(llr=9.0, wss=99.0, mos=1.0, segsnr_db=-10.0)[::2] == (1, 1)
+    assert composite_of(llr=0.0, wss=0.0, mos=4.64, segsnr_db=35.0) == (5, 5, 5)
+    assert composite_of(llr=9.0, wss=99.0, mos=1.0, segsnr_db=-10.0)[::2] == (1, 1)
 
 
 def test_each_band_takes_its_own_pesq():
@@ -144,8 +144,8 @@ def test_each_band_takes_its_own_pesq():
         "segsnr_db": segmental_snr(ref=ref, est=est, sr=16000),
     }  # fmt: skip
     wide = composite(ref=ref, est=est, sr=16000)
-    assert wide == _composite(**parts, mos=pesq(ref=ref, est=est, sr=16000))
-    assert composite(ref=ref, est=est, sr=16000, band="nb") == _composite(
+    assert wide == composite_of(**parts, mos=pesq(ref=ref, est=est, sr=16000))
+    assert composite(ref=ref, est=est, sr=16000, band="nb") == composite_of(
         **parts, mos=pesq_raw(ref=ref, est=est, sr=16000)
     )
     assert all(isinstance(x, float) for x in wide)

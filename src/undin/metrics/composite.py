@@ -48,13 +48,14 @@ def composite(*, ref: ArrayLike, est: ArrayLike, sr: int, band: Band = "wb") -> 
     `segmental_snr` leaves them out.
     """
     mos = pesq_raw(ref=ref, est=est, sr=sr) if band == "nb" else pesq(ref=ref, est=est, sr=sr, band=band)
-    return _composite(
+    return composite_of(
         llr=llr(ref=ref, est=est, sr=sr), wss=wss(ref=ref, est=est, sr=sr), mos=mos,
         segsnr_db=segmental_snr(ref=ref, est=est, sr=sr),
     )  # fmt: skip
 
 
-def _composite(*, llr: Score, wss: Score, mos: Score, segsnr_db: Score) -> Composite:
+def composite_of(*, llr: Score, wss: Score, mos: Score, segsnr_db: Score) -> Composite:
+    """The ratings from the scores that they follow; see `composite`."""
     csig = 3.093 - 1.029 * llr + 0.603 * mos - 0.009 * wss
     cbak = 1.634 + 0.478 * mos - 0.007 * wss + 0.063 * segsnr_db
     covl = 1.594 + 0.805 * mos - 0.512 * llr - 0.007 * wss

@@ -52,7 +52,8 @@ def si_sdr_each(est: Tensor, ref: Tensor, ceiling_db: float = 60.0) -> Tensor:
 def compressed_spectral(est: Tensor, ref: Tensor, power: float = 0.3, complex_weight: float = 0.113) -> Tensor:
     """Squared error of compressed magnitudes, and of spectra of compressed magnitude with their phase.
 
-    (|Y|^p - |S|^p)^2 + w |Y|^p e^(j arg Y) - S likewise|^2: the power brings quiet parts near to loud ones, as in ears.
+    (|Y|^p - |S|^p)^2 + w |Y_p - S_p|^2 with Y_p = |Y|^p e^(j arg Y): the power brings quiet parts near to loud ones, as
+    in ears.
 
     Args:
         est: (..., 2, T, F).
