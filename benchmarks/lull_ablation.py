@@ -1,0 +1,21 @@
+"""What was tried on the way to `lull`: python -m benchmarks.lull_ablation --table
+
+The runs are of the time when the network was found; results/lull_ablation.csv keeps what they gave.
+"""
+
+import csv
+
+from benchmarks.scoring import RESULTS
+
+
+def main() -> None:
+    with (RESULTS / "lull_ablation.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    print("| stage | idea | parameters | steps | loss | kept | |\n|---|---|---|---|---|---|---|")
+    for row in rows:
+        cells = [row[name] for name in ("stage", "idea", "parameters", "steps", "valid_loss", "kept", "remark")]
+        print(f"| {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
