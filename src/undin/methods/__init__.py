@@ -25,6 +25,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "nmf-exp": partial(NMF.pretrained, prior="exponential"),
     "nmf-gamma": partial(NMF.pretrained, prior="gamma"),
     "dnn": partial(DNN.load, WEIGHTS / "dnn.onnx"),
+    "lull": partial(Lull.load, WEIGHTS / "lull.onnx"),
 }
 LEARNED: dict[str, type[Learned]] = {"dnn": DNN, "lull": Lull}  # who reads an .onnx, by the method that it names
 DEFAULT = "log-mmse"

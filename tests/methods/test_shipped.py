@@ -1,0 +1,38 @@
+"""What the shipped networks do to sound: no score shows a single bin that was never learned, but everyone hears it."""
+
+import numpy as np
+import pytest
+
+import undin
+from undin.methods import LEARNED, METHODS
+from undin.metrics import si_sdr
+
+SHIPPED = sorted(set(LEARNED) & set(METHODS))
+
+
+@pytest.fixture(scope="module")
+def sounds():
+    corpus = undin.corpora.mini().select(split="test")
+    voice = corpus.load(corpus.speech[0])
+    noise = corpus.load(corpus.select(kind="rain").noise[0])
+    return voice, noise
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_bin_of_a_steady_noise_is_turned_down(name, sounds):
+    _, noise = sounds
+    y = undin.enhance(noise, 16000, method=name)
+    power = [np.square(np.abs(undin.stft(x, 512, 256)[1:-1, 62:])).mean(1) for x in (noise, y)]
+    gain_db = 10 * np.log10(power[1] / power[0])
+    around_db = np.median(np.lib.stride_tricks.sliding_window_view(np.pad(gain_db, 6, "edge"), 13), -1)
+    assert gain_db.max() < -10
+    assert (gain_db - around_db).max() < 10, f"bin {(gain_db - around_db).argmax() + 1} stands out"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_noisy_voice_gets_better_and_a_clean_one_stays(name, sounds):
+    voice, noise = sounds
+    mixture = undin.mixing.mix(voice, noise, snr_db=5.0)
+    enhanced = undin.enhance(mixture.noisy, 16000, method=name)
+    assert si_sdr(ref=mixture.speech, est=enhanced) > si_sdr(ref=mixture.speech, est=mixture.noisy) + 3
+    assert si_sdr(ref=voice, est=undin.enhance(voice, 16000, method=name)) > 10
