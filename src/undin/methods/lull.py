@@ -50,8 +50,8 @@ class LullConfig:
     snr_weight: float = 0.02
 
     def __post_init__(self) -> None:
-        check_positive(self, "channels", "blocks", "scene", "scene_channels", "kernel_frames", "kernel_bands", "power")
-        check_positive(self, "level_s")
+        check_positive(self, "channels", "blocks", "scene", "scene_channels", "kernel_frames", "kernel_bands")
+        check_positive(self, "level_s", "power")
         if sum(self.band_bins) != self.n_fft // 2 or min(self.band_bins) < 1:
             raise InputError(
                 f"band_bins must be 1 or more each and n_fft // 2 = {self.n_fft // 2} in all; "

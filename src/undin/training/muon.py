@@ -4,8 +4,8 @@
     W <- W - lr_matrix sqrt(max(1, rows / columns)) U V',   where u = U S V' (its singular values are set to 1)
 
 Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks", also for the polynomial that
-brings singular values near 1 without finding them. After 500 steps of `lull`, the validation loss was
-0.100, and 0.129 with Adam.
+brings singular values near 1 without finding them. After 500 steps of `lull`, the validation loss was 0.100, and 0.129
+with AdamW.
 """
 
 from collections.abc import Callable
