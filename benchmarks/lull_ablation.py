@@ -11,10 +11,9 @@ from benchmarks.scoring import RESULTS
 def main() -> None:
     with (RESULTS / "lull_ablation.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    print("| stage | idea | parameters | steps | loss | kept | |\n|---|---|---|---|---|---|---|")
+    print("| stage | idea | parameters | steps | loss | PESQ-WB | ESTOI | SI-SDR | kept | |\n" + "|---" * 10 + "|")
     for row in rows:
-        cells = [row[name] for name in ("stage", "idea", "parameters", "steps", "valid_loss", "kept", "remark")]
-        print(f"| {' | '.join(cells)} |")
+        print(f"| {' | '.join(row.values())} |")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from undin import metrics
+from undin import corpora, metrics
 from undin.spectrum import stft
 from undin.training import losses
 from undin.training.losses import LOSSES, ON_SIGNALS
@@ -16,6 +16,12 @@ N = 4096
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def speech():
+    corpus = corpora.mini().select(split="test")
+    return np.concatenate([corpus.load(clip) for clip in corpus.speech[:3]])
 
 
 def spectra(rng, n=3):
@@ -77,6 +83,22 @@ def test_multi_resolution_is_the_mean_over_resolutions(rng):
     assert losses.multi_resolution_stft(ref[0], ref[0]) == 0
     X = stft(ref[0].numpy(), 256, 64, window="hann")
     np.testing.assert_allclose(as_complex(Stft(256, 64, "hann")(ref[:1]))[0].T, X, atol=1e-4)
+
+
+def test_envelope_correlation_follows_the_measures(speech, rng):
+    level = np.sqrt(np.mean(speech**2))
+    noise = level * rng.standard_normal(len(speech)).astype(np.float32)
+    plain, extended = [], []
+    for snr_db in (-10, -5, 0, 5, 10, 20):
+        est = speech + 10 ** (-snr_db / 20) * noise
+        signals = [torch.tensor(x / level) for x in (est, speech)]
+        plain.append(1 - float(losses.envelope_correlation(*signals)))
+        extended.append(1 - float(losses.envelope_correlation(*signals, extended=True)))
+        assert extended[-1] == pytest.approx(metrics.estoi(ref=speech, est=est, sr=16000), abs=0.05)
+    assert np.all(np.diff(plain) > 0.02)  # STOI itself is higher, for its limit
+    assert losses.envelope_correlation(signals[1], signals[1]) < 1e-3
+    with torch.autocast("cpu", torch.bfloat16):
+        assert losses.envelope_correlation(*signals, extended=True) == pytest.approx(1 - extended[-1], abs=1e-5)
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -31,6 +31,7 @@ class LullConfig:
         power: compression of magnitudes in the loss.
         complex_weight: share of the phase in the spectral loss, 0 to 1.
         snr_weight: weight of the signal-to-noise ratio in the loss, per dB.
+        envelope_weight: weight in the loss of 1 less the correlation of envelopes that ESTOI measures.
     """
 
     sr: int = 16000
@@ -48,6 +49,7 @@ class LullConfig:
     power: float = 0.3
     complex_weight: float = 0.3
     snr_weight: float = 0.02
+    envelope_weight: float = 2.0
 
     def __post_init__(self) -> None:
         check_positive(self, "channels", "blocks", "scene", "scene_channels", "kernel_frames", "kernel_bands")
@@ -59,10 +61,10 @@ class LullConfig:
             )
         if self.kernel_bands % 2 == 0:
             raise InputError(f"kernel_bands must be odd, so that a band lies in its middle; got {self.kernel_bands}")
-        if not 0 <= self.complex_weight <= 1 or not self.snr_weight >= 0:
+        if not 0 <= self.complex_weight <= 1 or not min(self.snr_weight, self.envelope_weight) >= 0:
             raise InputError(
-                "complex_weight must be in 0 ... 1 and snr_weight 0 or more; "
-                f"got {self.complex_weight!r} and {self.snr_weight!r}"
+                "complex_weight must be in 0 ... 1, snr_weight and envelope_weight 0 or more; "
+                f"got {self.complex_weight!r}, {self.snr_weight!r} and {self.envelope_weight!r}"
             )
 
     def frames(self, seconds: float) -> int:

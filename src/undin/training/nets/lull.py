@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from undin.methods.lull import LullConfig
 from undin.training.batch import Batch
+from undin.training.losses import envelope_correlation
 from undin.training.nets.level import running_level
 from undin.training.stft import Stft
 
@@ -79,10 +80,11 @@ class Lull(nn.Module):
         return self.stft.inverse(torch.stack([a * c - b * d, a * d + b * c], 1), noisy.shape[-1])
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Error of compressed spectra, less the signal-to-noise ratio in dB, both at a noisy RMS of 1.
+        """Error of compressed spectra and of envelopes, less the signal-to-noise ratio in dB; all at a noisy RMS of 1.
 
         Source: of the spectral part: Braun and Tashev 2021, "A consolidated view of loss functions for supervised deep
-        learning-based speech enhancement", eq. 7, on the spectrum of the estimated signal.
+        learning-based speech enhancement", eq. 7, on the spectrum of the estimated signal; of the envelopes: ESTOI, see
+        `undin.training.losses.envelope_correlation`.
         """
         c, level = self.config, 1 / (batch.noisy.square().mean(-1, keepdim=True).sqrt() + 1e-5)
         est, ref = self.enhance(batch.noisy) * level, batch.speech * level
@@ -93,7 +95,9 @@ class Lull(nn.Module):
         # The ratio levels off at 30 dB; where there is no speech, what counts is the level of what is left.
         snr_db = 10 * torch.log10((power + 1e-6) / (error + 1e-3 * power + 1e-6))
         snr_db = torch.where(power > 1e-4, snr_db, -10 * torch.log10(error + 1e-3)).mean()
-        return {"loss": spectral - c.snr_weight * snr_db, "spectral": spectral, "snr_db": snr_db}
+        envelope = envelope_correlation(est, ref, batch.sr, extended=True)
+        loss = spectral - c.snr_weight * snr_db + c.envelope_weight * envelope
+        return {"loss": loss, "spectral": spectral, "snr_db": snr_db, "envelope": envelope}
 
     def _compressed(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """X |X|^(p - 1) (B, 2, T, F) and |X|^p (B, 1, T, F)."""
