@@ -1,7 +1,8 @@
 """Ours beside every peer that can be installed, on the same files: python -m benchmarks.quality [NAME=x.onnx ...]
 
 120 mixtures of test speakers with test recordings of twelve everyday noises at -5 to 15 dB; 80 at 20 and 30 dB and the
-40 clean voices of the latter, where a method can only do harm; 24 stretches of noise alone, two of each kind. A row per
+40 clean voices of the latter, where a method can only do harm; 24 stretches of noise alone, two of each kind; 40 voices
+raised by a third, formants too, as children's are, at 5 and 20 dB. A row per
 method and file is written as soon as it is there, and kept until the method, its weights or the file change: what was
 stopped goes on, and new weights are scored alone. NAME=x.onnx adds weights that do not ship yet.
 
@@ -28,18 +29,20 @@ from benchmarks.scoring import RESULTS, Scores, gains, interval, real_data
 from undin.corpora import Corpus
 from undin.metrics.composite import composite_of
 from undin.mixing import MixtureRow, make_manifest, render
+from undin.mixing.effects import speed
 
 PATH, FILES = RESULTS / "quality.csv", RESULTS / "quality_files.csv"
-SEED = 6
+SEED, SHIPPED = 6, "lull"
 METRICS = {
     "pesq_wb": "PESQ-WB", "estoi": "ESTOI", "si_sdr_db": "SI-SDR (dB)", "segsnr_db": "segmental SNR (dB)",
     "csig": "CSIG", "cbak": "CBAK", "covl": "COVL",
 }  # fmt: skip
 COLUMNS = ["method", "id", "key", *METRICS, "attenuation_db", "error"]
 SETTLING_S = 1  # of noise alone, before its attenuation counts
+RAISED = 4 / 3  # pitch and formants of a child over those of an adult
 MOST_DB = 100.0  # where nothing is left of the noise
 
-File = tuple[str, MixtureRow]  # what the method gets of the mixture: "mixture", "clean" or "noise"
+File = tuple[str, MixtureRow]  # what the method gets of the mixture: "mixture", "clean", "noise" or "raised"
 Job = tuple[str, File, dict[str, tuple[str, str]]]  # id; file; method -> (source, key)
 
 
@@ -50,6 +53,7 @@ def files(corpus: Corpus) -> dict[str, File]:
     clean = [row for row in high if row.snr_db == 30]
     sets = {"mix": draw(n=120, seed=SEED, snr_db=SNRS_DB), "noise": draw(n=24, seed=SEED + 2, snr_db=5.0)}
     sets |= {"high": high, "clean": clean}
+    sets["raised"] = draw(n=40, seed=SEED + 3, snr_db=[5.0, 20.0])
     part = {"mix": "mixture", "high": "mixture"}
     return {f"{name}-{i:03d}": (part.get(name, name), row) for name, rows in sets.items() for i, row in enumerate(rows)}
 
@@ -92,12 +96,14 @@ def work(job: Job) -> list[Scores]:
     """Score one file by every method that is still to do; what a method does wrong stands in its row."""
     id, (part, row), todo = job
     made, sr = render(row, _corpus()), _corpus().sr
-    x = {"mixture": made.noisy, "clean": made.speech, "noise": made.noise}[part]
+    ref, x = made.speech, {"clean": made.speech, "noise": made.noise}.get(part, made.noisy)
+    if part == "raised":
+        ref, x = (speed(v, sr, RAISED).astype(np.float32) for v in (ref, x))
     rows = []
     for name, (source, key) in todo.items():
         try:
             y = x if name == "input" else find(name, source).enhance(x.copy(), sr)
-            scores = {"attenuation_db": attenuation_db(x, y, sr)} if part == "noise" else score(made.speech, y, sr)
+            scores = {"attenuation_db": attenuation_db(x, y, sr)} if part == "noise" else score(ref, y, sr)
         except Exception as error:  # whatever a method does, the others go on
             scores = {"error": f"{type(error).__name__}: {error}"}
         rows.append({"method": name, "id": id, "key": key, **{k: _rounded(v) for k, v in scores.items()}})
@@ -135,7 +141,7 @@ def run(chosen: Sequence[System], workers: int) -> None:
 
 def _about(id: str, part: str, row: MixtureRow) -> Scores:
     about = {"id": id, "kind": row.kind, "snr_db": row.snr_db, "speaker": row.speaker}
-    return about | ({"kind": ""} if part == "clean" else {}) | ({"snr_db": ""} if part != "mixture" else {})
+    return about | ({"kind": ""} if part == "clean" else {}) | ({"snr_db": ""} if part in ("clean", "noise") else {})
 
 
 def _ordered(rows: Sequence[Scores], ids: list[str]) -> list[Scores]:
@@ -254,6 +260,33 @@ def harm_table(results: Sequence[Scores]) -> str:
     return _markdown(["", *(f"{METRICS[metric]}, {name}" for name, metric in columns)], rows) + f"\n\n{note}"
 
 
+def voices_table(results: Sequence[Scores]) -> str:
+    """What ours does to voices of several sorts; for clean ones the scores of the output."""
+    mine = {"input", SHIPPED}
+    sorts = {"librispeech": "English, read", "vctk": "English, read", "emodb": "German, acted emotions"}
+    sorts |= {"commonvoice": "Upper Sorbian, read"}
+    named = [{**r, "voice": sorts.get(r["speaker"].split("_")[0], "other")} for r in results if r["method"] in mine]
+    mixed, clean, raised = (of(named, part) for part in ("mix", "clean", "raised"))
+    sets: dict[str, tuple[list[Scores], list[Scores]]] = {
+        f"{voice}, -5 to 15 dB": ([r for r in mixed if r["voice"] == voice], [r for r in clean if r["voice"] == voice])
+        for voice in dict.fromkeys(sorts.values())
+    }
+    for snr_db in (5, 20):
+        name = f"all of them, higher by a third as a child's, {snr_db} dB"
+        sets[name] = ([r for r in raised if r.get("snr_db") == snr_db], [])
+    metrics = ["pesq_wb", "estoi", "si_sdr_db"]
+    rows: list[Sequence[str]] = []
+    for name, (of_mixed, of_clean) in sets.items():
+        n = len({r["id"] for r in of_mixed})
+        cells = [_cell(_values(of_mixed, SHIPPED, m), m, n) for m in metrics]
+        scores = [[r[m] for r in of_clean if r["method"] == SHIPPED and m in r] for m in metrics]
+        kept = [_cell(v, m, len({r["id"] for r in of_clean}), "") for v, m in zip(scores, metrics, strict=True)]
+        rows.append([name, str(n), *cells, *kept])
+    names = [METRICS[m] for m in metrics]
+    head = ["voices", "n", *names, *(f"{name}, clean" for name in names)]
+    return f"{_markdown(head, rows)}\n\nChange, and for clean input the output's score; 95 % intervals."
+
+
 def silence_table(results: Sequence[Scores]) -> str:
     """How far every method turns noise alone down."""
     part = of(results, "noise")
@@ -273,6 +306,7 @@ TABLES: dict[str, Callable[[Sequence[Scores]], str]] = {
     "kinds": partial(by_table, key="kind", metric="pesq_wb"),
     "harm": harm_table,
     "silence": silence_table,
+    "voices": voices_table,
 }
 
 

@@ -1,6 +1,6 @@
 """`undin enhance`: noise out, voice kept."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,9 +25,17 @@ def enhance(
     method: Annotated[
         str,
         typer.Option(
-            "-m", "--method", metavar="MODEL", help="An id of `undin models`, or a saved .npz.", rich_help_panel=o.HOW
+            "-m",
+            "--method",
+            metavar="MODEL",
+            help="An id of `undin models`, or a saved .npz or .onnx.",
+            rich_help_panel=o.HOW,
         ),
     ] = DEFAULT_METHOD,
+    mode: Annotated[
+        Literal["listening", "recognition"],
+        typer.Option("--mode", help="For people, or for a recogniser: some noise is kept.", rich_help_panel=o.HOW),
+    ] = "listening",
     limit_db: Annotated[
         float | None,
         typer.Option(min=0, metavar="DB", help="Attenuate nothing by more; 0 changes nothing.", rich_help_panel=o.HOW),
@@ -61,8 +69,10 @@ def enhance(
         if plot:
             require("matplotlib", extra="plot")
         make = Loader(method, set or ())
-        if n_src := make().n_src:
+        model = make()
+        if n_src := model.n_src:
             raise InputError(f"{method} separates into {n_src} talkers: use undin separate -m {method}")
+        limit_db = model.limit_of(mode, limit_db)
         tasks = plan(inputs, output, residual=residual, picture=plot)
     settings = Settings(limit_db=limit_db, independent=independent, nan=nan, truncated=truncated, raw=raw)
     view = View(quiet=quiet, as_json=json, debug=bool(context.obj))

@@ -1,0 +1,135 @@
+"""Word error rate before and after enhancement: python -m benchmarks.recognition [--split dev] [--only METHODS]
+
+What a recogniser makes of English sentences in everyday noise, as they are, enhanced, and enhanced with a part of the
+noise kept (`limit_db`): people want noise gone, recognisers mind what enhancement does to the voice. On the development
+split the limit of the recognition mode is chosen; the test split says what it is worth.
+
+A word is right that the recogniser also hears in the clean recording, or that stands in the corpus's text where it has
+one: the first says how much noise and enhancement change, not how good the recogniser is. It is pocketsphinx, whose
+English model comes with its package: pip install pocketsphinx jiwer
+
+    --split NAME    of the corpus, test without it      --n N      mixtures, 120 without it
+    --only NAMES    methods, by comma                   --table    the table from the results of test
+"""
+
+import argparse
+import csv
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import undin
+from benchmarks.classical_quality import EVERYDAY
+from benchmarks.scoring import RESULTS, real_data
+from undin.mixing import MixtureRow, make_manifest, render
+
+METHODS = ["log-mmse", "lull"]
+LIMITS_DB: list[float | None] = [3, 6, 9, 12, 18, None]
+SNRS_DB = [0.0, 5.0, 10.0, 15.0, 20.0]
+SHORTEST_S = 4.0  # sentences, not words
+SEED, ROUNDS = 11, 2000
+COLUMNS = ["method", "limit_db", "id", "kind", "snr_db", "words", "errors"]
+
+
+def path_of(split: str) -> Path:
+    return RESULTS / f"recognition_{split}.csv"
+
+
+def sentences(corpus: undin.corpora.Corpus) -> undin.corpora.Corpus:
+    """English ones, long enough for the recogniser's model of language to matter."""
+    rows = [c for c in corpus.speech if c.language.startswith("en") and c.duration_s >= SHORTEST_S]
+    return corpus.with_rows([*rows, *corpus.noise])
+
+
+class Recogniser:
+    """Speech -> words."""
+
+    def __init__(self) -> None:
+        import pocketsphinx
+
+        logging.disable()
+        self._decoder = pocketsphinx.Decoder(samprate=16000, loglevel="FATAL")
+
+    def __call__(self, x: np.ndarray) -> str:
+        """Hear x, 16 kHz; its level does not matter."""
+        self._decoder.start_utt()
+        samples = np.clip(x / max(np.abs(x).max(), 1e-6) * 0.5 * 32767, -32768, 32767).astype(np.int16)
+        self._decoder.process_raw(samples.tobytes(), full_utt=True)
+        self._decoder.end_utt()
+        heard = self._decoder.hyp()
+        return heard.hypstr if heard else ""
+
+
+def work(row: MixtureRow, corpus: undin.corpora.Corpus, hear: Recogniser, methods: Sequence[str]) -> Iterator[Any]:
+    """A row of the results per method and limit."""
+    from jiwer import process_words
+
+    made, sr = render(row, corpus), corpus.sr
+    said = {(clip.path, clip.offset_s): clip.text for clip in corpus.speech}
+    wanted = said[row.speech[0].path, row.speech[0].offset_s] or hear(made.speech)
+    if not wanted:
+        return
+    todo = [("input", None, made.noisy)]
+    for method in methods:
+        todo += [(method, limit, undin.enhance(made.noisy, sr, method=method, limit_db=limit)) for limit in LIMITS_DB]
+    for method, limit, x in todo:
+        told = process_words(wanted, hear(x))
+        n_words = told.hits + told.substitutions + told.deletions
+        n_errors = told.substitutions + told.deletions + told.insertions
+        limit_db = "" if limit is None else limit
+        yield dict(zip(COLUMNS, (method, limit_db, row.id, row.kind, row.snr_db, n_words, n_errors), strict=True))
+
+
+def rate(rows: Sequence[dict[str, str]]) -> tuple[float, float]:
+    """Errors per word in percent, and half of its 95 % interval, from mixtures drawn again."""
+    words, errors = (np.array([float(r[name]) for r in rows]) for name in ("words", "errors"))
+    drawn = np.random.default_rng(0).integers(len(rows), size=(ROUNDS, len(rows)))
+    rates = 100 * errors[drawn].sum(1) / words[drawn].sum(1)
+    low, high = np.percentile(rates, [2.5, 97.5])
+    return 100 * errors.sum() / words.sum(), (high - low) / 2
+
+
+def table(path: Path) -> str:
+    """Word error rates, all and per SNR."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    snrs = sorted({float(r["snr_db"]) for r in rows})
+    lines = ["| | kept | all | " + " | ".join(f"{snr:g} dB" for snr in snrs) + " |", "|---" * (3 + len(snrs)) + "|"]
+    for method, limit in dict.fromkeys((r["method"], r["limit_db"]) for r in rows):
+        mine = [r for r in rows if (r["method"], r["limit_db"]) == (method, limit)]
+        cells = [f"{rate(part)[0]:.1f}" for part in ([r for r in mine if float(r["snr_db"]) == s] for s in snrs)]
+        mean, half = rate(mine)
+        kept = f"noise {limit} dB lower" if limit else "" if method == "input" else "nothing"
+        label = method if method == "input" else f"`{method}`"
+        lines.append(f"| {label} | {kept} | {mean:.1f} ± {half:.1f} | {' | '.join(cells)} |")
+    n = len({r["id"] for r in rows})
+    return "\n".join(lines) + f"\n\nWord error rate in %, n = {n} mixtures; 95 % intervals."
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--n", type=int, default=120)
+    parser.add_argument("--only", default=",".join(METHODS))
+    parser.add_argument("--table", action="store_true")
+    options = parser.parse_args()
+    path = path_of(options.split)
+    if not options.table:
+        corpus, hear = sentences(real_data()), Recogniser()
+        kinds = EVERYDAY if options.split == "test" else None
+        rows = make_manifest(corpus, n=options.n, seed=SEED, snr_db=SNRS_DB, kinds=kinds, split=options.split)
+        with path.open("w", newline="") as file:
+            results = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            results.writeheader()
+            for n, row in enumerate(rows, 1):
+                results.writerows(work(row, corpus, hear, options.only.split(",")))
+                file.flush()
+                print(f"{n} of {len(rows)}", end="\r", flush=True)
+    print(table(path))
+
+
+if __name__ == "__main__":
+    main()
