@@ -7,7 +7,7 @@ import typer
 from undin.cli import options as o
 from undin.cli.batch import Loader, View, check_pipes, errors_as_json, work
 
-DEFAULT_METHOD = "log-mmse"  # undin.methods.DEFAULT, whose import would slow --help down; a test holds them together
+DEFAULT_METHOD = "lull"  # undin.methods.DEFAULT, whose import would slow --help down; a test holds them together
 
 
 def enhance(

@@ -28,7 +28,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "lull": partial(Lull.load, WEIGHTS / "lull.onnx"),
 }
 LEARNED: dict[str, type[Learned]] = {"dnn": DNN, "lull": Lull}  # who reads an .onnx, by the method that it names
-DEFAULT = "log-mmse"
+DEFAULT = "lull"
 
 __all__ = [
     "DEFAULT", "DNN", "LEARNED", "METHODS", "NMF", "Card", "Learned", "LogMMSE", "Lull", "Method", "SpectralGate",

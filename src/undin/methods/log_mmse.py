@@ -70,7 +70,7 @@ class LogMMSE(Method):
     config: LogMMSEConfig
     bins = "any"
     card = Card(
-        summary="OM-LSA gain over an MMSE noise tracker: the classical floor, and the default",
+        summary="OM-LSA gain over an MMSE noise tracker: the classical floor",
         source="Ephraim and Malah 1985; Cohen 2002; Gerkmann and Hendriks 2012",
         si_sdr_gain_db=4.0,
     )
