@@ -70,6 +70,19 @@ def test_speech_preservation_ignores_what_is_left(rng):
     assert losses.speech_preservation(ref * 0.5, ref) > 0.01
 
 
+def test_envelope_correlation_is_1_less_what_stoi_correlates_and_falls_with_the_noise(rng):
+    t = np.arange(32000) / 16000
+    ref = rng.standard_normal(32000) * np.sin(12 * t) ** 2
+    noise = rng.standard_normal(32000)
+    signals = [torch.tensor(ref + gain * noise, dtype=torch.float32) for gain in (0.0, 0.01, 0.1, 1.0)]
+    values = [float(losses.envelope_correlation(est, signals[0])) for est in signals]
+    assert abs(values[0]) < 1e-4 and values == sorted(values) and values[-1] > 0.3
+    scores = [metrics.stoi(ref=ref, est=est.double().numpy(), sr=16000) for est in signals]
+    np.testing.assert_allclose(1 - np.array(values), scores, atol=0.15)
+    assert float(losses.envelope_correlation(3 * signals[2], signals[0])) == pytest.approx(values[2], abs=1e-4)
+    assert losses.envelope_correlation(signals[1], 0 * signals[0]) == 1  # nothing to be understood
+
+
 def test_multi_resolution_is_the_mean_over_resolutions(rng):
     est, ref = torch.tensor(rng.standard_normal((2, 3, N)), dtype=torch.float32)
     each = [losses.compressed_spectral(*(Stft(n, n // 4, "hann")(x) for x in (est, ref))) for n in (256, 512, 1024)]
