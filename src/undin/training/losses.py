@@ -165,12 +165,13 @@ def envelope_correlation(est: Tensor, ref: Tensor, sr: int = 16000, segment_s: f
     envelopes = (power @ bands).sqrt().transpose(1, 2)  # (2 B, bands, T)
     n = min(n, envelopes.shape[-1])
     segments = envelopes.unfold(-1, n, max(n // 4, 1))  # (2 B, bands, segments, n)
-    segments = segments.unflatten(0, (2, -1))
+    segments = torch.stack(segments.chunk(2))
     loud = segments[1].square().sum((1, 3))  # (B, segments)
     heard = (loud > 1e-4 * loud.amax(-1, keepdim=True)) & (loud > n * bands.shape[1] * SILENT)
     x, y = (segments - segments.mean(-1, keepdim=True)).unbind()
     same = F.cosine_similarity(x, y, -1, 1e-6).mean(1)  # (B, segments)
-    return 1 - (same * heard).sum() / heard.sum().clamp(min=1)
+    correlation: Tensor = (same * heard).sum() / heard.sum().clamp(min=1)
+    return 1 - correlation
 
 
 ON_SIGNALS: dict[str, Callable[..., Tensor]] = {

@@ -43,7 +43,7 @@ class MANN(nn.Module):
         self.n_level = c.frames(c.level_s)
         self.scale = 1 / math.sqrt(float((get_window(c.window, c.n_fft) ** 2).sum()))  # a signal of RMS 1: |X| near 1
         self.first = nn.Linear(c.context * self.n_freq, c.n_hidden)
-        self.below = Dense(c.n_hidden, c.n_lstm) if c.layer == "dnn" else LSTM(c.n_hidden, c.n_lstm)
+        self.below = (Dense if c.layer == "dnn" else LSTM)(c.n_hidden, c.n_lstm)
         self.layer = make_layer(c.n_lstm, c)
         self.frames = 1 if isinstance(self.layer, NTM) else "any"  # at once in a graph: ONNX has no such cell
         self.last = nn.Linear(self.layer.n_out, c.n_hidden)
@@ -70,9 +70,9 @@ class MANN(nn.Module):
         return masks[:, :1], new
 
     def _masks(self, X: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
-        """(B, 2, T, F): masks of speech and noise; (B, T, heads, n_rows): what the heads look at; and the next state."""
+        """Masks of speech and noise (B, 2, T, F); what the heads look at (B, T, heads, n_rows); and the next state."""
         f, new = self._features(X, state)
-        u, below = self.below(torch.relu(self.first(f)), _part(state, "below_"))
+        u, _, below = self.below(torch.relu(self.first(f)), _part(state, "below_"))
         u, looks, layer = self.layer(u, _part(state, "layer_"))
         a = self.heads(torch.relu(self.last(u))).abs()  # (B, T, 2 F)
         a = torch.stack(a.split(self.n_freq, -1), 1)
@@ -215,7 +215,7 @@ class NTM(nn.Module):
         content = torch.softmax(F.softplus(b) * (k @ M.transpose(1, 2)) / (lengths + TINY_M), -1)
         g, s = torch.sigmoid(g), torch.softmax(s, -1)
         w = g * content + (1 - g) * w
-        w = sum((w.roll(j, -1) * s[..., S + j, None] for j in range(-S, S + 1)), torch.zeros_like(w))
+        w = torch.stack([w.roll(j, -1) * s[..., S + j, None] for j in range(-S, S + 1)]).sum(0)
         w = (w + TINY_M) ** (1 + F.softplus(y))
         return w / (w.sum(-1, keepdim=True) + TINY_M)
 
@@ -234,16 +234,17 @@ class LSTM(nn.Module):
         super().__init__()
         self.n_out, self.shapes = n_out, {"h": (n_out,), "c": (n_out,)}
         self.lstm = nn.LSTM(n_in, n_out, batch_first=True)
-        nn.init.xavier_uniform_(self.lstm.weight_ih_l0)
-        nn.init.xavier_uniform_(self.lstm.weight_hh_l0)
         with torch.no_grad():
-            self.lstm.bias_hh_l0.zero_()
-            self.lstm.bias_ih_l0.zero_()[n_out : 2 * n_out] = 1.0
+            for name, p in self.lstm.named_parameters():
+                if name.startswith("weight"):
+                    nn.init.xavier_uniform_(p)
+                else:
+                    p.zero_()[n_out : 2 * n_out] = 0.5  # the sum of both is 1: what is in the cell stays, at first
 
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """All frames at once."""
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+        """As `NTM`, with nothing to look at."""
         out, (h, c) = self.lstm(x, (state["h"][None], state["c"][None]))
-        return out, {"h": h[0], "c": c[0]}
+        return out, out[..., None, :0], {"h": h[0], "c": c[0]}
 
 
 class Dense(nn.Module):
@@ -254,29 +255,17 @@ class Dense(nn.Module):
         self.n_out, self.shapes = n_out, dict[str, tuple[int, ...]]()
         self.linear = nn.Linear(n_in, n_out)
 
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """It has no state."""
-        return torch.relu(self.linear(x)), {}
-
-
-class Baseline(nn.Module):
-    """In the memory's place, what has none to look at."""
-
-    def __init__(self, layer: LSTM | Dense) -> None:
-        super().__init__()
-        self.layer, self.n_out, self.shapes = layer, layer.n_out, layer.shapes
-
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
-        """As `NTM`."""
-        out, new = self.layer(x, state)
-        return out, out[..., None, :0], new
+        """As `NTM`, with nothing to look at and no state."""
+        out = torch.relu(self.linear(x))
+        return out, out[..., None, :0], {}
 
 
-def make_layer(n_in: int, config: MANNConfig) -> nn.Module:
+def make_layer(n_in: int, config: MANNConfig) -> NTM | LSTM | Dense:
     """What remembers, or does not; an "ntm" without memory is its controller."""
     if config.layer == "ntm" and config.n_rows:
         return NTM(n_in, config)
-    return Baseline(Dense(n_in, config.n_cell) if config.layer == "dnn" else LSTM(n_in, config.n_cell))
+    return Dense(n_in, config.n_cell) if config.layer == "dnn" else LSTM(n_in, config.n_cell)
 
 
 def _part(state: State, prefix: str) -> State:
