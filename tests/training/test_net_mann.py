@@ -83,7 +83,7 @@ def literal_step(ntm: NTM, x, s):
             for j in range(-c.shifts, c.shifts + 1):
                 turned[row] += gated[(row - j) % N] * shift[c.shifts + j]
         sharp = (turned + 1e-6) ** gamma
-        weights.append(sharp / (sharp.sum() + 1e-6))
+        weights.append(sharp / sharp.sum())
     read = [sum(weights[head][row] * s["M"][row] for row in range(N)) for head in range(c.n_read)]
     kept, added = np.ones((N, D)), np.zeros((N, D))
     for n in range(c.n_write):

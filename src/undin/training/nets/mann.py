@@ -13,6 +13,7 @@ Source: Tsou and Chien 2017 (undin.methods.mann says more). Cost at its size: 18
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -103,7 +104,7 @@ class MANN(nn.Module):
         level = 1 / (batch.noisy.square().mean(-1).sqrt() + 1e-5)[:, None]
         X = self.stft(batch.noisy * level)
         masks = self._masks(F.pad(X, (0, 0, 0, n)), self.initial_state(len(X)))[0][:, :, n:]
-        p = self._powered(X)[:, None] * masks**c.loss_power  # (B, 2, T, F)
+        p = torch.stack([self._powered(M[:, None] * X) for M in masks.unbind(1)], 1)  # (B, 2, T, F)
         y = torch.stack([self._powered(self.stft(x * level)) for x in (batch.speech, batch.noise)], 1)
         own = (p - y).square().sum(1).mean()
         other = (p - y.flip(1)).square().sum(1).mean()
@@ -117,7 +118,12 @@ class MANN(nn.Module):
 
     def _powered(self, X: Tensor) -> Tensor:
         """(B, 2, T, F) -> the magnitude (B, T, F), near 1 for a signal of RMS 1, to the power of the loss."""
-        return (self.scale**2 * X.square().sum(1) + 1e-8) ** (self.config.loss_power / 2)
+        return (self.scale**2 * X.square().sum(1) + 1e-6) ** (self.config.loss_power / 2)
+
+    def compile(self, *args: Any, **settings: Any) -> None:
+        """Compile one frame of the memory, which is what takes long; all frames at once would take minutes to."""
+        if isinstance(self.layer, NTM):
+            self.layer.step = torch.compile(self.layer.step, *args, **settings)  # type: ignore[method-assign]
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Batch]) -> None:
@@ -192,19 +198,20 @@ class NTM(nn.Module):
         w, M = state["w"] + w_0, state["memory"] + self.M_0
         outs, looks = [], []
         for x_t in x.unbind(1):
-            h, c = self._control(x_t, torch.cat([h, r.flatten(1)], -1), c)
-            w = self._look(h, w, M)
-            r = w[:, : self.config.n_read] @ M  # (B, n_read, D)
-            M = self._written(h, w[:, self.config.n_read :], M)
+            h, c, r, w, M = self.step(x_t, h, c, r, w, M)
             outs.append(torch.cat([h, r.flatten(1)], -1) if self.config.gives == "both" else h)
             looks.append(w)
         new = {"h": h, "c": c, "r": r, "w": w - w_0, "memory": M - self.M_0}
         return torch.stack(outs, 1), torch.stack(looks, 1), new
 
-    def _control(self, x_t: Tensor, past: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        i, f, o, u = (x_t + self.recurrent(past)).chunk(4, -1)
+    def step(self, x_t: Tensor, h: Tensor, c: Tensor, r: Tensor, w: Tensor, M: Tensor) -> tuple[Tensor, ...]:
+        """One frame; W x_t + b (B, 4 H), and what the last one left."""
+        i, f, o, u = (x_t + self.recurrent(torch.cat([h, r.flatten(1)], -1))).chunk(4, -1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(u)
-        return torch.sigmoid(o) * torch.tanh(c), c
+        h = torch.sigmoid(o) * torch.tanh(c)
+        w = self._look(h, w, M)
+        r = w[:, : self.config.n_read] @ M  # (B, n_read, D)
+        return h, c, r, w, self._written(h, w[:, self.config.n_read :], M)
 
     def _look(self, h: Tensor, w: Tensor, M: Tensor) -> Tensor:
         """Weights of all heads (B, heads, N), from those of the last frame."""
@@ -216,8 +223,7 @@ class NTM(nn.Module):
         g, s = torch.sigmoid(g), torch.softmax(s, -1)
         w = g * content + (1 - g) * w
         w = torch.stack([w.roll(j, -1) * s[..., S + j, None] for j in range(-S, S + 1)]).sum(0)
-        w = (w + TINY_M) ** (1 + F.softplus(y))
-        return w / (w.sum(-1, keepdim=True) + TINY_M)
+        return torch.softmax((1 + F.softplus(y)) * (w + TINY_M).log(), -1)  # w^γ / Σ w^γ
 
     def _written(self, h: Tensor, w: Tensor, M: Tensor) -> Tensor:
         """The memory (B, N, D) after all heads have erased, then added; w (B, n_write, N)."""
