@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+import undin
 from undin.errors import InputError
 from undin.methods.mann import MANNConfig
 from undin.training.batch import Batch
+from undin.training.checkpoint import Loaded
+from undin.training.export import write_graph
 from undin.training.nets.mann import MANN, NTM
 
 SMALL = {"n_fft": 64, "hop_length": 32, "n_hidden": 20, "n_lstm": 12, "n_cell": 10, "n_rows": 5, "n_width": 6}
@@ -111,7 +114,7 @@ def test_the_cell_is_its_equations(settings):
             np.testing.assert_allclose(out[item, t], ref, atol=1e-5)
             np.testing.assert_allclose(looks[item, t], s["w"], atol=1e-5)
         np.testing.assert_allclose(new["memory"][item], s["M"] - M_0, atol=1e-5)
-        np.testing.assert_allclose(new["w"][item], s["w"] - w_0, atol=1e-5)
+        np.testing.assert_allclose(new["w"][item], s["w"], atol=1e-5)
         np.testing.assert_allclose(new["c"][item], s["c"], atol=1e-5)  # the cell's own state, not h, is carried
 
 
@@ -126,6 +129,34 @@ def test_heads_look_at_rows_by_weights_that_sum_to_one_and_each_has_its_own():
         for b in range(a):
             assert (together[:, a] - together[:, b]).abs().max() > 0.05
     assert make(n_rows=0).tables(batch()) == make(layer="lstm").tables(batch()) == {}
+
+
+def test_the_graph_tells_what_its_heads_look_at(tmp_path):
+    net = make(n_read=2, n_fft=1024, hop_length=512, window="hamming")
+    path = write_graph(Loaded("mann", net.config, net), tmp_path / "net.onnx", card={})
+    x = 0.1 * np.random.default_rng(0).standard_normal(8000).astype(np.float32)
+    with torch.no_grad():
+        X = net.stft(torch.tensor(x)[None])
+        ref = net._masks(X, net.initial_state(1))[1][0].permute(1, 2, 0).numpy()  # (heads, n_rows, T)
+    found = undin.load(path).attention(x, 16000)
+    np.testing.assert_allclose(np.concatenate([found["read"], found["write"]]), ref, atol=1e-4)
+    assert undin.load(path).attention(np.zeros(0, np.float32), 16000)["write"].shape == (1, 5, 0)
+    with pytest.raises(InputError, match="look at one channel"):
+        undin.load(path).attention(np.zeros((2, 8000), np.float32), 16000)
+    net = make(layer="lstm")
+    path = write_graph(Loaded("mann-lstm", net.config, net), tmp_path / "lstm.onnx", card={})
+    with pytest.raises(InputError, match="has no memory to look at"):
+        undin.load(path).attention(x, 16000)
+
+
+def test_compiled_steps_give_the_same(monkeypatch):
+    net, X = make(), spectra()
+    whole = run(net, X)
+    monkeypatch.setattr(torch, "compile", lambda f, **_: lambda *a: calls.append(1) or f(*a))
+    calls = []
+    net.compile()
+    torch.testing.assert_close(run(net, X), whole)
+    assert len(calls) == 30
 
 
 def test_what_is_written_is_read_back_by_content_many_frames_later():

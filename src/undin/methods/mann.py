@@ -10,10 +10,13 @@ Loudness does not matter to any of them: every frame counts relative to a runnin
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
+from undin.audio import check_audio, resample
 from undin.errors import InputError
 from undin.methods.base import Card, check_positive
 from undin.methods.learned import Learned
-from undin.spectrum import Window
+from undin.spectrum import Array, Window, stft
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,13 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 
 
 class MANN(Learned):
-    """Memory-augmented network."""
+    """Memory-augmented network.
+
+    >>> import numpy as np, undin
+    >>> looks = undin.load("mann").attention(np.random.default_rng(0).standard_normal(16000), 16000)
+    >>> {name: w.shape for name, w in looks.items()}  # (heads, n_rows, n_frames), and every frame sums to one
+    {'read': (1, 32, 33), 'write': (1, 32, 33)}
+    """
 
     id = "mann"
     Config = MANNConfig
@@ -127,6 +136,33 @@ class MANN(Learned):
         summary="recurrent network with a memory that it writes to and reads from; masks for speech and noise",
         source="Tsou and Chien, IEEE MLSP 2017; cell: Graves, Wayne and Danihelka 2014",
     )
+
+    def attention(self, x: Array, sr: int) -> dict[str, Array]:
+        """Which rows of the memory are read and written, frame by frame.
+
+        Args:
+            x: (n_samples,), floating point.
+            sr: sample rate in Hz; another than the network's own is resampled.
+
+        Returns:
+            read (n_read, n_rows, n_frames) and write (n_write, n_rows, n_frames), `config.hop_length` samples apart.
+
+        Raises:
+            InputError: x breaks a rule, or the network has no memory.
+        """
+        c = self.config
+        if "layer_w" not in self.runner.shapes:
+            raise InputError(f"{self.runner.path} has no memory to look at: it was trained with layer {c.layer!r}")
+        x = resample(check_audio(x, sr), sr, c.sr)
+        if x.ndim != 1:
+            raise InputError(f"x must be (n_samples,); got {x.shape}: look at one channel")
+        X = np.atleast_2d(stft(x, c.n_fft, c.hop_length, window=c.window))[None]
+        state, looks = self.initial_state(1), []
+        for t in range(X.shape[-1]):
+            _, state = self.step(X[..., t : t + 1], state)
+            looks.append(state["layer_w"][0])  # (heads, n_rows)
+        w = np.stack(looks, -1) if looks else np.zeros((*self.runner.shapes["layer_w"], 0), np.float32)
+        return {"read": w[: c.n_read], "write": w[c.n_read :]}
 
 
 class MANNLSTM(MANN):

@@ -106,7 +106,8 @@ class Drawing:
 
     def id(self, i: int) -> str:
         """Name of row i."""
-        return f"{self.settings.split or 'mix'}-{i:05d}"
+        split = self.settings.split
+        return f"{split if split and isinstance(split, str) else 'mix'}-{i:05d}"
 
     def row(self, i: int) -> MixtureRow:
         """Row i, with its gains.

@@ -167,7 +167,7 @@ class NTM(nn.Module):
         r_t = Σ_i w_t(i) M_{t-1}(i)                                    read, before anything is written
         M_t(i) = M_{t-1}(i) Π_k (1 - w_k(i) e_k) + Σ_k w_k(i) a_k      erase e = σ(.), add a = tanh(.), heads k
 
-    and [h_t; r_t] goes on. The state holds M and w as what they differ from the start by, so that it starts at zero.
+    and [h_t; r_t] goes on. A state starts at zero: of M it holds the difference to the start, of w all.
     """
 
     def __init__(self, n_in: int, config: MANNConfig) -> None:
@@ -194,14 +194,15 @@ class NTM(nn.Module):
         """x (B, T, n_in) -> (B, T, n_out), the weights of the heads (B, T, heads, n_rows), and the next state."""
         x = self.input(x)
         h, c, r = state["h"], state["c"], state["r"]
-        w_0 = torch.softmax(self.w_0, -1)
-        w, M = state["w"] + w_0, state["memory"] + self.M_0
+        w = state["w"]
+        w = w + (1 - w.sum(-1, keepdim=True)) * torch.softmax(self.w_0, -1)  # w_0 at first, then 0 more
+        M = state["memory"] + self.M_0
         outs, looks = [], []
         for x_t in x.unbind(1):
             h, c, r, w, M = self.step(x_t, h, c, r, w, M)
             outs.append(torch.cat([h, r.flatten(1)], -1) if self.config.gives == "both" else h)
             looks.append(w)
-        new = {"h": h, "c": c, "r": r, "w": w - w_0, "memory": M - self.M_0}
+        new = {"h": h, "c": c, "r": r, "w": w, "memory": M - self.M_0}
         return torch.stack(outs, 1), torch.stack(looks, 1), new
 
     def step(self, x_t: Tensor, h: Tensor, c: Tensor, r: Tensor, w: Tensor, M: Tensor) -> tuple[Tensor, ...]:
