@@ -218,7 +218,8 @@ def train(
         if not fitted.finished:
             return False
         _write_tables(fitted.best, _examples(part, plan.mixing, plan.augment, drawn), folder)
-        card = {"data": f"{name}, {about}", "licence": section.licence}
+        few = f", {plan.voices} speakers" if plan.voices else ""
+        card = {"data": f"{name}, {about}{few}", "licence": section.licence}
         export(fitted.best, place / file, weights=section.weights, card=card)
     return True
 
