@@ -27,6 +27,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "nmf-gamma": partial(NMF.pretrained, prior="gamma"),
     "dnn": partial(DNN.load, WEIGHTS / "dnn.onnx"),
     "lull": partial(Lull.load, WEIGHTS / "lull.onnx"),
+    "mann": partial(MANN.load, WEIGHTS / "mann.onnx"),
 }
 LEARNED: dict[str, type[Learned]] = {  # who reads an .onnx, by the method that it names
     "dnn": DNN,

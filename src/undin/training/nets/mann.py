@@ -28,6 +28,7 @@ from undin.training.stft import Stft
 
 State = dict[str, Tensor]
 TINY_M = 1e-6
+FLOOR = 1e-5  # power relative to the level that counts no more: missing bins look like quiet ones
 
 
 class MANN(nn.Module):
@@ -96,7 +97,7 @@ class MANN(nn.Module):
         """|X| relative to the running level, compressed if it is to be, (B, T, F); and the next `past` of the level."""
         power = X.square().sum(1)
         level, past = running_level(power, past)
-        return (power / level[..., None] + TINY) ** (0.5 if self.config.feature == "magnitude" else 0.15), past
+        return (power / level[..., None] + FLOOR) ** (0.5 if self.config.feature == "magnitude" else 0.15), past
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Half the squared error of both magnitudes, less what the other source's would be; at a noisy RMS of 1."""
