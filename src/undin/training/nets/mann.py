@@ -183,13 +183,17 @@ class NTM(nn.Module):
         self.recurrent = nn.Linear(H + c.n_read * D, 4 * H, bias=False)
         self.address = nn.Linear(H, n_heads * sum(self.sizes))
         self.write = nn.Linear(H, c.n_write * 2 * D)
-        self.w_0 = nn.Parameter(0.1 * torch.randn(n_heads, N))
+        self.w_0 = nn.Parameter(F.pad(torch.full((n_heads, 1), 5.0), (0, N - 1)))
         M_0 = torch.full((N, D), 1e-6)
         self.M_0 = nn.Parameter(0.1 * torch.randn(N, D)) if c.start == "learned" else nn.Buffer(M_0)
         nn.init.xavier_uniform_(self.input.weight)
         nn.init.xavier_uniform_(self.recurrent.weight)
         with torch.no_grad():
             self.input.bias.zero_()[H : 2 * H] = 1.0  # what is in the cell stays, at first
+            # Attention begins on one row and stays about there. Spread over all, it would write the same to all, and
+            # rows that are the same cannot be told apart by content.
+            bias = self.address.bias.zero_().view(n_heads, -1)
+            bias[:, D], bias[:, D + 1], bias[:, D + 2 + c.shifts] = 3.0, -1.0, 1.0  # β, g, and s of no shift
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """x (B, T, n_in) -> (B, T, n_out), the weights of the heads (B, T, heads, n_rows), and the next state."""
