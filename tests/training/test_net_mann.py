@@ -229,7 +229,7 @@ def test_masks_of_speech_and_noise_sum_to_one_and_the_state_starts_at_zero():
 def test_every_parameter_learns_and_gradients_are_finite(settings, silent):
     b, kept = batch(9000), {"none": (1, 1), "speech": (0, 1), "noise": (1, 0), "both": (0, 0)}[silent]
     b = Batch(kept[0] * b.speech + kept[1] * b.noise, kept[0] * b.speech, kept[1] * b.noise, 16000)
-    net = make(envelope=0.5, loss_power=0.5, discriminative=0.05, **settings).train()
+    net = make(stoi=0.5, loss_power=0.5, discriminative=0.05, **settings).train()
     losses = net.loss(b)
     losses["loss"].backward()
     assert all(value.isfinite() for value in losses.values())
@@ -253,7 +253,7 @@ def test_the_loss_is_that_of_the_paper():
 
 
 def test_loss_does_not_depend_on_the_level():
-    net, b = make(envelope=0.3), batch(9000)
+    net, b = make(stoi=0.3), batch(9000)
     quiet = Batch(0.1 * b.noisy, 0.1 * b.speech, 0.1 * b.noise, b.sr)
     with torch.no_grad():
         assert float(net.loss(quiet)["loss"]) == pytest.approx(float(net.loss(b)["loss"]), rel=2e-2)

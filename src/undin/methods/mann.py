@@ -45,7 +45,7 @@ class MANNConfig:
         level_s: the level is the mean of the square root of the amplitude over so many seconds.
         loss_power: of the magnitudes that the loss compares; 1 in the paper.
         discriminative: weight of the distance to the other source, which is to be large; 0 in the paper.
-        envelope: weight of the loss `undin.training.losses.envelope_correlation`; 0 in the paper.
+        stoi: weight of the loss `undin.training.losses.stoi`; 0 in the paper.
     """
 
     sr: int = 16000
@@ -68,11 +68,11 @@ class MANNConfig:
     level_s: float = 2.0
     loss_power: float = 1.0
     discriminative: float = 0.0
-    envelope: float = 0.0
+    stoi: float = 0.0
 
     def __post_init__(self) -> None:
         check_positive(self, "n_hidden", "n_lstm", "n_cell", "n_width", "n_read", "n_write", "level_s", "loss_power")
-        for name in ("n_rows", "shifts", "envelope"):
+        for name in ("n_rows", "shifts", "stoi"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} must be 0 or more; got {getattr(self, name)!r}")
         if self.context < 1 or self.context % 2 == 0:

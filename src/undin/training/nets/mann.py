@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from undin.methods.mann import MANNConfig
 from undin.spectrum import get_window
 from undin.training.batch import Batch
-from undin.training.losses import envelope_correlation
+from undin.training.losses import stoi as stoi_loss
 from undin.training.nets.level import TINY, running_level
 from undin.training.stft import Stft
 
@@ -111,10 +111,10 @@ class MANN(nn.Module):
         other = (p - y.flip(1)).square().sum(1).mean()
         error = (own - c.discriminative * other) / 2
         parts = {"loss": error, "magnitude": own.detach() / 2}
-        if c.envelope:
+        if c.stoi:
             est = self.stft.inverse(masks[:, :1] * X, batch.noisy.shape[-1])
-            parts["envelope"] = envelope_correlation(est, batch.speech * level, batch.sr)
-            parts["loss"] = error + c.envelope * parts["envelope"]
+            parts["stoi"] = stoi_loss(est, batch.speech * level, batch.sr)
+            parts["loss"] = error + c.stoi * parts["stoi"]
         return parts
 
     def _powered(self, X: Tensor) -> Tensor:
