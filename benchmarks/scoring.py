@@ -111,7 +111,7 @@ def table(results: Sequence[Scores], metrics: Sequence[str] = tuple(METRICS)) ->
     return "\n".join(lines)
 
 
-def table_by(results: Sequence[Scores], key: str, methods: Sequence[str], metric: str) -> str:
+def table_by(results: Sequence[Scores], key: str, methods: Sequence[str], metric: str, *, digits: int = 2) -> str:
     """Markdown: one row per value of `key`: the input's mean, then each method's mean change and n."""
     values = sorted({r[key] for r in results})
     lines = [
@@ -123,7 +123,9 @@ def table_by(results: Sequence[Scores], key: str, methods: Sequence[str], metric
         before = interval([r[metric] for r in part if r["method"] == "input"])[0]
         changes = [interval(gains(part, m, metric))[0] for m in methods]
         n = len({r["id"] for r in part})
-        lines.append(f"| {value} | {before:.2f} | " + " | ".join(f"{c:+.2f}" for c in changes) + f" | {n} |")
+        lines.append(
+            f"| {value} | {before:.{digits}f} | " + " | ".join(f"{c:+.{digits}f}" for c in changes) + f" | {n} |"
+        )
     return "\n".join(lines)
 
 

@@ -99,6 +99,34 @@ def test_variants_are_networks_of_their_own(tmp_path):
     assert {path.name for path in (tmp_path / "train").glob("*.onnx")} == {"dnn.onnx", "no-nat.onnx", "one-snr.onnx"}
 
 
+def test_few_speakers_are_learned_from_and_tested_beside_unknown_ones(tmp_path):
+    recipe = tiny(
+        'train.variants={two={voices=2}, three={voices=3}, three-again={voices=3, "options.seed"=1}}',
+        "train.seen=2",
+        'mix.split=["test", "seen"]',
+        "mix.n=12",
+        "mix.snr_db=[0.0, 5.0]",
+    )
+    run = Run(recipe, tmp_path)
+    list(run.run())
+    aside = run.corpus.select(split="seen").speech
+    assert len({clip.speaker for clip in aside}) == 2
+    assert {clip.speaker for clip in aside} <= {clip.speaker for clip in run.corpus.select(split="train").speech}
+    with (tmp_path / "evaluate/seen_speakers.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["speakers"] for row in rows} == {"seen", "unseen"}
+    assert {row["method"] for row in rows} == {"input", "two", "three", "three-again"}
+    whole = [row for row in rows if (row["noise"], row["snr"], row["method"]) == ("all", "all", "two")]
+    assert [int(row["n"]) for row in whole] == [6, 6] and all(row["si_sdr_db_mean"] for row in whole)
+    assert (tmp_path / "evaluate/seen_speakers_si_sdr_db.png").stat().st_size > 10_000
+    cards = {name: undin.load(tmp_path / f"train/{name}.onnx").card.data for name in ("two", "three", "three-again")}
+    assert cards["two"] != cards["three"] == cards["three-again"]
+    digests = {undin.load(tmp_path / f"train/{name}.onnx").digest for name in cards}
+    assert len(digests) == 3  # another seed gives other weights
+    with pytest.raises(InputError, match="the speakers to learn from must be 2 to"):
+        list(Run(tiny("train.voices=99", "train.seen=2"), tmp_path / "more").run(["train"]))
+
+
 def test_fine_tuning_on_folders_begins_with_the_weights(finished, tmp_path):
     corpus = undin.corpora.mini().select(split="train")
     for name, clips in (("speech", corpus.speech[:4]), ("noise", corpus.noise[:4])):
@@ -159,6 +187,7 @@ def test_weights_of_another_size_are_refused(finished, tmp_path):
         ("train.options=3", "train.options must be a table of settings; got 3"),
         ("train.options.steps.x=3", "steps is 3, which has no settings"),
         ('train.variants={a={"sett.x"=1}}', "a variant changes"),
+        ('train.variants={a={"voices"=-1}}', "train.voices must be a whole number, 0 or more; got -1"),
     ],
 )
 def test_bad_settings_are_named_before_anything_is_done(change, message):

@@ -48,6 +48,18 @@ def test_a_click_shows_where_and_when_it_is_at_any_length(seconds, sr):
     assert brightest == pytest.approx(0.7 * seconds, abs=1.01 * width)
 
 
+def test_heat_maps_share_one_scale_and_show_a_row_at_its_height():
+    maps = {"a": np.eye(4), "b": np.zeros((3, 8)), "empty": np.zeros((2, 0))}
+    figure = pictures.heat_maps(maps, 0.032, title="t")
+    found = images(figure)
+    assert all(found[name].get_clim() == (0, 1) for name in maps)
+    np.testing.assert_array_equal(found["a"].get_array(), np.eye(4))
+    assert found["b"].get_extent() == pytest.approx((0, 8 * 0.032, -0.5, 2.5))
+    for bad in ({}, {"a": np.zeros(3)}, {"a": np.full((2, 2), np.nan)}):
+        with pytest.raises(InputError):
+            pictures.heat_maps(bad, 0.032)
+
+
 @pytest.mark.parametrize("khz", [0.5, 3.0, 7.5])
 def test_a_tone_shows_at_its_frequency(khz):
     x = np.sin(2 * np.pi * 1000 * khz * np.arange(SR) / SR)

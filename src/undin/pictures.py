@@ -121,6 +121,48 @@ def waveforms(
     return _saved(figure, path)
 
 
+def heat_maps(
+    maps: Mapping[str, Array],
+    step_s: float,
+    path: str | PathLike[str] | None = None,
+    *,
+    title: str | None = None,
+    ylabel: str = "row",
+) -> "Figure":
+    """Draw matrices over time above each other, on one time axis and one colour scale from 0 to the largest value.
+
+    Args:
+        maps: label -> (n_rows, n_frames), 0 or more; row 0 is at the bottom.
+        step_s: from frame to frame, in seconds.
+        path: where to save it as well, .png, .pdf or .svg.
+        title: a line above the panels.
+        ylabel: what a row is.
+
+    Returns:
+        The figure, for more changes or `savefig`.
+
+    Raises:
+        InputError: no maps, one that is not of two axes or not finite, or step_s is not above 0.
+        MissingExtraError: matplotlib is not installed.
+    """
+    if not maps or not step_s > 0:
+        raise InputError(f"there must be a map to draw, and step_s above 0; got {len(maps)} and {step_s!r}")
+    for name, values in maps.items():
+        if np.ndim(values) != 2 or not np.isfinite(values).all():
+            raise InputError(f"maps[{name!r}] must be finite, (n_rows, n_frames); got shape {np.shape(values)}")
+    figure, panels, bar = _panels(list(maps), title, height=1.4)
+    largest = max(float(np.max(values, initial=0)) for values in maps.values()) or 1.0
+    for panel, values in zip(panels, maps.values(), strict=True):
+        n_rows, n_frames = np.shape(values)
+        extent = (0, max(n_frames, 1) * step_s, -0.5, n_rows - 0.5)
+        settings: dict[str, Any] = {"vmin": 0, "vmax": largest, "cmap": "magma", "aspect": "auto", "origin": "lower"}
+        image = panel.imshow(values, extent=extent, interpolation="nearest", **settings)
+        panel.set(ylabel=ylabel)
+    _time_axis(panels, max(np.shape(values)[1] for values in maps.values()) * step_s)
+    figure.colorbar(image, cax=bar)
+    return _saved(figure, path)
+
+
 def overview(signals: Mapping[str, Array], sr: int, *, range_db: float = 80.0) -> "Figure":
     """Draw the waveform and, below it, the spectrogram of several signals, on common scales; see `spectrograms`.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from undin import corpora
-from undin.corpora import Clip, Corpus, hold_out
+from undin.corpora import Clip, Corpus, few_voices, hold_out, keep_aside
 from undin.corpora.holdout import recording
 from undin.errors import InputError
 
@@ -124,3 +124,33 @@ def test_without_speech_or_without_noise(many):
 def test_bad_input(clips, settings, message):
     with pytest.raises(InputError, match=message):
         hold_out(corpus_of(*clips), **{"seed": 0, **settings})
+
+
+def test_a_fifth_of_what_some_speakers_say_is_kept_aside(many):
+    clips = [speech(f"v{v:02d}", k) for v in range(40) for k in range(10)]
+    corpus = corpus_of(*clips, *many.noise)
+    kept = keep_aside(corpus, seed=1, speakers=6)
+    aside = [clip for clip in kept.rows if clip.split == "seen"]
+    assert Counter(Counter(clip.speaker for clip in aside).values()) == {2: 6}
+    assert [replace(clip, split="") for clip in kept.rows] == [replace(clip, split="") for clip in corpus.rows]
+    assert keep_aside(corpus_of(*reversed(corpus.rows)), seed=1, speakers=6).rows[::-1] == kept.rows
+    with pytest.raises(InputError, match="must have 3 speakers with 5 recordings or more"):
+        keep_aside(many, seed=0, speakers=3)
+
+
+def test_speakers_that_are_kept_are_not_held_out(many):
+    names = {f"v{v:02d}" for v in range(79)}
+    assert {clip.speaker for clip in valid(many, but=names) if clip.speaker} == {"v79"}
+
+
+def test_few_voices_begin_with_those_named_and_grow(many):
+    def left(n, seed=0):
+        kept = few_voices(many, n, seed=seed, first={"v03", "v70"})
+        assert kept.noise == many.noise and [c for c in kept.speech if c.split == "dev"]
+        return {clip.speaker for clip in kept.speech if clip.split == "train"}
+
+    assert left(2) == {"v03", "v70"} < left(6) < left(20) and len(left(20)) == 20
+    assert left(20) != left(20, seed=1)
+    for n in (1, 81):
+        with pytest.raises(InputError, match="must be 2 to 80"):
+            left(n)

@@ -25,7 +25,7 @@ def test_every_bin_of_a_steady_noise_is_turned_down(name, sounds):
     power = [np.square(np.abs(undin.stft(x, 512, 256)[1:-1, 62:])).mean(1) for x in (noise, y)]
     gain_db = 10 * np.log10(power[1] / power[0])
     around_db = np.median(np.lib.stride_tricks.sliding_window_view(np.pad(gain_db, 6, "edge"), 13), -1)
-    assert gain_db.max() < -10
+    assert gain_db.max() < -4
     assert (gain_db - around_db).max() < 10, f"bin {(gain_db - around_db).argmax() + 1} stands out"
 
 

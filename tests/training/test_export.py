@@ -16,6 +16,7 @@ from undin.training.checkpoint import Loaded, load_weights, save_weights
 from undin.training.export import export, loss_db, write_graph
 from undin.training.nets import NETS
 
+MEMORY = {"n_hidden": 24, "n_lstm": 16, "n_cell": 12, "n_rows": 8, "n_width": 10}
 # Small settings for every network of NETS; a new one needs a line here.
 SMALL = {
     "dnn": [
@@ -24,6 +25,13 @@ SMALL = {
         {"n_hidden": 40, "nat": None, "target": "magnitude", "past": 0, "future": 0, "activation": "sigmoid"},
         {"n_hidden": 40, "skip": True},
     ],
+    "mann": [
+        {**MEMORY, "n_read": 2, "n_write": 2, "feature": "compressed"},
+        {**MEMORY, "gives": "hidden", "shifts": 2, "start": "learned", "context": 3},
+        {**MEMORY, "n_rows": 0},
+    ],
+    "mann-lstm": [MEMORY, {**MEMORY, "context": 3}],
+    "mann-dnn": [MEMORY],
     "toy": [{}, {"output": "mask complex"}, {"output": "spectrum", "lookahead": 0}],
 }
 CASES = [(name, settings) for name in (*NETS, "toy") for settings in SMALL.get(name, [{}])]

@@ -76,6 +76,23 @@ def test_speech_preservation_ignores_what_is_left(rng):
     assert losses.speech_preservation(ref * 0.5, ref) > 0.01
 
 
+def test_stoi_is_nearly_the_metric_and_leaves_pauses_out(rng):
+    t = np.arange(48000) / 16000
+    ref = rng.standard_normal(48000) * (np.sin(12 * t) ** 2 + 0.02) * (t % 1.5 < 1)
+    noise = rng.standard_normal(48000)
+    signals = [torch.tensor(ref + gain * noise, dtype=torch.float32) for gain in (0.0, 0.01, 0.1, 0.5, 1.5)]
+    values = [float(losses.stoi(est, signals[0])) for est in signals]
+    assert abs(values[0]) < 1e-3 and values == sorted(values) and values[-1] > 0.4
+    scores = [metrics.stoi(ref=ref, est=est.double().numpy(), sr=16000) for est in signals]
+    np.testing.assert_allclose(1 - np.array(values), scores, atol=0.06)
+    assert float(losses.stoi(3 * signals[2], signals[0])) == pytest.approx(values[2], abs=1e-3)
+    cleaned = signals[3] * torch.tensor(t % 1.5 < 1)  # where nobody speaks
+    assert float(losses.stoi(cleaned, signals[0])) == pytest.approx(values[3], abs=0.01)
+    together = losses.stoi(torch.stack(signals[1:3]), torch.stack([signals[0]] * 2))
+    assert float(together) == pytest.approx(sum(values[1:3]) / 2, abs=1e-3)
+    assert losses.stoi(signals[1], 0 * signals[0]) == 1  # nothing to be understood
+
+
 def test_multi_resolution_is_the_mean_over_resolutions(rng):
     est, ref = torch.tensor(rng.standard_normal((2, 3, N)), dtype=torch.float32)
     each = [losses.compressed_spectral(*(Stft(n, n // 4, "hann")(x) for x in (est, ref))) for n in (256, 512, 1024)]
@@ -85,20 +102,18 @@ def test_multi_resolution_is_the_mean_over_resolutions(rng):
     np.testing.assert_allclose(as_complex(Stft(256, 64, "hann")(ref[:1]))[0].T, X, atol=1e-4)
 
 
-def test_envelope_correlation_follows_the_measures(speech, rng):
-    level = np.sqrt(np.mean(speech**2))
-    noise = level * rng.standard_normal(len(speech)).astype(np.float32)
-    plain, extended = [], []
+@pytest.mark.parametrize("extended", [False, True])
+def test_stoi_follows_the_measures_on_voices(extended, speech, rng):
+    noise = np.std(speech) * rng.standard_normal(len(speech)).astype(np.float32)
+    measure = metrics.estoi if extended else metrics.stoi
     for snr_db in (-10, -5, 0, 5, 10, 20):
         est = speech + 10 ** (-snr_db / 20) * noise
-        signals = [torch.tensor(x / level) for x in (est, speech)]
-        plain.append(1 - float(losses.envelope_correlation(*signals)))
-        extended.append(1 - float(losses.envelope_correlation(*signals, extended=True)))
-        assert extended[-1] == pytest.approx(metrics.estoi(ref=speech, est=est, sr=16000), abs=0.05)
-    assert np.all(np.diff(plain) > 0.02)  # STOI itself is higher, for its limit
-    assert losses.envelope_correlation(signals[1], signals[1]) < 1e-3
+        loss = losses.stoi(torch.tensor(est), torch.tensor(speech), extended=extended)
+        assert 1 - float(loss) == pytest.approx(measure(ref=speech, est=est, sr=16000), abs=0.06)
     with torch.autocast("cpu", torch.bfloat16):
-        assert losses.envelope_correlation(*signals, extended=True) == pytest.approx(1 - extended[-1], abs=1e-5)
+        assert losses.stoi(torch.tensor(est), torch.tensor(speech), extended=extended) == pytest.approx(
+            float(loss), abs=1e-5
+        )
 
 
 @pytest.mark.parametrize("name", LOSSES)

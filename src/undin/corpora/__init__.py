@@ -8,7 +8,8 @@ open(root) -> Corpus(root, rows) -> select(split="test", ...) -> load(row) -> x
     plain.py     folders of one's own; and one file for each of the other layouts
     trees.py     what layouts share; headers.py: the lengths of many files
     pack.py      pack: a corpus as one memory-mapped file; packed.py: how it is read
-    holdout.py   hold_out: some speakers and recordings of the training split, to validate with
+    holdout.py   hold_out: some speakers and recordings of the training split, to validate with; keep_aside: some
+                 utterances of some speakers, to test with; few_voices
     contents.py  survey: what is in a corpus, and what is wrong with it; faults.py: in one signal
 """
 
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from undin.corpora.contents import Survey, survey
 from undin.corpora.corpus import Clip, Corpus
-from undin.corpora.holdout import hold_out
+from undin.corpora.holdout import few_voices, hold_out, keep_aside
 from undin.corpora.layouts import LAYOUTS, Fault, Scan, scan
 from undin.corpora.pack import Packed, check_pack, pack
 from undin.corpora.packed import is_packed, missing_parts, open_pack, packs_in
@@ -35,8 +36,10 @@ __all__ = [
     "Scan",
     "Survey",
     "check_pack",
+    "few_voices",
     "hold_out",
     "is_packed",
+    "keep_aside",
     "mini",
     "open",
     "open_pack",

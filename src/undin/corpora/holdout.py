@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,12 +12,21 @@ from undin.errors import InputError
 
 MOST = 0.25  # of the voices, or of the recordings, at most
 TOO_LONG = 10  # times as long as the mean voice: the main voice of a corpus, or a crowd under one label
+ENOUGH = 5  # recordings of a voice, some of which can be kept aside
+ASIDE = 0.2  # share of them
 WITHOUT_NAMES = 0.1  # share of the speech recordings, where no two speakers have names
 ESC50 = re.compile(r"(?:^|/)[1-5]-(\d+)-[A-Z]-\d+\.\w+$")  # fold, freesound number, take, kind
 
 
 def hold_out(
-    corpus: Corpus, *, seed: int, speakers: int = 30, noise: float = 0.1, split: str = "train", to: str = "valid"
+    corpus: Corpus,
+    *,
+    seed: int,
+    speakers: int = 30,
+    noise: float = 0.1,
+    split: str = "train",
+    to: str = "valid",
+    but: Collection[str] = (),
 ) -> Corpus:
     """Give some speakers and recordings of noise another split.
 
@@ -34,6 +43,7 @@ def hold_out(
             there is a choice, every kind keeps a recording in training.
         split: the one to part.
         to: what the others are given.
+        but: speakers who stay.
 
     Returns:
         the corpus with all its rows, in their order. Without noise, or without speech, the other is parted alone.
@@ -58,7 +68,7 @@ def hold_out(
     noises = [clip for clip in corpus.noise if clip.split == split]
     held = set[Hashable]()
     if speech and speakers:
-        held |= _voices(speech, speakers, np.random.default_rng([seed, 0]))
+        held |= _voices(speech, speakers, np.random.default_rng([seed, 0]), but)
     if noises and noise:
         held |= _recordings(noises, noise, np.random.default_rng([seed, 1]))
     rows = corpus.rows
@@ -68,6 +78,63 @@ def hold_out(
         else clip
         for clip in rows
     )
+
+
+def keep_aside(corpus: Corpus, *, seed: int, speakers: int, split: str = "train", to: str = "seen") -> Corpus:
+    """Give a fifth of what some speakers of the training split say another split, to test with voices that are known.
+
+    Args:
+        corpus: whose training split is parted.
+        seed: what is drawn follows from it and from the clips, not from their order.
+        speakers: how many, of those with five recordings or more.
+        split: the one to part.
+        to: what the others are given.
+
+    Returns:
+        the corpus with all its rows, in their order.
+
+    Raises:
+        InputError: there are not so many such speakers.
+
+    >>> from undin import corpora
+    >>> kept = keep_aside(corpora.mini(), seed=0, speakers=2)
+    >>> len({clip.speaker for clip in kept.select(split="seen").speech})
+    2
+    """
+    recordings: dict[str, set[tuple[str, ...]]] = {}
+    for clip in corpus.speech:
+        if clip.split == split and clip.speaker:
+            recordings.setdefault(clip.speaker, set()).add(recording(clip))
+    able = sorted(name for name, found in recordings.items() if len(found) >= ENOUGH)
+    if len(able) < speakers:
+        raise InputError(
+            f"the {split} split of {corpus.root} must have {speakers} speakers with {ENOUGH} recordings or more, "
+            f"some of which are kept aside; it has {len(able)}"
+        )
+    rng, aside = np.random.default_rng([seed, 2]), set[tuple[str, ...]]()
+    for k in rng.permutation(len(able))[:speakers]:
+        found = sorted(recordings[able[k]])
+        aside |= {found[i] for i in rng.permutation(len(found))[: max(1, round(ASIDE * len(found)))]}
+    return corpus.with_rows(
+        replace(clip, split=to) if clip.split == split and not clip.kind and recording(clip) in aside else clip
+        for clip in corpus.rows
+    )
+
+
+def few_voices(corpus: Corpus, n: int, *, seed: int, first: Collection[str] = (), split: str = "train") -> Corpus:
+    """Leave only n speakers in a split, `first` and then others as they are drawn; fewer are a part of more.
+
+    Raises:
+        InputError: it has fewer with a name, or `first` are more.
+    """
+    names = sorted({clip.speaker for clip in corpus.speech if clip.split == split} - {"", *first})
+    order = [*sorted(first), *(names[k] for k in np.random.default_rng([seed, 3]).permutation(len(names)))]
+    if not len(first) <= n <= len(order):
+        raise InputError(
+            f"the speakers to learn from must be {max(len(first), 1)} to {len(order)}, as {corpus.root} has; got {n}"
+        )
+    kept = set(order[:n])
+    return corpus.with_rows(c for c in corpus.rows if c.kind or c.split != split or c.speaker in kept)
 
 
 def recording(clip: Clip) -> tuple[str, ...]:
@@ -81,7 +148,7 @@ def _voice(clip: Clip) -> tuple[str, str, str] | None:
     return ("voice", clip.speaker, "") if clip.speaker and not clip.kind else None
 
 
-def _voices(speech: Sequence[Clip], n: int, rng: np.random.Generator) -> set[Hashable]:
+def _voices(speech: Sequence[Clip], n: int, rng: np.random.Generator, but: Collection[str]) -> set[Hashable]:
     """The voices to hold out, or recordings where voices have no names."""
     groups = [group for group in _groups(speech) if "" not in group]
     if len(groups) < 2:
@@ -91,7 +158,7 @@ def _voices(speech: Sequence[Clip], n: int, rng: np.random.Generator) -> set[Has
         seconds[clip.speaker] = seconds.get(clip.speaker, 0.0) + clip.duration_s
     lengths = [sum(seconds[name] for name in group) for group in groups]
     limit = TOO_LONG * sum(lengths) / len(lengths)
-    able = [group for group, length in zip(groups, lengths, strict=True) if length <= limit]
+    able = [group for group, length in zip(groups, lengths, strict=True) if length <= limit and not {*group} & {*but}]
     n = min(n, max(1, int(MOST * len(groups))), len(able))
     chosen = rng.permutation(len(able))[:n]
     return {("voice", name, "") for k in chosen for name in able[k]}

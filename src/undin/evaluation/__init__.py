@@ -11,7 +11,7 @@ scores.py       the rows of scores.csv
 pool.py         processes side by side
 statistics.py   means with intervals, paired tests
 summary.py      slices by kind of noise, SNR and method; the facts of a run
-per_noise.py    mean and deviation per kind of noise
+per_noise.py    mean and deviation per kind of noise; per_speaker.py: known and unknown voices apart
 examples.py     mixtures to listen to
 tables.py       the tables of a report
 plots.py        its pictures [plot]
@@ -22,6 +22,7 @@ recording/      what is wrong with one recording, told without a reference
 from undin.evaluation.examples import Example, make_examples
 from undin.evaluation.measures import choose
 from undin.evaluation.per_noise import write_per_noise
+from undin.evaluation.per_speaker import write_seen_speakers
 from undin.evaluation.report import write_report
 from undin.evaluation.run import Evaluation, Failure, evaluate
 from undin.evaluation.runners import CommandRunner, MethodRunner, Runner, make_runners
@@ -48,5 +49,6 @@ __all__ = [
     "paired_test",
     "write_per_noise",
     "write_report",
+    "write_seen_speakers",
     "write_summary",
 ]

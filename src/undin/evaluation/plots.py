@@ -1,4 +1,4 @@
-"""The three pictures of a report: score over SNR, gain per kind of noise, quality over cost.
+"""The pictures of a report: score over SNR, gain per kind of noise, quality over cost, bars.
 
 Every method has one colour and one marker in all of them, so that they can be told apart in grey too.
 """
@@ -87,6 +87,30 @@ def over_cost(points: Mapping[str, tuple[float, Mean]], plain: Mean | None, ylab
     axes.set_xlabel("seconds of work per second of sound", fontsize=11)
     axes.set_ylabel(ylabel, fontsize=11)
     _finish(figure, axes, len(points) + 1)
+    return figure
+
+
+def bars(groups: Mapping[str, Mapping[str, Mean | None]], ylabel: str) -> "Figure":
+    """Draw means with intervals as bars, side by side within each group.
+
+    Args:
+        groups: group -> method -> mean, the same methods in each; a label is broken at its commas.
+        ylabel: metric and unit.
+    """
+    names = list(next(iter(groups.values())))
+    figure, axes = _figure(0.2 * len(names) + 3.2)
+    width, least = 0.8 / len(names), float("inf")
+    for k, (name, style) in enumerate(_styles(dict.fromkeys(names), names[0]).items()):
+        points = [(i, mean) for i, group in enumerate(groups.values()) if (mean := group[name])]
+        x = [i + (k - (len(names) - 1) / 2) * width for i, _ in points]
+        y, half = [mean.mean for _, mean in points], [mean.half or 0.0 for _, mean in points]
+        axes.bar(x, y, 0.9 * width, yerr=half, label=name, color=style["color"], error_kw={"linewidth": 1})
+        least = min([least, *y])
+    axes.set_xticks(range(len(groups)), [group.replace(", ", "\n") for group in groups])
+    axes.set_ylabel(ylabel, fontsize=11)
+    if least > 0:
+        axes.set_ylim(bottom=0.8 * least)
+    _finish(figure, axes, len(names))
     return figure
 
 

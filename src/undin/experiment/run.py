@@ -44,6 +44,10 @@ class Run:
     def __init__(self, recipe: Recipe, folder: str | Path, *, data: str | Path | None = None) -> None:
         self.recipe, self.folder = recipe, Path(folder)
         self.corpus: Corpus = corpora.open(data)
+        train = self.section("train")
+        if isinstance(train, NetTrain) and train.seen:
+            seed = self.section("experiment").seed
+            self.corpus = corpora.keep_aside(self.corpus, seed=seed, speakers=train.seen, split=train.split)
         self.keys = self._keys()
 
     def status(self, stage: str) -> str:

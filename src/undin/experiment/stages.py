@@ -26,7 +26,7 @@ LAYOUT = Layout(noisy="test_noisy_audio/{id}_{speaker}_{kind}", clean="clean/{id
 def mix(run: "Run", place: Path, workers: int, progress: Told) -> None:
     """Leave manifest.csv, test_noisy_audio/, clean/ and noise/."""
     section = run.section("mix")
-    drawing = mixing.Drawing(run.corpus, section.settings, seed=run.section("experiment").seed)
+    drawing = mixing.Drawing(run.corpus, section.settings, seed=run.section("experiment").seed, seen=_seen(run))
     failed = []
     for made in Job(run.corpus, place, layout=LAYOUT, drawing=drawing, n=section.n).run(workers):
         progress(made.n, section.n)
@@ -60,7 +60,7 @@ def enhance(run: "Run", place: Path, workers: int, progress: Told) -> None:
 
 
 def evaluate(run: "Run", place: Path, workers: int, progress: Told) -> None:
-    """Leave scores.csv, per_noise.csv, summary.json and report.html."""
+    """Leave scores.csv, per_noise.csv, summary.json and report.html, and seen_speakers.csv where there are any."""
     section, train = run.section("evaluate"), run.section("train")
     trained = [f"{name}={path}" for name, path in run.weights.items()]
     runners = evaluation.make_runners([*trained, *section.methods], list(section.commands))
@@ -73,7 +73,17 @@ def evaluate(run: "Run", place: Path, workers: int, progress: Told) -> None:
     command = ["undin", "run", run.recipe.name]
     about = evaluation.about_run(result, manifest=manifest, data=run.corpus.root, command=command)
     evaluation.write_per_noise(place / "per_noise.csv", result)
+    evaluation.write_seen_speakers(place, result)
     evaluation.write_summary(place / "summary.json", result, about)
     seed = run.section("experiment").seed
     heard = evaluation.make_examples(result, run.corpus, n=section.examples, seed=seed, progress=None)
     evaluation.write_report(place / "report.html", result, about, examples=heard, notes=notes)
+
+
+def _seen(run: "Run") -> mixing.Seen | None:
+    """The talkers of whom a part was kept aside, and the kinds of noise of the training split."""
+    train = run.section("train")
+    if not getattr(train, "seen", 0):
+        return None
+    speakers = frozenset(clip.speaker for clip in run.corpus.select(split="seen").speech)
+    return mixing.Seen(speakers, frozenset(clip.kind for clip in run.corpus.select(split=train.split).noise))

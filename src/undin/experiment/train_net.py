@@ -36,11 +36,13 @@ class Plan:
     mixing: Settings
     augment: Augment
     valid: Settings
+    voices: int = 0
 
     def key(self, *more: Any) -> str:
         """Digest of all that the weights follow from; how long and where it is trained is left free."""
         options = {name: value for name, value in dataclasses.asdict(self.options).items() if name not in FREE}
         parts = [dataclasses.asdict(part) for part in (self.config, self.mixing, self.augment, self.valid)]
+        more = (*more, self.voices) if self.voices else more
         return hashlib.sha256(json.dumps([parts, options, more], sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -53,14 +55,17 @@ class NetTrain:
         split: of the corpus.
         speakers: of the split, held out for validation.
         noise: share of the split's recordings of noise, held out for validation.
+        voices: speakers to learn from, the first of an order that the seed gives; all when 0.
+        seen: speakers of the split, among the first of that order, of whom a fifth is kept aside as split "seen", to
+            test with; see `mix.split`.
         kinds: of noise; all when empty.
         settings: of the method's config; "none" for None.
-        options: of the training; see `undin.training.options.Options`.
+        options: of the training; see `undin.training.options.Options`. Its seed is added to the recipe's.
         mixing: `undin.mixing.Settings` of what is learned from; a range drawn from is {low = ..., high = ...}.
         augment: `undin.mixing.augment.Augment`.
         valid: changes to `mixing` for validation, which is not augmented.
-        variants: name -> changes as {"settings.dropout" = 0.0}; each is a network of its own. One, named as the method,
-            when empty.
+        variants: name -> changes as {"settings.dropout" = 0.0}, {"options.seed" = 1} or {"voices" = 6}; each is a
+            network of its own. One, named as the method, when empty.
         weights: how they are stored in the exported graph.
         licence: of the weights, for their card.
     """
@@ -69,6 +74,8 @@ class NetTrain:
     split: str = "train"
     speakers: int = 30
     noise: float = 0.1
+    voices: int = 0
+    seen: int = 0
     kinds: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -104,13 +111,23 @@ class NetTrain:
             InputError: a setting that does not exist, or a value that breaks its rule.
         """
         parts = {name: dict(getattr(self, name)) for name in ("settings", "options", "mixing", "augment", "valid")}
+        voices = self.voices
         for key, value in self._variants[variant].items():
+            if key == "voices":
+                voices = value
+                continue
             part, _, name = key.partition(".")
             if part not in parts or not name:
-                raise InputError(f"a variant changes {', '.join(parts)}, as settings.dropout = 0.0; got {key!r}")
+                raise InputError(
+                    f"a variant changes {', '.join(parts)}, as settings.dropout = 0.0, or voices; got {key!r}"
+                )
             parts[part][name] = value
         settings = {"split": self.split, "kinds": list(self.kinds) or None, **parts["mixing"]}
+        for name, number in (("voices", voices), ("seen", self.seen)):
+            if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+                raise InputError(f"train.{name} must be a whole number, 0 or more; got {number!r}")
         return Plan(
+            voices=voices,
             config=make_config(LEARNED[self.method].Config, {k: _value(v) for k, v in parts["settings"].items()}),
             options=make(Options, parts["options"], "train.options"),
             mixing=make(Settings, settings, "train.mixing"),
@@ -173,10 +190,16 @@ def train(
     digest = None if start_from is None else check_start(start_from, place)
     ends = None if max_minutes is None else time.monotonic() + max_minutes * MINUTE
     packed = _packed(corpus, section, place.parent / "pack", workers)
-    packed = corpora.hold_out(packed, seed=seed, speakers=section.speakers, noise=section.noise, split=section.split)
-    about = _about(packed, section)
+    seen = {clip.speaker for clip in corpus.speech if clip.split == "seen"}
+    packed = corpora.hold_out(
+        packed, seed=seed, speakers=section.speakers, noise=section.noise, split=section.split, but=seen
+    )
     for variant, file in section.files.items():
         plan = section.plan(variant)
+        part = packed
+        if plan.voices:
+            part = corpora.few_voices(packed, plan.voices, seed=seed, first=seen, split=section.split)
+        drawn, about = seed + plan.options.seed, _about(part, section)
         folder = _folder(place / variant, plan.key(section.method, seed, about, digest))
         left = None if ends is None else (ends - time.monotonic()) / MINUTE
         if left is not None and left <= 0:
@@ -184,9 +207,9 @@ def train(
         fitted = fit(
             section.method,
             plan.config,
-            dataclasses.replace(plan.options, seed=seed),
-            _examples(packed, plan.mixing, plan.augment, seed),
-            _examples(packed, plan.valid, None, seed + 1),
+            dataclasses.replace(plan.options, seed=drawn),
+            _examples(part, plan.mixing, plan.augment, drawn),
+            _examples(part, plan.valid, None, seed + 1),
             folder,
             max_minutes=left,
             start_from=start_from,
@@ -194,8 +217,9 @@ def train(
         )
         if not fitted.finished:
             return False
-        _write_tables(fitted.best, _examples(packed, plan.mixing, plan.augment, seed), folder)
-        card = {"data": f"{name}, {about}", "licence": section.licence}
+        _write_tables(fitted.best, _examples(part, plan.mixing, plan.augment, drawn), folder)
+        few = f", {plan.voices} speakers" if plan.voices else ""
+        card = {"data": f"{name}, {about}{few}", "licence": section.licence}
         export(fitted.best, place / file, weights=section.weights, card=card)
     return True
 

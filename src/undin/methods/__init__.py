@@ -12,6 +12,7 @@ from undin.methods.dnn import DNN
 from undin.methods.learned import Learned, find_class
 from undin.methods.log_mmse import LogMMSE
 from undin.methods.lull import Lull
+from undin.methods.mann import MANN, MANNDNN, MANNLSTM
 from undin.methods.nmf import NMF
 from undin.methods.spectral_gate import SpectralGate
 from undin.runner import Runner
@@ -26,13 +27,20 @@ METHODS: dict[str, Callable[..., Method]] = {
     "nmf-gamma": partial(NMF.pretrained, prior="gamma"),
     "dnn": partial(DNN.load, WEIGHTS / "dnn.onnx"),
     "lull": partial(Lull.load, WEIGHTS / "lull.onnx"),
+    "mann": partial(MANN.load, WEIGHTS / "mann.onnx"),
 }
-LEARNED: dict[str, type[Learned]] = {"dnn": DNN, "lull": Lull}  # who reads an .onnx, by the method that it names
+LEARNED: dict[str, type[Learned]] = {  # who reads an .onnx, by the method that it names
+    "dnn": DNN,
+    "lull": Lull,
+    "mann": MANN,
+    "mann-lstm": MANNLSTM,
+    "mann-dnn": MANNDNN,
+}
 DEFAULT = "lull"
 
 __all__ = [
-    "DEFAULT", "DNN", "LEARNED", "METHODS", "NMF", "Card", "Learned", "LogMMSE", "Lull", "Method", "SpectralGate",
-    "enhance", "load", "separate",
+    "DEFAULT", "DNN", "LEARNED", "MANN", "MANNDNN", "MANNLSTM", "METHODS", "NMF", "Card", "Learned", "LogMMSE", "Lull",
+    "Method", "SpectralGate", "enhance", "load", "separate",
 ]  # fmt: skip
 
 

@@ -84,7 +84,11 @@ class Drawing:
             raise InputError(f"{where} must have speech and noise; got {part!r}")
         self._noise = noise
         self._speech: Sequence[Clip] = speech
-        self._sentences = Turns(speech, seed, SENTENCES)
+        splits = [settings.split] if settings.split is None or isinstance(settings.split, str) else settings.split
+        parts = [[clip for clip in speech if split in (None, clip.split)] for split in splits]
+        if not all(parts):
+            raise InputError(f"each of the splits {', '.join(map(str, splits))} must have speech; got {part!r}")
+        self._sentences = [Turns(sentences, seed, SENTENCES) for sentences in parts]
         self._further = [Turns(speech, seed, TALKERS, k) for k in range(1, settings.talkers)]
         kinds = sorted({clip.kind for clip in noise})
         self._kinds = Turns(list(enumerate(kinds)), seed, KINDS)
@@ -106,7 +110,8 @@ class Drawing:
 
     def id(self, i: int) -> str:
         """Name of row i."""
-        return f"{self.settings.split or 'mix'}-{i:05d}"
+        split = self.settings.split
+        return f"{split if split and isinstance(split, str) else 'mix'}-{i:05d}"
 
     def row(self, i: int) -> MixtureRow:
         """Row i, with its gains.
@@ -164,7 +169,8 @@ class Drawing:
         if self.settings.every_noise:
             sentence, recording = divmod(i, len(self._noise))
             return [self._speech[sentence % len(self._speech)]], [self._noise[recording]]
-        clips = [self._sentences[i]]
+        turn, part = divmod(i, len(self._sentences))
+        clips = [self._sentences[part][turn]]
         for turns in self._further:
             taken = frozenset(clip.speaker for clip in clips)
             clips.append(turns.first(i, partial(_is_other, taken)))

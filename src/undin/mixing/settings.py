@@ -28,7 +28,8 @@ class Settings:
         every_noise: pair each utterance with every recording instead of drawing: row i takes utterance
             i // n_recordings and recording i % n_recordings. For one talker and one noise.
         kinds: of noise; all when None.
-        split: train, dev or test, of speech and noise; None for all that there is.
+        split: train, dev or test, of speech and noise; None for all that there is. Several splits give their speech in
+            turn, and all of their noise.
         speech_from: collections (`Clip.corpus`) that speech is taken from; all when None.
         level_db: RMS of the mixture in dB re full scale, range; None leaves the first talker as it is.
         duration_s: of every mixture; longer utterances are cropped, shorter ones fall silent. None takes the speech's.
@@ -48,7 +49,7 @@ class Settings:
     noise_db: tuple[float, float] = (0.0, 0.0)
     every_noise: bool = False
     kinds: Sequence[str] | None = None
-    split: str | None = None
+    split: str | Sequence[str] | None = None
     speech_from: Sequence[str] | None = None
     level_db: tuple[float, float] | None = None
     duration_s: float | None = None

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from undin.methods.lull import LullConfig
 from undin.training.batch import Batch
-from undin.training.losses import envelope_correlation
+from undin.training.losses import stoi
 from undin.training.nets.level import running_level
 from undin.training.stft import Stft
 
@@ -84,7 +84,7 @@ class Lull(nn.Module):
 
         Source: of the spectral part: Braun and Tashev 2021, "A consolidated view of loss functions for supervised deep
         learning-based speech enhancement", eq. 7, on the spectrum of the estimated signal; of the envelopes: ESTOI, see
-        `undin.training.losses.envelope_correlation`.
+        `undin.training.losses.stoi`.
         """
         c, level = self.config, 1 / (batch.noisy.square().mean(-1, keepdim=True).sqrt() + 1e-5)
         est, ref = self.enhance(batch.noisy) * level, batch.speech * level
@@ -95,7 +95,7 @@ class Lull(nn.Module):
         # The ratio levels off at 30 dB; where there is no speech, what counts is the level of what is left.
         snr_db = 10 * torch.log10((power + 1e-6) / (error + 1e-3 * power + 1e-6))
         snr_db = torch.where(power > 1e-4, snr_db, -10 * torch.log10(error + 1e-3)).mean()
-        envelope = envelope_correlation(est, ref, batch.sr, extended=True)
+        envelope = stoi(est, ref, batch.sr, extended=True)
         loss = spectral - c.snr_weight * snr_db + c.envelope_weight * envelope
         return {"loss": loss, "spectral": spectral, "snr_db": snr_db, "envelope": envelope}
 

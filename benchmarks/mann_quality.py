@@ -1,0 +1,145 @@
+"""How much `mann` helps, and whether its memory does: python -m benchmarks.mann_quality [PART [RUN]] [--table]
+
+The mixtures of `classical_quality`: 100 of test speakers with test recordings of twelve everyday noises, and 100 with
+every kind of noise there is, at -5, 0, 5, 10 and 15 dB. PART is one of
+
+    shipped      the shipped weights, on both, and with the memory emptied before every frame
+    comparison   what `undin train mann-tsou2017 --preset comparison -o RUN` left: layers, three seeds each
+    memory       what `--preset memory` left
+    speakers     what `undin run mann-tsou2017 --preset speakers -o RUN` left
+"""
+
+import csv
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+import undin
+from benchmarks.classical_quality import SETS, SNRS_DB
+from benchmarks.scoring import (
+    RESULTS,
+    Scores,
+    gains,
+    interval,
+    labelled,
+    mixture,
+    read,
+    real_data,
+    run,
+    score,
+    table,
+    table_by,
+)
+from undin.methods import MANN, Method
+from undin.mixing import MixtureRow, make_manifest
+from undin.stream import State
+
+METHODS = {"log-mmse": "log-mmse", "dnn": "dnn", "mann": "mann"}
+LAYERS, SEEDS = ("mann", "mann-lstm", "mann-dnn"), (1, 2, 3)
+T_975 = 4.303  # of Student's distribution with two degrees of freedom: an interval from three seeds
+EMPTIED = "mann, memory emptied"
+
+
+class Emptied(MANN):
+    """`mann` that finds nothing in its memory but what it was when it started."""
+
+    def step(self, X: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+        """As ever, frame by frame."""
+        parts = []
+        for t in range(X.shape[-1]):
+            state = {name: 0 * s if name in ("layer_memory", "layer_r") else s for name, s in state.items()}
+            Y, state = super().step(X[..., t : t + 1], state)
+            parts.append(Y)
+        return np.concatenate(parts, -1), state
+
+
+def load(name: str) -> Method:
+    return Emptied(undin.load("mann").runner) if name == EMPTIED else undin.load(name)
+
+
+def work(corpus: undin.corpora.Corpus, methods: dict[str, str], row: MixtureRow) -> Iterator[Scores]:
+    clean, noisy, sr = mixture(row, corpus)
+    yield labelled(row, "input", score(clean, noisy, sr))
+    for name, method in methods.items():
+        yield labelled(row, name, score(clean, load(method)(noisy, sr), sr))
+
+
+def measure(kinds: list[str] | None, methods: dict[str, str], path: Path) -> list[Scores]:
+    corpus = real_data()
+    rows = make_manifest(corpus, n=100, seed=2026, snr_db=SNRS_DB, kinds=kinds, split="test")
+    return run(rows, partial(work, corpus, methods), path)
+
+
+def shipped(show: bool, _: Path | None) -> None:
+    for name, kinds in SETS.items():
+        path = RESULTS / f"mann_{name}.csv"
+        results = read(path) if show else measure(kinds, {**METHODS, EMPTIED: EMPTIED}, path)
+        print(f"\n**{name} noise**, 100 mixtures, -5 to 15 dB\n\n{table(results)}")
+        print(f"\nSTOI per SNR\n\n{table_by(results, 'snr_db', [*METHODS], 'stoi', digits=3)}")
+
+
+def variants(part: str, show: bool, run_folder: Path | None) -> list[Scores]:
+    path = RESULTS / f"mann_{part}.csv"
+    if show or run_folder is None:
+        return read(path)
+    found = {file.stem: str(file) for file in sorted((run_folder / "train").glob("*.onnx"))}
+    return measure(None, found, path)
+
+
+def comparison(show: bool, run_folder: Path | None) -> None:
+    results = variants("comparison", show, run_folder)
+    print(f"{table(results)}\n")
+    print("| difference | STOI, each seed | mean over seeds | over mixtures | ESTOI, mean over seeds | over mixtures |")
+    print("|---|---|---|---|---|---|")
+    for a, b in (("mann", "mann-lstm"), ("mann", "mann-dnn"), ("mann-lstm", "mann-dnn")):
+        cells = []
+        for metric in ("stoi", "estoi"):
+            each = [difference(results, f"{a}-{seed}", f"{b}-{seed}", metric) for seed in SEEDS]
+            seeds = [float(np.mean(values)) for values in each]
+            half = T_975 * float(np.std(seeds, ddof=1)) / len(seeds) ** 0.5
+            mean, of_mixtures = interval(list(np.mean(each, 0)))
+            if metric == "stoi":
+                cells.append(", ".join(f"{value:+.4f}" for value in seeds))
+            cells += [f"{np.mean(seeds):+.4f} ± {half:.4f}", f"{mean:+.4f} ± {of_mixtures:.4f}"]
+        print(f"| `{a}` - `{b}` | {' | '.join(cells)} |")
+
+
+def difference(results: Sequence[Scores], a: str, b: str, metric: str) -> np.ndarray:
+    """Of one method and another, mixture by mixture."""
+    return np.array(gains(results, a, metric)) - np.array(gains(results, b, metric))
+
+
+def memory(show: bool, run_folder: Path | None) -> None:
+    print(table(variants("memory", show, run_folder)))
+
+
+def speakers(show: bool, run_folder: Path | None) -> None:
+    path = RESULTS / "mann_speakers.csv"
+    if run_folder and not show:
+        shutil.copy(run_folder / "evaluate/seen_speakers.csv", path)
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["noise"] == "all"]
+    snrs = list(dict.fromkeys(row["snr"] for row in rows))
+    print("| speakers | | " + " | ".join(snrs) + " | n |")
+    print("|---" * (len(snrs) + 3) + "|")
+    for side, method in dict.fromkeys((row["speakers"], row["method"]) for row in rows):
+        line = {row["snr"]: row for row in rows if (row["speakers"], row["method"]) == (side, method)}
+        cells = [f"{float(cell['stoi_mean']):.3f} ± {float(cell['stoi_half']):.3f}" for cell in line.values()]
+        print(f"| {side} | `{method}` | {' | '.join(cells)} | {line['all']['n']} |")
+
+
+PARTS = {"shipped": shipped, "comparison": comparison, "memory": memory, "speakers": speakers}
+
+
+def main() -> None:
+    show = "--table" in sys.argv
+    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    PARTS[words[0] if words else "shipped"](show, Path(words[1]) if len(words) > 1 else None)
+
+
+if __name__ == "__main__":
+    main()

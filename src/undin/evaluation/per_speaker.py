@@ -1,0 +1,64 @@
+"""Scores -> seen_speakers.csv and .png: known and unknown voices apart, per kind of noise and SNR.
+
+Each side holds other mixtures: compare methods within a side, and the input's rows before comparing the sides.
+"""
+
+import csv
+import importlib.util
+import os
+from pathlib import Path
+
+from undin.evaluation.run import Evaluation
+from undin.evaluation.statistics import Mean, mean_of
+from undin.evaluation.summary import ALL, Table
+
+SIDES = {"seen": "yes", "unseen": "no"}
+
+
+def write_seen_speakers(place: str | os.PathLike[str], evaluation: Evaluation) -> bool:
+    """Write both files, the picture for each metric where matplotlib is installed.
+
+    Args:
+        place: a folder.
+        evaluation: from `evaluate`; its rows say which talkers were seen.
+
+    Returns:
+        whether there are mixtures of both sides; nothing is written where there are not.
+    """
+    if not {*SIDES.values()} <= {row.speaker_seen for row in evaluation.rows.values()}:
+        return False
+    table, path = Table(evaluation), Path(place) / "seen_speakers.csv"
+    beside = path.with_name(f".{path.name}.part")
+    with beside.open("w", newline="", encoding="utf-8") as file:
+        names = [f"{metric}_{of}" for metric in table.metrics for of in ("mean", "half")]
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["speakers", "noise", "snr", "method", "n", *names])
+        for side in SIDES:
+            for kind in (ALL, *table.kinds):
+                for snr in (ALL, *table.snrs):
+                    for method in evaluation.methods:
+                        means = [_mean(table, method, metric, side, kind, snr) for metric in table.metrics]
+                        n = max((mean.n for mean in means if mean), default=0)
+                        rows.writerow([side, kind, snr, method, n, *(cell for mean in means for cell in _cells(mean))])
+    beside.replace(path)
+    if importlib.util.find_spec("matplotlib"):
+        from undin.evaluation.plots import bars
+
+        for measure in evaluation.measures:
+            groups = {
+                f"{side}, {snr}": {m: _mean(table, m, measure.name, side, ALL, snr) for m in evaluation.methods}
+                for side in SIDES
+                for snr in table.snrs
+            }
+            bars(groups, measure.title).savefig(path.with_name(f"seen_speakers_{measure.name}.png"), dpi=160)
+    return True
+
+
+def _mean(table: Table, method: str, metric: str, side: str, kind: str, snr: str) -> Mean | None:
+    values, rows = table.values(method, metric, kind=kind, snr=snr), table.evaluation.rows
+    return mean_of(value for id, value in values.items() if rows[id].speaker_seen == SIDES[side])
+
+
+def _cells(mean: Mean | None) -> tuple[str, str]:
+    """Empty where there are too few."""
+    return ("", "") if mean is None else (f"{mean.mean:.4f}", "" if mean.half is None else f"{mean.half:.4f}")
