@@ -43,7 +43,7 @@ class Run:
 
     def __init__(self, recipe: Recipe, folder: str | Path, *, data: str | Path | None = None) -> None:
         self.recipe, self.folder = recipe, Path(folder)
-        self.corpus: Corpus = corpora.open(data)
+        self.corpus: Corpus = corpora.open(data, sr=recipe.sections["experiment"].sr)
         self.keys = self._keys()
 
     def status(self, stage: str) -> str:

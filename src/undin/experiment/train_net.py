@@ -59,8 +59,8 @@ class NetTrain:
         mixing: `undin.mixing.Settings` of what is learned from; a range drawn from is {low = ..., high = ...}.
         augment: `undin.mixing.augment.Augment`.
         valid: changes to `mixing` for validation, which is not augmented.
-        variants: name -> changes as {"settings.dropout" = 0.0}; each is a network of its own. One, named as the method,
-            when empty.
+        variants: name -> changes as {"settings.dropout" = 0.0} or {method = "..."}; each is a network of its own. One,
+            named as the method, when empty.
         weights: how they are stored in the exported graph.
         licence: of the weights, for their card.
     """
@@ -97,6 +97,10 @@ class NetTrain:
         """The trained models' files, by their names."""
         return {name: f"{name}.onnx" for name in self._variants}
 
+    def method_of(self, variant: str) -> str:
+        """What a variant is."""
+        return str(self._variants[variant].get("method", self.method))
+
     def plan(self, variant: str) -> Plan:
         """What a variant is trained with.
 
@@ -104,14 +108,18 @@ class NetTrain:
             InputError: a setting that does not exist, or a value that breaks its rule.
         """
         parts = {name: dict(getattr(self, name)) for name in ("settings", "options", "mixing", "augment", "valid")}
+        method = self.method_of(variant)
+        check_known(method, LEARNED, "network")
         for key, value in self._variants[variant].items():
             part, _, name = key.partition(".")
+            if key == "method":
+                continue
             if part not in parts or not name:
                 raise InputError(f"a variant changes {', '.join(parts)}, as settings.dropout = 0.0; got {key!r}")
             parts[part][name] = value
         settings = {"split": self.split, "kinds": list(self.kinds) or None, **parts["mixing"]}
         return Plan(
-            config=make_config(LEARNED[self.method].Config, {k: _value(v) for k, v in parts["settings"].items()}),
+            config=make_config(LEARNED[method].Config, {k: _value(v) for k, v in parts["settings"].items()}),
             options=make(Options, parts["options"], "train.options"),
             mixing=make(Settings, settings, "train.mixing"),
             augment=make(Augment, parts["augment"], "train.augment"),
@@ -177,12 +185,13 @@ def train(
     about = _about(packed, section)
     for variant, file in section.files.items():
         plan = section.plan(variant)
-        folder = _folder(place / variant, plan.key(section.method, seed, about, digest))
+        method = section.method_of(variant)
+        folder = _folder(place / variant, plan.key(method, seed, about, digest))
         left = None if ends is None else (ends - time.monotonic()) / MINUTE
         if left is not None and left <= 0:
             return False
         fitted = fit(
-            section.method,
+            method,
             plan.config,
             dataclasses.replace(plan.options, seed=seed),
             _examples(packed, plan.mixing, plan.augment, seed),

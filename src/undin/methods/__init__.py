@@ -8,12 +8,14 @@ from typing import Any
 
 from undin.errors import InputError
 from undin.methods.base import Card, Method, Nan
+from undin.methods.deep_clustering import DeepClustering
 from undin.methods.dnn import DNN
 from undin.methods.learned import Learned, find_class
 from undin.methods.log_mmse import LogMMSE
 from undin.methods.lull import Lull
 from undin.methods.nmf import NMF
 from undin.methods.spectral_gate import SpectralGate
+from undin.methods.talker_masks import BLSTMMask, FFMask, LSTMMask
 from undin.runner import Runner
 from undin.spectrum import Array
 
@@ -27,7 +29,14 @@ METHODS: dict[str, Callable[..., Method]] = {
     "dnn": partial(DNN.load, WEIGHTS / "dnn.onnx"),
     "lull": partial(Lull.load, WEIGHTS / "lull.onnx"),
 }
-LEARNED: dict[str, type[Learned]] = {"dnn": DNN, "lull": Lull}  # who reads an .onnx, by the method that it names
+LEARNED: dict[str, type[Learned]] = {  # who reads an .onnx, by the method that it names
+    "dnn": DNN,
+    "lull": Lull,
+    "ff-mask": FFMask,
+    "lstm-mask": LSTMMask,
+    "blstm-mask": BLSTMMask,
+    "deep-clustering": DeepClustering,
+}
 DEFAULT = "log-mmse"
 
 __all__ = [

@@ -93,6 +93,7 @@ def _describe(loaded: Loaded, weights: Weights, card: dict[str, Any]) -> dict[st
         "output": net.output,
         "lookahead": getattr(loaded.config, "lookahead", 0),
         "frames": getattr(net, "frames", "any"),
+        "n_src": getattr(net, "n_src", None),
         "states": {name: list(value.shape[1:]) for name, value in net.initial_state(1).items()},
         "weights": weights,
         "parameters": sum(p.numel() for p in net.parameters()),

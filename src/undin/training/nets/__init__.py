@@ -2,9 +2,18 @@
 
 from torch import nn
 
+from undin.training.nets.deep_clustering import DeepClustering
 from undin.training.nets.dnn import DNN
 from undin.training.nets.lull import Lull
+from undin.training.nets.talker_masks import BLSTMMask, FFMask, LSTMMask
 
-NETS: dict[str, type[nn.Module]] = {"dnn": DNN, "lull": Lull}
+NETS: dict[str, type[nn.Module]] = {
+    "dnn": DNN,
+    "lull": Lull,
+    "ff-mask": FFMask,
+    "lstm-mask": LSTMMask,
+    "blstm-mask": BLSTMMask,
+    "deep-clustering": DeepClustering,
+}
 
 __all__ = ["NETS"]
