@@ -15,8 +15,7 @@ import numpy as np
 from undin import corpora
 from undin.corpora import Corpus
 from undin.errors import InputError, require
-from undin.experiment.names import check_known
-from undin.experiment.stages import Told
+from undin.experiment.names import Told, check_known
 from undin.methods import LEARNED
 from undin.methods.base import make_config
 from undin.mixing import Examples, Settings

@@ -28,6 +28,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "nmf-gamma": partial(NMF.pretrained, prior="gamma"),
     "dnn": partial(DNN.load, WEIGHTS / "dnn.onnx"),
     "lull": partial(Lull.load, WEIGHTS / "lull.onnx"),
+    "blstm-mask": partial(BLSTMMask.load, WEIGHTS / "blstm-mask.onnx"),
 }
 LEARNED: dict[str, type[Learned]] = {  # who reads an .onnx, by the method that it names
     "dnn": DNN,
@@ -37,11 +38,11 @@ LEARNED: dict[str, type[Learned]] = {  # who reads an .onnx, by the method that 
     "blstm-mask": BLSTMMask,
     "deep-clustering": DeepClustering,
 }
-DEFAULT = "log-mmse"
+DEFAULT, SEPARATOR = "log-mmse", "blstm-mask"  # what enhance and separate take
 
 __all__ = [
-    "DEFAULT", "DNN", "LEARNED", "METHODS", "NMF", "Card", "Learned", "LogMMSE", "Lull", "Method", "SpectralGate",
-    "enhance", "load", "separate",
+    "DEFAULT", "DNN", "LEARNED", "METHODS", "NMF", "SEPARATOR", "Card", "DeepClustering", "Learned", "LogMMSE", "Lull",
+    "Method", "SpectralGate", "enhance", "load", "separate",
 ]  # fmt: skip
 
 
@@ -114,7 +115,7 @@ def enhance(
 
 
 def separate(
-    x: Array, sr: int, *, talkers: int = 2, method: str | Path | None = None, nan: Nan = "raise", **settings: Any
+    x: Array, sr: int, *, talkers: int = 2, method: str | Path = SEPARATOR, nan: Nan = "raise", **settings: Any
 ) -> Array:
     """Pull talkers apart.
 
@@ -122,7 +123,8 @@ def separate(
         x: (n_samples,) or (..., n_channels, n_samples), floating point, full scale 1.
         sr: sample rate in Hz; any.
         talkers: how many there are.
-        method: the path of a saved model that separates.
+        method: an id of `METHODS` or the path of a saved model that separates; the default knows no voice and takes two
+            talkers. With recordings of the two voices themselves, learn one: `undin.NMF().fit_talkers([a, b], sr)`.
         nan: "raise" an InputError at the first NaN or Inf, or "zero" to repair them.
         settings: changes to the method's config, by name.
 
@@ -130,15 +132,16 @@ def separate(
         (talkers, *x.shape), which sums to x for methods with masks that sum to one.
 
     Raises:
-        InputError: no method given (none that knows every voice ships yet), or it gives another number of talkers.
+        InputError: x or a setting breaks a rule, or the method gives another number of talkers.
+
+    >>> import numpy as np
+    >>> s = separate(np.zeros(16000, np.float32), 16000)
+    >>> s.shape
+    (2, 16000)
     """
-    if method is None:
-        raise InputError(
-            "separate needs a method, and none that works for unknown talkers ships yet: learn one from their voices, "
-            "a model = undin.NMF().fit_talkers([a, b], sr); model.save('two.npz'); and give method='two.npz'"
-        )
     model = load(method, **settings)
     if model.n_src != talkers:
         found = f"separates into {model.n_src} talkers" if model.n_src else "enhances"
-        raise InputError(f"{str(method)!r} {found}; got talkers={talkers!r}")
+        cure = ": give the method of a model for so many" if model.n_src else ": use enhance, or another method"
+        raise InputError(f"{str(method)!r} {found}; got talkers={talkers!r}{cure}")
     return model(x, sr, nan=nan)

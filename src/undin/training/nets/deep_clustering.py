@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from undin.methods.deep_clustering import ClusteringConfig
 from undin.training.batch import Batch
 from undin.training.nets.talker_masks import talkers_of
-from undin.training.nets.trunk import State, Trunk, active, clustering_loss, dominance, embed
+from undin.training.nets.trunk import State, Trunk, active, clustering_loss, dominance, embed, spectra_of
 from undin.training.stft import Stft
 
 
@@ -47,12 +47,8 @@ class DeepClustering(nn.Module):
         """J, a mean over pairs of active bins: 0.5 where nothing was learned, 0 where all is."""
         c = self.config
         noisy, sources = talkers_of(batch, c.talkers, c.alone if self.training else 0.0)
-        X, S = self.stft(noisy), self._spectra(sources)
+        X, S = self.stft(noisy), spectra_of(sources, self.stft)
         return {"loss": clustering_loss(self._embed(X), dominance(S), active(X, c.active_db)[1])}
-
-    def _spectra(self, sources: Tensor) -> Tensor:
-        S: Tensor = self.stft(sources.flatten(0, 1))
-        return S.reshape(*sources.shape[:2], *S.shape[1:])  # (B, n_src, 2, T, F)
 
     def calibrate(self, batches: Iterable[Batch]) -> None:
         """Mean and deviation of the features."""
@@ -61,6 +57,6 @@ class DeepClustering(nn.Module):
     @torch.no_grad()
     def tables(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """Embeddings to look at: V (n, K) of the active bins and who is loudest there, (n,)."""
-        X, S = self.stft(batch.noisy), self._spectra(talkers_of(batch, self.config.talkers, 0.0)[1])
+        X, S = self.stft(batch.noisy), spectra_of(talkers_of(batch, self.config.talkers, 0.0)[1], self.stft)
         heard = active(X, self.config.active_db)[1] > 0
         return {"embedding": {"V": self._embed(X)[heard], "talker": dominance(S).argmax(1)[heard]}}

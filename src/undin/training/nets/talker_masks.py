@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from undin.errors import InputError
 from undin.methods.talker_masks import MaskConfig
 from undin.training.batch import Batch
-from undin.training.nets.trunk import TO_DB, Layer, State, Trunk, active, clustering_loss, dominance, embed
+from undin.training.nets.trunk import TO_DB, Layer, State, Trunk, active, clustering_loss, dominance, embed, spectra_of
 from undin.training.order import cheapest, in_order
 from undin.training.stft import Stft
 
@@ -56,26 +56,33 @@ class TalkerMasks(nn.Module):
         return torch.sigmoid(o) if self.config.activation == "sigmoid" else torch.relu(o)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """The objective over the target; "accuracy" is the share of active bins given to the right talker."""
+        """The objective over the target; "accuracy" is the share of bins with speech given to the right talker."""
         c, noisy, sources = self.config, *talkers_of(batch, self.n_src, self.config.alone if self.training else 0.0)
-        X, S = self.stft(noisy), self.stft(sources.flatten(0, 1))
-        S = S.reshape(*sources.shape[:2], *S.shape[1:])  # (B, n_src, 2, T, F)
-        scale = X.square().sum((1, 2, 3)).div(X.shape[2] * self.n_freq).clamp(min=1e-12).rsqrt()[:, None, None, None]
-        X, S = X * scale, S * scale[..., None]
+        X = self.stft(noisy)
         h = self.norm(self.trunk(X, self.initial_state(len(X)))[0])
         M = self._masks(h)
-        cost = self._signal_cost(M, X, sources * scale[..., 0]) if c.target == "signal" else self._bin_cost(M, X, S)
-        least, order = cheapest(cost)  # (B, segments), (B, segments, n_src)
-        if c.objective == "fixed":
-            least = cost.diagonal(dim1=-2, dim2=-1).mean(-1)
-            order = torch.arange(self.n_src, device=M.device).expand_as(order)
-        losses = {"loss": least.mean(), "accuracy": self._accuracy(M.detach(), X, S, order)}
+        if c.target == "signal" and self.embedding is None:  # which knows nothing of bins
+            return {"loss": self._assign(self._signal_cost(M, X, sources))[0]}
+        S = spectra_of(sources, self.stft)
+        if c.target == "signal":
+            loss, order = self._assign(self._signal_cost(M, X, sources))
+        else:
+            level = X.square().mean((1, 2, 3)).clamp(min=1e-12).rsqrt()[:, None, None, None]
+            loss, order = self._assign(self._bin_cost(M, X * level, S * level[..., None]))
+        losses = {"loss": loss, "accuracy": self._accuracy(M.detach(), X, S, order)}
         if self.embedding is not None:
             V = embed(h, self.embedding, self.n_freq)
             clustering = clustering_loss(V, dominance(S), active(X, c.active_db)[1])
-            losses |= {"masks": losses["loss"], "clustering": clustering}
-            losses["loss"] = (1 - c.cluster_weight) * losses["masks"] + c.cluster_weight * clustering
+            losses |= {"loss": torch.lerp(loss, clustering, c.cluster_weight), "masks": loss, "clustering": clustering}
         return losses
+
+    def _assign(self, cost: Tensor) -> tuple[Tensor, Tensor]:
+        """Costs (B, segments, output, talker) -> their mean in the order asked for, and it: (B, segments, n_src)."""
+        if self.config.objective != "fixed":
+            least, order = cheapest(cost)
+            return least.mean(), order
+        order = torch.arange(self.n_src, device=cost.device).expand(cost.shape[:-1])
+        return cost.diagonal(dim1=-2, dim2=-1).mean(), order
 
     def _signal_cost(self, M: Tensor, X: Tensor, s: Tensor) -> Tensor:
         """Negative signal-to-noise ratio in dB, (B, 1, output, talker); of a silent talker the level of the output."""
@@ -111,7 +118,8 @@ class TalkerMasks(nn.Module):
         """Share of the bins of frames with speech that go to the talker who is loudest there."""
         c, n = self.config, self.config.segment if self.config.objective == "pit" else X.shape[2]
         parts = [in_order(part, order[:, k]) for k, part in enumerate(torch.split(M, n, 2))]
-        right = (torch.cat(parts, 2).argmax(1) == dominance(S).argmax(1)).to(M.dtype)
+        M = torch.cat(parts, 2)
+        right = ((M * dominance(S)).amax(1) == M.amax(1)).to(M.dtype)
         heard = active(X, c.active_db)[0]
         return (right * heard).sum() / (heard.sum() * self.n_freq).clamp(min=1)
 
