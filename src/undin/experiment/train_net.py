@@ -180,7 +180,14 @@ def train(
     digest = None if start_from is None else check_start(start_from, place)
     ends = None if max_minutes is None else time.monotonic() + max_minutes * MINUTE
     packed = _packed(corpus, section, place.parent / "pack", workers)
-    packed = corpora.hold_out(packed, seed=seed, speakers=section.speakers, noise=section.noise, split=section.split)
+    packed = corpora.hold_out(
+        packed,
+        seed=seed,
+        speakers=section.speakers,
+        least=max(section.plan(name).mixing.talkers for name in section.files),
+        noise=section.noise,
+        split=section.split,
+    )
     about = _about(packed, section)
     for variant, file in section.files.items():
         plan = section.plan(variant)
