@@ -16,7 +16,8 @@ pytest.importorskip("matplotlib")
 TINY = [
     "train.settings.n_hidden=8",
     "train.settings.n_layers=1",
-    "train.options={steps=2, batch=2, valid_every=2, n_valid=2, n_calibrate=1, workers=0, threads=1, tensorboard=false}",
+    "train.options={steps=2, batch=2, valid_every=2, n_valid=2, n_calibrate=1, workers=0, threads=1}",
+    "train.options.tensorboard=false",
     "train.mixing.duration_s=0.5",
     "mix.n=2",
     "enhance.audio=1",
@@ -41,10 +42,9 @@ def test_a_run_leaves_models_talkers_pictures_and_scores(tmp_path, recipe, metho
     assert {path.name for path in (tmp_path / "mix/talkers").iterdir()} == {f"{i}.{k}.wav" for i in ids for k in (1, 2)}
     separated = sorted((tmp_path / "enhance/separated_audio" / method).iterdir())
     assert [path.name for path in separated] == [f"{ids[0]}.1.wav", f"{ids[0]}.2.wav"]
-    mixture, sr = undin.read(tmp_path / "mix/mixtures" / f"{ids[0]}.wav")
-    np.testing.assert_allclose(
-        sum(undin.read(path)[0] for path in separated), mixture, atol=10 if method == "blstm-mask" else 2e-4
-    )
+    mixture, _ = undin.read(tmp_path / "mix/mixtures" / f"{ids[0]}.wav")
+    if method == "deep-clustering":  # whose masks sum to one; ReLU's need not
+        np.testing.assert_allclose(sum(undin.read(path)[0] for path in separated), mixture, atol=2e-4)
     drawn = {path.name.removeprefix(f"{ids[0]}.") for path in (tmp_path / "enhance/plot" / method).iterdir()}
     assert drawn == {"waves.png", "spectra.png", "masks.png"} | ({"points.png"} if method != "blstm-mask" else set())
     with (tmp_path / "evaluate/scores.csv").open(newline="") as file:
@@ -77,5 +77,5 @@ def test_one_speaker_or_three_talkers_are_refused_in_words(tmp_path):
     with pytest.raises(InputError, match=r"must have 2 (voices|speakers|talkers)"):
         list(run.run(["train"]))
     three = Run(read_recipe("talkers-upit", [*TINY, "train.mixing.talkers=3"], preset="mini"), tmp_path / "three")
-    with pytest.raises(InputError, match="mixtures have 3: set mixing.talkers|must have 3 voices"):
+    with pytest.raises(InputError, match=r"mixtures have 3: set|must have 3 voices"):
         list(three.run(["train"]))

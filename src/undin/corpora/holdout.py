@@ -35,8 +35,8 @@ def hold_out(
         corpus: whose training split is parted.
         seed: what is drawn follows from it and from the clips, not from their order.
         speakers: how many voices; at most a quarter of those with a name, and at least `least`. A label that speaks
-            more than ten times as long as the mean (a crowd under one label, or the main voice) stays. Speech without names
-            stays too, but where fewer than two speakers are named a tenth of the speech recordings goes instead.
+            more than ten times as long as the mean (a crowd under one label, or the main voice) stays. Speech without
+            names stays too, but where fewer than two speakers are named a tenth of the speech recordings goes instead.
         least: voices that must be held out, as many as talk at once.
         noise: share of the recordings of noise, up to a quarter, at least one recording if more than 0. As long as
             there is a choice, every kind keeps a recording in training.
