@@ -27,7 +27,7 @@ from undin.evaluation.report import write_report
 from undin.evaluation.run import Evaluation, Failure, evaluate
 from undin.evaluation.runners import CommandRunner, MethodRunner, Runner, make_runners
 from undin.evaluation.scores import Score
-from undin.evaluation.separation import TalkerScore, evaluate_talkers, score_talkers
+from undin.evaluation.separation import TalkerScore, evaluate_talkers, make_separators, score_talkers
 from undin.evaluation.statistics import Mean, PairedTest, mean_of, paired_test
 from undin.evaluation.summary import about_run, write_summary
 
@@ -48,6 +48,7 @@ __all__ = [
     "evaluate_talkers",
     "make_examples",
     "make_runners",
+    "make_separators",
     "mean_of",
     "paired_test",
     "score_talkers",

@@ -1,5 +1,6 @@
 """Talkers pulled apart -> scores: in the order that suits the estimates, beside the mixture's and the ideal masks'.
 
+make_separators                methods by name, where all of them separate
 score_talkers                  one mixture: SI-SDR and SDR, gained over the mixture; who got which bin
 ideal_masks                    what masks that know the talkers reach: IBM, IRM, PSM
 evaluate_talkers               methods x mixtures -> scores.csv, summary.json, summary.md
@@ -17,7 +18,9 @@ import numpy as np
 
 from undin.corpora import Corpus
 from undin.errors import InputError, UndinError
+from undin.evaluation.runners import named
 from undin.evaluation.statistics import mean_of
+from undin.methods import Method, load
 from undin.metrics import best_permutation, sdr, si_sdr
 from undin.metrics.permutation import permute_best
 from undin.mixing import MixtureRow, render
@@ -32,6 +35,12 @@ COLUMNS = {
 SLICES = {"all": "all", "different": "of different gender", "same": "of the same gender"}
 
 Separate = Callable[[Array, int], Array]
+
+
+def make_separators(methods: Sequence[str]) -> dict[str, Method]:
+    """Load methods, ids or paths or "name=id"; nothing where one of them enhances."""
+    found = {name: load(source) for name, source in map(named, methods)}
+    return found if all(method.n_src for method in found.values()) else {}
 
 
 @dataclass(frozen=True)
