@@ -27,7 +27,7 @@ SILENT = 1e-8  # power re that of the mixture under which a talker is silent
 class TalkerMasks(nn.Module):
     """See the file; the subclasses say what the layers are."""
 
-    output = "mask"
+    output, beside = "mask", ("embedding.",)
     layer: Layer
 
     def __init__(self, config: MaskConfig) -> None:
@@ -126,6 +126,10 @@ class TalkerMasks(nn.Module):
     def calibrate(self, batches: Iterable[Batch]) -> None:
         """Mean and deviation of the features."""
         self.trunk.calibrate(self.stft(batch.noisy) for batch in batches)
+
+    def tables(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
+        """What the features are normalised by, (F,) each: file name -> array name -> array."""
+        return {"scaler": {"mean": self.trunk.mean, "std": self.trunk.std}}
 
 
 class FFMask(TalkerMasks):
