@@ -246,6 +246,7 @@ def test_k_means_finds_the_clusters_and_one_talker_comes_out_once(tmp_path):
     assert sorted(together.mean((1, 2)).tolist()) == [0, 1]
     three = model.with_settings(talkers=3)
     assert three(voices(1).sum(1)[0].numpy(), 4000).shape == (3, 3200)
+    assert undin.separate(np.zeros(900, np.float32), 4000, talkers=3, method=tmp_path / "m.onnx").shape == (3, 900)
     with pytest.raises(InputError, match="embedding is 3 in these weights"):
         model.with_settings(embedding=4)
 

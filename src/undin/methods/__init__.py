@@ -124,7 +124,8 @@ def separate(
         sr: sample rate in Hz; any.
         talkers: how many there are.
         method: an id of `METHODS` or the path of a saved model that separates; the default knows no voice and takes two
-            talkers. With recordings of the two voices themselves, learn one: `undin.NMF().fit_talkers([a, b], sr)`.
+            talkers, deep clustering takes any number. With recordings of the two voices themselves, learn one:
+            `undin.NMF().fit_talkers([a, b], sr)`.
         nan: "raise" an InputError at the first NaN or Inf, or "zero" to repair them.
         settings: changes to the method's config, by name.
 
@@ -140,6 +141,8 @@ def separate(
     (2, 16000)
     """
     model = load(method, **settings)
+    if isinstance(model, DeepClustering):  # which parts bins among any number
+        model = model.with_settings(talkers=talkers)
     if model.n_src != talkers:
         found = f"separates into {model.n_src} talkers" if model.n_src else "enhances"
         cure = ": give the method of a model for so many" if model.n_src else ": use enhance, or another method"
