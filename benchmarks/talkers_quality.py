@@ -4,7 +4,7 @@
 shipped methods that separate, weights that do not ship (NAME=x.onnx), and the masks that know the talkers. Then one
 talker alone, 40 recordings: how far the second output lies below the first. Nothing is chosen on these.
 
-    --only NAMES    these methods alone, by comma; what the results hold of others is kept
+    --only NAMES    these methods alone, by comma ("" for the ideal masks); what the results hold of others is kept
 """
 
 import csv
@@ -33,7 +33,8 @@ def measure(methods: dict[str, Method], corpus: Corpus) -> None:
     rows = make_manifest(corpus, n=N, seed=SEED, talkers=2, talker_db=(-2.5, 2.5), split="test")
     kept = read() if PATH.exists() else []
     calls = {name: partial(_separate, method) for name, method in methods.items()}
-    scores = evaluate_talkers(rows, corpus, calls, RESULTS / "talkers.part", progress=_tell)
+    known = {score.id for score in kept if score.method in IDEAL} == {row.id for row in rows}
+    scores = evaluate_talkers(rows, corpus, calls, RESULTS / "talkers.part", ideal=not known, progress=_tell)
     made = {score.method for score in scores}
     ids = {row.id for row in rows}
     scores += [score for score in kept if score.method not in made and score.id in ids]
@@ -55,7 +56,8 @@ def measure_alone(methods: dict[str, Method], corpus: Corpus) -> None:
             energy = np.square(method(corpus.load(clip), corpus.sr), dtype=float).sum(-1)
             below = 10 * np.log10(energy.max() / max(energy.min(), 1e-12))
             rows.append({"method": name, "path": clip.path, "offset_s": clip.offset_s, "below_db": round(below, 2)})
-    _write(ALONE, rows)
+    if rows:
+        _write(ALONE, rows)
 
 
 def _separate(method: Method, x: np.ndarray, sr: int) -> np.ndarray:

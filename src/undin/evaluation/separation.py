@@ -151,6 +151,7 @@ def evaluate_talkers(
     methods: Mapping[str, Separate],
     folder: Path,
     *,
+    ideal: bool = True,
     progress: Callable[[int, int], object] | None = None,
 ) -> list[TalkerScore]:
     """Score methods that separate, and the ideal masks, on mixtures of several talkers.
@@ -160,6 +161,7 @@ def evaluate_talkers(
         corpus: the one it was made from.
         methods: name -> (x, sr) -> (n_src, n_samples).
         folder: where scores.csv, summary.json and summary.md are left.
+        ideal: score the ideal masks as well.
         progress: called with (mixtures done, of all).
 
     Returns:
@@ -174,10 +176,10 @@ def evaluate_talkers(
         if len(row.speech) < 2:
             raise InputError(f"mixture {row.id} has one talker: mix with talkers = 2, or evaluate methods that enhance")
         mixture, pair = render(row, corpus), _pair([genders.get(source.label, "") for source in row.speech])
-        oracle = ideal_masks(mixture.sources, mixture.noisy, corpus.sr)
-        for name in (*methods, *IDEAL):
+        oracle = ideal_masks(mixture.sources, mixture.noisy, corpus.sr) if ideal else {}
+        for name in (*methods, *oracle):
             try:
-                est = oracle[name] if name in IDEAL else methods[name](mixture.noisy, corpus.sr)
+                est = oracle[name] if name in oracle else methods[name](mixture.noisy, corpus.sr)
                 values = score_talkers(ref=mixture.sources, est=est, noisy=mixture.noisy, sr=corpus.sr)
                 scores.append(TalkerScore(row.id, name, pair, **values))  # type: ignore[arg-type]
             except UndinError as error:
