@@ -182,3 +182,18 @@ def test_drawing_leaves_no_global_state_and_importing_stays_light():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.split() == ["True", "False"]
+
+
+def test_masks_and_points_are_drawn_and_wrong_shapes_are_named(tmp_path):
+    rng = np.random.default_rng(0)
+    planes = {"voice": rng.random(30), "mask": rng.random((129, 30))}
+    figure = pictures.masks(planes, 8000, 0.5, tmp_path / "m.png", title="t")
+    assert [axes.get_label() for axes in figure.axes[:2]] == ["voice", "mask"] and (tmp_path / "m.png").exists()
+    V = rng.standard_normal((50, 5))
+    figure = pictures.points(V, {"truth": np.arange(50) % 2, "found": np.zeros(50)}, tmp_path / "p.png", title="t")
+    assert len(figure.axes) == 2 and (tmp_path / "p.png").exists()
+    assert len(pictures.points(V, {}).axes) == 1
+    with pytest.raises(InputError, match="planes must be"):
+        pictures.masks({"a": np.zeros((2, 2, 2))}, 8000, 1.0)
+    with pytest.raises(InputError, match=r"labels \(n,\); got \(50, 5\) and \(49,\)"):
+        pictures.points(V, {"a": np.zeros(49)})

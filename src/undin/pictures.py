@@ -163,6 +163,89 @@ def heat_maps(
     return _saved(figure, path)
 
 
+def masks(
+    planes: Mapping[str, Array],
+    sr: int,
+    seconds: float,
+    path: str | PathLike[str] | None = None,
+    *,
+    title: str | None = None,
+) -> "Figure":
+    """Draw masks or other planes of numbers from 0 to 1 above each other: black is 0, white is 1.
+
+    Args:
+        planes: label -> (n_freq, n_frames), or (n_frames,) for what is said of whole frames, such as voice activity.
+        sr: sample rate in Hz, for the axis of frequency.
+        seconds: that n_frames last.
+        path: where to save it as well, .png, .pdf or .svg.
+        title: a line above the panels.
+
+    Returns:
+        The figure.
+
+    Raises:
+        InputError: there are none, or one that has another number of axes.
+        MissingExtraError: matplotlib is not installed.
+    """
+    if not planes or any(np.ndim(plane) not in (1, 2) for plane in planes.values()):
+        raise InputError("planes must be (n_freq, n_frames) or (n_frames,), at least one of them")
+    figure, panels, bar = _panels(list(planes), title, height=1.4)
+    for panel, plane in zip(panels, planes.values(), strict=True):
+        settings: dict[str, Any] = {"vmin": 0, "vmax": 1, "cmap": "gray", "aspect": "auto", "origin": "lower"}
+        image = panel.imshow(np.atleast_2d(plane), extent=(0, seconds, 0, sr / 2000), **settings)
+        panel.set(ylabel="kHz", ylim=(0, sr / 2000))
+        if np.ndim(plane) == 1:
+            panel.set_ylabel("")
+    _time_axis(panels, seconds)
+    figure.colorbar(image, cax=bar)
+    return _saved(figure, path)
+
+
+def points(
+    V: Array,
+    labels: Mapping[str, Array],
+    path: str | PathLike[str] | None = None,
+    *,
+    title: str | None = None,
+    most: int = 4000,
+) -> "Figure":
+    """Draw points of many dimensions on the plane in which they spread most, once for each way to label them.
+
+    Args:
+        V: (n, K).
+        labels: what is told -> (n,) whole numbers, a colour each; an empty mapping draws them in one colour.
+        path: where to save it as well, .png, .pdf or .svg.
+        title: a line above the panels.
+        most: points that are drawn, evenly taken.
+
+    Returns:
+        The figure.
+
+    Raises:
+        InputError: V is not (n, K), or labels are not (n,).
+        MissingExtraError: matplotlib is not installed.
+    """
+    if np.ndim(V) != 2 or not len(V) or any(np.shape(values) != (len(V),) for values in labels.values()):
+        told = ", ".join(str(np.shape(values)) for values in labels.values())
+        raise InputError(f"V must be (n, K) and labels (n,); got {np.shape(V)} and {told}")
+    step = -(-len(V) // most)
+    V, shown = V[::step], {name: values[::step] for name, values in labels.items()} or {"": np.zeros(len(V[::step]))}
+    centred = V - V.mean(0)
+    axes = np.linalg.svd(centred.T @ centred)[0][:, :2]  # directions of most variance
+    flat = centred @ axes
+    figure: Figure = require("matplotlib.figure", extra="plot").Figure(
+        figsize=(WIDTH, 0.5 + WIDTH / max(len(shown), 2)), layout="constrained"
+    )
+    for k, (name, values) in enumerate(shown.items(), 1):
+        panel = figure.add_subplot(1, len(shown), k)
+        panel.scatter(flat[:, 0], flat[:, -1], c=values, s=3, cmap="coolwarm", linewidths=0)
+        panel.set_title(name, loc="left", fontsize=11, parse_math=False)
+        panel.set_aspect("equal")
+    if title:
+        figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
+    return _saved(figure, path)
+
+
 def overview(signals: Mapping[str, Array], sr: int, *, range_db: float = 80.0) -> "Figure":
     """Draw the waveform and, below it, the spectrogram of several signals, on common scales; see `spectrograms`.
 

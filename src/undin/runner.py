@@ -2,7 +2,8 @@
 
 A graph that undin exported says in its metadata what it is. Its inputs are "X" (B, 2, T, F), real and imaginary part of
 the STFT, and one per state; its outputs are the answer, named after its kind, and each state with "_out" behind its
-name. B is any, T is any or, where a cell has no ONNX operator, 1: then the frames are looped here.
+name. B is any, T is any or, where a cell has no ONNX operator, 1: then the frames are looped here. A graph that looks
+both ways in time takes "all" frames of a signal at once and has no state.
 """
 
 import hashlib
@@ -17,8 +18,10 @@ from numpy.typing import NDArray
 from undin.errors import InputError, WeightsError
 
 FORMAT = 1
-OUTPUTS = ("mask", "spectrum")  # real or complex gain of the delayed X; or Y itself
-Planes = NDArray[np.float32]  # (B, 1 or 2, T, F)
+# Real or complex gain of the delayed X, or a real gain for each of n_src; Y itself; K numbers for each bin.
+OUTPUTS = ("mask", "spectrum", "embedding")
+FRAMES = ("any", 1, "all")
+Planes = NDArray[np.float32]  # (B, 1, 2, n_src or K, T, F)
 States = dict[str, NDArray[np.float32]]  # each (B, ...)
 
 
@@ -68,7 +71,8 @@ class Runner:
             state: what `initial_state` or the last call gave.
 
         Returns:
-            The mask or spectrum (B, 1 or 2, T, F), and the next state.
+            The answer, (B, 1 or 2, T, F) of a mask or spectrum, (B, n_src, T, F) of masks, (B, K, T, F) of an
+            embedding; and the next state.
         """
         X = np.ascontiguousarray(X, np.float32)
         if self.meta["frames"] != 1 or X.shape[2] == 1:
@@ -135,8 +139,12 @@ def _read_meta(path: Path, entries: dict[str, str]) -> dict[str, Any]:
     for name, kind in {**kinds, "card": dict, "weights": str}.items():
         if not isinstance(meta.get(name), kind):
             raise _damaged(path, f"its {name} must be a {kind.__name__}; got {meta.get(name)!r}")
-    if meta["output"] not in OUTPUTS or meta.get("frames") not in ("any", 1) or meta["lookahead"] < 0:
-        raise _damaged(path, 'its output must be "mask" or "spectrum", its frames "any" or 1, its lookahead 0 or more')
+    told = {"output": OUTPUTS, "frames": FRAMES, "n_src": (None, *range(2, 9))}
+    for name, choices in told.items():
+        if meta.get(name) not in choices:
+            raise _damaged(path, f"its {name} must be one of {', '.join(map(str, choices))}; got {meta.get(name)!r}")
+    if meta["lookahead"] < 0:
+        raise _damaged(path, f"its lookahead must be 0 or more; got {meta['lookahead']}")
     return meta
 
 

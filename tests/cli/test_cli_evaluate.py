@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from undin import corpora, mixing
+from undin import corpora, methods, mixing
 
 
 @pytest.fixture
@@ -94,3 +94,18 @@ def test_bad_input_is_one_line(undin, manifest, args, message):
     code, out, err = undin("evaluate", *args)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert message in err
+
+
+@pytest.mark.skipif(methods.SEPARATOR is None, reason="none ships yet")
+def test_methods_that_separate_are_scored_in_the_best_order(undin, manifest):
+    rows = mixing.make_manifest(corpora.mini(), n=2, seed=1, talkers=2)
+    mixing.write_manifest("two.csv", rows)
+    code, out, err = undin("evaluate", "two.csv", "-m", "mine=blstm-mask", "-o", "s")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[2].startswith("| mine | all | 2 |") and "ideal binary mask" in out
+    code, out, _ = undin("evaluate", "two.csv", "-m", "blstm-mask", "-o", "s", "--json")
+    assert code == 0 and json.loads(out)[0]["method"] == "blstm-mask"
+    code, _, err = undin("evaluate", "m.csv", "-m", "blstm-mask", "-o", "s")
+    assert code == 2 and "has one talker: mix with talkers = 2" in err
+    code, _, err = undin("evaluate", "two.csv", "-m", "blstm-mask", "-m", "log-mmse", "-o", "s")
+    assert code == 2 and "blstm-mask separates into 2 talkers and others do not" in err

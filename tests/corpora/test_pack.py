@@ -20,7 +20,7 @@ from undin.audio import active_level_db
 from undin.corpora import Clip, Corpus, check_pack, open_pack, pack
 from undin.corpora.packed import HEADER, SAMPLES_AT
 from undin.errors import InputError
-from undin.mixing import Drawing, Settings
+from undin.mixing import Drawing, Examples, Settings
 
 STEP = 2**-15
 
@@ -356,3 +356,20 @@ def test_what_a_killed_run_left_goes(tmp_path):
     pack(tiny(tmp_path), tmp_path / "p.pack")
     assert living.exists() and not stray.exists()
     assert Path(tmp_path / "p.pack").exists()
+
+
+def test_examples_of_another_rate_stay_within_their_clips(tmp_path):
+    """Clips lie side by side in one file; at half the rate their ends round to samples that a pack does not have."""
+    rng = np.random.default_rng(0)
+    lengths_s = [1.00003, 0.90009, 1.10007, 0.80005]
+    rows, offset_s = [], 0.0
+    for k, length_s in enumerate(lengths_s):
+        rows.append(Clip("a.wav", offset_s, length_s, "train", speaker=f"s{k}"))
+        offset_s += length_s + 0.3001
+    soundfile.write(tmp_path / "a.wav", (0.1 * rng.standard_normal(5 * 16000)).astype(np.float32), 16000)
+    pack(Corpus(tmp_path, rows), tmp_path / "a.pack")
+    corpus = open_pack(tmp_path / "a.pack", sr=8000)
+    examples = Examples(corpus, Settings(talkers=2, duration_s=0.6, split="train"), seed=0)
+    long = Examples(corpus, Settings(talkers=2, duration_s=1.2, split="train"), seed=0)
+    for i in range(40):
+        assert examples[i].noisy.any() and long[i].noisy.any()

@@ -32,6 +32,10 @@ SMALL = {
     ],
     "mann-lstm": [MEMORY, {**MEMORY, "context": 3}],
     "mann-dnn": [MEMORY],
+    "ff-mask": [{"n_hidden": 20, "n_layers": 2}],
+    "lstm-mask": [{"n_hidden": 20, "n_layers": 2}, {"n_hidden": 20, "n_layers": 2, "width": 16, "activation": "relu"}],
+    "blstm-mask": [{"n_hidden": 20, "n_layers": 2, "width": 16}],
+    "deep-clustering": [{"n_hidden": 20, "n_layers": 2, "embedding": 3}],
     "toy": [{}, {"output": "mask complex"}, {"output": "spectrum", "lookahead": 0}],
 }
 CASES = [(name, settings) for name in (*NETS, "toy") for settings in SMALL.get(name, [{}])]
@@ -67,6 +71,8 @@ def test_torch_equals_onnx_whole_and_frame_by_frame(toy, tmp_path, name, setting
         est, state = runner.run(X.numpy(), runner.initial_state(2))
         np.testing.assert_allclose(est, ref.numpy(), atol=1e-4)
         assert state.keys() == ref_state.keys()
+        if runner.meta["frames"] == "all":
+            continue
         state, frames = runner.initial_state(2), []
         for t in range(n_frames):
             frame, state = runner.run(X[:, :, t : t + 1].numpy(), state)

@@ -17,6 +17,7 @@ from undin.cli.run import do
 if TYPE_CHECKING:
     from undin.corpora import Corpus
     from undin.evaluation import Evaluation
+    from undin.methods import Method
 
 OUTPUT = Path("undin-evaluation")
 N_SHOWN = 5  # failures told on the screen; the report has all
@@ -85,6 +86,8 @@ def evaluate(
 
     [dim]Two methods:[/]  undin evaluate test.csv -m log-mmse -m nmf-exp -o scores/
 
+    [dim]Talkers pulled apart, in the best order, beside ideal masks:[/]  undin evaluate two.csv -m blstm-mask
+
     [dim]Against another program:[/]  undin evaluate test.csv -m log-mmse --cmd 'sox=sox {in} {out} highpass 100'
     """
     from undin import evaluation, mixing
@@ -94,6 +97,8 @@ def evaluate(
     if is_recipe(str(manifest)):
         folder = None if output == OUTPUT else output  # a run has a folder of its own
         return do(str(manifest), ["evaluate"], output=folder, data=data, workers=workers, json=json, quiet=quiet)
+    if not cmd and (separators := evaluation.make_separators(method or [])):
+        return _talkers(manifest, data, separators, output, json=json, quiet=quiet)
     runners = evaluation.make_runners(method or [], cmd or [])
     wanted = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     corpus = _corpus(manifest, data)
@@ -123,6 +128,26 @@ def evaluate(
     elif not quiet:
         _show(result, notes, output)
     return _tell_failures(result)
+
+
+def _talkers(
+    manifest: Path, data: Path | None, methods: "dict[str, Method]", output: Path, *, json: bool, quiet: bool
+) -> int:
+    """Methods that separate; the corpus is listed, as it knows who is of which gender."""
+    from undin import corpora, evaluation, mixing
+
+    rows = list(mixing.read_manifest(manifest))
+    corpus = corpora.open(data, sr=rows[0].sr if rows else None)
+    with _bar("scoring", wanted=not quiet) as progress:
+        scores = evaluation.evaluate_talkers(rows, corpus, methods, output, progress=progress)
+    if json:
+        print((output / "summary.json").read_text(encoding="utf-8"), end="")
+    elif not quiet:
+        print((output / "summary.md").read_text(encoding="utf-8"), end="")
+    failed = [score for score in scores if score.error]
+    for score in failed[:N_SHOWN]:
+        print(f"undin: {score.id}, {score.method}: {score.error}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _corpus(manifest: Path, data: Path | None) -> "Corpus":

@@ -17,7 +17,9 @@ def separate(
     talkers: Annotated[int, typer.Option(min=2, metavar="N", help="How many talk.", rich_help_panel=o.HOW)] = 2,
     method: Annotated[
         str | None,
-        typer.Option("-m", "--method", metavar="MODEL", help="A saved model that separates.", rich_help_panel=o.HOW),
+        typer.Option(
+            "-m", "--method", metavar="MODEL", help="An id, or a saved model that separates.", rich_help_panel=o.HOW
+        ),
     ] = None,
     set: o.Set = None,
     nan: o.Nan = "raise",
@@ -28,25 +30,30 @@ def separate(
 ) -> int:
     """Pull talkers apart: one file for each, which sum to the input.
 
-    [dim]talk.flac becomes talk.1.flac and talk.2.flac:[/]  undin separate talk.flac -m two.npz
+    [dim]talk.flac becomes talk.1.flac and talk.2.flac:[/]  undin separate talk.flac -m two.onnx
 
-    [dim]The model is learned from recordings of the two voices:[/]  undin fit anna/ ben/ --talkers -o two.npz
+    [dim]With recordings of the very voices, a model of theirs:[/]  undin fit anna/ ben/ --talkers -o two.npz
     """
     check_pipes(inputs, output, as_json=json)
     from undin.errors import InputError
     from undin.jobs import Settings, plan
+    from undin.methods import SEPARATOR, DeepClustering
 
     with errors_as_json(inputs, wanted=json):
+        method = method or SEPARATOR
         if method is None:
             raise InputError(
-                "separate needs -m MODEL, as no model for unknown talkers ships yet: "
-                "learn one from their voices with  undin fit anna/ ben/ --talkers -o two.npz"
+                "separate needs -m MODEL, as none ships yet: train one with  undin train talkers-upit --preset small, "
+                "or learn from the very voices with  undin fit anna/ ben/ --talkers -o two.npz"
             )
         make = Loader(method, set or ())
+        if isinstance(make(), DeepClustering):  # which parts bins among any number
+            make = Loader(method, [*(set or ()), f"talkers={talkers}"])
         n_src = make().n_src
         if n_src != talkers:
             found = f"separates into {n_src} talkers" if n_src else "enhances and does not separate"
-            raise InputError(f"{method} {found}; got --talkers {talkers}: use the number that the model was fitted for")
+            cure = "a model for so many" if n_src else "another -m, or undin enhance"
+            raise InputError(f"{method} {found}; got --talkers {talkers}: take {cure}")
         tasks = plan(inputs, output, n_src=n_src)
     settings = Settings(nan=nan, truncated=truncated, raw=raw)
     view = View(quiet=quiet, as_json=json, debug=bool(context.obj))

@@ -23,6 +23,7 @@ def hold_out(
     *,
     seed: int,
     speakers: int = 30,
+    least: int = 1,
     noise: float = 0.1,
     split: str = "train",
     to: str = "valid",
@@ -36,9 +37,10 @@ def hold_out(
     Args:
         corpus: whose training split is parted.
         seed: what is drawn follows from it and from the clips, not from their order.
-        speakers: how many voices; at most a quarter of those with a name, and at least one. A label that speaks more
-            than ten times as long as the mean (a crowd under one label, or the main voice) stays. Speech without names
-            stays too, but where fewer than two speakers are named a tenth of the speech recordings goes instead.
+        speakers: how many voices; at most a quarter of those with a name, and at least `least`. A label that speaks
+            more than ten times as long as the mean (a crowd under one label, or the main voice) stays. Speech without
+            names stays too, but where fewer than two speakers are named a tenth of the speech recordings goes instead.
+        least: voices that must be held out, as many as talk at once.
         noise: share of the recordings of noise, up to a quarter, at least one recording if more than 0. As long as
             there is a choice, every kind keeps a recording in training.
         split: the one to part.
@@ -68,7 +70,7 @@ def hold_out(
     noises = [clip for clip in corpus.noise if clip.split == split]
     held = set[Hashable]()
     if speech and speakers:
-        held |= _voices(speech, speakers, np.random.default_rng([seed, 0]), but)
+        held |= _voices(speech, speakers, least, np.random.default_rng([seed, 0]), but)
     if noises and noise:
         held |= _recordings(noises, noise, np.random.default_rng([seed, 1]))
     rows = corpus.rows
@@ -148,7 +150,9 @@ def _voice(clip: Clip) -> tuple[str, str, str] | None:
     return ("voice", clip.speaker, "") if clip.speaker and not clip.kind else None
 
 
-def _voices(speech: Sequence[Clip], n: int, rng: np.random.Generator, but: Collection[str]) -> set[Hashable]:
+def _voices(
+    speech: Sequence[Clip], n: int, least: int, rng: np.random.Generator, but: Collection[str]
+) -> set[Hashable]:
     """The voices to hold out, or recordings where voices have no names."""
     groups = [group for group in _groups(speech) if "" not in group]
     if len(groups) < 2:
@@ -159,7 +163,7 @@ def _voices(speech: Sequence[Clip], n: int, rng: np.random.Generator, but: Colle
     lengths = [sum(seconds[name] for name in group) for group in groups]
     limit = TOO_LONG * sum(lengths) / len(lengths)
     able = [group for group, length in zip(groups, lengths, strict=True) if length <= limit and not {*group} & {*but}]
-    n = min(n, max(1, int(MOST * len(groups))), len(able))
+    n = min(n, max(least, int(MOST * len(groups))), len(able))
     chosen = rng.permutation(len(able))[:n]
     return {("voice", name, "") for k in chosen for name in able[k]}
 

@@ -15,6 +15,7 @@ per_noise.py    mean and deviation per kind of noise; per_speaker.py: known and 
 examples.py     mixtures to listen to
 tables.py       the tables of a report
 plots.py        its pictures [plot]
+separation.py   talkers pulled apart: scores in the best order, beside ideal masks
 report.py       the page
 recording/      what is wrong with one recording, told without a reference
 """
@@ -27,6 +28,7 @@ from undin.evaluation.report import write_report
 from undin.evaluation.run import Evaluation, Failure, evaluate
 from undin.evaluation.runners import CommandRunner, MethodRunner, Runner, make_runners
 from undin.evaluation.scores import Score
+from undin.evaluation.separation import TalkerScore, evaluate_talkers, make_separators, score_talkers
 from undin.evaluation.statistics import Mean, PairedTest, mean_of, paired_test
 from undin.evaluation.summary import about_run, write_summary
 
@@ -40,13 +42,17 @@ __all__ = [
     "PairedTest",
     "Runner",
     "Score",
+    "TalkerScore",
     "about_run",
     "choose",
     "evaluate",
+    "evaluate_talkers",
     "make_examples",
     "make_runners",
+    "make_separators",
     "mean_of",
     "paired_test",
+    "score_talkers",
     "write_per_noise",
     "write_report",
     "write_seen_speakers",

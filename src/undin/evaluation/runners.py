@@ -40,9 +40,7 @@ class MethodRunner:
         """Get it ready, caches warm, so that what is timed is the work."""
         method = load(self.source)
         if method.n_src:
-            raise InputError(
-                f"{self.source} separates into {method.n_src} talkers: evaluate takes methods that enhance"
-            )
+            raise InputError(f"{self.source} separates into {method.n_src} talkers and does not enhance")
         method(np.random.default_rng(0).uniform(-0.1, 0.1, 8000).astype(np.float32), 16000)
         return lambda x, sr: method(x, sr)
 
@@ -125,13 +123,21 @@ def make_runners(methods: Sequence[str], commands: Sequence[str] = ()) -> list[R
     return runners
 
 
-def _method(text: str) -> MethodRunner:
+def named(text: str) -> tuple[str, str]:
+    """Name and source of a method given as "source" or "name=source"."""
     name, equals, source = text.partition("=")
     if not equals or Path(text).exists():
-        name, source = (text if text in METHODS else Path(text).stem), text
+        return (text if text in METHODS else Path(text).stem), text
+    return name, source
+
+
+def _method(text: str) -> MethodRunner:
+    name, source = named(text)
     method = load(source)
     if method.n_src:
-        raise InputError(f"{source} separates into {method.n_src} talkers: evaluate takes methods that enhance")
+        raise InputError(
+            f"{source} separates into {method.n_src} talkers and others do not: evaluate those that separate apart"
+        )
     return MethodRunner(name, source)
 
 

@@ -26,9 +26,11 @@ class General:
 
     Attributes:
         seed: of every draw.
+        sr: rate that the corpus is brought to, Hz; None for its own.
     """
 
     seed: int = 0
+    sr: int | None = None
 
 
 @dataclass(frozen=True)

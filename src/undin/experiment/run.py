@@ -18,9 +18,8 @@ from undin import corpora, mixing
 from undin.corpora import Corpus
 from undin.errors import InputError
 from undin.experiment import stages, train_net, train_nmf
-from undin.experiment.names import check_known
+from undin.experiment.names import Told, check_known
 from undin.experiment.recipe import Recipe
-from undin.experiment.stages import Told
 from undin.experiment.train_net import NetTrain
 
 Progress = Callable[[str, int, int, str], object]  # stage, done, of all, more in words
@@ -43,7 +42,7 @@ class Run:
 
     def __init__(self, recipe: Recipe, folder: str | Path, *, data: str | Path | None = None) -> None:
         self.recipe, self.folder = recipe, Path(folder)
-        self.corpus: Corpus = corpora.open(data)
+        self.corpus: Corpus = corpora.open(data, sr=recipe.sections["experiment"].sr)
         train = self.section("train")
         if isinstance(train, NetTrain) and train.seen:
             seed = self.section("experiment").seed

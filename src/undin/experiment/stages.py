@@ -1,10 +1,12 @@
 """The stages that are the same for every method: mixtures, enhanced audio with pictures, scores with a report."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from undin import audio, evaluation, methods, mixing, pictures
 from undin.errors import InputError
+from undin.experiment import talkers
+from undin.experiment.names import Told
 from undin.jobs import process_file
 from undin.mixing.layout import Layout
 from undin.mixing.write import Job
@@ -13,22 +15,18 @@ if TYPE_CHECKING:
     from undin.experiment.run import Run
 
 
-class Told(Protocol):
-    """What a stage tells as it goes."""
-
-    def __call__(self, done: int, of: int, facts: str = "") -> object:
-        """How far it is, and more in words."""
-
-
 LAYOUT = Layout(noisy="test_noisy_audio/{id}_{speaker}_{kind}", clean="clean/{id}", noise="noise/{id}", format="wav")
+
+TALKERS = Layout(noisy="mixtures/{id}", clean="talkers/{id}.{k}", noise="noise/{id}", format="wav")
 
 
 def mix(run: "Run", place: Path, workers: int, progress: Told) -> None:
     """Leave manifest.csv, test_noisy_audio/, clean/ and noise/."""
     section = run.section("mix")
+    layout = LAYOUT if section.talkers == 1 else TALKERS
     drawing = mixing.Drawing(run.corpus, section.settings, seed=run.section("experiment").seed, seen=_seen(run))
     failed = []
-    for made in Job(run.corpus, place, layout=LAYOUT, drawing=drawing, n=section.n).run(workers):
+    for made in Job(run.corpus, place, layout=layout, drawing=drawing, n=section.n).run(workers):
         progress(made.n, section.n)
         if made.status == "failed":
             failed.append(f"mixture {made.n}: {made.error}")
@@ -39,6 +37,8 @@ def mix(run: "Run", place: Path, workers: int, progress: Told) -> None:
 def enhance(run: "Run", place: Path, workers: int, progress: Told) -> None:
     """Leave enhanced_audio/<variant>/enhanced_<name>.wav and plot/<variant>/<name>.png."""
     section, rows = run.section("enhance"), run.rows
+    if rows and len(rows[0].speech) > 1:
+        return talkers.separate(run, place, TALKERS, progress)
     total, done = len(run.weights) * min(section.audio, len(rows)), 0
     for variant, path in run.weights.items():
         model = methods.load(path)
@@ -61,13 +61,15 @@ def enhance(run: "Run", place: Path, workers: int, progress: Told) -> None:
 
 def evaluate(run: "Run", place: Path, workers: int, progress: Told) -> None:
     """Leave scores.csv, per_noise.csv, summary.json and report.html, and seen_speakers.csv where there are any."""
-    section, train = run.section("evaluate"), run.section("train")
+    section, train, rows = run.section("evaluate"), run.section("train"), run.rows
+    if rows and len(rows[0].speech) > 1:
+        return talkers.evaluate(run, place, progress)
     trained = [f"{name}={path}" for name, path in run.weights.items()]
     runners = evaluation.make_runners([*trained, *section.methods], list(section.commands))
     measures, notes = evaluation.choose(section.metrics or None, run.corpus.sr)
     seen = set(train.kinds) or {clip.kind for clip in run.corpus.select(split=train.split).noise}
     result = evaluation.evaluate(
-        run.rows, run.corpus, runners, measures, place, workers=workers, seen_kinds=seen, progress=progress
+        rows, run.corpus, runners, measures, place, workers=workers, seen_kinds=seen, progress=progress
     )
     manifest = run.folder / "mix" / "manifest.csv"
     command = ["undin", "run", run.recipe.name]

@@ -15,8 +15,7 @@ import numpy as np
 from undin import corpora
 from undin.corpora import Corpus
 from undin.errors import InputError, require
-from undin.experiment.names import check_known
-from undin.experiment.stages import Told
+from undin.experiment.names import Told, check_known
 from undin.methods import LEARNED
 from undin.methods.base import make_config
 from undin.mixing import Examples, Settings
@@ -64,8 +63,8 @@ class NetTrain:
         mixing: `undin.mixing.Settings` of what is learned from; a range drawn from is {low = ..., high = ...}.
         augment: `undin.mixing.augment.Augment`.
         valid: changes to `mixing` for validation, which is not augmented.
-        variants: name -> changes as {"settings.dropout" = 0.0}, {"options.seed" = 1} or {"voices" = 6}; each is a
-            network of its own. One, named as the method, when empty.
+        variants: name -> changes as {"settings.dropout" = 0.0}, {"options.seed" = 1}, {"voices" = 6} or
+            {"method" = "..."}; each is a network of its own. One, named as the method, when empty.
         weights: how they are stored in the exported graph.
         licence: of the weights, for their card.
     """
@@ -104,6 +103,10 @@ class NetTrain:
         """The trained models' files, by their names."""
         return {name: f"{name}.onnx" for name in self._variants}
 
+    def method_of(self, variant: str) -> str:
+        """What a variant is."""
+        return str(self._variants[variant].get("method", self.method))
+
     def plan(self, variant: str) -> Plan:
         """What a variant is trained with.
 
@@ -111,12 +114,15 @@ class NetTrain:
             InputError: a setting that does not exist, or a value that breaks its rule.
         """
         parts = {name: dict(getattr(self, name)) for name in ("settings", "options", "mixing", "augment", "valid")}
-        voices = self.voices
+        voices, method = self.voices, self.method_of(variant)
+        check_known(method, LEARNED, "network")
         for key, value in self._variants[variant].items():
             if key == "voices":
                 voices = value
                 continue
             part, _, name = key.partition(".")
+            if key == "method":
+                continue
             if part not in parts or not name:
                 raise InputError(
                     f"a variant changes {', '.join(parts)}, as settings.dropout = 0.0, or voices; got {key!r}"
@@ -128,7 +134,7 @@ class NetTrain:
                 raise InputError(f"train.{name} must be a whole number, 0 or more; got {number!r}")
         return Plan(
             voices=voices,
-            config=make_config(LEARNED[self.method].Config, {k: _value(v) for k, v in parts["settings"].items()}),
+            config=make_config(LEARNED[method].Config, {k: _value(v) for k, v in parts["settings"].items()}),
             options=make(Options, parts["options"], "train.options"),
             mixing=make(Settings, settings, "train.mixing"),
             augment=make(Augment, parts["augment"], "train.augment"),
@@ -192,20 +198,25 @@ def train(
     packed = _packed(corpus, section, place.parent / "pack", workers)
     seen = {clip.speaker for clip in corpus.speech if clip.split == "seen"}
     packed = corpora.hold_out(
-        packed, seed=seed, speakers=section.speakers, noise=section.noise, split=section.split, but=seen
+        packed,
+        seed=seed,
+        speakers=section.speakers,
+        least=max(section.plan(name).mixing.talkers for name in section.files),
+        noise=section.noise,
+        split=section.split,
+        but=seen,
     )
     for variant, file in section.files.items():
-        plan = section.plan(variant)
-        part = packed
+        plan, method, part = section.plan(variant), section.method_of(variant), packed
         if plan.voices:
             part = corpora.few_voices(packed, plan.voices, seed=seed, first=seen, split=section.split)
         drawn, about = seed + plan.options.seed, _about(part, section)
-        folder = _folder(place / variant, plan.key(section.method, seed, about, digest))
+        folder = _folder(place / variant, plan.key(method, seed, about, digest))
         left = None if ends is None else (ends - time.monotonic()) / MINUTE
         if left is not None and left <= 0:
             return False
         fitted = fit(
-            section.method,
+            method,
             plan.config,
             dataclasses.replace(plan.options, seed=drawn),
             _examples(part, plan.mixing, plan.augment, drawn),

@@ -8,6 +8,7 @@ from typing import Any
 
 from undin.errors import InputError
 from undin.methods.base import Card, Method, Mode, Nan
+from undin.methods.deep_clustering import DeepClustering
 from undin.methods.dnn import DNN
 from undin.methods.learned import Learned, find_class
 from undin.methods.log_mmse import LogMMSE
@@ -15,6 +16,7 @@ from undin.methods.lull import Lull
 from undin.methods.mann import MANN, MANNDNN, MANNLSTM
 from undin.methods.nmf import NMF
 from undin.methods.spectral_gate import SpectralGate
+from undin.methods.talker_masks import BLSTMMask, FFMask, LSTMMask
 from undin.runner import Runner
 from undin.spectrum import Array
 
@@ -35,11 +37,17 @@ LEARNED: dict[str, type[Learned]] = {  # who reads an .onnx, by the method that 
     "mann": MANN,
     "mann-lstm": MANNLSTM,
     "mann-dnn": MANNDNN,
+    "ff-mask": FFMask,
+    "lstm-mask": LSTMMask,
+    "blstm-mask": BLSTMMask,
+    "deep-clustering": DeepClustering,
 }
-DEFAULT = "lull"
+DEFAULT: str = "lull"  # what enhance takes
+SEPARATOR: str | None = None  # what separate takes; none ships yet
 
 __all__ = [
-    "DEFAULT", "DNN", "LEARNED", "MANN", "MANNDNN", "MANNLSTM", "METHODS", "NMF", "Card", "Learned", "LogMMSE", "Lull",
+    "DEFAULT", "DNN", "LEARNED", "MANN", "MANNDNN", "MANNLSTM", "METHODS", "NMF", "SEPARATOR", "BLSTMMask", "Card",
+    "DeepClustering", "FFMask", "LSTMMask", "Learned", "LogMMSE", "Lull",
     "Method", "SpectralGate", "enhance", "load", "separate",
 ]  # fmt: skip
 
@@ -117,7 +125,7 @@ def enhance(
 
 
 def separate(
-    x: Array, sr: int, *, talkers: int = 2, method: str | Path | None = None, nan: Nan = "raise", **settings: Any
+    x: Array, sr: int, *, talkers: int = 2, method: str | Path | None = SEPARATOR, nan: Nan = "raise", **settings: Any
 ) -> Array:
     """Pull talkers apart.
 
@@ -125,7 +133,9 @@ def separate(
         x: (n_samples,) or (..., n_channels, n_samples), floating point, full scale 1.
         sr: sample rate in Hz; any.
         talkers: how many there are.
-        method: the path of a saved model that separates.
+        method: an id of `METHODS` or the path of a saved model that separates; deep clustering takes any number of
+            talkers. With recordings of the two voices themselves, learn one:
+            `undin.NMF().fit_talkers([a, b], sr)`.
         nan: "raise" an InputError at the first NaN or Inf, or "zero" to repair them.
         settings: changes to the method's config, by name.
 
@@ -133,15 +143,19 @@ def separate(
         (talkers, *x.shape), which sums to x for methods with masks that sum to one.
 
     Raises:
-        InputError: no method given (none that knows every voice ships yet), or it gives another number of talkers.
+        InputError: no method given (none ships yet), x or a setting breaks a rule, or the method gives another number
+            of talkers.
     """
     if method is None:
         raise InputError(
-            "separate needs a method, and none that works for unknown talkers ships yet: learn one from their voices, "
-            "a model = undin.NMF().fit_talkers([a, b], sr); model.save('two.npz'); and give method='two.npz'"
+            "separate needs a method, and none ships yet: train one with  undin train talkers-upit --preset small, or "
+            "learn the very voices, model = undin.NMF().fit_talkers([a, b], sr), save it, and give its file"
         )
     model = load(method, **settings)
+    if isinstance(model, DeepClustering):  # which parts bins among any number
+        model = model.with_settings(talkers=talkers)
     if model.n_src != talkers:
         found = f"separates into {model.n_src} talkers" if model.n_src else "enhances"
-        raise InputError(f"{str(method)!r} {found}; got talkers={talkers!r}")
+        cure = ": give the method of a model for so many" if model.n_src else ": use enhance, or another method"
+        raise InputError(f"{str(method)!r} {found}; got talkers={talkers!r}{cure}")
     return model(x, sr, nan=nan)

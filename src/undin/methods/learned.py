@@ -2,6 +2,8 @@
 
     X --planes--> (B, 2, T, F) --graph--> mask M: Y_t = M_t X_{t - lookahead},  or spectrum: Y_t itself
 
+A graph that separates gives a real mask for each source, one that looks both ways in time takes the whole signal.
+
 A learned method is a subclass that names its id, its Config and the card that all its weights share; the network is in
 the file of the same name in `undin.training.nets`, and both use that one config.
 """
@@ -62,6 +64,17 @@ class Learned(Method):
         """Frames that an answer waits for."""
         return int(self.runner.meta["lookahead"])
 
+    @property
+    def causal(self) -> bool:
+        """Whether the graph goes frame by frame."""
+        return bool(self.runner.meta["frames"] != "all")
+
+    @property
+    def n_src(self) -> int | None:
+        """Sources that it gives; None for enhancement."""
+        n_src: int | None = self.runner.meta.get("n_src")
+        return n_src
+
     def initial_state(self, batch: int) -> State:
         """The graph's states, and the frames that a mask is still to answer."""
         state: State = dict(self.runner.initial_state(batch))
@@ -71,12 +84,27 @@ class Learned(Method):
 
     def step(self, X: ComplexArray, state: State) -> tuple[ComplexArray, State]:
         """Answer frames X (batch, n_freq, T), frame t answering frame t - lookahead."""
-        out, new = self.runner.run(_planes(X), {name: state[name] for name in self.runner.shapes})
+        out, new = self.runner.run(planes(X), {name: state[name] for name in self.runner.shapes})
         if not self._delays:
-            return _apply(self.runner.meta["output"], out, X), dict(new)
+            return self._apply(out, X), dict(new)
         X = np.concatenate([state[WAITING], X], -1)
         n_frames = out.shape[2]
-        return _apply("mask", out, X[..., :n_frames]), {**new, WAITING: X[..., n_frames:].copy()}
+        return self._apply(out, X[..., :n_frames]), {**new, WAITING: X[..., n_frames:].copy()}
+
+    def estimate(self, X: ComplexArray) -> ComplexArray:
+        """Answer a whole signal X (batch, n_freq, n_frames); a source's axis comes first."""
+        if self.causal:
+            return super().estimate(X)
+        return self._apply(self.runner.run(planes(X), self.runner.initial_state(len(X)))[0], X)
+
+    def _apply(self, out: Planes, X: ComplexArray) -> ComplexArray:
+        """The graph's output (batch, n, T, n_freq) and what it answers (batch, n_freq, T) -> Y (..., *X.shape)."""
+        M: Any = np.moveaxis(out, 1, 0)
+        if not self.n_src:
+            M = M[0] if len(M) == 1 else M[0] + 1j * M[1]
+        M = np.swapaxes(M, -2, -1)
+        Y: ComplexArray = M if self.runner.meta["output"] == "spectrum" else M * X
+        return Y.astype(np.complex64, copy=False)
 
     def _check_graph(self) -> None:
         """Refuse a graph made with another frame or look-ahead than its config says."""
@@ -103,18 +131,10 @@ class Learned(Method):
         return other
 
 
-def _planes(X: ComplexArray) -> Planes:
+def planes(X: ComplexArray) -> Planes:
     """(batch, n_freq, T) complex -> (batch, 2, T, n_freq): real and imaginary part."""
     X = np.swapaxes(X, 1, 2)
     return np.stack([X.real, X.imag], 1).astype(np.float32, copy=False)
-
-
-def _apply(kind: str, out: Planes, X: ComplexArray) -> ComplexArray:
-    """The graph's output (batch, 1 or 2, T, n_freq) and the frames it answers (batch, n_freq, T) -> Y."""
-    M: Any = out[:, 0] if out.shape[1] == 1 else out[:, 0] + 1j * out[:, 1]
-    M = np.swapaxes(M, 1, 2)
-    Y: ComplexArray = M if kind == "spectrum" else M * X
-    return Y.astype(np.complex64, copy=False)
 
 
 def _card(default: Card, about: dict[str, Any], parameters: int) -> Card:

@@ -113,8 +113,13 @@ class Crops:
         return round(clip.duration_s * self.sr)
 
     def _read(self, clip: Clip, start: int, length: int) -> Samples:
-        """Samples of a clip; tables may round its end up by one, which is then silent."""
-        x = self.corpus.read(clip.path, (round(clip.offset_s * self.sr) + start) / self.sr, length / self.sr)
+        """Samples of a clip; tables may round its end up by one, which is then silent.
+
+        Nothing beyond the clip is asked for, to which another rate's rounding would reach: a pack does not have it.
+        """
+        offset_s = max((round(clip.offset_s * self.sr) + start) / self.sr, clip.offset_s)
+        duration_s = min(length / self.sr, clip.offset_s + clip.duration_s - offset_s)
+        x = self.corpus.read(clip.path, offset_s, max(duration_s, 0.0))
         return x if len(x) == length else np.pad(x, (0, length - len(x)))
 
 

@@ -28,6 +28,25 @@ def apply_output(output: Tensor, X: Tensor, kind: str) -> Tensor:
     return torch.stack([a * c - b * d, a * d + b * c], 1)
 
 
+def separate(net: nn.Module, config: Any, noisy: Tensor) -> Tensor:
+    """Run a network that gives a real mask for each talker over whole signals.
+
+    Args:
+        net: takes and gives what `undin.training.nets` says.
+        config: its config.
+        noisy: (B, n_samples).
+
+    Returns:
+        est (B, n_src, n_samples).
+    """
+    stft = Stft(config.n_fft, config.hop_length, config.window).to(noisy.device)
+    X = stft(noisy)
+    M, _ = net(X, {name: value.to(noisy.device) for name, value in net.initial_state(len(noisy)).items()})  # type: ignore[operator]
+    Y = M.float()[:, :, None] * X[:, None]  # (B, n_src, 2, T, F)
+    y: Tensor = stft.inverse(Y.flatten(0, 1), noisy.shape[-1])
+    return y.reshape(len(noisy), -1, noisy.shape[-1])
+
+
 def enhance(net: nn.Module, config: Any, noisy: Tensor) -> Tensor:
     """Run a network over whole signals.
 

@@ -23,7 +23,8 @@ from undin.jobs.workers import quiet_start
 from undin.training.batch import Batch
 
 NICE = 10  # of processes that mix: batches are ahead, and a thread of the network that waits makes all others wait
-Pair = tuple[Tensor, Tensor]  # noisy and speech, (B, n_samples) float32; the noise is their difference
+# Noisy and speech, (B, n_samples) float32, whose difference is the noise; and (B, n_src, n_samples) of several talkers.
+Pair = tuple[Tensor, ...]
 
 
 class Mixture(Protocol):
@@ -47,19 +48,22 @@ class Examples(Protocol):
 
 def to_batch(pair: Pair, sr: int) -> Batch:
     """Complete a pair by its noise; on a GPU, after the pair has got there."""
-    noisy, speech = pair
-    return Batch(noisy, speech, noisy - speech, sr)
+    noisy, speech, *sources = pair
+    return Batch(noisy, speech, noisy - speech, sr, *sources)
 
 
 def stack(examples: Examples, numbers: Iterable[int]) -> Pair:
     """Make the examples of these numbers."""
     numbers = list(numbers)
     noisy, speech = torch.empty(2, len(numbers), examples.n_samples)
+    sources = []
     for k, i in enumerate(numbers):
         mixture = examples[i]
         noisy[k] = torch.from_numpy(mixture.noisy)
         speech[k] = torch.from_numpy(mixture.speech)
-    return noisy, speech
+        if len(talkers := getattr(mixture, "sources", ())) > 1:
+            sources.append(torch.from_numpy(talkers))
+    return (noisy, speech, torch.stack(sources)) if sources else (noisy, speech)
 
 
 class Loader:

@@ -86,6 +86,7 @@ def _describe(loaded: Loaded, weights: Weights, card: dict[str, Any]) -> dict[st
     from undin.evaluation.summary import commit
 
     net = loaded.net
+    beside = getattr(net, "beside", ())  # what was learned from and is not in the graph
     return {
         "format": FORMAT,
         "method": loaded.name,
@@ -93,9 +94,10 @@ def _describe(loaded: Loaded, weights: Weights, card: dict[str, Any]) -> dict[st
         "output": net.output,
         "lookahead": getattr(loaded.config, "lookahead", 0),
         "frames": getattr(net, "frames", "any"),
+        "n_src": getattr(net, "n_src", None),
         "states": {name: list(value.shape[1:]) for name, value in net.initial_state(1).items()},
         "weights": weights,
-        "parameters": sum(p.numel() for p in net.parameters()),
+        "parameters": sum(p.numel() for name, p in net.named_parameters() if not name.startswith(beside)),
         "card": card,
         "undin": undin.__version__,
         "commit": commit(),

@@ -67,14 +67,19 @@ def _cell(name: str, row: Row) -> str:
 
 
 def draw_curve(log: Path, picture: Path) -> None:
-    """Draw loss and SI-SDR over steps; nothing where matplotlib is not installed."""
+    """Draw loss and SI-SDR over steps, and accuracy where there is any; nothing where matplotlib is not installed."""
     try:
         figures = require("matplotlib.figure", extra="plot")
     except MissingExtraError:
         return
     rows = read_log(log)
-    figure = figures.Figure(figsize=(7.2, 4.8), layout="constrained")
-    loss, sdr = figure.subplots(2, 1, sharex=True)
+    accurate = any("valid_accuracy" in row for row in rows)
+    figure = figures.Figure(figsize=(7.2, 7.2 if accurate else 4.8), layout="constrained")
+    loss, *further, sdr = figure.subplots(3 if accurate else 2, 1, sharex=True)
+    for axes in further:
+        _line(axes, rows, "train_accuracy", "training", COLOURS["train"])
+        _line(axes, rows, "valid_accuracy", "validation", COLOURS["valid"], marker="o", markersize=3)
+        axes.set_ylabel("accuracy")
     _line(loss, rows, "train_loss", "training", COLOURS["train"])
     _line(loss, rows, "valid_loss", "validation", COLOURS["valid"], marker="o", markersize=3)
     _line(sdr, rows, "si_sdr_db", "estimate", COLOURS["valid"], marker="o", markersize=3)
@@ -82,7 +87,7 @@ def draw_curve(log: Path, picture: Path) -> None:
     loss.set_ylabel("loss")
     sdr.set_ylabel("SI-SDR, validation (dB)")
     sdr.set_xlabel(f"step ({rows[-1]['hours']:.3g} hours of audio in all)" if rows else "step")
-    for axes in (loss, sdr):
+    for axes in (loss, *further, sdr):
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend(fontsize=9)

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from undin.errors import InputError
 from undin.metrics import METRICS
-from undin.training.apply import enhance
+from undin.training.apply import enhance, separate
 from undin.training.batch import Batch
 from undin.training.data import Examples, Pair, stack, to_batch
 from undin.training.losses import SILENT, si_sdr_each
 from undin.training.options import Options
+from undin.training.order import cheapest, in_order
 
 OF_INPUT, OF_ESTIMATE = "si_sdr_in_db", "si_sdr_db"
 
@@ -44,11 +45,13 @@ class Validation:
         """
         found: dict[str, list[float]] = defaultdict(lambda: [0.0, 0])
         for first, pair in self._share(rank, world).items():
-            batch = to_batch((pair[0].to(device), pair[1].to(device)), self.examples.sr)
+            batch = to_batch(tuple(x.to(device) for x in pair), self.examples.sr)
             for name, value in net.loss(batch).items():  # type: ignore[operator]
                 found[f"valid_{name}"][0] += float(value) * len(batch)
                 found[f"valid_{name}"][1] += len(batch)
-            if getattr(net, "output", None) in ("mask", "spectrum"):
+            if batch.sources is not None and getattr(net, "output", None) == "mask":
+                self._score_talkers(batch.noisy, batch.sources, separate(net, self.config, batch.noisy), found)
+            elif getattr(net, "output", None) in ("mask", "spectrum"):
                 self._score(batch, enhance(net, self.config, batch.noisy), first, found)
         return {name: (total, int(n)) for name, (total, n) in found.items()}
 
@@ -57,6 +60,16 @@ class Validation:
         firsts = range(0, n, size)[rank::world]
         self._pairs = self._pairs or {i: stack(self.examples, range(i, min(i + size, n))) for i in firsts}
         return self._pairs
+
+    def _score_talkers(self, noisy: Tensor, ref: Tensor, est: Tensor, found: dict[str, list[float]]) -> None:
+        """SI-SDR of the talkers (B, n_src, n_samples) who are heard, in the order that suits them best."""
+        heard = ref.square().mean(-1) > SILENT
+        pairs = si_sdr_each(est[:, :, None].float(), ref[:, None].expand(-1, est.shape[1], -1, -1))
+        _, order = cheapest(-pairs * heard[:, None])
+        est_db = si_sdr_each(in_order(est, order), ref)
+        for name, scores in ((OF_ESTIMATE, est_db), (OF_INPUT, si_sdr_each(noisy[:, None].expand_as(ref), ref))):
+            found[name][0] += float(scores[heard].sum())
+            found[name][1] += int(heard.sum())
 
     def _score(self, batch: Batch, est: Tensor, first: int, found: dict[str, list[float]]) -> None:
         heard = batch.speech.square().mean(-1) > SILENT

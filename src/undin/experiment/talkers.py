@@ -1,0 +1,102 @@
+"""The stages of recipes with several talkers: each talker's audio with pictures, and scores in the best order."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from undin import audio, evaluation, methods, mixing, pictures
+from undin.errors import InputError
+from undin.experiment.names import Told
+from undin.jobs import process_file
+from undin.methods import DeepClustering, Method
+from undin.metrics import best_permutation, si_sdr
+from undin.mixing import Mixture
+from undin.mixing.layout import Layout
+from undin.spectrum import Array, stft
+
+if TYPE_CHECKING:
+    from undin.experiment.run import Run
+
+ACTIVE_DB = 40.0  # frames further below the loudest are drawn as silent
+
+
+def separate(run: "Run", place: Path, layout: Layout, progress: Told) -> None:
+    """Leave separated_audio/<variant>/<id>.<k>.wav, and pictures of waveforms, spectra, masks and embeddings."""
+    section, rows = run.section("enhance"), run.rows
+    total, done = len(run.weights) * min(section.audio, len(rows)), 0
+    for variant, path in run.weights.items():
+        model = _loaded(path)
+        for folder in ("separated_audio", "plot"):
+            (place / folder / variant).mkdir(parents=True, exist_ok=True)
+        for i, row in enumerate(rows[: section.audio]):
+            noisy = run.folder / "mix" / layout.outputs(row, i + 1)["noisy"][0]
+            targets = [place / "separated_audio" / variant / f"{row.id}.{k + 1}.wav" for k in range(model.n_src or 0)]
+            if not all(target.exists() for target in targets):
+                process_file(model, str(noisy), [str(target) for target in targets])
+            if i < section.pictures:
+                est = np.stack([audio.read(target)[0] for target in targets])
+                draw(mixing.render(row, run.corpus), est, run.corpus.sr, place / "plot" / variant / row.id, model)
+            done += 1
+            progress(done, total)
+
+
+def draw(mixture: Mixture, est: Array, sr: int, stem: Path, model: Method) -> None:
+    """Leave <stem>.waves.png, .spectra.png, .masks.png and, of deep clustering, .points.png."""
+    ref, noisy = mixture.sources, mixture.noisy
+    _, order = best_permutation(si_sdr, ref=ref, est=est)
+    est = est[order]
+    signals = {"mixture": noisy}
+    for k, (r, e) in enumerate(zip(ref, est, strict=True), 1):
+        signals |= {f"talker {k}": r, f"talker {k}, separated": e}
+    pictures.waveforms(signals, sr, f"{stem}.waves.png", title=stem.name)
+    pictures.spectrograms(signals, sr, f"{stem}.spectra.png", title=stem.name)
+    pictures.masks(planes_of(ref, est, noisy, sr), sr, len(noisy) / sr, f"{stem}.masks.png", title=stem.name)
+    if isinstance(model, DeepClustering) and sr == model.config.sr:
+        V, labels = embedding_of(model, ref, noisy)
+        pictures.points(V, labels, f"{stem}.points.png", title=stem.name)
+
+
+def planes_of(ref: Array, est: Array, noisy: Array, sr: int) -> dict[str, Any]:
+    """Where somebody speaks, where talker 1 is loudest, and where he is taken to be."""
+    n_fft = 2 * round(0.016 * sr)
+    R, E, X = (np.abs(stft(x, n_fft, n_fft // 2)) for x in (ref, est, noisy))
+    power = np.square(X).sum(0)
+    active = power > power.max(initial=0) * 10 ** (-ACTIVE_DB / 10)
+    share = E[0] / np.maximum(E.sum(0), 1e-12)
+    return {
+        "somebody speaks": active.astype(float),
+        "ideal binary mask of talker 1": (R.argmax(0) == 0) * active,
+        "mask of talker 1": share * active,
+    }
+
+
+def embedding_of(model: DeepClustering, ref: Array, noisy: Array) -> tuple[Array, dict[str, Any]]:
+    """Embeddings of the active bins (n, K), and whose they are: before clustering, in truth, and after."""
+    c = model.config
+    X = stft(noisy, c.n_fft, c.hop_length, window=c.window)
+    V = model.embed(X[None].astype(np.complex64))[0]
+    M = model.masks(X, V)
+    active = np.square(np.abs(X)) > np.square(np.abs(X)).max(initial=0) * 10 ** (-c.active_db / 10)
+    truth = np.abs(stft(ref, c.n_fft, c.hop_length, window=c.window)).argmax(0)
+    labels = {"before clustering": np.zeros(int(active.sum()), int), "clusters": M.argmax(0)[active]}
+    return V[active], {**labels, "who is loudest": truth[active]}
+
+
+def evaluate(run: "Run", place: Path, progress: Told) -> None:
+    """Leave scores.csv, summary.json and summary.md: SI-SDR and SDR gained, by gender, beside ideal masks."""
+    models = {name: _loaded(path) for name, path in run.weights.items()}
+    for name in run.section("evaluate").methods:
+        if (method := methods.load(name)).n_src:
+            models[name] = method
+    scores = evaluation.evaluate_talkers(run.rows, run.corpus, models, place, progress=progress)
+    failed = [score for score in scores if score.error]
+    if failed and len(failed) == len(scores):
+        raise InputError(f"no mixture could be scored; the first: {failed[0].error}")
+
+
+def _loaded(path: Path) -> Method:
+    model = methods.load(path)
+    if not model.n_src:
+        raise InputError(f"{path} enhances, and the mixtures have several talkers: set mix.talkers to 1")
+    return model

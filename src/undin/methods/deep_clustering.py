@@ -1,0 +1,126 @@
+"""`deep-clustering`: bins of one talker lie together in an embedding; see `training/nets/deep_clustering.py`.
+
+    X --graph--> V (n_bins, K), unit norm --k-means over the active bins--> who each bin belongs to: binary masks
+
+Source: J. R. Hershey, Z. Chen, J. Le Roux and S. Watanabe, "Deep clustering: discriminative embeddings for segmentation
+and separation", ICASSP 2016; Y. Isik, J. Le Roux, Z. Chen, S. Watanabe and J. R. Hershey, "Single-channel multi-speaker
+separation using deep clustering", Interspeech 2016. The talkers need not be counted in training, only afterwards.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undin.methods.base import Card, check_positive
+from undin.methods.learned import Learned, planes
+from undin.methods.talker_masks import TrunkConfig
+from undin.spectrum import ComplexArray
+
+Points = NDArray[np.float32]  # (n, K)
+MOST = 20000  # points that the centres are found from
+STEPS = 30
+
+
+@dataclass(frozen=True)
+class ClusteringConfig(TrunkConfig):
+    """See `TrunkConfig`; `talkers` may be changed when it runs, and so may what follows but `embedding`.
+
+    Attributes:
+        embedding: K, numbers per bin.
+        tries: beginnings of k-means, of which the best is kept.
+        one_talker: centres whose cosine is above this are of one talker, who comes out once.
+    """
+
+    n_hidden: int = 600
+    n_layers: int = 4
+    embedding: int = 40
+    tries: int = 5
+    one_talker: float = 0.6
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive(self, "embedding", "tries")
+
+
+class DeepClustering(Learned):
+    """Embeddings from a recurrent network, then k-means."""
+
+    id = "deep-clustering"
+    Config = ClusteringConfig
+    config: ClusteringConfig
+    adjustable = frozenset({"talkers", "tries", "one_talker", "active_db"})
+    card = Card(
+        summary="a network embeds every bin, k-means parts the bins among the talkers",
+        source="Hershey et al., ICASSP 2016; Isik et al., Interspeech 2016",
+        kind="separate",
+    )
+
+    @property
+    def n_src(self) -> int:
+        """Talkers that it gives."""
+        return self.config.talkers
+
+    def embed(self, X: ComplexArray) -> NDArray[np.float32]:
+        """X (batch, n_freq, T) -> V (batch, n_freq, T, K)."""
+        V, _ = self.runner.run(planes(X), self.runner.initial_state(len(X)))
+        return V.transpose(0, 3, 2, 1)
+
+    def estimate(self, X: ComplexArray) -> ComplexArray:
+        """Answer a whole signal: X (batch, n_freq, T) -> Y (talkers, batch, n_freq, T)."""
+        M = np.stack([self.masks(*pair) for pair in zip(X, self.embed(X), strict=True)], 1)
+        Y: ComplexArray = (M * X).astype(np.complex64, copy=False)
+        return Y
+
+    def masks(self, X: ComplexArray, V: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Part the bins of X (n_freq, T) by their embeddings V (n_freq, T, K) -> (talkers, n_freq, T), summing to 1."""
+        c, power = self.config, X.real**2 + X.imag**2
+        active = power > power.max(initial=0) * 10 ** (-c.active_db / 10)
+        M = np.full((c.talkers, *X.shape), 1 / c.talkers, np.float32)  # bins in which nobody speaks
+        if active.sum() < c.talkers:
+            return M
+        centres = find_centres(V[active], c.talkers, tries=c.tries)
+        M[:, active] = np.eye(c.talkers, dtype=np.float32)[nearest(V[active], self._one(centres))].T
+        return M
+
+    def _one(self, centres: Points) -> Points:
+        """Put a centre that is too near to one before it out of reach."""
+        unit = centres / np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-9)
+        near = np.tril(unit @ unit.T, -1).max(1) > self.config.one_talker
+        return np.where(near[:, None], np.float32(1e3), centres).astype(np.float32)
+
+
+def find_centres(V: Points, n: int, *, tries: int) -> Points:
+    """Centres of k-means (n, K) from points V (n_points, K): the best of several beginnings, always the same ones."""
+    rng = np.random.default_rng(0)
+    V = V if len(V) <= MOST else V[rng.choice(len(V), MOST, replace=False)]
+    best: tuple[float, Points] | None = None
+    for _ in range(tries):
+        centres = _begin(V, n, rng)
+        for _ in range(STEPS):
+            of = nearest(V, centres)
+            new = np.stack([V[of == k].mean(0) if (of == k).any() else centres[k] for k in range(n)])
+            if np.allclose(new, centres, atol=1e-5):
+                break
+            centres = new
+        cost = float(np.square(V - centres[nearest(V, centres)]).sum())
+        if best is None or cost < best[0]:
+            best = cost, centres
+    assert best is not None
+    return best[1]
+
+
+def _begin(V: Points, n: int, rng: np.random.Generator) -> Points:
+    """Points far apart (k-means++): each next one drawn by its squared distance from those before."""
+    chosen = [V[int(rng.integers(len(V)))]]
+    while len(chosen) < n:
+        distance = np.min([np.square(V - point).sum(1) for point in chosen], axis=0).astype(np.float64) + 1e-12
+        chosen.append(V[int(rng.choice(len(V), p=distance / distance.sum()))])
+    return np.stack(chosen)
+
+
+def nearest(V: Points, centres: Points) -> NDArray[Any]:
+    """Number of the nearest centre of each point."""
+    of: NDArray[Any] = (np.square(centres).sum(1) - 2 * V @ centres.T).argmin(1)
+    return of

@@ -1,0 +1,163 @@
+"""`ff-mask`, `lstm-mask`, `blstm-mask`: a mask for each talker; see `training/nets/talker_masks.py`.
+
+Sources: the label-order trap (`objective="fixed"`) is that of the founding project, which asked networks of this kind
+for the ideal binary mask of "speaker 1"; PIT: D. Yu, M. Kolbaek, Z.-H. Tan and J. Jensen, "Permutation invariant
+training of deep models for speaker-independent multi-talker speech separation", ICASSP 2017; uPIT with the phase-
+sensitive target: Kolbaek, Yu, Tan and Jensen, "Multitalker speech separation with utterance-level permutation invariant
+training of deep recurrent neural networks", IEEE/ACM TASLP 2017; Chimera: Y. Luo et al., "Deep clustering and
+conventional networks for music separation: stronger together", ICASSP 2017.
+
+Loudness does not matter: spectra count relative to a running level.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from undin.errors import InputError
+from undin.methods.base import Card, check_positive
+from undin.methods.learned import Learned
+from undin.spectrum import Window
+
+MOST = 4  # talkers: 4! orders are tried at every step
+
+
+@dataclass(frozen=True)
+class TrunkConfig:
+    """What networks that separate talkers share: frame, features and recurrent layers.
+
+    Attributes:
+        sr: rate in Hz at which n_fft and hop_length count; other rates take the same milliseconds.
+        n_fft: samples a frame spans.
+        hop_length: samples between frames.
+        window: see `undin.spectrum.get_window`.
+        talkers: how many there are.
+        n_layers: hidden layers.
+        n_hidden: units of each, in each direction.
+        width: 0 stacks the layers, as in the papers. Else each layer reads a stream of so many numbers per frame,
+            normalised, and adds to it: deeper networks of fewer weights.
+        dropout: share of what a layer gives that training blanks.
+        normalise: features get mean 0 and deviation 1 in each "bin", or by one "global" mean and deviation.
+        level_s: spectra count relative to the mean level of so many seconds; of the whole signal where all of it is
+            there.
+        alone: share of the examples in which training mutes all talkers but one, who must not come out twice.
+        active_db: frames and bins further below the loudest do not count in learning: nobody speaks in them.
+    """
+
+    sr: int = 16000
+    n_fft: int = 512
+    hop_length: int = 256
+    window: Window = "sqrt_hann"
+    talkers: int = 2
+    n_layers: int = 3
+    n_hidden: int = 896
+    width: int = 0
+    dropout: float = 0.5
+    normalise: Literal["bin", "global"] = "bin"
+    level_s: float = 2.0
+    active_db: float = 40.0
+    alone: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_positive(self, "n_layers", "n_hidden", "level_s", "active_db")
+        if not 2 <= self.talkers <= MOST:
+            raise InputError(f"talkers must be 2 to {MOST}; got {self.talkers!r}")
+        if self.width < 0:
+            raise InputError(f"width must be 0 or more; got {self.width!r}")
+        for name in ("dropout", "alone"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 0 and below 1; got {getattr(self, name)!r}")
+        check_choices(self, {"normalise": ("bin", "global")})
+
+    def frames(self, seconds: float) -> int:
+        """A duration in frames, at least one."""
+        return max(round(seconds * self.sr / self.hop_length), 1)
+
+
+@dataclass(frozen=True)
+class MaskConfig(TrunkConfig):
+    """See `TrunkConfig`, and:
+
+    Attributes:
+        activation: of the masks: "softmax" over the talkers, so that they sum to one; "sigmoid", or "relu".
+        objective: which output is asked for which talker: "fixed", the first for the first, whoever that is (the trap);
+            "pit", in the order that costs least in each segment; "upit", in the one that costs least over the example.
+        target: what is asked of it: the "ibm" or "irm" itself; the "amplitude" |S| or "psm" |S| cos(phase difference),
+            at least 0, of the masked magnitude; or "signal", the signal-to-noise ratio of what is heard in the end.
+        segment: frames of a segment of "pit".
+        embedding: numbers per bin of an embedding that is learned beside the masks (Chimera) and not used later; 0 for
+            none.
+        cluster_weight: share of the embedding in the loss.
+    """
+
+    activation: Literal["softmax", "sigmoid", "relu"] = "softmax"
+    objective: Literal["fixed", "pit", "upit"] = "upit"
+    target: Literal["ibm", "irm", "amplitude", "psm", "signal"] = "psm"
+    segment: int = 100
+    embedding: int = 0
+    cluster_weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choices(self, CHOICES)
+        check_positive(self, "segment")
+        if self.embedding < 0 or not 0 <= self.cluster_weight <= 1:
+            raise InputError(
+                "embedding must be 0 or more and cluster_weight in 0 ... 1; "
+                f"got {self.embedding!r} and {self.cluster_weight!r}"
+            )
+        if (self.objective, self.target) == ("pit", "signal"):
+            raise InputError('target "signal" is of whole examples: take the objective "upit"')
+
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "activation": ("softmax", "sigmoid", "relu"),
+    "objective": ("fixed", "pit", "upit"),
+    "target": ("ibm", "irm", "amplitude", "psm", "signal"),
+}
+
+
+def check_choices(config: Any, choices: dict[str, tuple[str, ...]]) -> None:
+    """Refuse fields of a config that are none of their choices."""
+    for name, options in choices.items():
+        if getattr(config, name) not in options:
+            raise InputError(f"{name} must be one of {', '.join(options)}; got {getattr(config, name)!r}")
+
+
+class TalkerMasks(Learned):
+    """What the three have in common."""
+
+    Config = MaskConfig
+    config: MaskConfig
+
+
+class FFMask(TalkerMasks):
+    """Frame by frame, without a memory."""
+
+    id = "ff-mask"
+    card = Card(
+        summary="feed-forward network, frame by frame: a mask for each talker",
+        source="the founding project's network; Yu et al., ICASSP 2017",
+        kind="separate",
+    )
+
+
+class LSTMMask(TalkerMasks):
+    """With a memory of the past: causal."""
+
+    id = "lstm-mask"
+    card = Card(
+        summary="LSTM that remembers the past: a mask for each talker, causal",
+        source="Kolbaek, Yu, Tan and Jensen, IEEE/ACM TASLP 2017",
+        kind="separate",
+    )
+
+
+class BLSTMMask(TalkerMasks):
+    """With a memory that runs both ways: needs the whole signal."""
+
+    id = "blstm-mask"
+    card = Card(
+        summary="LSTM in both directions of time: a mask for each talker",
+        source="Kolbaek, Yu, Tan and Jensen, IEEE/ACM TASLP 2017",
+        kind="separate",
+    )

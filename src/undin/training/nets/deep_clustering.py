@@ -1,0 +1,62 @@
+"""The network of `undin.methods.deep_clustering`: spectra -> trunk -> K numbers of unit norm for every bin.
+
+    V = tanh(W h) / |tanh(W h)|,    J = |V V' - Y Y'|² / n²    over the n bins that are not silent, Y who is loudest
+
+tanh lets embeddings point anywhere: the founding project's sigmoid kept them in one corner. Bins more than `active_db`
+under the loudest have weight 0: nobody is loudest where nobody speaks.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from undin.methods.deep_clustering import ClusteringConfig
+from undin.training.batch import Batch
+from undin.training.nets.talker_masks import talkers_of
+from undin.training.nets.trunk import State, Trunk, active, clustering_loss, dominance, embed, spectra_of
+from undin.training.stft import Stft
+
+
+class DeepClustering(nn.Module):
+    """X (B, 2, T, F), all frames of a signal, in; V (B, K, T, F) out."""
+
+    output, frames = "embedding", "all"
+
+    def __init__(self, config: ClusteringConfig) -> None:
+        super().__init__()
+        c, self.config = config, config
+        self.n_freq = c.n_fft // 2 + 1
+        self.trunk = Trunk(c, "blstm")
+        self.norm = nn.LayerNorm(c.width) if c.width else nn.Identity()
+        self.head = nn.Linear(self.trunk.n_out, c.embedding * self.n_freq)
+        self.stft = Stft(c.n_fft, c.hop_length, c.window)
+
+    def initial_state(self, batch: int) -> State:
+        """None: it takes the whole signal."""
+        return self.trunk.initial_state(batch)
+
+    def forward(self, X: Tensor, state: State) -> tuple[Tensor, State]:
+        """Embed every bin."""
+        return self._embed(X).permute(0, 3, 1, 2), {}
+
+    def _embed(self, X: Tensor) -> Tensor:
+        return embed(self.norm(self.trunk(X, {})[0]), self.head, self.n_freq)  # (B, T, F, K)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """J, a mean over pairs of active bins: 0.5 where nothing was learned, 0 where all is."""
+        c = self.config
+        noisy, sources = talkers_of(batch, c.talkers, c.alone if self.training else 0.0)
+        X, S = self.stft(noisy), spectra_of(sources, self.stft)
+        return {"loss": clustering_loss(self._embed(X), dominance(S), active(X, c.active_db)[1])}
+
+    def calibrate(self, batches: Iterable[Batch]) -> None:
+        """Mean and deviation of the features."""
+        self.trunk.calibrate(self.stft(batch.noisy) for batch in batches)
+
+    @torch.no_grad()
+    def tables(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
+        """Embeddings to look at: V (n, K) of the active bins and who is loudest there, (n,)."""
+        X, S = self.stft(batch.noisy), spectra_of(talkers_of(batch, self.config.talkers, 0.0)[1], self.stft)
+        heard = active(X, self.config.active_db)[1] > 0
+        return {"embedding": {"V": self._embed(X)[heard], "talker": dominance(S).argmax(1)[heard]}}

@@ -1,0 +1,163 @@
+"""The networks of `undin.methods.talker_masks`: spectra -> trunk -> one mask for each talker.
+
+    M = softmax, sigmoid or ReLU of W h            (B, n_src, T, F), real; Y_s = M_s X, with the phase of the mixture
+
+What is learned is one of three answers to "which output is which talker?", over one of five targets. With `objective`
+"fixed" the answer is wrong half of the time whatever the network does: docs/talkers-trap.md.
+
+Cost: 2 x BLSTM of 896 units and more in the papers; the shipped preset is far smaller.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from undin.errors import InputError
+from undin.methods.talker_masks import MaskConfig
+from undin.training.batch import Batch
+from undin.training.nets.trunk import TO_DB, Layer, State, Trunk, active, clustering_loss, dominance, embed, spectra_of
+from undin.training.order import cheapest, in_order
+from undin.training.stft import Stft
+
+LIMIT = 1e-3  # error that does not count any more, re the power of the talker or, where he is silent, of the mixture
+SILENT = 1e-8  # power re that of the mixture under which a talker is silent
+
+
+class TalkerMasks(nn.Module):
+    """See the file; the subclasses say what the layers are."""
+
+    output, beside = "mask", ("embedding.",)
+    layer: Layer
+
+    def __init__(self, config: MaskConfig) -> None:
+        super().__init__()
+        c, self.config = config, config
+        self.n_src, self.n_freq = c.talkers, c.n_fft // 2 + 1
+        self.trunk = Trunk(c, self.layer)
+        self.norm = nn.LayerNorm(c.width) if c.width else nn.Identity()
+        self.head = nn.Linear(self.trunk.n_out, self.n_src * self.n_freq)
+        self.embedding = nn.Linear(self.trunk.n_out, c.embedding * self.n_freq) if c.embedding else None
+        self.stft = Stft(c.n_fft, c.hop_length, c.window)
+
+    def initial_state(self, batch: int) -> State:
+        """Nothing heard yet."""
+        return self.trunk.initial_state(batch)
+
+    def forward(self, X: Tensor, state: State) -> tuple[Tensor, State]:
+        """X (B, 2, T, F) -> M (B, n_src, T, F) and the state after it."""
+        h, new = self.trunk(X, state)
+        return self._masks(self.norm(h)), new
+
+    def _masks(self, h: Tensor) -> Tensor:
+        o = self.head(h).float().reshape(*h.shape[:2], self.n_src, self.n_freq).transpose(1, 2)
+        if self.config.activation == "softmax":
+            return torch.softmax(o, 1)
+        return torch.sigmoid(o) if self.config.activation == "sigmoid" else torch.relu(o)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """The objective over the target; "accuracy" is the share of bins with speech given to the right talker."""
+        c, noisy, sources = self.config, *talkers_of(batch, self.n_src, self.config.alone if self.training else 0.0)
+        X = self.stft(noisy)
+        h = self.norm(self.trunk(X, self.initial_state(len(X)))[0])
+        M = self._masks(h)
+        if c.target == "signal" and self.embedding is None:  # which knows nothing of bins
+            return {"loss": self._assign(self._signal_cost(M, X, sources))[0]}
+        S = spectra_of(sources, self.stft)
+        if c.target == "signal":
+            loss, order = self._assign(self._signal_cost(M, X, sources))
+        else:
+            level = X.square().mean((1, 2, 3)).clamp(min=1e-12).rsqrt()[:, None, None, None]
+            loss, order = self._assign(self._bin_cost(M, X * level, S * level[..., None]))
+        losses = {"loss": loss, "accuracy": self._accuracy(M.detach(), X, S, order)}
+        if self.embedding is not None:
+            V = embed(h, self.embedding, self.n_freq)
+            clustering = clustering_loss(V, dominance(S), active(X, c.active_db)[1])
+            losses |= {"loss": torch.lerp(loss, clustering, c.cluster_weight), "masks": loss, "clustering": clustering}
+        return losses
+
+    def _assign(self, cost: Tensor) -> tuple[Tensor, Tensor]:
+        """Costs (B, segments, output, talker) -> their mean in the order asked for, and it: (B, segments, n_src)."""
+        if self.config.objective != "fixed":
+            least, order = cheapest(cost)
+            return least.mean(), order
+        order = torch.arange(self.n_src, device=cost.device).expand(cost.shape[:-1])
+        return cost.diagonal(dim1=-2, dim2=-1).mean(), order
+
+    def _signal_cost(self, M: Tensor, X: Tensor, s: Tensor) -> Tensor:
+        """Negative signal-to-noise ratio in dB, (B, 1, output, talker); of a silent talker the level of the output."""
+        Y = M[:, :, None] * X[:, None]  # (B, n_src, 2, T, F)
+        y = self.stft.inverse(Y.flatten(0, 1), s.shape[-1]).reshape(s.shape)
+        power, mixture = s.square().mean(-1)[:, None], s.sum(1).square().mean(-1)[:, None, None]
+        error = (y[:, :, None] - s[:, None]).square().mean(-1)  # (B, output, talker)
+        silent = power < SILENT * mixture
+        ratio = (error + LIMIT * torch.where(silent, mixture, power)) / torch.where(silent, mixture, power).clamp(1e-9)
+        return (TO_DB * torch.log(ratio.clamp(min=1e-9)))[:, None]
+
+    def _bin_cost(self, M: Tensor, X: Tensor, S: Tensor) -> Tensor:
+        """Mean squared error of each output for each talker's target, over segments: (B, segments, n_src, n_src)."""
+        c = self.config
+        heard = active(X, c.active_db)[0][:, None]  # (B, 1, T, 1)
+        magnitude, of_talkers = (Z.square().sum(-3).add(1e-12).sqrt() for Z in (X, S))  # (B, T, F), (B, n_src, T, F)
+        if c.target == "ibm":
+            targets = dominance(S)
+        elif c.target == "irm":
+            targets = of_talkers / of_talkers.sum(1, keepdim=True)
+        elif c.target == "amplitude":
+            targets = of_talkers
+        else:
+            targets = ((S * X[:, None]).sum(2) / magnitude[:, None]).clamp(min=0)
+        outputs = M if c.target in ("ibm", "irm") else M * magnitude[:, None]
+        error = (outputs[:, :, None] - targets[:, None]).square() * heard[:, None]  # (B, output, talker, T, F)
+        n = c.segment if c.objective == "pit" else X.shape[2]
+        sums = [part.sum((-2, -1)) for part in torch.split(error, n, 3)]
+        weights = [part.sum((-2, -1)) * self.n_freq for part in torch.split(heard, n, 2)]  # (B, 1)
+        return torch.stack(sums, 1) / torch.stack(weights, 1).clamp(min=1)[..., None]
+
+    def _accuracy(self, M: Tensor, X: Tensor, S: Tensor, order: Tensor) -> Tensor:
+        """Share of the bins of frames with speech that go to the talker who is loudest there."""
+        c, n = self.config, self.config.segment if self.config.objective == "pit" else X.shape[2]
+        parts = [in_order(part, order[:, k]) for k, part in enumerate(torch.split(M, n, 2))]
+        M = torch.cat(parts, 2)
+        right = ((M * dominance(S)).amax(1) == M.amax(1)).to(M.dtype)
+        heard = active(X, c.active_db)[0]
+        return (right * heard).sum() / (heard.sum() * self.n_freq).clamp(min=1)
+
+    def calibrate(self, batches: Iterable[Batch]) -> None:
+        """Mean and deviation of the features."""
+        self.trunk.calibrate(self.stft(batch.noisy) for batch in batches)
+
+    def tables(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
+        """What the features are normalised by, (F,) each: file name -> array name -> array."""
+        return {"scaler": {"mean": self.trunk.mean, "std": self.trunk.std}}
+
+
+class FFMask(TalkerMasks):
+    """Frame by frame."""
+
+    layer = "ff"
+
+
+class LSTMMask(TalkerMasks):
+    """Along time."""
+
+    layer = "lstm"
+
+
+class BLSTMMask(TalkerMasks):
+    """Along time both ways: the graph takes all frames of a signal at once."""
+
+    layer, frames = "blstm", "all"
+
+
+def talkers_of(batch: Batch, n_src: int, alone: float) -> tuple[Tensor, Tensor]:
+    """The mixtures (B, n_samples) and their talkers (B, n_src, n_samples), a share of them with one talker left."""
+    found = 1 if batch.sources is None else batch.sources.shape[1]
+    if batch.sources is None or found != n_src:
+        raise InputError(f"this network separates {n_src} talkers, and mixtures have {found}: set mixing.talkers to it")
+    if not alone:
+        return batch.noisy, batch.sources
+    muted = torch.rand(len(batch), 1, 1, device=batch.noisy.device) < alone
+    rest = batch.sources[:, 1:] * muted
+    sources = torch.cat([batch.sources[:, :1], batch.sources[:, 1:] - rest], 1)
+    return batch.noisy - rest.sum(1), sources

@@ -1,0 +1,96 @@
+"""Talkers in any order get the same scores; ideal masks reach what they should; the table tells same gender apart."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import undin
+from undin.errors import InputError
+from undin.evaluation.separation import (
+    IDEAL,
+    evaluate_talkers,
+    ideal_masks,
+    markdown,
+    mask_accuracy,
+    score_talkers,
+    summarise,
+)
+from undin.mixing import make_manifest
+
+SR = 8000
+
+
+def talkers(n: int = 2 * SR) -> np.ndarray:
+    """A low and a high voice that take turns and overlap, (2, n)."""
+    t = np.arange(n) / SR
+    rng = np.random.default_rng(0)
+    low, high = (sum(np.cos(2 * np.pi * k * f * t) / k for k in range(1, 8)) for f in (110, 317))
+    low, high = low * (np.sin(7 * t) > -0.3), high * (np.sin(9 * t + 1) > -0.3)
+    return 0.05 * np.stack([low, high]) + 1e-4 * rng.standard_normal((2, n))
+
+
+def test_scores_do_not_depend_on_the_order_and_count_from_the_mixture():
+    ref = talkers()
+    est = ref + 0.05 * ref[::-1]
+    scores = [score_talkers(ref=ref, est=e, noisy=ref.sum(0), sr=SR) for e in (est, est[::-1])]
+    assert scores[0] == scores[1]
+    assert scores[0]["si_sdr_gain_db"] == pytest.approx(26, abs=1)
+    assert scores[0]["si_sdr_db"] - scores[0]["mixture_si_sdr_db"] == pytest.approx(scores[0]["si_sdr_gain_db"])
+    nothing = score_talkers(ref=ref, est=np.stack([ref.sum(0)] * 2), noisy=ref.sum(0), sr=SR)
+    assert nothing["si_sdr_gain_db"] == pytest.approx(0, abs=1e-6)
+    assert nothing["sdr_gain_db"] == pytest.approx(0, abs=1e-6)
+
+
+def test_accuracy_of_the_truth_is_one_and_of_giving_all_to_one_is_chance():
+    ref = talkers()
+    right, chance = mask_accuracy(ref=ref, est=ref[::-1], noisy=ref.sum(0), sr=SR)
+    assert right == pytest.approx(1) and 0.5 <= chance < 0.9
+    all_to_one = np.stack([ref.sum(0), 1e-3 * ref.sum(0)])
+    assert mask_accuracy(ref=ref, est=all_to_one, noisy=ref.sum(0), sr=SR) == pytest.approx((chance, chance))
+
+
+def test_ideal_masks_are_ordered_as_in_the_papers():
+    ref = talkers()
+    gains = {
+        name: score_talkers(ref=ref, est=est, noisy=ref.sum(0), sr=SR)["si_sdr_gain_db"]
+        for name, est in ideal_masks(ref, ref.sum(0), SR).items()
+    }
+    assert list(gains) == list(IDEAL)
+    assert gains[IDEAL[2]] > max(gains[IDEAL[0]], gains[IDEAL[1]]) > 8
+
+
+def test_a_table_of_methods_with_failures_and_genders(tmp_path):
+    corpus = undin.corpora.mini()
+    rows = make_manifest(corpus, n=4, seed=1, talkers=2, split="test")
+
+    def half(x, sr):
+        if len(x) == rows[1].n_samples:
+            raise InputError("not this one")
+        return np.stack([x / 2, x / 2])
+
+    scores = evaluate_talkers(rows, corpus, {"half": half}, tmp_path)
+    assert [s.method for s in scores[:4]] == ["half", *IDEAL]
+    failed = [s for s in scores if s.error]
+    assert failed and all(s.error == "not this one" and s.method == "half" for s in failed)
+    with (tmp_path / "scores.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == len(scores)
+    table = json.loads((tmp_path / "summary.json").read_text())
+    whole = {row["method"]: row for row in table if row["talkers"] == "all"}
+    assert whole["half"]["failed"] == len(failed)
+    assert whole["half"]["si_sdr_gain_db"]["mean"] == pytest.approx(0, abs=1e-3)
+    assert whole[IDEAL[0]]["si_sdr_gain_db"]["mean"] > 5
+    known = {s.genders for s in scores}
+    assert known <= {"same", "different", ""}
+    assert {row["talkers"] for row in summarise([replace(s, genders="same") for s in scores])} == {"all", "same"}
+    assert markdown(table).count("\n") == len(table) + 2
+    assert (tmp_path / "summary.md").read_text() == markdown(table)
+
+
+def test_one_talker_is_refused(tmp_path):
+    corpus = undin.corpora.mini()
+    rows = make_manifest(corpus, n=1, seed=1, split="test")
+    with pytest.raises(InputError, match="has one talker: mix with talkers = 2"):
+        evaluate_talkers(rows, corpus, {}, tmp_path)

@@ -1,0 +1,39 @@
+"""What the shipped model does to voices: two come apart, one alone comes out once, silence stays."""
+
+import numpy as np
+import pytest
+
+import undin.methods
+from undin.evaluation import score_talkers
+
+SR = 16000
+pytestmark = pytest.mark.skipif(undin.methods.SEPARATOR is None, reason="none ships yet")
+
+
+@pytest.fixture(scope="module")
+def voices():
+    """Recordings of the embedded test voices, at one level."""
+    corpus = undin.corpora.mini().select(split="test")
+    clips = [corpus.load(clip) for clip in corpus.speech]
+    return {
+        "voices": [(x / np.sqrt(np.mean(x**2)) * 0.05).astype(np.float32) for x in clips],
+        "names": [clip.speaker for clip in corpus.speech],
+    }
+
+
+def test_two_voices_come_apart(voices):
+    names, clips = voices["names"], voices["voices"]
+    other = next(k for k, name in enumerate(names) if name != names[0])
+    n = min(len(clips[0]), len(clips[other]))
+    ref = np.stack([clips[0][:n], clips[other][:n]])
+    est = undin.separate(ref.sum(0), SR)
+    scores = score_talkers(ref=ref, est=est, noisy=ref.sum(0), sr=SR)
+    assert scores["si_sdr_gain_db"] > 3 and scores["accuracy"] > scores["chance"]
+
+
+def test_one_talker_alone_does_not_come_out_twice(voices):
+    quiet_db = []
+    for x in voices["voices"][:6]:
+        energy = np.square(undin.separate(x, SR)).sum(-1)
+        quiet_db.append(10 * np.log10(energy.min() / energy.max()))
+    assert np.median(quiet_db) < -12, quiet_db

@@ -1,0 +1,286 @@
+"""The networks that separate talkers: what they are asked for, in any order; frame by frame or whole."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import undin
+from undin.errors import InputError
+from undin.methods import LEARNED
+from undin.methods.deep_clustering import ClusteringConfig, find_centres, nearest
+from undin.methods.talker_masks import MaskConfig
+from undin.training.batch import Batch
+from undin.training.checkpoint import save_weights
+from undin.training.data import stack, to_batch
+from undin.training.export import export
+from undin.training.nets import NETS
+from undin.training.nets.trunk import clustering_loss, dominance
+from undin.training.order import cheapest, in_order
+
+FRAME = {"sr": 4000, "n_fft": 64, "hop_length": 32, "n_layers": 2, "n_hidden": 12, "dropout": 0.0, "level_s": 0.2}
+SMALL = MaskConfig(**FRAME)
+MASKS = ("ff-mask", "lstm-mask", "blstm-mask")
+
+
+def voices(n: int = 2, n_samples: int = 3200) -> torch.Tensor:
+    """Two talkers of different pitch in turn and together, (B, 2, n_samples)."""
+    t = torch.arange(n_samples) / 4000
+    rng = torch.Generator().manual_seed(0)
+    pitch = torch.tensor([300.0, 700.0])[None, :, None] * (1 + 0.1 * torch.rand(n, 2, 1, generator=rng))
+    gate = (torch.sin(2 * torch.pi * (3 * t + torch.rand(n, 2, 1, generator=rng))) > -0.5).float()
+    return 0.1 * torch.sin(2 * torch.pi * pitch * t) * gate + 1e-3 * torch.randn(n, 2, n_samples, generator=rng)
+
+
+def batch_of(sources: torch.Tensor) -> Batch:
+    mixture = sources.sum(1)
+    return Batch(mixture, mixture, torch.zeros_like(mixture), 4000, sources)
+
+
+def make(name: str = "blstm-mask", config: MaskConfig = SMALL, **changes: object):
+    torch.manual_seed(0)
+    return NETS[name](replace(config, **changes))
+
+
+@pytest.mark.parametrize("name", ["ff-mask", "lstm-mask"])
+@pytest.mark.parametrize("width", [0, 8])
+@pytest.mark.parametrize("n_frames", [1, 7, 300])
+def test_causal_networks_go_frame_by_frame(name, width, n_frames):
+    net, X = make(name, width=width).eval(), torch.randn(2, 2, n_frames, 33)
+    with torch.no_grad():
+        whole, last = net(X, net.initial_state(2))
+        state, parts = net.initial_state(2), []
+        for t in range(n_frames):
+            M, state = net(X[:, :, t : t + 1], state)
+            parts.append(M)
+    torch.testing.assert_close(torch.cat(parts, 2), whole, atol=1e-5, rtol=0)
+    for key, value in net.initial_state(2).items():
+        assert state[key].shape == value.shape
+        torch.testing.assert_close(state[key], last[key], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", MASKS)
+@pytest.mark.parametrize(("activation", "most"), [("softmax", 1.0), ("sigmoid", 1.0), ("relu", np.inf)])
+def test_masks_are_what_the_activation_says_at_every_level(name, activation, most):
+    net, X = make(name, activation=activation).eval(), torch.randn(2, 2, 9, 33)
+    with torch.no_grad():
+        M, quiet = (net(scale * X, net.initial_state(2))[0] for scale in (1.0, 1e-3))
+        silent, _ = net(0 * X, net.initial_state(2))
+    assert M.shape == (2, 2, 9, 33) and M.min() >= 0 and M.max() <= most and silent.isfinite().all()
+    torch.testing.assert_close(M, quiet, atol=1e-3, rtol=0)
+    if activation == "softmax":
+        torch.testing.assert_close(M.sum(1), torch.ones(2, 9, 33))
+
+
+@pytest.mark.parametrize("objective", ["pit", "upit"])
+@pytest.mark.parametrize("target", ["ibm", "irm", "amplitude", "psm", "signal"])
+def test_the_order_of_the_talkers_does_not_matter_unless_it_is_fixed(objective, target):
+    if (objective, target) == ("pit", "signal"):
+        with pytest.raises(InputError, match='take the objective "upit"'):
+            make(objective=objective, target=target)
+        return
+    sources = voices()
+    swapped = torch.stack([sources[0], sources[1].flip(0)])
+    net = make(objective=objective, target=target, segment=10).eval().requires_grad_(False)
+    losses = [net.loss(batch_of(x)) for x in (sources, swapped)]
+    for name, value in losses[0].items():
+        torch.testing.assert_close(value, losses[1][name])
+    fixed = make(objective="fixed", target=target).eval().requires_grad_(False)
+    assert abs(float(fixed.loss(batch_of(sources))["loss"] - fixed.loss(batch_of(swapped))["loss"])) > 1e-6
+
+
+@pytest.mark.parametrize(("target", "least"), [("ibm", 0.0), ("irm", 0.0), ("amplitude", None), ("psm", None)])
+def test_loss_is_least_at_the_target_itself_in_any_order(target, least):
+    net, sources = make(target=target, activation="relu"), voices()
+    X, S = (net.stft(x) for x in (sources.sum(1), sources.flatten(0, 1)))
+    S = S.unflatten(0, (2, 2))
+    magnitude, talkers = X.square().sum(1).add(1e-12).sqrt()[:, None], S.square().sum(2).add(1e-12).sqrt()
+    M = {
+        "ibm": dominance(S),
+        "irm": talkers / talkers.sum(1, keepdim=True),
+        "amplitude": talkers / magnitude,
+        "psm": ((S * X[:, None]).sum(2) / magnitude**2).clamp(min=0),
+    }[target]
+    cost = net._bin_cost(M.flip(1), X, S)
+    total, order = cheapest(cost)
+    assert total.max() < 1e-5 and order[:, 0].tolist() == [[1, 0], [1, 0]]
+    assert net._accuracy(dominance(S).flip(1), X, S, order) == 1
+
+
+def test_signal_target_is_the_ratio_of_signal_to_error_and_asks_for_silence_of_the_silent():
+    net, sources = make(target="signal"), voices()
+    sources[:, 1] = 0
+    X = net.stft(sources.sum(1))
+    ones, zeros = torch.ones(2, 1, X.shape[2], 33), torch.zeros(2, 1, X.shape[2], 33)
+    right = net._signal_cost(torch.cat([ones, zeros], 1), X, sources)
+    torch.testing.assert_close(cheapest(right)[0], torch.full((2, 1), -30.0), atol=0.1, rtol=0)  # both at the limit
+    twice = net._signal_cost(torch.cat([ones, ones], 1) / 2, X, sources)
+    assert (cheapest(twice)[0] > -7).all()  # a talker who comes out twice costs
+
+
+def test_cheapest_tries_every_order():
+    rng = np.random.default_rng(0)
+    cost = torch.tensor(rng.random((4, 3, 3)))
+    least, order = cheapest(cost)
+    for row, value, places in zip(cost, least, order, strict=True):
+        assert value == pytest.approx(float(row[places, range(3)].mean()))
+    assert (least <= cost.diagonal(dim1=1, dim2=2).mean(-1)).all()
+    x = torch.arange(12).reshape(4, 3, 1)
+    assert torch.equal(in_order(x, order)[:, :, 0], torch.gather(x[:, :, 0], 1, order))
+
+
+def test_clustering_loss_is_that_of_the_matrices_of_pairs():
+    torch.manual_seed(0)
+    V = torch.nn.functional.normalize(torch.randn(2, 4, 3, 5), dim=-1)
+    Y, weight = dominance(torch.randn(2, 2, 2, 4, 3)), (torch.rand(2, 4, 3) > 0.3).float()
+    direct = []
+    for v, y, w in zip(V.flatten(1, 2), Y.flatten(2).transpose(1, 2), weight.flatten(1).bool(), strict=True):
+        direct.append((v[w] @ v[w].T - y[w] @ y[w].T).square().mean())
+    torch.testing.assert_close(clustering_loss(V, Y, weight), torch.stack(direct).mean())
+    perfect = torch.zeros(2, 4, 3, 5)
+    perfect[..., :2] = Y.permute(0, 2, 3, 1)
+    assert clustering_loss(perfect, Y, weight).abs() < 1e-6
+
+
+@pytest.mark.parametrize("embedding", [0, 3])
+@pytest.mark.parametrize("name", [*MASKS, "deep-clustering"])
+def test_every_parameter_learns(name, embedding):
+    config = (
+        ClusteringConfig(**FRAME, embedding=4) if name == "deep-clustering" else replace(SMALL, embedding=embedding)
+    )
+    torch.manual_seed(0)
+    net = NETS[name](config)
+    losses = net.loss(batch_of(voices()))
+    losses["loss"].backward()
+    assert all(value.isfinite() for value in losses.values())
+    for key, p in net.named_parameters():
+        assert p.grad is not None and p.grad.isfinite().all() and p.grad.any(), key
+
+
+@pytest.mark.parametrize("normalise", ["bin", "global"])
+def test_calibration_takes_mean_and_deviation_of_what_is_no_silence(normalise):
+    net, sources = make(normalise=normalise), voices(4)
+    sources[0] = 0
+    net.calibrate([batch_of(sources)])
+    f, _ = net.trunk._spectrum(net.stft(sources[1:].sum(1)), {})
+    g = (f.flatten(0, 1) - net.trunk.mean) / net.trunk.std
+    axes = 0 if normalise == "bin" else (0, 1)
+    torch.testing.assert_close(g.mean(axes), torch.zeros_like(g.mean(axes)), atol=1e-3, rtol=0)
+    torch.testing.assert_close(g.std(axes), torch.ones_like(g.std(axes)), atol=1e-2, rtol=0)
+    assert normalise == "bin" or net.trunk.std.unique().numel() == 1
+
+
+def test_a_share_of_the_talkers_is_left_alone_and_the_mixture_with_them():
+    net = make(alone=0.5).train()
+    from undin.training.nets.talker_masks import talkers_of
+
+    torch.manual_seed(3)
+    batch = batch_of(voices(64))
+    noisy, sources = talkers_of(batch, 2, net.config.alone)
+    torch.testing.assert_close(noisy, sources.sum(1))
+    alone = ~sources[:, 1].any(-1)
+    assert 0.25 < alone.float().mean() < 0.75 and torch.equal(sources[~alone], batch.sources[~alone])
+    assert torch.equal(sources[:, 0], batch.sources[:, 0])
+
+
+def test_fixed_labels_that_are_arbitrary_teach_nothing_and_the_best_order_does():
+    """The trap: swapped labels are as likely, so 0.5 is the best answer, of error 0.25."""
+    outcome = {}
+    for objective in ("fixed", "upit"):
+        net = make("ff-mask", objective=objective, target="ibm", activation="sigmoid")
+        optimizer = torch.optim.Adam(net.parameters(), 1e-2)
+        order = torch.Generator().manual_seed(1)
+        sources = voices(16)
+        for _ in range(80):
+            swap = torch.rand(16, 1, 1, generator=order) < 0.5
+            losses = net.loss(batch_of(torch.where(swap, sources.flip(1), sources)))
+            optimizer.zero_grad()
+            losses["loss"].backward()
+            optimizer.step()
+        outcome[objective] = {k: float(v.detach()) for k, v in losses.items()}
+    assert outcome["fixed"]["loss"] > 0.2 and outcome["fixed"]["accuracy"] < 0.65
+    assert outcome["upit"]["loss"] < 0.17 and outcome["upit"]["accuracy"] > 0.75
+
+
+@pytest.mark.parametrize("name", [*MASKS, "deep-clustering"])
+def test_the_graph_separates_like_the_network(name, tmp_path):
+    config = ClusteringConfig(**FRAME, embedding=4) if name == "deep-clustering" else SMALL
+    torch.manual_seed(0)
+    net = NETS[name](config).eval()
+    save_weights(tmp_path / "best.pt", name, config, net)
+    model = undin.load(export(tmp_path / "best.pt", tmp_path / "m.onnx", card={}))
+    assert isinstance(model, LEARNED[name]) and model.n_src == 2 and model.causal == (name in ("ff-mask", "lstm-mask"))
+    x = voices(1).sum(1)[0].numpy()
+    y = model(x, 4000)
+    assert y.shape == (2, 3200)
+    np.testing.assert_allclose(y.sum(0), x, atol=1e-5)
+    if name != "deep-clustering":
+        from undin.training.apply import separate
+
+        with torch.no_grad():
+            est = separate(net, config, torch.from_numpy(x)[None])[0].numpy()
+        np.testing.assert_allclose(y, est, atol=1e-5)
+    for n_frames in (1, 7, 300):
+        X = np.random.default_rng(0).standard_normal((3, 2, n_frames, 33)).astype(np.float32)
+        with torch.no_grad():
+            ours, _ = net(torch.from_numpy(X), net.initial_state(3))
+        theirs, _ = model.runner.run(X, model.runner.initial_state(3))
+        np.testing.assert_allclose(theirs, ours.numpy(), atol=1e-4)
+
+
+def test_k_means_finds_the_clusters_and_one_talker_comes_out_once(tmp_path):
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 500)
+    V = (np.eye(3)[truth] + 0.1 * rng.standard_normal((500, 3))).astype(np.float32)
+    of = nearest(V, find_centres(V, 2, tries=3))
+    assert (of == truth).all() or (of != truth).all()
+    config = ClusteringConfig(**FRAME, embedding=3)
+    save_weights(tmp_path / "best.pt", "deep-clustering", config, NETS["deep-clustering"](config))
+    model = undin.load(export(tmp_path / "best.pt", tmp_path / "m.onnx", card={}))
+    X = np.ones((20, 25), np.complex64)
+    M = model.masks(X, V.reshape(20, 25, 3))
+    assert (M.sum(0) == 1).all() and 0.4 < M[0].mean() < 0.6
+    together = model.masks(X, (np.eye(3)[0] + 0.1 * rng.standard_normal((20, 25, 3))).astype(np.float32))
+    assert sorted(together.mean((1, 2)).tolist()) == [0, 1]
+    three = model.with_settings(talkers=3)
+    assert three(voices(1).sum(1)[0].numpy(), 4000).shape == (3, 3200)
+    assert undin.separate(np.zeros(900, np.float32), 4000, talkers=3, method=tmp_path / "m.onnx").shape == (3, 900)
+    with pytest.raises(InputError, match="embedding is 3 in these weights"):
+        model.with_settings(embedding=4)
+
+
+def test_batches_carry_talkers():
+    class Pairs:
+        sr, n_samples = 4000, 3200
+
+        def __getitem__(self, i):
+            sources = voices(1)[0].numpy().astype(np.float32)
+            return SimpleNamespace(noisy=sources.sum(0), speech=sources.sum(0), sources=sources)
+
+    batch = to_batch(stack(Pairs(), range(3)), 4000)
+    assert batch.sources.shape == (3, 2, 3200) and not batch.noise.any()
+    assert batch.to("cpu").sources.shape == (3, 2, 3200)
+    with pytest.raises(InputError, match="separates 3 talkers, and mixtures have 2"):
+        make(talkers=3).loss(batch)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"talkers": 1}, "talkers must be 2 to 4; got 1"),
+        ({"activation": "tanh"}, "activation must be one of softmax, sigmoid, relu; got 'tanh'"),
+        ({"objective": "free"}, "objective must be one of"),
+        ({"target": "wave"}, "target must be one of"),
+        ({"width": -1}, "width must be 0 or more"),
+        ({"dropout": 1.0}, "dropout must be at least 0 and below 1"),
+        ({"alone": 1.5}, "alone must be at least 0"),
+        ({"normalise": "frame"}, "normalise must be one of bin, global"),
+        ({"cluster_weight": 2.0}, "cluster_weight in 0 ... 1"),
+        ({"segment": 0}, "segment must be above 0"),
+    ],
+)
+def test_settings_are_checked(settings, message):
+    with pytest.raises(InputError, match=message):
+        MaskConfig(**settings)
