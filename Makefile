@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test check bench results docs clean
 demo: $(VENV)/.demo
 	$(BIN)/undin demo -o undin-demo
 
@@ -16,6 +16,12 @@ check: $(VENV)/.check
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks
+
+results: $(VENV)/.test
+	$(BIN)/python -m benchmarks.quality
+	$(BIN)/python -m benchmarks.talkers_quality
+	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python scripts/make_docs.py
 
 docs: $(VENV)/.test
 	$(BIN)/python scripts/make_docs.py
