@@ -2,7 +2,8 @@
 
 A graph that undin exported says in its metadata what it is. Its inputs are "X" (B, 2, T, F), real and imaginary part of
 the STFT, and one per state; its outputs are the answer, named after its kind, and each state with "_out" behind its
-name. B is any, T is any or, where a cell has no ONNX operator, 1: then the frames are looped here.
+name. B is any, T is any or, where a cell has no ONNX operator, 1: then the frames are looped here. A graph that looks
+both ways takes "all" frames of a signal at once.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from undin.errors import InputError, WeightsError
 
 FORMAT = 1
+FRAMES = ("any", 1, "all")  # T that a graph takes
 OUTPUTS = ("mask", "spectrum")  # real or complex gain of the delayed X; or Y itself
 Planes = NDArray[np.float32]  # (B, 1 or 2, T, F)
 States = dict[str, NDArray[np.float32]]  # each (B, ...)
@@ -135,8 +137,9 @@ def _read_meta(path: Path, entries: dict[str, str]) -> dict[str, Any]:
     for name, kind in {**kinds, "card": dict, "weights": str}.items():
         if not isinstance(meta.get(name), kind):
             raise _damaged(path, f"its {name} must be a {kind.__name__}; got {meta.get(name)!r}")
-    if meta["output"] not in OUTPUTS or meta.get("frames") not in ("any", 1) or meta["lookahead"] < 0:
-        raise _damaged(path, 'its output must be "mask" or "spectrum", its frames "any" or 1, its lookahead 0 or more')
+    if meta["output"] not in OUTPUTS or meta.get("frames") not in FRAMES or meta["lookahead"] < 0:
+        rules = 'its output must be "mask" or "spectrum", its frames "any", 1 or "all", its lookahead 0 or more'
+        raise _damaged(path, rules)
     return meta
 
 

@@ -17,7 +17,14 @@ from undin.training.export import export, loss_db, write_graph
 from undin.training.nets import NETS
 
 # Small settings for every network of NETS; a new one needs a line here.
+CMASK = {"channels": 3, "kernel": 3, "dilations": (1, 2), "stride": 4, "n_flat": 2, "n_lstm": 12, "n_hidden": 8}
 SMALL = {
+    "cmask": [
+        {**CMASK, "delta_phase": "both"},
+        {**CMASK, "mask": "polar", "skip": True, "lookahead": 3},
+        {**CMASK, "mask": "real", "lstm_layers": 2, "delta_phase": "time"},
+        {**CMASK, "bidirectional": True, "delta_phase": "frequency", "skip": True},
+    ],
     "dnn": [
         {"n_hidden": 40},
         {"n_hidden": 40, "nat": "first", "target": "log", "gv": "bin", "n_bottleneck": 16},
@@ -59,6 +66,8 @@ def test_torch_equals_onnx_whole_and_frame_by_frame(toy, tmp_path, name, setting
         est, state = runner.run(X.numpy(), runner.initial_state(2))
         np.testing.assert_allclose(est, ref.numpy(), atol=1e-4)
         assert state.keys() == ref_state.keys()
+        if runner.meta["frames"] == "all":
+            continue
         state, frames = runner.initial_state(2), []
         for t in range(n_frames):
             frame, state = runner.run(X[:, :, t : t + 1].numpy(), state)

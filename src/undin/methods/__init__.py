@@ -8,6 +8,7 @@ from typing import Any
 
 from undin.errors import InputError
 from undin.methods.base import Card, Method, Nan
+from undin.methods.cmask import Cmask
 from undin.methods.dnn import DNN
 from undin.methods.learned import Learned, find_class
 from undin.methods.log_mmse import LogMMSE
@@ -27,12 +28,13 @@ METHODS: dict[str, Callable[..., Method]] = {
     "dnn": partial(DNN.load, WEIGHTS / "dnn.onnx"),
     "lull": partial(Lull.load, WEIGHTS / "lull.onnx"),
 }
-LEARNED: dict[str, type[Learned]] = {"dnn": DNN, "lull": Lull}  # who reads an .onnx, by the method that it names
+# Who reads an .onnx, by the method that it names.
+LEARNED: dict[str, type[Learned]] = {"dnn": DNN, "cmask": Cmask, "lull": Lull}
 DEFAULT = "log-mmse"
 
 __all__ = [
-    "DEFAULT", "DNN", "LEARNED", "METHODS", "NMF", "Card", "Learned", "LogMMSE", "Lull", "Method", "SpectralGate",
-    "enhance", "load", "separate",
+    "DEFAULT", "DNN", "LEARNED", "METHODS", "NMF", "Card", "Cmask", "Learned", "LogMMSE", "Lull", "Method",
+    "SpectralGate", "enhance", "load", "separate",
 ]  # fmt: skip
 
 

@@ -58,12 +58,19 @@ class Learned(Method):
         return cls(Runner(path), **settings)
 
     @property
+    def causal(self) -> bool:
+        """False for a graph that looks both ways: it needs the whole signal."""
+        return bool(self.runner.meta["frames"] != "all")
+
+    @property
     def lookahead(self) -> int:
         """Frames that an answer waits for."""
         return int(self.runner.meta["lookahead"])
 
     def initial_state(self, batch: int) -> State:
         """The graph's states, and the frames that a mask is still to answer."""
+        if not self.causal:
+            return super().initial_state(batch)
         state: State = dict(self.runner.initial_state(batch))
         if self._delays:
             state[WAITING] = np.zeros((batch, self.config.n_fft // 2 + 1, self.lookahead), np.complex64)
@@ -71,12 +78,20 @@ class Learned(Method):
 
     def step(self, X: ComplexArray, state: State) -> tuple[ComplexArray, State]:
         """Answer frames X (batch, n_freq, T), frame t answering frame t - lookahead."""
+        if not self.causal:
+            return super().step(X, state)
         out, new = self.runner.run(_planes(X), {name: state[name] for name in self.runner.shapes})
         if not self._delays:
             return _apply(self.runner.meta["output"], out, X), dict(new)
         X = np.concatenate([state[WAITING], X], -1)
         n_frames = out.shape[2]
         return _apply("mask", out, X[..., :n_frames]), {**new, WAITING: X[..., n_frames:].copy()}
+
+    def estimate(self, X: ComplexArray) -> ComplexArray:
+        """Answer a whole signal X (batch, n_freq, n_frames), where the graph looks both ways."""
+        if self.causal:
+            return super().estimate(X)
+        return _apply(self.runner.meta["output"], self.runner.run(_planes(X), {})[0], X)
 
     def _check_graph(self) -> None:
         """Refuse a graph made with another frame or look-ahead than its config says."""
