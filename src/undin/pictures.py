@@ -1,4 +1,4 @@
-"""Spectrograms and waveforms to look at, drawn for comparison: one scale for all signals of a picture.
+"""Spectrograms, waveforms and masks to look at, drawn for comparison: one scale for all signals of a picture.
 
 Needs matplotlib (`pip install "undin[plot]"`), used through its objects alone: no window opens, no global state
 changes, and the same signals give the same PNG, byte for byte.
@@ -76,6 +76,50 @@ def spectrograms(
         panel.set(ylabel="kHz", ylim=(0, sr / 2000))
     _time_axis(panels, n_samples / sr)
     figure.colorbar(image, cax=bar).set_label("dB (0 = loudest)", fontsize=11)
+    return _saved(figure, path)
+
+
+def masks(
+    planes: Mapping[str, Array],
+    sr: int,
+    hop_length: int,
+    path: str | PathLike[str] | None = None,
+    *,
+    title: str | None = None,
+    limit: float = 1.0,
+) -> "Figure":
+    """Draw what a method multiplies the spectrum by, a panel for each part: 0 is white, negative blue, positive red.
+
+    Args:
+        planes: label -> (n_freq, n_frames) real: a gain, or the real or imaginary part of one.
+        sr: sample rate in Hz.
+        hop_length: samples between frames.
+        path: where to save it as well, .png, .pdf or .svg.
+        title: a line above the panels.
+        limit: colours end at ± this.
+
+    Returns:
+        The figure, for more changes or `savefig`.
+
+    Raises:
+        InputError: no planes, or one that is not (n_freq, n_frames); limit breaks its rule.
+        MissingExtraError: matplotlib is not installed.
+    """
+    wrong = [f"{name} of shape {np.shape(M)}" for name, M in planes.items() if np.ndim(M) != 2 or np.iscomplexobj(M)]
+    if wrong or not planes or not limit > 0:
+        raise InputError(
+            f"planes must be real, (n_freq, n_frames) each, and limit above 0; got {', '.join(wrong) or len(planes)} "
+            f"and {limit}"
+        )
+    figure, panels, bar = _panels(list(planes), title, height=1.75)
+    seconds = max(np.shape(M)[1] for M in planes.values()) * hop_length / sr
+    for panel, M in zip(panels, planes.values(), strict=True):
+        extent = (0, M.shape[1] * hop_length / sr, 0, sr / 2000)
+        settings: dict[str, Any] = {"vmin": -limit, "vmax": limit, "cmap": "RdBu_r", "aspect": "auto"}
+        image = panel.imshow(M, origin="lower", extent=extent, interpolation="antialiased", **settings)
+        panel.set(ylabel="kHz", ylim=(0, sr / 2000))
+    _time_axis(panels, seconds)
+    figure.colorbar(image, cax=bar)
     return _saved(figure, path)
 
 

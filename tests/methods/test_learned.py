@@ -46,6 +46,15 @@ def test_a_mask_meets_the_frame_that_it_answers(tmp_path, lookahead):
         np.testing.assert_allclose(np.concatenate([*parts, stream.flush()]), model(x, SR), atol=1e-6)
 
 
+@pytest.mark.parametrize("lookahead", [0, 3])
+def test_the_mask_can_be_looked_at(tmp_path, lookahead):
+    model, x = undin.load(write_hand(tmp_path / "hand.onnx", lookahead=lookahead)), noise(9000)
+    y = istft((model.mask(x) * stft(x, 512, 256)).astype(np.complex64), 512, 256, length=len(x))
+    np.testing.assert_allclose(y, model(x, SR), atol=1e-6)
+    with pytest.raises(InputError, match="answers with a spectrum"):
+        undin.load(write_hand(tmp_path / "s.onnx", output="spectrum")).mask(x)
+
+
 def test_a_spectrum_is_taken_as_it_is(tmp_path):
     spectrum = undin.load(write_hand(tmp_path / "a.onnx", output="spectrum"))
     mask = undin.load(write_hand(tmp_path / "b.onnx"))

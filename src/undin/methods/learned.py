@@ -13,10 +13,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from undin.audio import check_audio
 from undin.errors import InputError, WeightsError
 from undin.methods.base import Card, Method, make_config
 from undin.runner import Planes, Runner
-from undin.spectrum import ComplexArray
+from undin.spectrum import Array, ComplexArray, stft
 from undin.stream import State
 
 WAITING = "X"  # the state that holds the frames which a mask is still to answer; in a graph X is the input
@@ -92,6 +93,27 @@ class Learned(Method):
         if self.causal:
             return super().estimate(X)
         return _apply(self.runner.meta["output"], self.runner.run(_planes(X), {})[0], X)
+
+    def mask(self, x: Array) -> Array | ComplexArray:
+        """The mask of a whole signal, to look at.
+
+        Args:
+            x: (n_samples,) at the method's own rate.
+
+        Returns:
+            (n_freq, n_frames), real or complex; frame t is of frame t of `undin.stft`.
+
+        Raises:
+            InputError: the graph gives a spectrum instead.
+        """
+        c = self.config
+        if self.runner.meta["output"] != "mask":
+            raise InputError(f"{self.id} answers with a spectrum and has no mask")
+        X = stft(check_audio(x, c.sr), c.n_fft, c.hop_length, window=c.window)[None]
+        late = np.pad(X, [(0, 0), (0, 0), (0, self.lookahead)])
+        out, _ = self.runner.run(_planes(late), self.runner.initial_state(1))
+        M: Array | ComplexArray = out[0, 0] if out.shape[1] == 1 else out[0, 0] + 1j * out[0, 1]
+        return M[self.lookahead :].T
 
     def _check_graph(self) -> None:
         """Refuse a graph made with another frame or look-ahead than its config says."""
