@@ -2,7 +2,8 @@
 
 100 mixtures of test speakers with test recordings of twelve everyday noises at -6 ... 9 dB, the range of the founding
 program. RUN is the folder of `undin train cmask-wilson2018 --preset ablation`: with it, its variants are scored on the
-same mixtures instead. `--table` prints what the last runs gave.
+same mixtures instead. `--table` prints what the last runs gave; `--plot` draws how the gains are spread and, from
+results/cmask_log.csv, how the shipped weights came about: docs/pictures/cmask-gains.png, cmask-curve.png.
 """
 
 import sys
@@ -14,12 +15,27 @@ import numpy as np
 
 import undin
 from benchmarks.classical_quality import SETS
-from benchmarks.scoring import LABELS, RESULTS, Scores, labelled, mixture, read, real_data, run, score, table, table_by
+from benchmarks.scoring import (
+    LABELS,
+    RESULTS,
+    Scores,
+    gains,
+    labelled,
+    mixture,
+    read,
+    real_data,
+    run,
+    score,
+    table,
+    table_by,
+)
+from undin.evaluation.plots import histograms
 from undin.mixing import MixtureRow, make_manifest
 
 METHODS = {"log-mmse": "log-mmse", "cmask": "cmask"}
 SNRS_DB = [float(snr_db) for snr_db in range(-6, 10)]
 SHIPPED, ABLATION = RESULTS / "cmask_quality.csv", RESULTS / "cmask_ablation.csv"
+LOG, PICTURES = RESULTS / "cmask_log.csv", RESULTS.parents[1] / "docs/pictures"
 SHOWN = ("sdr_db", "out_snr_db", "si_sdr_db", "pesq_wb", "stoi", "estoi")
 
 
@@ -56,13 +72,28 @@ def show(results: list[Scores], methods: list[str]) -> None:
         print(f"\n{LABELS[metric]} per SNR\n\n{text}")
 
 
+def plot(results: list[Scores]) -> None:
+    from undin.training.logs import draw_curve
+
+    spread = {
+        LABELS[metric]: {name: gains(results, name, metric) for name in METHODS}
+        for metric in ("sdr_db", "out_snr_db", "pesq_wb")
+    }
+    histograms(spread).savefig(PICTURES / "cmask-gains.png", dpi=120, metadata={"Software": None})
+    draw_curve(LOG, PICTURES / "cmask-curve.png")
+
+
 def main() -> None:
     run_folder = next((Path(word) for word in sys.argv[1:] if not word.startswith("-")), None)
     if run_folder:
         variants = {path.stem: str(path) for path in sorted((run_folder / "train").glob("*.onnx"))}
         print(table(measure(variants, ABLATION), SHOWN))
         return
-    results = read(SHIPPED) if "--table" in sys.argv else measure(METHODS, SHIPPED)
+    again = {"--table", "--plot"} & {*sys.argv}
+    results = read(SHIPPED) if again else measure(METHODS, SHIPPED)
+    if "--plot" in sys.argv:
+        plot(results)
+        return
     show(results, list(METHODS))
     if "--table" in sys.argv and ABLATION.exists():
         print(f"\n**mask, delta phase, look-ahead, direction**, 300 steps each\n\n{table(read(ABLATION), SHOWN)}")
