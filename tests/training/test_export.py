@@ -21,7 +21,7 @@ CMASK = {"channels": 3, "kernel": 3, "dilations": (1, 2), "stride": 4, "n_flat":
 SMALL = {
     "cmask": [
         {**CMASK, "delta_phase": "both"},
-        {**CMASK, "mask": "polar", "skip": True, "lookahead": 3},
+        {**CMASK, "mask": "polar", "skip": True, "magnitude": True, "lookahead": 3},
         {**CMASK, "mask": "real", "lstm_layers": 2, "delta_phase": "time"},
         {**CMASK, "bidirectional": True, "delta_phase": "frequency", "skip": True},
     ],

@@ -20,7 +20,7 @@ SMALL = CmaskConfig(
 VARIANTS = {
     "complex": SMALL,
     "real": replace(SMALL, mask="real", stride=3),
-    "polar": replace(SMALL, mask="polar", skip=True, delta_phase="both"),
+    "polar": replace(SMALL, mask="polar", skip=True, magnitude=True, delta_phase="both"),
     "delta time": replace(SMALL, delta_phase="time", width=1),
     "delta frequency": replace(SMALL, delta_phase="frequency", lstm_layers=2),
     "look-ahead": replace(SMALL, skip=True, lookahead=4),
@@ -117,6 +117,11 @@ def test_compression_leaves_the_phase_alone() -> None:
     ratio = np.abs(u) / np.abs(X) ** 0.3  # a power, but for the level of the frame
     for t in range(10, 90):
         np.testing.assert_allclose(ratio[t, loud[t]], np.median(ratio[t, loud[t]]), rtol=1e-2)
+
+
+def test_the_magnitude_is_that_of_the_compressed_spectrum() -> None:
+    u = planes_of(0.1 * np.random.default_rng(0).standard_normal(2000), replace(SMALL, magnitude=True))
+    np.testing.assert_allclose(u[2] ** 2, u[0] ** 2 + u[1] ** 2, rtol=0.02, atol=0.02)  # in silence, 0 and 0.016
 
 
 def test_delta_phase_of_a_tone_is_that_of_its_distance_from_the_bin() -> None:

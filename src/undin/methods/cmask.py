@@ -35,6 +35,8 @@ class CmaskConfig:
             "polar" scales it by 0 ... 1 and turns it.
         delta_phase: which differences of the phase are inputs, as cosine and sine: over "time" beyond the turn that
             each bin's own frequency makes in a hop, over "frequency" beyond that of the frame's centre, "both", None.
+        magnitude: the compressed magnitude is an input too, not only the parts it must be found from. The paper
+            has none.
         power: compression of magnitudes, in the inputs and in the loss; phases stay.
         level_s: the inputs count relative to the level of so many seconds.
         channels: of the convolutions.
@@ -46,8 +48,8 @@ class CmaskConfig:
         n_lstm: units of the LSTM.
         lstm_layers: LSTMs, one on another.
         n_hidden: units of the dense layer after it.
-        skip: each bin's own magnitude speaks for its gain, by a weight that the dense layers set from frame to frame.
-            The paper has none.
+        skip: each bin's own log power speaks for its gain, by a weight that the dense layers set from frame to frame;
+            a Wiener gain is of this form. The paper has none.
         bidirectional: LSTM and convolutions see past and future alike: for whole recordings.
         lookahead: frames that an answer waits for.
         complex_weight: of the complex part of the loss beside that of magnitudes; the founding program's.
@@ -60,6 +62,7 @@ class CmaskConfig:
     window: Window = "hann"
     mask: Mask = "complex"
     delta_phase: DeltaPhase | None = None
+    magnitude: bool = False
     power: float = 0.3
     level_s: float = 1.5
     channels: int = 32
@@ -89,7 +92,7 @@ class CmaskConfig:
             value, choices = getattr(self, name), (*get_args(kind), *((None,) if name == "delta_phase" else ()))
             if value not in choices:
                 raise InputError(f"{name} must be one of {', '.join(map(str, choices))}; got {value!r}")
-        for name in ("skip", "bidirectional"):
+        for name in ("magnitude", "skip", "bidirectional"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(f"{name} must be true or false; got {getattr(self, name)!r}")
         for name in ("lookahead", "complex_weight", "snr_weight"):

@@ -1,10 +1,10 @@
 """The network of `undin.methods.cmask`: dilated convolutions -> LSTM -> dense layers -> a mask.
 
-    u = X |X|^-0.7 [, cos and sin of the delta phase]    relative to a running level; phases stay as they are
+    u = X |X|^-0.7 [, |X|^0.3, cos and sin of the delta phase]   relative to a running level; phases stay as they are
     u = conv 1 x 7 (with a stride), conv 7 x 1           along frequency, then along time
     u = conv 5 x 5, spaced by 1, 2, 4, 8, 16 frames      1.3 s of past at the paper's size
     u = conv 1 x 1 to a few channels, positions side by side -> LSTM -> dense
-    M = dense [+ weight_t |X|^0.3, bin by bin: `skip`]   real, complex or polar
+    M = dense [+ weight_t log |X|², bin by bin: `skip`]  real, complex or polar
 
 Every convolution looks back only and keeps the frames it needs as state, so all of it streams; with look-ahead L the
 answer to frame t - L is given at frame t. The bidirectional variant pads on both sides, runs its LSTM both ways and
@@ -43,7 +43,7 @@ class Cmask(nn.Module):
         self.frames = "all" if c.bidirectional else "any"
         self.n_freq, self.n_out = c.n_fft // 2 + 1, N_MASK[c.mask] + c.skip
         self.in_time, self.in_frequency = (c.delta_phase in (axis, "both") for axis in ("time", "frequency"))
-        n_planes = 2 + 2 * self.in_time + 2 * self.in_frequency
+        n_planes = 2 + c.magnitude + 2 * self.in_time + 2 * self.in_frequency
         n_positions = (self.n_freq - 1) // c.stride + 1
         shapes = [(1, c.width, 1), (c.width, 1, 1), *((c.kernel, c.kernel, d) for d in c.dilations)]
         convs = [
@@ -80,7 +80,7 @@ class Cmask(nn.Module):
     def forward(self, X: Tensor, state: State) -> tuple[Tensor, State]:
         """Answer frames X (B, 2, T, F), frame t answering frame t - lookahead."""
         state = self._silence(X.shape[0]) if self.config.bidirectional else state
-        u, magnitude, new = self._planes(X, state)
+        u, own, new = self._planes(X, state)
         for i, conv in enumerate(self.convs):
             u, past = conv(u, state.get(f"conv_{i}"))  # (B, C, T, positions)
             if past is not None:
@@ -93,16 +93,18 @@ class Cmask(nn.Module):
             u, (h, cell) = self.lstm(u, (h, cell))  # (B, T, n_lstm)
             new |= {"h": h.transpose(0, 1).float(), "c": cell.transpose(0, 1).float()}
         a = self.head(F.relu(self.hidden(u))).float()
-        return self._mask(a.reshape(*a.shape[:2], self.n_out, self.n_freq).transpose(1, 2), magnitude), new
+        return self._mask(a.reshape(*a.shape[:2], self.n_out, self.n_freq).transpose(1, 2), own), new
 
     def _planes(self, X: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
-        """X -> input planes (B, 2 to 6, T, F), the answered frames' |X|^p (B, T, F), and what the next frames need."""
+        """X -> input planes (B, 2 to 7, T, F), log |X|² (B, T, F) of the answered frames, and the next state."""
         c = self.config
         new: State = {}
         level, new["level"] = running_level(X.square().sum(1), state["level"])  # (B, T)
         X = X / (level.sqrt() + 1e-6)[:, None, :, None]
         square = X.square().sum(1) + GUARD  # (B, T, F)
         planes = [X * square.pow((c.power - 1) / 2)[:, None]]
+        if c.magnitude:
+            planes.append(square.pow(c.power / 2)[:, None])
         if self.in_time:
             before = torch.cat([state["last"], X], 2)
             new["last"] = before[:, :, -1:]
@@ -110,17 +112,17 @@ class Cmask(nn.Module):
         if self.in_frequency:  # a frame's centre turns each bin by -pi from the one below
             delta = unit(-turned(X[..., 1:], X[..., :-1]))
             planes.append(torch.cat([torch.zeros_like(X[..., :1]), delta], -1))
-        magnitude = square.pow(c.power / 2)
+        own = square.log()
         if c.skip and c.lookahead:
-            magnitude = torch.cat([state["delayed"], magnitude], 1)
-            magnitude, new["delayed"] = magnitude[:, : -c.lookahead], magnitude[:, -c.lookahead :]
-        return torch.cat(planes, 1), magnitude, new
+            own = torch.cat([state["delayed"], own], 1)
+            own, new["delayed"] = own[:, : -c.lookahead], own[:, -c.lookahead :]
+        return torch.cat(planes, 1), own, new
 
-    def _mask(self, a: Tensor, magnitude: Tensor) -> Tensor:
+    def _mask(self, a: Tensor, own: Tensor) -> Tensor:
         """What the dense layers say (B, n_out, T, F) -> the mask (B, 1 or 2, T, F)."""
         gain = a[:, 0]
         if self.config.skip:
-            gain = gain + a[:, -1] * (magnitude - 1)
+            gain = gain + (0.5 + a[:, -1]) * own
         if self.config.mask == "complex":
             return torch.tanh(torch.stack([gain, a[:, 1]], 1))
         gain = torch.sigmoid(gain)[:, None]
