@@ -96,7 +96,7 @@ def main() -> None:
         return
     show(results, list(METHODS))
     if "--table" in sys.argv and ABLATION.exists():
-        print(f"\n**mask, delta phase, look-ahead, direction**, 300 steps each\n\n{table(read(ABLATION), SHOWN)}")
+        print(f"\n**mask, delta phase, look-ahead, direction**, 200 steps each\n\n{table(read(ABLATION), SHOWN)}")
 
 
 if __name__ == "__main__":

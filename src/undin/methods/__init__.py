@@ -26,6 +26,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "nmf-exp": partial(NMF.pretrained, prior="exponential"),
     "nmf-gamma": partial(NMF.pretrained, prior="gamma"),
     "dnn": partial(DNN.load, WEIGHTS / "dnn.onnx"),
+    "cmask": partial(Cmask.load, WEIGHTS / "cmask.onnx"),
     "lull": partial(Lull.load, WEIGHTS / "lull.onnx"),
 }
 # Who reads an .onnx, by the method that it names.

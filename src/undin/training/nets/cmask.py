@@ -4,7 +4,7 @@
     u = conv 1 x 7 (with a stride), conv 7 x 1           along frequency, then along time
     u = conv 5 x 5, spaced by 1, 2, 4, 8, 16 frames      1.3 s of past at the paper's size
     u = conv 1 x 1 to a few channels, positions side by side -> LSTM -> dense
-    M = dense [+ weight_t log |X|², bin by bin: `skip`]  real, complex or polar
+    M = dense [and weight_t log |X|², bin by bin: `skip`]   real, complex or polar
 
 Every convolution looks back only and keeps the frames it needs as state, so all of it streams; with look-ahead L the
 answer to frame t - L is given at frame t. The bidirectional variant pads on both sides, runs its LSTM both ways and
@@ -28,7 +28,8 @@ from undin.training.stft import Stft
 
 State = dict[str, Tensor]
 GUARD = 1e-6  # power, relative to the running level, under which a bin has no phase and no slope
-N_MASK = {"real": 1, "complex": 2, "polar": 3}
+N_MASK = {"real": 1, "complex": 2, "polar": 3}  # numbers per bin
+N_SKIP = {"real": 1, "complex": 2, "polar": 1}  # and more of them with `skip`
 
 
 class Cmask(nn.Module):
@@ -41,7 +42,7 @@ class Cmask(nn.Module):
         super().__init__()
         c = self.config = config
         self.frames = "all" if c.bidirectional else "any"
-        self.n_freq, self.n_out = c.n_fft // 2 + 1, N_MASK[c.mask] + c.skip
+        self.n_freq, self.n_out = c.n_fft // 2 + 1, N_MASK[c.mask] + c.skip * N_SKIP[c.mask]
         self.in_time, self.in_frequency = (c.delta_phase in (axis, "both") for axis in ("time", "frequency"))
         n_planes = 2 + c.magnitude + 2 * self.in_time + 2 * self.in_frequency
         n_positions = (self.n_freq - 1) // c.stride + 1
@@ -120,13 +121,13 @@ class Cmask(nn.Module):
 
     def _mask(self, a: Tensor, own: Tensor) -> Tensor:
         """What the dense layers say (B, n_out, T, F) -> the mask (B, 1 or 2, T, F)."""
-        gain = a[:, 0]
-        if self.config.skip:
-            gain = gain + (0.5 + a[:, -1]) * own
-        if self.config.mask == "complex":
-            return torch.tanh(torch.stack([gain, a[:, 1]], 1))
-        gain = torch.sigmoid(gain)[:, None]
-        if self.config.mask == "real":
+        c = self.config
+        of_own = (0.5 + a[:, -1:]) * own[:, None] if c.skip else 0.0
+        if c.mask == "complex":
+            parts = torch.tanh(a[:, :2])
+            return parts * torch.sigmoid(a[:, 2:3] + of_own) if c.skip else parts
+        gain = torch.sigmoid(a[:, :1] + of_own)
+        if c.mask == "real":
             return gain
         # A unit phasor near (1, 0) at first, so that phases stay where nothing is known of them.
         return gain * unit(torch.stack([2 + a[:, 1], a[:, 2]], 1))
