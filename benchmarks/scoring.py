@@ -16,6 +16,7 @@ from undin.mixing import MixtureRow, render
 
 RESULTS = Path(__file__).parent / "results"
 METRICS = {"pesq_wb": "PESQ-WB", "stoi": "STOI", "estoi": "ESTOI", "si_sdr_db": "SI-SDR (dB)"}
+LABELS = {**METRICS, "sdr_db": "SDR (dB)", "out_snr_db": "SNR (dB)"}  # those of `METRICS` are in every table
 Scores = dict[str, Any]
 
 
@@ -49,14 +50,19 @@ def score(ref: np.ndarray, est: np.ndarray, sr: int) -> Scores:
 
 
 def run(
-    rows: Sequence[MixtureRow], work: Callable[[MixtureRow], Iterator[Scores]], path: Path, *, workers: int = 2
+    rows: Sequence[MixtureRow],
+    work: Callable[[MixtureRow], Iterator[Scores]],
+    path: Path,
+    *,
+    workers: int = 2,
+    metrics: Iterable[str] = METRICS,
 ) -> list[Scores]:
     """Do `work` on every mixture and write what it yields, a row per method and mixture."""
     with ProcessPoolExecutor(workers) as pool:
         results = [result for results in pool.map(_listed, [work] * len(rows), rows) for result in results]
     path.parent.mkdir(exist_ok=True)
     with path.open("w", newline="") as file:
-        table = csv.DictWriter(file, ["method", "id", "kind", "snr_db", *METRICS], lineterminator="\n")
+        table = csv.DictWriter(file, ["method", "id", "kind", "snr_db", *metrics], lineterminator="\n")
         table.writeheader()
         table.writerows(results)
     return results
@@ -75,7 +81,7 @@ def read(path: Path) -> list[Scores]:
     """The rows that `run` wrote."""
     with path.open(newline="") as file:
         return [
-            {k: (float(v) if k in METRICS or k == "snr_db" else v) for k, v in row.items() if v != ""}
+            {k: (float(v) if k in LABELS or k == "snr_db" else v) for k, v in row.items() if v != ""}
             for row in csv.DictReader(file)
         ]
 
@@ -97,16 +103,16 @@ def table(results: Sequence[Scores], metrics: Sequence[str] = tuple(METRICS)) ->
     """Markdown: the input's mean scores, then each method's mean change against the input ± its 95 % interval."""
     methods = list(dict.fromkeys(r["method"] for r in results))
     n = len({r["id"] for r in results})
-    lines = ["| | " + " | ".join(METRICS[m] for m in metrics) + " | n |", "|---" * (len(metrics) + 2) + "|"]
+    lines = ["| | " + " | ".join(LABELS[m] for m in metrics) + " | n |", "|---" * (len(metrics) + 2) + "|"]
     for method in methods:
         cells = []
         for metric in metrics:
             if method == "input":
                 mean, half = interval([r[metric] for r in results if r["method"] == "input" and metric in r])
-                cells.append(f"{mean:.2f} ± {half:.2f}" if metric == "si_sdr_db" else f"{mean:.3f} ± {half:.3f}")
+                cells.append(f"{mean:.2f} ± {half:.2f}" if metric.endswith("_db") else f"{mean:.3f} ± {half:.3f}")
             else:
                 mean, half = interval(gains(results, method, metric))
-                cells.append(f"{mean:+.2f} ± {half:.2f}" if metric == "si_sdr_db" else f"{mean:+.3f} ± {half:.3f}")
+                cells.append(f"{mean:+.2f} ± {half:.2f}" if metric.endswith("_db") else f"{mean:+.3f} ± {half:.3f}")
         lines.append(f"| {'input' if method == 'input' else f'`{method}`'} | " + " | ".join(cells) + f" | {n} |")
     return "\n".join(lines)
 

@@ -19,7 +19,7 @@ TINY = [
     "train.mixing={duration_s=0.5, snr_db={low=0, high=10}}",
     "mix.n=2",
     "enhance.audio=1",
-    "enhance.pictures=0",
+    "enhance.pictures=1",
     'evaluate.metrics=["si_sdr_db"]',
     "evaluate.methods=[]",
     "evaluate.examples=0",
@@ -59,6 +59,9 @@ def test_a_run_leaves_a_model_its_losses_and_its_scores(finished):
         assert {row["noise"] for row in csv.DictReader(file)} > {"all"}
     with (finished / "evaluate/scores.csv").open(newline="") as file:
         assert {row["method"] for row in csv.DictReader(file)} == {"input", "dnn"}
+    pictures = [finished / "evaluate/gains.png", *(finished / "enhance/plot/dnn").iterdir()]
+    assert len(pictures) == 3 and sum(path.stem.endswith("_mask") for path in pictures) == 1
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
 
 
 def test_a_finished_training_is_skipped_and_more_steps_go_on_with_it(finished):

@@ -113,6 +113,17 @@ def test_silent_short_and_empty_signals_are_drawn(draw, n_samples):
     pictures.png(draw({"x": np.zeros(n_samples), "y": np.zeros((2, n_samples))}, SR))
 
 
+def test_masks_show_when_and_where_they_pass():
+    M = np.zeros((257, 125))
+    M[64, 100:] = 1.0
+    figure = pictures.masks({"real": M, "imaginary": -M}, SR, 256, title="a mask")
+    shown = images(figure)
+    assert figure.get_suptitle() == "a mask" and list(shown) == ["real", "imaginary"]
+    for sign, image in zip((1, -1), shown.values(), strict=True):
+        assert image.get_clim() == (-1, 1) and image.get_extent() == [0, 2.0, 0, 8.0]
+        np.testing.assert_array_equal(image.get_array(), sign * M)
+
+
 def test_waveforms_keep_every_peak_and_share_one_scale():
     x = np.zeros(30 * SR, np.float32)
     x[123_457] = -0.9
@@ -167,6 +178,8 @@ def test_png_keeps_the_ground_of_the_page_and_the_figure_as_it_was():
         (lambda: pictures.waveforms({"x": np.ones(9)}, 1.5), "sr must be a positive whole number of Hz; got 1.5"),
         (lambda: pictures.waveforms({"x": np.ones(9)}, SR, max_seconds=0), "max_seconds must be above 0; got 0"),
         (lambda: pictures.spectrograms({"x": np.ones(9)}, SR, range_db=-3), "range_db must be above 0; got -3"),
+        (lambda: pictures.masks({}, SR, 256), "planes must be real, .* and limit above 0; got 0 and 1"),
+        (lambda: pictures.masks({"M": np.ones((2, 3), complex)}, SR, 256), r"got M of shape \(2, 3\)"),
         (lambda: pictures.waveforms({"x": np.ones(9)}, SR, "x.bmp"), r"path must end in .png, .pdf, .svg; got 'x.bmp'"),
     ],
 )
@@ -187,13 +200,13 @@ def test_drawing_leaves_no_global_state_and_importing_stays_light():
 def test_masks_and_points_are_drawn_and_wrong_shapes_are_named(tmp_path):
     rng = np.random.default_rng(0)
     planes = {"voice": rng.random(30), "mask": rng.random((129, 30))}
-    figure = pictures.masks(planes, 8000, 0.5, tmp_path / "m.png", title="t")
+    figure = pictures.masks(planes, 8000, 128, tmp_path / "m.png", title="t")
     assert [axes.get_label() for axes in figure.axes[:2]] == ["voice", "mask"] and (tmp_path / "m.png").exists()
     V = rng.standard_normal((50, 5))
     figure = pictures.points(V, {"truth": np.arange(50) % 2, "found": np.zeros(50)}, tmp_path / "p.png", title="t")
     assert len(figure.axes) == 2 and (tmp_path / "p.png").exists()
     assert len(pictures.points(V, {}).axes) == 1
     with pytest.raises(InputError, match="planes must be"):
-        pictures.masks({"a": np.zeros((2, 2, 2))}, 8000, 1.0)
+        pictures.masks({"a": np.zeros((2, 2, 2))}, 8000, 128)
     with pytest.raises(InputError, match=r"labels \(n,\); got \(50, 5\) and \(49,\)"):
         pictures.points(V, {"a": np.zeros(49)})

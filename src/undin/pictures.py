@@ -1,4 +1,4 @@
-"""Spectrograms and waveforms to look at, drawn for comparison: one scale for all signals of a picture.
+"""Spectrograms, waveforms and masks to look at, drawn for comparison: one scale for all signals of a picture.
 
 Needs matplotlib (`pip install "undin[plot]"`), used through its objects alone: no window opens, no global state
 changes, and the same signals give the same PNG, byte for byte.
@@ -76,6 +76,54 @@ def spectrograms(
         panel.set(ylabel="kHz", ylim=(0, sr / 2000))
     _time_axis(panels, n_samples / sr)
     figure.colorbar(image, cax=bar).set_label("dB (0 = loudest)", fontsize=11)
+    return _saved(figure, path)
+
+
+def masks(
+    planes: Mapping[str, Array],
+    sr: int,
+    hop_length: int,
+    path: str | PathLike[str] | None = None,
+    *,
+    title: str | None = None,
+    limit: float = 1.0,
+) -> "Figure":
+    """Draw what a method multiplies the spectrum by, a panel for each part.
+
+    Gains, from 0 to 1, go from black to white. Where any is negative, 0 is white, negative blue and positive red.
+
+    Args:
+        planes: label -> (n_freq, n_frames) real: a gain, or the real or imaginary part of one; or (n_frames,) for what
+            is said of whole frames, such as voice activity.
+        sr: sample rate in Hz.
+        hop_length: samples between frames.
+        path: where to save it as well, .png, .pdf or .svg.
+        title: a line above the panels.
+        limit: colours end there.
+
+    Returns:
+        The figure, for more changes or `savefig`.
+
+    Raises:
+        InputError: no planes, or one of another shape or complex; limit breaks its rule.
+        MissingExtraError: matplotlib is not installed.
+    """
+    shapes = {name: np.shape(M) for name, M in planes.items()}
+    wrong = [f"{k} of shape {shapes[k]}" for k, M in planes.items() if np.ndim(M) not in (1, 2) or np.iscomplexobj(M)]
+    if wrong or not planes or not limit > 0:
+        raise InputError(
+            "planes must be real, (n_freq, n_frames) or (n_frames,) each, and limit above 0; "
+            f"got {', '.join(wrong) or len(planes)} and {limit}"
+        )
+    figure, panels, bar = _panels(list(planes), title, height=1.6)
+    signed = any(np.min(M, initial=0) < 0 for M in planes.values())
+    settings: dict[str, Any] = {"vmin": -limit if signed else 0, "vmax": limit, "cmap": "RdBu_r" if signed else "gray"}
+    for panel, M in zip(panels, planes.values(), strict=True):
+        extent = (0, np.shape(M)[-1] * hop_length / sr, 0, sr / 2000)
+        image = panel.imshow(np.atleast_2d(M), origin="lower", extent=extent, aspect="auto", **settings)
+        panel.set(ylabel="kHz" if np.ndim(M) == 2 else "", ylim=(0, sr / 2000))
+    _time_axis(panels, max(shape[-1] for shape in shapes.values()) * hop_length / sr)
+    figure.colorbar(image, cax=bar)
     return _saved(figure, path)
 
 
@@ -159,44 +207,6 @@ def heat_maps(
         image = panel.imshow(values, extent=extent, interpolation="nearest", **settings)
         panel.set(ylabel=ylabel)
     _time_axis(panels, max(np.shape(values)[1] for values in maps.values()) * step_s)
-    figure.colorbar(image, cax=bar)
-    return _saved(figure, path)
-
-
-def masks(
-    planes: Mapping[str, Array],
-    sr: int,
-    seconds: float,
-    path: str | PathLike[str] | None = None,
-    *,
-    title: str | None = None,
-) -> "Figure":
-    """Draw masks or other planes of numbers from 0 to 1 above each other: black is 0, white is 1.
-
-    Args:
-        planes: label -> (n_freq, n_frames), or (n_frames,) for what is said of whole frames, such as voice activity.
-        sr: sample rate in Hz, for the axis of frequency.
-        seconds: that n_frames last.
-        path: where to save it as well, .png, .pdf or .svg.
-        title: a line above the panels.
-
-    Returns:
-        The figure.
-
-    Raises:
-        InputError: there are none, or one that has another number of axes.
-        MissingExtraError: matplotlib is not installed.
-    """
-    if not planes or any(np.ndim(plane) not in (1, 2) for plane in planes.values()):
-        raise InputError("planes must be (n_freq, n_frames) or (n_frames,), at least one of them")
-    figure, panels, bar = _panels(list(planes), title, height=1.4)
-    for panel, plane in zip(panels, planes.values(), strict=True):
-        settings: dict[str, Any] = {"vmin": 0, "vmax": 1, "cmap": "gray", "aspect": "auto", "origin": "lower"}
-        image = panel.imshow(np.atleast_2d(plane), extent=(0, seconds, 0, sr / 2000), **settings)
-        panel.set(ylabel="kHz", ylim=(0, sr / 2000))
-        if np.ndim(plane) == 1:
-            panel.set_ylabel("")
-    _time_axis(panels, seconds)
     figure.colorbar(image, cax=bar)
     return _saved(figure, path)
 

@@ -20,7 +20,7 @@ from undin.errors import InputError, WeightsError
 FORMAT = 1
 # Real or complex gain of the delayed X, or a real gain for each of n_src; Y itself; K numbers for each bin.
 OUTPUTS = ("mask", "spectrum", "embedding")
-FRAMES = ("any", 1, "all")
+FRAMES = ("any", 1, "all")  # T that a graph takes
 Planes = NDArray[np.float32]  # (B, 1, 2, n_src or K, T, F)
 States = dict[str, NDArray[np.float32]]  # each (B, ...)
 

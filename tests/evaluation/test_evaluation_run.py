@@ -37,7 +37,7 @@ def test_scores_are_those_of_the_methods_output(run):
     by_method = {s.method: s for s in result.scores if s.id == rows()[2].id}
     for name, y in {
         "input": mixture.noisy,
-        "log-mmse": undin.enhance(mixture.noisy, 16000),
+        "log-mmse": undin.enhance(mixture.noisy, 16000, method="log-mmse"),
         "gate": undin.enhance(mixture.noisy, 16000, method="spectral-gate"),
     }.items():
         assert by_method[name].values["si_sdr_db"] == undin.metrics.si_sdr(ref=mixture.speech, est=y)

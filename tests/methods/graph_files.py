@@ -69,6 +69,26 @@ def write_hand(
         *([h.make_tensor_value_info(n, t.FLOAT, s) for n, s in each.items()] for each in (shapes, outputs)),
         constants,
     )
+    return _write(path, graph, lookahead, output, frames, {"past": [1, 1, n_freq]}, changes)
+
+
+def write_both_ways(path: Path) -> Path:
+    """Write a graph that needs the whole signal: mask_t = P_t over the sum of P over all t."""
+    nodes = [
+        h.make_node("Mul", ["X", "X"], ["square"]),
+        h.make_node("ReduceSum", ["square", "one"], ["power"], keepdims=1),
+        h.make_node("ReduceSum", ["power", "two"], ["total"], keepdims=1),
+        h.make_node("Div", ["power", "total"], ["mask"]),
+    ]
+    constants = [nh.from_array(np.array([i], np.int64), name) for i, name in ((1, "one"), (2, "two"))]
+    inputs = [h.make_tensor_value_info("X", t.FLOAT, ["B", 2, "T", 257])]
+    outputs = [h.make_tensor_value_info("mask", t.FLOAT, ["B", 1, "T", 257])]
+    return _write(path, h.make_graph(nodes, "hand", inputs, outputs, constants), 0, "mask", "all", {}, {})
+
+
+def _write(
+    path: Path, graph: Any, lookahead: int, output: str, frames: str | int, states: dict[str, Any], changes: Any
+) -> Path:
     model = h.make_model(graph, opset_imports=[h.make_opsetid("", 17)])
     model.ir_version = 8
     meta = {
@@ -78,7 +98,7 @@ def write_hand(
         "output": output,
         "lookahead": lookahead,
         "frames": frames,
-        "states": {"past": [1, 1, n_freq]},
+        "states": states,
         "weights": "fp32",
         "parameters": 0,
         "card": {"data": "nothing", "licence": "MIT", "of the future": 1},

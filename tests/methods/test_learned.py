@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from graph_files import Hand, power_ratio, write_hand
+from graph_files import Hand, power_ratio, write_both_ways, write_hand
 
 import undin
 from undin.errors import InputError, WeightsError
@@ -46,10 +46,36 @@ def test_a_mask_meets_the_frame_that_it_answers(tmp_path, lookahead):
         np.testing.assert_allclose(np.concatenate([*parts, stream.flush()]), model(x, SR), atol=1e-6)
 
 
+@pytest.mark.parametrize("lookahead", [0, 3])
+def test_the_mask_can_be_looked_at(tmp_path, lookahead):
+    model, x = undin.load(write_hand(tmp_path / "hand.onnx", lookahead=lookahead)), noise(9000)
+    y = istft((model.mask(x) * stft(x, 512, 256)).astype(np.complex64), 512, 256, length=len(x))
+    np.testing.assert_allclose(y, model(x, SR), atol=1e-6)
+    with pytest.raises(InputError, match="answers with a spectrum"):
+        undin.load(write_hand(tmp_path / "s.onnx", output="spectrum")).mask(x)
+
+
 def test_a_spectrum_is_taken_as_it_is(tmp_path):
     spectrum = undin.load(write_hand(tmp_path / "a.onnx", output="spectrum"))
     mask = undin.load(write_hand(tmp_path / "b.onnx"))
     np.testing.assert_allclose(spectrum(noise(2, 9000), SR), mask(noise(2, 9000), SR), atol=1e-6)
+
+
+def test_a_graph_that_looks_both_ways_takes_whole_signals(tmp_path):
+    model = undin.load(write_both_ways(tmp_path / "hand.onnx"))
+    assert not model.causal and model.latency_ms is None
+    x = noise(20000)
+    X = stft(x, 512, 256)
+    P = np.abs(X) ** 2
+    y = istft((P / P.sum(-1, keepdims=True) * X).astype(np.complex64), 512, 256, length=len(x))
+    np.testing.assert_allclose(model(x, SR), y, atol=1e-6)
+    np.testing.assert_allclose(model(np.stack([x, x]), SR)[1], y, atol=1e-5)
+    with pytest.raises(InputError, match="needs the whole signal and has no state"):
+        model.initial_state(1)
+    with pytest.raises(InputError, match="needs the whole signal and cannot go frame by frame"):
+        model.step(X[None], {})
+    with pytest.raises(InputError, match="goes frame by frame: use step"):
+        undin.load(write_hand(tmp_path / "b.onnx")).estimate(X[None])
 
 
 def test_blocks_in_any_cut_carry_their_state(tmp_path):

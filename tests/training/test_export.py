@@ -18,7 +18,14 @@ from undin.training.nets import NETS
 
 MEMORY = {"n_hidden": 24, "n_lstm": 16, "n_cell": 12, "n_rows": 8, "n_width": 10}
 # Small settings for every network of NETS; a new one needs a line here.
+CMASK = {"channels": 3, "kernel": 3, "dilations": (1, 2), "stride": 4, "n_flat": 2, "n_lstm": 12, "n_hidden": 8}
 SMALL = {
+    "cmask": [
+        {**CMASK, "delta_phase": "both"},
+        {**CMASK, "mask": "polar", "skip": True, "magnitude": True, "lookahead": 3},
+        {**CMASK, "mask": "real", "lstm_layers": 2, "delta_phase": "time"},
+        {**CMASK, "bidirectional": True, "delta_phase": "frequency", "skip": True},
+    ],
     "dnn": [
         {"n_hidden": 40},
         {"n_hidden": 40, "nat": "first", "target": "log", "gv": "bin", "n_bottleneck": 16},

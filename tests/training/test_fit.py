@@ -16,7 +16,7 @@ import tone
 import torch
 
 from undin.errors import InputError, UndinError, WeightsError
-from undin.metrics import si_sdr
+from undin.metrics import si_sdr, snr
 from undin.training import snapshot
 from undin.training.apply import enhance
 from undin.training.checkpoint import load_weights
@@ -207,6 +207,8 @@ def test_patience_plateau_and_monitor(tmp_path):
     assert fitted.score == pytest.approx(max(row["snr_db"] for row in rows), rel=1e-6)
     assert rows[-1]["lr"] == pytest.approx(0.25e-12, rel=1e-3)
     assert rows[0]["lsd_db"] > 0
+    ref, noisy = (np.stack([getattr(tone.Tones(1)[i], name) for i in range(3)]) for name in ("speech", "noisy"))
+    assert rows[0]["snr_in_db"] == rows[-1]["snr_in_db"] == pytest.approx(snr(ref=ref, est=noisy).mean(), abs=1e-3)
 
 
 def test_fine_tuning_starts_from_weights(unbroken, tmp_path):

@@ -1,7 +1,7 @@
 """Methods x mixtures -> scores -> report, with the unprocessed input beside every score.
 
 manifest, make_runners, choose --evaluate--> scores.csv, Evaluation
-Evaluation --write_summary--> summary.json; --write_per_noise--> per_noise.csv
+Evaluation --write_summary--> summary.json; --write_per_noise--> per_noise.csv; --draw_gains--> gains.png
 Evaluation + make_examples --write_report--> report.html
 
 runners.py      what is evaluated: a method, weights, or any other program
@@ -12,6 +12,7 @@ pool.py         processes side by side
 statistics.py   means with intervals, paired tests
 summary.py      slices by kind of noise, SNR and method; the facts of a run
 per_noise.py    mean and deviation per kind of noise; per_speaker.py: known and unknown voices apart
+gains.py        how gains are spread [plot]
 examples.py     mixtures to listen to
 tables.py       the tables of a report
 plots.py        its pictures [plot]
@@ -21,6 +22,7 @@ recording/      what is wrong with one recording, told without a reference
 """
 
 from undin.evaluation.examples import Example, make_examples
+from undin.evaluation.gains import draw_gains
 from undin.evaluation.measures import choose
 from undin.evaluation.per_noise import write_per_noise
 from undin.evaluation.per_speaker import write_seen_speakers
@@ -45,6 +47,7 @@ __all__ = [
     "TalkerScore",
     "about_run",
     "choose",
+    "draw_gains",
     "evaluate",
     "evaluate_talkers",
     "make_examples",

@@ -1,10 +1,12 @@
-"""The pictures of a report: score over SNR, gain per kind of noise, quality over cost, bars.
+"""The pictures of a report: score over SNR, gain per kind of noise, quality over cost, bars, histograms of gains.
 
 Every method has one colour and one marker in all of them, so that they can be told apart in grey too.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from undin.errors import require
 from undin.evaluation.statistics import Mean
@@ -111,6 +113,28 @@ def bars(groups: Mapping[str, Mapping[str, Mean | None]], ylabel: str) -> "Figur
     if least > 0:
         axes.set_ylim(bottom=0.8 * least)
     _finish(figure, axes, len(names))
+    return figure
+
+
+def histograms(gains: Mapping[str, Mapping[str, Sequence[float]]]) -> "Figure":
+    """Draw how gains are spread over mixtures, a panel per metric; zero, where nothing is gained, is a line.
+
+    Args:
+        gains: metric with its unit -> method -> a gain per mixture.
+    """
+    size = (WIDTH, 0.6 + 1.7 * len(gains))
+    figure: Figure = require("matplotlib.figure", extra="plot").Figure(figsize=size, layout="constrained")
+    names = list(dict.fromkeys(name for methods in gains.values() for name in methods))
+    for axes, (metric, methods) in zip(figure.subplots(len(gains), 1, squeeze=False)[:, 0], gains.items(), strict=True):
+        values = np.concatenate([list(method) for method in methods.values()])
+        edges = np.histogram_bin_edges(values, 30)
+        for name, method in methods.items():
+            colour = COLOURS[names.index(name) % len(COLOURS)]
+            axes.hist(method, edges, histtype="stepfilled", alpha=0.35, color=colour, label=name)
+        axes.axvline(0, color="#8a8a94", linewidth=1)
+        axes.set_xlabel(f"gain in {metric}", fontsize=11)
+        axes.set_ylabel("mixtures", fontsize=11)
+    axes.legend(frameon=False, fontsize=10)
     return figure
 
 

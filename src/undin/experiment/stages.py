@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from undin import audio, evaluation, methods, mixing, pictures
 from undin.errors import InputError
 from undin.experiment import talkers
@@ -10,6 +12,7 @@ from undin.experiment.names import Told
 from undin.jobs import process_file
 from undin.mixing.layout import Layout
 from undin.mixing.write import Job
+from undin.spectrum import Array
 
 if TYPE_CHECKING:
     from undin.experiment.run import Run
@@ -35,7 +38,7 @@ def mix(run: "Run", place: Path, workers: int, progress: Told) -> None:
 
 
 def enhance(run: "Run", place: Path, workers: int, progress: Told) -> None:
-    """Leave enhanced_audio/<variant>/enhanced_<name>.wav and plot/<variant>/<name>.png."""
+    """Leave enhanced_audio/<variant>/enhanced_<name>.wav, plot/<variant>/<name>.png and, of masks, <name>_mask.png."""
     section, rows = run.section("enhance"), run.rows
     if rows and len(rows[0].speech) > 1:
         return talkers.separate(run, place, TALKERS, progress)
@@ -55,12 +58,22 @@ def enhance(run: "Run", place: Path, workers: int, progress: Told) -> None:
                 sounds = {"noisy": files["noisy"], "clean": files["clean"], f"enhanced, {variant}": target}
                 signals = {label: audio.read(file)[0] for label, file in sounds.items()}
                 pictures.spectrograms(signals, run.corpus.sr, picture, title=name)
+                if isinstance(model, methods.Learned) and model.runner.meta["output"] == "mask":
+                    _draw_mask(model, signals["noisy"], run.corpus.sr, picture.with_stem(f"{name}_mask"))
             done += 1
             progress(done, total)
 
 
+def _draw_mask(model: methods.Learned, noisy: Array, sr: int, path: Path) -> None:
+    M = model.mask(audio.resample(noisy, sr, model.config.sr))
+    parts = {"mask, real part": M.real}
+    if np.iscomplexobj(M):
+        parts["mask, imaginary part"] = M.imag
+    pictures.masks(parts, model.config.sr, model.config.hop_length, path, title=path.stem)
+
+
 def evaluate(run: "Run", place: Path, workers: int, progress: Told) -> None:
-    """Leave scores.csv, per_noise.csv, summary.json and report.html, and seen_speakers.csv where there are any."""
+    """Leave scores.csv, per_noise.csv, gains.png, summary.json and report.html; and how known voices did, if any."""
     section, train, rows = run.section("evaluate"), run.section("train"), run.rows
     if rows and len(rows[0].speech) > 1:
         return talkers.evaluate(run, place, progress)
@@ -76,6 +89,7 @@ def evaluate(run: "Run", place: Path, workers: int, progress: Told) -> None:
     about = evaluation.about_run(result, manifest=manifest, data=run.corpus.root, command=command)
     evaluation.write_per_noise(place / "per_noise.csv", result)
     evaluation.write_seen_speakers(place, result)
+    evaluation.draw_gains(place / "gains.png", result)
     evaluation.write_summary(place / "summary.json", result, about)
     seed = run.section("experiment").seed
     heard = evaluation.make_examples(result, run.corpus, n=section.examples, seed=seed, progress=None)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from undin.experiment.run import Run
 
 ACTIVE_DB = 40.0  # frames further below the loudest are drawn as silent
+HOP_S = 0.016  # of the masks that are drawn
 
 
 def separate(run: "Run", place: Path, layout: Layout, progress: Told) -> None:
@@ -51,16 +52,17 @@ def draw(mixture: Mixture, est: Array, sr: int, stem: Path, model: Method) -> No
         signals |= {f"talker {k}": r, f"talker {k}, separated": e}
     pictures.waveforms(signals, sr, f"{stem}.waves.png", title=stem.name)
     pictures.spectrograms(signals, sr, f"{stem}.spectra.png", title=stem.name)
-    pictures.masks(planes_of(ref, est, noisy, sr), sr, len(noisy) / sr, f"{stem}.masks.png", title=stem.name)
+    hop_length = round(HOP_S * sr)
+    planes = planes_of(ref, est, noisy, hop_length)
+    pictures.masks(planes, sr, hop_length, f"{stem}.masks.png", title=stem.name)
     if isinstance(model, DeepClustering) and sr == model.config.sr:
         V, labels = embedding_of(model, ref, noisy)
         pictures.points(V, labels, f"{stem}.points.png", title=stem.name)
 
 
-def planes_of(ref: Array, est: Array, noisy: Array, sr: int) -> dict[str, Any]:
+def planes_of(ref: Array, est: Array, noisy: Array, hop_length: int) -> dict[str, Any]:
     """Where somebody speaks, where talker 1 is loudest, and where he is taken to be."""
-    n_fft = 2 * round(0.016 * sr)
-    R, E, X = (np.abs(stft(x, n_fft, n_fft // 2)) for x in (ref, est, noisy))
+    R, E, X = (np.abs(stft(x, 2 * hop_length, hop_length)) for x in (ref, est, noisy))
     power = np.square(X).sum(0)
     active = power > power.max(initial=0) * 10 ** (-ACTIVE_DB / 10)
     share = E[0] / np.maximum(E.sum(0), 1e-12)

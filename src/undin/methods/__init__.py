@@ -8,6 +8,7 @@ from typing import Any
 
 from undin.errors import InputError
 from undin.methods.base import Card, Method, Mode, Nan
+from undin.methods.cmask import Cmask
 from undin.methods.deep_clustering import DeepClustering
 from undin.methods.dnn import DNN
 from undin.methods.learned import Learned, find_class
@@ -28,11 +29,13 @@ METHODS: dict[str, Callable[..., Method]] = {
     "nmf-exp": partial(NMF.pretrained, prior="exponential"),
     "nmf-gamma": partial(NMF.pretrained, prior="gamma"),
     "dnn": partial(DNN.load, WEIGHTS / "dnn.onnx"),
+    "cmask": partial(Cmask.load, WEIGHTS / "cmask.onnx"),
     "lull": partial(Lull.load, WEIGHTS / "lull.onnx"),
     "mann": partial(MANN.load, WEIGHTS / "mann.onnx"),
 }
 LEARNED: dict[str, type[Learned]] = {  # who reads an .onnx, by the method that it names
     "dnn": DNN,
+    "cmask": Cmask,
     "lull": Lull,
     "mann": MANN,
     "mann-lstm": MANNLSTM,
@@ -47,7 +50,7 @@ SEPARATOR: str | None = None  # what separate takes; none ships yet
 
 __all__ = [
     "DEFAULT", "DNN", "LEARNED", "MANN", "MANNDNN", "MANNLSTM", "METHODS", "NMF", "SEPARATOR", "BLSTMMask", "Card",
-    "DeepClustering", "FFMask", "LSTMMask", "Learned", "LogMMSE", "Lull",
+    "Cmask", "DeepClustering", "FFMask", "LSTMMask", "Learned", "LogMMSE", "Lull",
     "Method", "SpectralGate", "enhance", "load", "separate",
 ]  # fmt: skip
 

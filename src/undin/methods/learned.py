@@ -15,10 +15,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from undin.audio import check_audio
 from undin.errors import InputError, WeightsError
 from undin.methods.base import Card, Method, make_config
 from undin.runner import Planes, Runner
-from undin.spectrum import ComplexArray
+from undin.spectrum import Array, ComplexArray, stft
 from undin.stream import State
 
 WAITING = "X"  # the state that holds the frames which a mask is still to answer; in a graph X is the input
@@ -60,14 +61,14 @@ class Learned(Method):
         return cls(Runner(path), **settings)
 
     @property
+    def causal(self) -> bool:
+        """False for a graph that looks both ways: it needs the whole signal."""
+        return bool(self.runner.meta["frames"] != "all")
+
+    @property
     def lookahead(self) -> int:
         """Frames that an answer waits for."""
         return int(self.runner.meta["lookahead"])
-
-    @property
-    def causal(self) -> bool:
-        """Whether the graph goes frame by frame."""
-        return bool(self.runner.meta["frames"] != "all")
 
     @property
     def n_src(self) -> int | None:
@@ -77,6 +78,8 @@ class Learned(Method):
 
     def initial_state(self, batch: int) -> State:
         """The graph's states, and the frames that a mask is still to answer."""
+        if not self.causal:
+            return super().initial_state(batch)
         state: State = dict(self.runner.initial_state(batch))
         if self._delays:
             state[WAITING] = np.zeros((batch, self.config.n_fft // 2 + 1, self.lookahead), np.complex64)
@@ -84,6 +87,8 @@ class Learned(Method):
 
     def step(self, X: ComplexArray, state: State) -> tuple[ComplexArray, State]:
         """Answer frames X (batch, n_freq, T), frame t answering frame t - lookahead."""
+        if not self.causal:
+            return super().step(X, state)
         out, new = self.runner.run(planes(X), {name: state[name] for name in self.runner.shapes})
         if not self._delays:
             return self._apply(out, X), dict(new)
@@ -105,6 +110,27 @@ class Learned(Method):
         M = np.swapaxes(M, -2, -1)
         Y: ComplexArray = M if self.runner.meta["output"] == "spectrum" else M * X
         return Y.astype(np.complex64, copy=False)
+
+    def mask(self, x: Array) -> Array | ComplexArray:
+        """The mask of a whole signal, to look at.
+
+        Args:
+            x: (n_samples,) at the method's own rate.
+
+        Returns:
+            (n_freq, n_frames), real or complex; frame t is of frame t of `undin.stft`.
+
+        Raises:
+            InputError: the graph gives a spectrum instead.
+        """
+        c = self.config
+        if self.runner.meta["output"] != "mask":
+            raise InputError(f"{self.id} answers with a spectrum and has no mask")
+        X = stft(check_audio(x, c.sr), c.n_fft, c.hop_length, window=c.window)[None]
+        late = np.pad(X, [(0, 0), (0, 0), (0, self.lookahead)])
+        out, _ = self.runner.run(planes(late), self.runner.initial_state(1))
+        M: Array | ComplexArray = out[0, 0] if out.shape[1] == 1 else out[0, 0] + 1j * out[0, 1]
+        return M[self.lookahead :].T
 
     def _check_graph(self) -> None:
         """Refuse a graph made with another frame or look-ahead than its config says."""

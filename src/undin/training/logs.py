@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from undin.errors import MissingExtraError, require
+from undin.metrics import METRICS
 
 Row = Mapping[str, float]
 Progress = Callable[[int, int, Row], object]  # steps done, of all, the last line of log.csv
@@ -21,8 +22,8 @@ class Log:
     """log.csv: a line every so many steps, with validation where there was one.
 
     Columns: step; hours of audio seen; train_loss, the mean since the last line, and its parts; valid_loss and its
-    parts, si_sdr_db of the estimates, si_sdr_in_db of the input, and the metrics asked for; lr; audio_s_per_s, seconds
-    of audio per second of training, validations not counted; minutes.
+    parts, si_sdr_db of the estimates, si_sdr_in_db of the input, and the same of the metrics asked for (pesq_wb and
+    pesq_wb_in); lr; audio_s_per_s, seconds of audio per second of training, validations not counted; minutes.
 
     Args:
         path: of the file.
@@ -66,28 +67,40 @@ def _cell(name: str, row: Row) -> str:
     return f"{value:.0f}" if name == "step" else f"{value:.9g}"  # nine digits tell any two float32 apart
 
 
+def of_input(metric: str) -> str:
+    """Column of the unprocessed input's score, beside that of the estimate.
+
+    >>> of_input("sdr_db"), of_input("stoi")
+    ('sdr_in_db', 'stoi_in')
+    """
+    return f"{metric.removesuffix('_db')}_in" + "_db" * metric.endswith("_db")
+
+
 def draw_curve(log: Path, picture: Path) -> None:
-    """Draw loss and SI-SDR over steps, and accuracy where there is any; nothing where matplotlib is not installed."""
+    """Draw loss, accuracy where there is any, and every validated metric; nothing where matplotlib is not installed."""
     try:
         figures = require("matplotlib.figure", extra="plot")
     except MissingExtraError:
         return
     rows = read_log(log)
-    accurate = any("valid_accuracy" in row for row in rows)
-    figure = figures.Figure(figsize=(7.2, 7.2 if accurate else 4.8), layout="constrained")
-    loss, *further, sdr = figure.subplots(3 if accurate else 2, 1, sharex=True)
-    for axes in further:
+    columns = list(rows[0]) if rows else ["si_sdr_db"]
+    metrics = [name for name in columns if of_input(name) in columns] or ["si_sdr_db"]
+    further = ["accuracy"] if any("valid_accuracy" in row for row in rows) else []
+    figure = figures.Figure(figsize=(7.2, 2.4 * (1 + len(further) + len(metrics))), layout="constrained")
+    loss, *panels = figure.subplots(1 + len(further) + len(metrics), 1, sharex=True)
+    for axes in panels[: len(further)]:
         _line(axes, rows, "train_accuracy", "training", COLOURS["train"])
         _line(axes, rows, "valid_accuracy", "validation", COLOURS["valid"], marker="o", markersize=3)
         axes.set_ylabel("accuracy")
     _line(loss, rows, "train_loss", "training", COLOURS["train"])
     _line(loss, rows, "valid_loss", "validation", COLOURS["valid"], marker="o", markersize=3)
-    _line(sdr, rows, "si_sdr_db", "estimate", COLOURS["valid"], marker="o", markersize=3)
-    _line(sdr, rows, "si_sdr_in_db", "input", COLOURS["input"], linestyle="--")
     loss.set_ylabel("loss")
-    sdr.set_ylabel("SI-SDR, validation (dB)")
-    sdr.set_xlabel(f"step ({rows[-1]['hours']:.3g} hours of audio in all)" if rows else "step")
-    for axes in (loss, *further, sdr):
+    for axes, name in zip(panels[len(further) :], metrics, strict=True):
+        _line(axes, rows, name, "estimate", COLOURS["valid"], marker="o", markersize=3)
+        _line(axes, rows, of_input(name), "input", COLOURS["input"], linestyle="--")
+        axes.set_ylabel(f"{METRICS[name].title}, validation" if name in METRICS else name)
+    panels[-1].set_xlabel(f"step ({rows[-1]['hours']:.3g} hours of audio in all)" if rows else "step")
+    for axes in (loss, *panels):
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend(fontsize=9)

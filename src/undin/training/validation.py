@@ -11,11 +11,12 @@ from undin.metrics import METRICS
 from undin.training.apply import enhance, separate
 from undin.training.batch import Batch
 from undin.training.data import Examples, Pair, stack, to_batch
+from undin.training.logs import of_input
 from undin.training.losses import SILENT, si_sdr_each
 from undin.training.options import Options
 from undin.training.order import cheapest, in_order
 
-OF_INPUT, OF_ESTIMATE = "si_sdr_in_db", "si_sdr_db"
+OWN = "si_sdr_db"  # always measured
 
 
 class Validation:
@@ -30,6 +31,7 @@ class Validation:
     def __init__(self, examples: Examples, config: Any, options: Options) -> None:
         self.examples, self.config, self.options = examples, config, options
         self._pairs: dict[int, Pair] = {}  # first number -> examples
+        self._of_input: dict[tuple[int, str], float | None] = {}  # number of an example, metric -> score of its noisy
 
     def sums(self, net: nn.Module, device: torch.device, rank: int = 0, world: int = 1) -> dict[str, tuple[float, int]]:
         """Measure this process's share.
@@ -67,30 +69,41 @@ class Validation:
         pairs = si_sdr_each(est[:, :, None].float(), ref[:, None].expand(-1, est.shape[1], -1, -1))
         _, order = cheapest(-pairs * heard[:, None])
         est_db = si_sdr_each(in_order(est, order), ref)
-        for name, scores in ((OF_ESTIMATE, est_db), (OF_INPUT, si_sdr_each(noisy[:, None].expand_as(ref), ref))):
+        for name, scores in ((OWN, est_db), (of_input(OWN), si_sdr_each(noisy[:, None].expand_as(ref), ref))):
             found[name][0] += float(scores[heard].sum())
             found[name][1] += int(heard.sum())
 
     def _score(self, batch: Batch, est: Tensor, first: int, found: dict[str, list[float]]) -> None:
         heard = batch.speech.square().mean(-1) > SILENT
-        for name, x in ((OF_ESTIMATE, est), (OF_INPUT, batch.noisy)):
+        for name, x in ((OWN, est), (of_input(OWN), batch.noisy)):
             scores = si_sdr_each(x, batch.speech)[heard]
             found[name][0] += float(scores.sum())
             found[name][1] += len(scores)
         for k in range(max(min(len(batch), self.options.n_metrics - first), 0)):
             for name in self.options.valid_metrics:
-                try:
-                    score = METRICS[name](batch.speech[k].cpu().numpy(), est[k].float().cpu().numpy(), batch.sr)
-                except InputError:  # undefined, as for silence
+                key = first + k, name
+                if key not in self._of_input:
+                    self._of_input[key] = _measure(name, batch.speech[k], batch.noisy[k], batch.sr)
+                before, after = self._of_input[key], _measure(name, batch.speech[k], est[k], batch.sr)
+                if before is None or after is None:
                     continue
-                found[name][0] += float(score)
-                found[name][1] += 1
+                for column, score in ((of_input(name), before), (name, after)):
+                    found[column][0] += score
+                    found[column][1] += 1
+
+
+def _measure(name: str, ref: Tensor, est: Tensor, sr: int) -> float | None:
+    """None where the metric is undefined, as for silence."""
+    try:
+        return float(METRICS[name](ref.cpu().numpy(), est.float().cpu().numpy(), sr))
+    except InputError:
+        return None
 
 
 def columns(parts: list[str], options: Options) -> tuple[str, ...]:
     """What validation tells, in order; `parts` are the names of a network's losses."""
-    names = [*(f"valid_{name}" for name in parts), OF_ESTIMATE, OF_INPUT, *options.valid_metrics]
-    return tuple(dict.fromkeys(names))
+    scores = [column for name in (OWN, *options.valid_metrics) for column in (name, of_input(name))]
+    return tuple(dict.fromkeys([*(f"valid_{name}" for name in parts), *scores]))
 
 
 def check_metrics(options: Options, sr: int) -> None:

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from undin.training.nets.cmask import Cmask
 from undin.training.nets.deep_clustering import DeepClustering
 from undin.training.nets.dnn import DNN
 from undin.training.nets.lull import Lull
@@ -10,6 +11,7 @@ from undin.training.nets.talker_masks import BLSTMMask, FFMask, LSTMMask
 
 NETS: dict[str, type[nn.Module]] = {
     "dnn": DNN,
+    "cmask": Cmask,
     "lull": Lull,
     "mann": MANN,
     "mann-lstm": MANN,

@@ -1,0 +1,103 @@
+"""How much the shipped `cmask` helps, and its mask, phase and look-ahead: python -m benchmarks.cmask_quality [RUN]
+
+100 mixtures of test speakers with test recordings of twelve everyday noises at -6 ... 9 dB, the range of the founding
+program. RUN is the folder of `undin train cmask-wilson2018 --preset ablation`: with it, its variants are scored on the
+same mixtures instead. `--table` prints what the last runs gave; `--plot` draws how the gains are spread and, from
+results/cmask_log.csv, how the shipped weights came about: docs/pictures/cmask-gains.png, cmask-curve.png.
+"""
+
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+import undin
+from benchmarks.classical_quality import SETS
+from benchmarks.scoring import (
+    LABELS,
+    RESULTS,
+    Scores,
+    gains,
+    labelled,
+    mixture,
+    read,
+    real_data,
+    run,
+    score,
+    table,
+    table_by,
+)
+from undin.evaluation.plots import histograms
+from undin.mixing import MixtureRow, make_manifest
+
+METHODS = {"log-mmse": "log-mmse", "cmask": "cmask"}
+SNRS_DB = [float(snr_db) for snr_db in range(-6, 10)]
+SHIPPED, ABLATION = RESULTS / "cmask_quality.csv", RESULTS / "cmask_ablation.csv"
+LOG, PICTURES = RESULTS / "cmask_log.csv", RESULTS.parents[1] / "docs/pictures"
+SHOWN = ("sdr_db", "out_snr_db", "si_sdr_db", "pesq_wb", "stoi", "estoi")
+
+
+def scores_of(ref: np.ndarray, est: np.ndarray, sr: int) -> Scores:
+    ratios = {"sdr_db": undin.metrics.sdr(ref=ref, est=est), "out_snr_db": undin.metrics.snr(ref=ref, est=est)}
+    return score(ref, est, sr) | {name: round(float(ratio), 5) for name, ratio in ratios.items()}
+
+
+def work(corpus: undin.corpora.Corpus, methods: dict[str, str], row: MixtureRow) -> Iterator[Scores]:
+    clean, noisy, sr = mixture(row, corpus)
+    yield labelled(row, "input", scores_of(clean, noisy, sr))
+    for name, method in methods.items():
+        yield labelled(row, name, scores_of(clean, undin.enhance(noisy, sr, method=method), sr))
+
+
+def measure(methods: dict[str, str], path: Path) -> list[Scores]:
+    corpus = real_data()
+    rows = make_manifest(corpus, n=100, seed=2018, snr_db=SNRS_DB, kinds=SETS["everyday"], split="test")
+    return run(rows, partial(work, corpus, methods), path, metrics=SHOWN)
+
+
+def binned(results: list[Scores]) -> list[Scores]:
+    """SNRs in fours: "-6 ... -3 dB"."""
+    lows = [4 * ((result["snr_db"] + 6) // 4) - 6 for result in results]
+    return [{**result, "snr": low} for result, low in zip(results, lows, strict=True)]
+
+
+def show(results: list[Scores], methods: list[str]) -> None:
+    print(f"\n{table(results, SHOWN)}")
+    for metric in ("sdr_db", "pesq_wb"):
+        text = table_by(binned(results), "snr", methods, metric)
+        for low in (-6, -2, 2, 6):
+            text = text.replace(f"\n| {low:.1f} |", f"\n| {low} ... {low + 3} dB |")
+        print(f"\n{LABELS[metric]} per SNR\n\n{text}")
+
+
+def plot(results: list[Scores]) -> None:
+    from undin.training.logs import draw_curve
+
+    spread = {
+        LABELS[metric]: {name: gains(results, name, metric) for name in METHODS}
+        for metric in ("sdr_db", "out_snr_db", "pesq_wb")
+    }
+    histograms(spread).savefig(PICTURES / "cmask-gains.png", dpi=120, metadata={"Software": None})
+    draw_curve(LOG, PICTURES / "cmask-curve.png")
+
+
+def main() -> None:
+    run_folder = next((Path(word) for word in sys.argv[1:] if not word.startswith("-")), None)
+    if run_folder:
+        variants = {path.stem: str(path) for path in sorted((run_folder / "train").glob("*.onnx"))}
+        print(table(measure(variants, ABLATION), SHOWN))
+        return
+    again = {"--table", "--plot"} & {*sys.argv}
+    results = read(SHIPPED) if again else measure(METHODS, SHIPPED)
+    if "--plot" in sys.argv:
+        plot(results)
+        return
+    show(results, list(METHODS))
+    if "--table" in sys.argv and ABLATION.exists():
+        print(f"\n**mask, delta phase, look-ahead, direction**, 200 steps each\n\n{table(read(ABLATION), SHOWN)}")
+
+
+if __name__ == "__main__":
+    main()
