@@ -1,6 +1,6 @@
 """`undin enhance`: noise out, voice kept."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -32,10 +32,6 @@ def enhance(
             rich_help_panel=o.HOW,
         ),
     ] = DEFAULT_METHOD,
-    mode: Annotated[
-        Literal["listening", "recognition"],
-        typer.Option("--mode", help="For people, or for a recogniser: some noise is kept.", rich_help_panel=o.HOW),
-    ] = "listening",
     limit_db: Annotated[
         float | None,
         typer.Option(min=0, metavar="DB", help="Attenuate nothing by more; 0 changes nothing.", rich_help_panel=o.HOW),
@@ -69,10 +65,8 @@ def enhance(
         if plot:
             require("matplotlib", extra="plot")
         make = Loader(method, set or ())
-        model = make()
-        if n_src := model.n_src:
+        if n_src := make().n_src:
             raise InputError(f"{method} separates into {n_src} talkers: use undin separate -m {method}")
-        limit_db = model.limit_of(mode, limit_db)
         tasks = plan(inputs, output, residual=residual, picture=plot)
     settings = Settings(limit_db=limit_db, independent=independent, nan=nan, truncated=truncated, raw=raw)
     view = View(quiet=quiet, as_json=json, debug=bool(context.obj))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from undin.errors import InputError
-from undin.methods.base import Card, Method, Mode, Nan
+from undin.methods.base import Card, Method, Nan
 from undin.methods.cmask import Cmask
 from undin.methods.deep_clustering import DeepClustering
 from undin.methods.dnn import DNN
@@ -89,7 +89,6 @@ def enhance(
     sr: int,
     *,
     method: str | Path = DEFAULT,
-    mode: Mode = "listening",
     limit_db: float | None = None,
     independent: bool = False,
     nan: Nan = "raise",
@@ -101,8 +100,6 @@ def enhance(
         x: (n_samples,) or (..., n_channels, n_samples), floating point, full scale 1.
         sr: sample rate in Hz; any.
         method: an id of `METHODS` or the path of a saved model.
-        mode: "listening", or "recognition" for speech that a machine is to understand: some noise is kept, since
-            recognisers mind noise less than what its removal does to the voice.
         limit_db: nothing is attenuated by more than this many dB; None for no limit.
         independent: treat channels one by one instead of with one linked gain.
         nan: "raise" an InputError at the first NaN or Inf, or "zero" to repair them.
@@ -123,7 +120,6 @@ def enhance(
     model = load(method, **settings)
     if model.n_src:
         raise InputError(f"{str(method)!r} separates into {model.n_src} talkers: use separate, or another method")
-    limit_db = model.limit_of(mode, limit_db)
     return model(x, sr, limit_db=limit_db, independent=independent, nan=nan)
 
 

@@ -12,7 +12,6 @@ from undin.spectrum import Array, ComplexArray, dual_window, get_window
 from undin.stream import State, Stream
 
 Nan = Literal["raise", "zero"]
-Mode = Literal["listening", "recognition"]
 MAX_CHANNELS = 256  # an array with more, and fewer samples than that, has its axes the wrong way round
 
 
@@ -26,7 +25,6 @@ class Card:
     licence: str = "MIT (code); nothing learned"
     data: str = "none"  # what the weights learned from
     parameters: int = 0
-    recognition_limit_db: float | None = None  # what limit_db serves recognisers best; None where none was measured
     si_sdr_gain_db: float = 0.0  # claimed on the mini corpus, white noise at 5 dB; the contract test holds it to that
 
 
@@ -116,22 +114,6 @@ class Method:
         if x.ndim > 1 and x.shape[-2] > MAX_CHANNELS > x.shape[-1] > 0:
             raise InputError(f"x must be (..., n_channels, n_samples); got {x.shape}: time comes last, so pass x.T")
         return np.concatenate([stream.process(x), stream.flush()], -1)
-
-    def limit_of(self, mode: Mode, limit_db: float | None) -> float | None:
-        """The limit_db of a mode: that of listening is given, that of recognition was measured.
-
-        Raises:
-            InputError: no such mode; nothing was measured for this method; or there is a limit_db beside it.
-        """
-        if mode == "listening":
-            return limit_db
-        if mode != "recognition":
-            raise InputError(f'mode must be "listening" or "recognition"; got {mode!r}')
-        if limit_db is not None:
-            raise InputError(f'mode="recognition" brings its own limit_db; got limit_db = {limit_db}: leave one out')
-        if self.card.recognition_limit_db is None:
-            raise InputError(f"{self.id} has no recognition mode: give limit_db, 10 for instance, or use lull")
-        return self.card.recognition_limit_db
 
     def with_settings(self, **settings: Any) -> Self:
         """A copy with some settings of the config changed."""

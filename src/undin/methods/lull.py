@@ -47,9 +47,9 @@ class LullConfig:
     kernel_bands: int = 3
     level_s: float = 1.5
     power: float = 0.3
-    complex_weight: float = 0.3
-    snr_weight: float = 0.02
-    envelope_weight: float = 2.0
+    complex_weight: float = 0.1
+    snr_weight: float = 0.01
+    envelope_weight: float = 1.5
 
     def __post_init__(self) -> None:
         check_positive(self, "channels", "blocks", "scene", "scene_channels", "kernel_frames", "kernel_bands")
