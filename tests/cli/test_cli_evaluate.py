@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from undin import corpora, methods, mixing
+from undin import corpora, mixing
 
 
 @pytest.fixture
@@ -96,7 +96,6 @@ def test_bad_input_is_one_line(undin, manifest, args, message):
     assert message in err
 
 
-@pytest.mark.skipif(methods.SEPARATOR is None, reason="none ships yet")
 def test_methods_that_separate_are_scored_in_the_best_order(undin, manifest):
     rows = mixing.make_manifest(corpora.mini(), n=2, seed=1, talkers=2)
     mixing.write_manifest("two.csv", rows)

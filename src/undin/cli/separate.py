@@ -16,11 +16,11 @@ def separate(
     raw: o.Raw = None,
     talkers: Annotated[int, typer.Option(min=2, metavar="N", help="How many talk.", rich_help_panel=o.HOW)] = 2,
     method: Annotated[
-        str | None,
+        str,
         typer.Option(
             "-m", "--method", metavar="MODEL", help="An id, or a saved model that separates.", rich_help_panel=o.HOW
         ),
-    ] = None,
+    ] = "blstm-mask",
     set: o.Set = None,
     nan: o.Nan = "raise",
     truncated: o.Truncated = "raise",
@@ -30,22 +30,16 @@ def separate(
 ) -> int:
     """Pull talkers apart: one file for each, which sum to the input.
 
-    [dim]talk.flac becomes talk.1.flac and talk.2.flac:[/]  undin separate talk.flac -m two.onnx
+    [dim]talk.flac becomes talk.1.flac and talk.2.flac:[/]  undin separate talk.flac
 
     [dim]With recordings of the very voices, a model of theirs:[/]  undin fit anna/ ben/ --talkers -o two.npz
     """
     check_pipes(inputs, output, as_json=json)
     from undin.errors import InputError
     from undin.jobs import Settings, plan
-    from undin.methods import SEPARATOR, DeepClustering
+    from undin.methods import DeepClustering
 
     with errors_as_json(inputs, wanted=json):
-        method = method or SEPARATOR
-        if method is None:
-            raise InputError(
-                "separate needs -m MODEL, as none ships yet: train one with  undin train talkers-upit --preset small, "
-                "or learn from the very voices with  undin fit anna/ ben/ --talkers -o two.npz"
-            )
         make = Loader(method, set or ())
         if isinstance(make(), DeepClustering):  # which parts bins among any number
             make = Loader(method, [*(set or ()), f"talkers={talkers}"])

@@ -32,6 +32,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "cmask": partial(Cmask.load, WEIGHTS / "cmask.onnx"),
     "lull": partial(Lull.load, WEIGHTS / "lull.onnx"),
     "mann": partial(MANN.load, WEIGHTS / "mann.onnx"),
+    "blstm-mask": partial(BLSTMMask.load, WEIGHTS / "blstm-mask.onnx"),
 }
 LEARNED: dict[str, type[Learned]] = {  # who reads an .onnx, by the method that it names
     "dnn": DNN,
@@ -45,8 +46,7 @@ LEARNED: dict[str, type[Learned]] = {  # who reads an .onnx, by the method that 
     "blstm-mask": BLSTMMask,
     "deep-clustering": DeepClustering,
 }
-DEFAULT: str = "lull"  # what enhance takes
-SEPARATOR: str | None = None  # what separate takes; none ships yet
+DEFAULT, SEPARATOR = "lull", "blstm-mask"  # what enhance and separate take
 
 __all__ = [
     "DEFAULT", "DNN", "LEARNED", "MANN", "MANNDNN", "MANNLSTM", "METHODS", "NMF", "SEPARATOR", "BLSTMMask", "Card",
@@ -124,7 +124,7 @@ def enhance(
 
 
 def separate(
-    x: Array, sr: int, *, talkers: int = 2, method: str | Path | None = SEPARATOR, nan: Nan = "raise", **settings: Any
+    x: Array, sr: int, *, talkers: int = 2, method: str | Path = SEPARATOR, nan: Nan = "raise", **settings: Any
 ) -> Array:
     """Pull talkers apart.
 
@@ -132,8 +132,8 @@ def separate(
         x: (n_samples,) or (..., n_channels, n_samples), floating point, full scale 1.
         sr: sample rate in Hz; any.
         talkers: how many there are.
-        method: an id of `METHODS` or the path of a saved model that separates; deep clustering takes any number of
-            talkers. With recordings of the two voices themselves, learn one:
+        method: an id of `METHODS` or the path of a saved model that separates; the default knows no voice and takes two
+            talkers, deep clustering takes any number. With recordings of the two voices themselves, learn one:
             `undin.NMF().fit_talkers([a, b], sr)`.
         nan: "raise" an InputError at the first NaN or Inf, or "zero" to repair them.
         settings: changes to the method's config, by name.
@@ -142,14 +142,13 @@ def separate(
         (talkers, *x.shape), which sums to x for methods with masks that sum to one.
 
     Raises:
-        InputError: no method given (none ships yet), x or a setting breaks a rule, or the method gives another number
-            of talkers.
+        InputError: x or a setting breaks a rule, or the method gives another number of talkers.
+
+    >>> import numpy as np
+    >>> s = separate(np.zeros(16000, np.float32), 16000)
+    >>> s.shape
+    (2, 16000)
     """
-    if method is None:
-        raise InputError(
-            "separate needs a method, and none ships yet: train one with  undin train talkers-upit --preset small, or "
-            "learn the very voices, model = undin.NMF().fit_talkers([a, b], sr), save it, and give its file"
-        )
     model = load(method, **settings)
     if isinstance(model, DeepClustering):  # which parts bins among any number
         model = model.with_settings(talkers=talkers)
