@@ -18,14 +18,17 @@ def sounds():
     return voice, noise
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+EARLY = pytest.mark.xfail(strict=True, reason="weights of a third of its training: 5 dB at the least")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=EARLY) if name == "mann" else name for name in SHIPPED])
 def test_every_bin_of_a_steady_noise_is_turned_down(name, sounds):
     _, noise = sounds
     y = undin.enhance(noise, 16000, method=name)
     power = [np.square(np.abs(undin.stft(x, 512, 256)[1:-1, 62:])).mean(1) for x in (noise, y)]
     gain_db = 10 * np.log10(power[1] / power[0])
     around_db = np.median(np.lib.stride_tricks.sliding_window_view(np.pad(gain_db, 6, "edge"), 13), -1)
-    assert gain_db.max() < -4
+    assert gain_db.max() < -10
     assert (gain_db - around_db).max() < 10, f"bin {(gain_db - around_db).argmax() + 1} stands out"
 
 
