@@ -1,7 +1,7 @@
-"""One table of all methods: what each is, costs and gains: python -m benchmarks.methods [--table]
+"""All methods in one place: what each is, costs and gains: python -m benchmarks.methods [--table]
 
-Scores are those of `benchmarks.quality`, times those of `benchmarks.speed`; sizes and delays are read from the methods.
-Nothing is measured here: `make results` measures all that the table needs.
+Scores are those of `benchmarks.quality` and `benchmarks.talkers_quality`, times those of `benchmarks.speed`; sizes and
+delays are read from the methods. Nothing is measured here: `make results` measures all that the tables need.
 """
 
 import csv
@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import undin
-from benchmarks import quality, speed
+from benchmarks import quality, speed, talkers_quality
 from benchmarks.scoring import Scores, gains, interval
+from undin.evaluation.separation import SLICES, summarise
 from undin.methods.nmf import SHIPPED
 
 SCORES = {"pesq_wb": "PESQ-WB", "estoi": "ESTOI", "si_sdr_db": "SI-SDR (dB)"}
@@ -38,33 +39,56 @@ def cells(results: Sequence[Scores], name: str) -> list[str]:
     return found
 
 
-def row(name: str, results: Sequence[Scores], times: dict[str, dict[str, str]]) -> list[str]:
-    """A method's line."""
+def about(name: str, times: dict[str, dict[str, str]]) -> list[str]:
+    """What a method is and costs."""
     method = undin.load(name)
     delay = f"{method.latency_ms:g} ms" if method.latency_ms else "whole recording"
     count = f"{method.card.parameters:,}".replace(",", " ") if method.card.parameters else "–"
     mine = times.get(name, {})
     cost = " / ".join(f"{float(mine[k]):.3f}" if mine.get(k) else "–" for k in ("rtf_offline", "rtf_live"))
-    about = [f"`{name}`", method.card.summary, count, size(method), delay, cost]
-    return [*about, *cells(results, name)]
+    return [f"`{name}`", method.card.summary, count, size(method), delay, cost]
 
 
-def table() -> str:
+def markdown(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows under the columns that all methods have, and `names`."""
+    head = ["method", "kind", "parameters", "weights", "delay", "real-time factor, files / live", *names]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows])
+
+
+def enhancing(times: dict[str, dict[str, str]]) -> str:
     """Methods that enhance, the input first."""
-    with speed.PATH.open(newline="") as file:
-        times = {r["method"]: r for r in csv.DictReader(file)}
     results = quality.of(quality.read(), "mix")
-    head = ["method", "kind", "parameters", "weights", "delay", "real-time factor, files / live", *SCORES.values()]
-    rows = [["input", "", "", "", "", "", *cells(results, "input")]]
-    rows += [row(name, results, times) for name in undin.METHODS if not undin.load(name).n_src]
-    lines = [f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows]]
+    rows = [["input", *[""] * 5, *cells(results, "input")]]
+    rows += [[*about(name, times), *cells(results, name)] for name in undin.METHODS if not undin.load(name).n_src]
     n, machine = len({r["id"] for r in results}), times["log-mmse"]["machine"]
     note = (
         f"Scores: the input's mean, then the mean change over n = {n} mixtures of unseen speakers, unseen recordings "
         f"of twelve everyday noises, -5 to 15 dB; 95 % intervals. Times: one thread of an {machine}, seconds of work "
         f"per second of sound, live in packets of 10 ms, medians of {speed.RUNS} runs."
     )
-    return "\n".join([*lines, "", note])
+    return f"{markdown(list(SCORES.values()), rows)}\n\n{note}"
+
+
+def separating(times: dict[str, dict[str, str]]) -> str:
+    """Methods that pull two talkers apart."""
+    scores = {(r["method"], r["talkers"]): r["si_sdr_gain_db"] for r in summarise(talkers_quality.read())}
+    rows = []
+    for name in undin.METHODS:
+        if undin.load(name).n_src:
+            found = [scores[name, part] for part in SLICES]
+            rows.append([*about(name, times), *(f"{s['mean']:+.1f} ± {s['half']:.1f}" for s in found)])
+    note = (
+        f"Scores: what SI-SDR gains over the mixture, in the better order, {talkers_quality.N} mixtures of two unseen "
+        "talkers who are equally loud within 2.5 dB; 95 % intervals."
+    )
+    return f"{markdown([f'SI-SDRi (dB), {part}' for part in SLICES.values()], rows)}\n\n{note}"
+
+
+def table() -> str:
+    """Both."""
+    with speed.PATH.open(newline="") as file:
+        times = {r["method"]: r for r in csv.DictReader(file)}
+    return f"{enhancing(times)}\n\n{separating(times)}"
 
 
 if __name__ == "__main__":
