@@ -232,9 +232,9 @@ def test_the_same_content_gives_the_same_bytes(full, tmp_path):
 
 
 def test_the_dark_ground_of_the_page_is_that_of_its_pictures(tmp_path):
-    from undin import pictures
+    from undin.pictures import panels
 
-    assert f"--ground: {pictures.DARK};" in write_page(tmp_path / "p.html", title="t").read_text("utf-8")
+    assert f"--ground: {panels.DARK};" in write_page(tmp_path / "p.html", title="t").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

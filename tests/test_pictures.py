@@ -42,7 +42,7 @@ def test_a_click_shows_where_and_when_it_is_at_any_length(seconds, sr):
     level_db = np.asarray(image.get_array())
     left, right, bottom, top = image.get_extent()
     assert (bottom, top) == (0, sr / 2000)
-    assert level_db.shape[1] <= pictures.N_COLUMNS + 1
+    assert level_db.shape[1] <= pictures.signals.N_COLUMNS + 1
     width = (right - left) / level_db.shape[1]
     brightest = left + (level_db.max(0).argmax() + 0.5) * width
     assert brightest == pytest.approx(0.7 * seconds, abs=1.01 * width)
@@ -77,7 +77,7 @@ def test_blocks_give_the_maximum_over_groups_of_the_whole_transform(n_samples, n
     power = np.mean(np.abs(stft(x, n_fft, n_fft // 4, window="hann")) ** 2, 0)
     expected = [power[:, i : i + group].max(1) for i in range(0, power.shape[1], group)]
     np.testing.assert_allclose(
-        pictures._power(x, n_fft, n_fft // 4, group), np.stack(expected, 1), rtol=1e-3, atol=1e-5
+        pictures.signals._power(x, n_fft, n_fft // 4, group), np.stack(expected, 1), rtol=1e-3, atol=1e-5
     )
 
 
@@ -158,9 +158,9 @@ def test_png_keeps_the_ground_of_the_page_and_the_figure_as_it_was():
     decay = noise() * np.exp(-6 * np.arange(SR) / SR)  # has so many dark colours that the ground is drawn towards them
     figure = pictures.spectrograms({"x": decay}, SR)
     size = figure.get_size_inches().tolist()
-    for dark, ground in ((False, (255, 255, 255)), (True, tuple(bytes.fromhex(pictures.DARK[1:])))):
+    for dark, ground in ((False, (255, 255, 255)), (True, tuple(bytes.fromhex(pictures.panels.DARK[1:])))):
         with Image.open(io.BytesIO(pictures.png(figure, width=3, dark=dark))) as picture:
-            assert picture.width == 3 * pictures.DPI
+            assert picture.width == 3 * pictures.panels.DPI
             assert picture.convert("RGB").getpixel((0, 0)) == ground
     assert figure.get_size_inches().tolist() == size
     assert figure.get_facecolor()[:3] == (1, 1, 1)

@@ -274,10 +274,10 @@ def picture(name: str, image: "Figure | bytes | File", signals: Sequence[str] = 
 
 def _shot(name: str, figure: "Figure", signals: list[str], width: float | None, kind: str) -> str:
     """A figure at one width, light and dark, and boxes over those of its panels that show a signal of the player."""
-    from undin import pictures
+    from undin.pictures.panels import BAR, panels_of, png
 
-    light, dark = (_uri("image/png", pictures.png(figure, width=width, dark=dark)) for dark in (False, True))
-    panels = pictures.panels_of(figure, width=width) if signals else {}  # costs a drawing
+    light, dark = (_uri("image/png", png(figure, width=width, dark=dark)) for dark in (False, True))
+    panels = panels_of(figure, width=width) if signals else {}  # costs a drawing
     boxes = "".join(
         f'<div class="panel" data-signal="{signals.index(label)}" data-start="{start:.4f}" data-stop="{stop:.4f}" '
         f'style="left:{left:.3%};top:{top:.3%};width:{wide:.3%};height:{high:.3%}"></div>'
@@ -285,7 +285,7 @@ def _shot(name: str, figure: "Figure", signals: list[str], width: float | None, 
         if label in signals
     )
     labels = [str(axes.get_label()) for axes in figure.axes]
-    shown = [label for label in labels if label and label != pictures.BAR]
+    shown = [label for label in labels if label and label != BAR]
     alt = escape(f"{name}: {', '.join(shown)}" if shown else name)
     return (
         f'<div class="shot {kind}"><picture><source media="screen and (prefers-color-scheme: dark)" srcset="{dark}">'

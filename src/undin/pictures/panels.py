@@ -1,0 +1,129 @@
+"""What all pictures share: panels above each other on one axis of time, and the way to a file or a page."""
+
+import io
+import pickle
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from undin.errors import InputError, require
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH, DPI = 7.2, 160  # inches, dots per inch; labels of 11 points stay readable at half that width
+DARK, ON_DARK = "#17181c", "#e6e6ea"  # ground and letters of a dark page
+NO_DATES = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+BAR = "<colour bar>"  # the label of the one axes that is no panel
+
+
+def png(figure: "Figure", *, width: float | None = None, dark: bool = False) -> bytes:
+    """Render a figure for a page: at another width with letters of the same size, or light on a dark ground.
+
+    Args:
+        figure: any figure; a copy is changed, never the figure itself.
+        width: inches; the figure's own when None.
+        dark: draw text, ticks and frames light, on `DARK`.
+
+    Returns:
+        The bytes of a PNG file of 256 colours, a fifth of the size of all colours.
+    """
+    image_module = require("PIL.Image", extra="plot")
+    copy, raw, small = _restyled(figure, width, dark), io.BytesIO(), io.BytesIO()
+    copy.savefig(raw, format="rgba", dpi=DPI)
+    size = tuple(int(v * DPI) for v in copy.get_size_inches())
+    image = image_module.frombytes("RGBA", size, raw.getvalue()).convert("RGB")
+    colours = image.quantize(256, image_module.Quantize.MAXCOVERAGE, dither=image_module.Dither.NONE)
+    ground, palette = colours.getpixel((0, 0)), colours.getpalette()
+    palette[3 * ground : 3 * ground + 3] = image.getpixel((0, 0))  # exact, or the picture shows an edge on its page
+    colours.putpalette(palette)
+    colours.save(small, format="png", optimize=True)
+    return small.getvalue()
+
+
+def panels_of(figure: "Figure", *, width: float | None = None) -> dict[str, tuple[float, ...]]:
+    """Find where the panels of a figure lie, to point at moments in its picture.
+
+    Args:
+        figure: from `spectrograms` or `waveforms`.
+        width: inches, as given to `png`.
+
+    Returns:
+        label -> (left, top, width, height, seconds at the left edge, seconds at the right edge); the first four as
+        fractions of the picture.
+    """
+    copy = _restyled(figure, width, dark=False)
+    copy.draw_without_rendering()
+    boxes = {str(axes.get_label()): (axes.get_position(), axes.get_xlim()) for axes in copy.axes}
+    return {
+        name: tuple(float(v) for v in (box.x0, 1 - box.y1, box.width, box.height, *seconds))
+        for name, (box, seconds) in boxes.items()
+        if name and name != BAR
+    }
+
+
+def panels_over_time(names: list[str], title: str | None, *, height: float) -> tuple["Figure", list["Axes"], "Axes"]:
+    """Make a figure with one panel per name above each other, and a narrow axes beside them all."""
+    size = (WIDTH, 0.7 + 0.35 * bool(title) + height * len(names))
+    figure: Figure = require("matplotlib.figure", extra="plot").Figure(figsize=size, layout="constrained")
+    cells = figure.add_gridspec(len(names), 2, width_ratios=(1, 0.03))
+    panels = [figure.add_subplot(cells[0, 0])]
+    panels += [figure.add_subplot(cells[i, 0], sharex=panels[0], sharey=panels[0]) for i in range(1, len(names))]
+    if title:
+        figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
+    for panel, name in zip(panels, names, strict=True):
+        panel.set_label(name)
+        panel.set_title(name, loc="left", fontsize=11, pad=5, parse_math=False)
+        panel.tick_params(labelsize=10, labelbottom=panel is panels[-1])
+        panel.yaxis.label.set_fontsize(11)
+    return figure, panels, figure.add_subplot(cells[:, 1], label=BAR)
+
+
+def titled(title: str | None, notes: list[str]) -> str | None:
+    """A title and what else must be said above the panels."""
+    return " · ".join([*([title] if title else []), *notes]) or None
+
+
+def time_axis(panels: list["Axes"], seconds: float) -> None:
+    """Give the lowest panel the axis that all share."""
+    panels[-1].set_xlim(0, max(seconds, 1e-3))
+    panels[-1].set_xlabel("seconds" if seconds < 120 else "minutes:seconds", fontsize=11)
+    if seconds >= 120:
+        step = next((step for step in (30, 60, 120, 300, 600, 1200) if seconds / step <= 7), 3600)
+        panels[-1].xaxis.set_major_locator(require("matplotlib.ticker", extra="plot").MultipleLocator(step))
+        panels[-1].xaxis.set_major_formatter(_clock)
+
+
+def _clock(seconds: float, _: float) -> str:
+    return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"
+
+
+def saved(figure: "Figure", path: str | PathLike[str] | None) -> "Figure":
+    """Write the figure where a path is given.
+
+    Raises:
+        InputError: its extension is of no known format.
+    """
+    if path is not None:
+        suffix = Path(path).suffix.lower()
+        if suffix not in NO_DATES:
+            raise InputError(f"path must end in {', '.join(NO_DATES)}; got {str(path)!r}")
+        figure.savefig(path, dpi=DPI, metadata=NO_DATES[suffix])
+    return figure
+
+
+def _restyled(figure: "Figure", width: float | None, dark: bool) -> "Figure":
+    copy: Figure = pickle.loads(pickle.dumps(figure))
+    if width is not None:
+        copy.set_size_inches(width, copy.get_figheight())
+    if dark:
+        copy.set_facecolor(DARK)
+        for text in copy.findobj(require("matplotlib.text", extra="plot").Text):
+            text.set_color(ON_DARK)
+        for axes in copy.axes:
+            axes.set_facecolor(DARK)
+            axes.tick_params(colors=ON_DARK)
+            for spine in axes.spines.values():
+                spine.set_edgecolor("#8a8a94")
+    return copy
