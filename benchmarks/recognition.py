@@ -8,8 +8,10 @@ A word is right that the recogniser also hears in the clean recording, or that s
 one: the first says how much noise and enhancement change, not how good the recogniser is. It is pocketsphinx, whose
 English model comes with its package, and takes most of the time: pip install pocketsphinx jiwer
 
-    --split NAME    of the corpus, test without it      --n N      mixtures, 30 without it
-    --only NAMES    methods, by comma                   --table    the table from the results of test
+    --split NAME    of the corpus, test without it      --n N      mixtures, 100 without it
+    --only NAMES    methods, by comma                   --table    the table from the results
+
+Mixtures that the results hold already are not heard again: delete them after a change of the weights.
 """
 
 import argparse
@@ -83,36 +85,46 @@ def work(row: MixtureRow, corpus: undin.corpora.Corpus, hear: Recogniser, method
         yield dict(zip(COLUMNS, (method, limit_db, row.id, row.kind, row.snr_db, n_words, n_errors), strict=True))
 
 
-def rate(rows: Sequence[dict[str, str]]) -> tuple[float, float]:
-    """Errors per word in percent, and half of its 95 % interval, from mixtures drawn again."""
+def rate(rows: Sequence[dict[str, str]], less: Sequence[dict[str, str]] = ()) -> tuple[float, float]:
+    """Errors per word in percent, less those of others on the same mixtures, and half of the 95 % interval.
+
+    The interval comes from mixtures drawn again.
+    """
     words, errors = (np.array([float(r[name]) for r in rows]) for name in ("words", "errors"))
+    errors = errors - np.array([float(r["errors"]) for r in less] or 0)
     drawn = np.random.default_rng(0).integers(len(rows), size=(ROUNDS, len(rows)))
     rates = 100 * errors[drawn].sum(1) / words[drawn].sum(1)
     low, high = np.percentile(rates, [2.5, 97.5])
     return 100 * errors.sum() / words.sum(), (high - low) / 2
 
 
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def table(path: Path) -> str:
     """Word error rates, all and per SNR."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read(path)
     snrs = sorted({float(r["snr_db"]) for r in rows})
-    lines = ["| | kept | all | " + " | ".join(f"{snr:g} dB" for snr in snrs) + " |", "|---" * (3 + len(snrs)) + "|"]
+    heads = ["", "kept", "all", "against the input", *(f"{snr:g} dB" for snr in snrs)]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    before = [r for r in rows if r["method"] == "input"]
     for method, limit in dict.fromkeys((r["method"], r["limit_db"]) for r in rows):
         mine = [r for r in rows if (r["method"], r["limit_db"]) == (method, limit)]
-        cells = [f"{rate(part)[0]:.1f}" for part in ([r for r in mine if float(r["snr_db"]) == s] for s in snrs)]
-        mean, half = rate(mine)
+        (mean, half), (less, around) = rate(mine), rate(mine, before)
         kept = f"noise {limit} dB lower" if limit else "" if method == "input" else "nothing"
-        label = method if method == "input" else f"`{method}`"
-        lines.append(f"| {label} | {kept} | {mean:.1f} ± {half:.1f} | {' | '.join(cells)} |")
-    n = len({r["id"] for r in rows})
-    return "\n".join(lines) + f"\n\nWord error rate in %, n = {n} mixtures; 95 % intervals."
+        cells = [method if method == "input" else f"`{method}`", kept, f"{mean:.1f} ± {half:.1f}"]
+        cells.append("" if method == "input" else f"{less:+.1f} ± {around:.1f}")
+        cells += [f"{rate([r for r in mine if float(r['snr_db']) == snr])[0]:.1f}" for snr in snrs]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + f"\n\nWord error rate in %, n = {len(before)} mixtures; 95 % intervals."
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--split", default="test")
-    parser.add_argument("--n", type=int, default=30)
+    parser.add_argument("--n", type=int, default=100)
     parser.add_argument("--only", default=",".join(METHODS))
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
@@ -121,12 +133,15 @@ def main() -> None:
         corpus, hear = sentences(real_data()), Recogniser()
         kinds = EVERYDAY if options.split == "test" else None
         rows = make_manifest(corpus, n=options.n, seed=SEED, snr_db=SNRS_DB, kinds=kinds, split=options.split)
-        with path.open("w", newline="") as file:
+        known = {r["id"] for r in read(path)} if path.exists() else set()
+        with path.open("a", newline="") as file:
             results = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            results.writeheader()
+            if not known:
+                results.writeheader()
             for n, row in enumerate(rows, 1):
-                results.writerows(work(row, corpus, hear, options.only.split(",")))
-                file.flush()
+                if row.id not in known:
+                    results.writerows(work(row, corpus, hear, options.only.split(",")))
+                    file.flush()
                 print(f"{n} of {len(rows)}", end="\r", flush=True)
     print(table(path))
 

@@ -122,6 +122,19 @@ def test_bad_settings_are_named_before_anything_is_done(change, message):
         small(change)
 
 
+def test_a_preset_changes_what_the_one_it_extends_left(tmp_path):
+    path, first = tmp_path / "r.toml", '[mix]\nn = 2\n[presets.first]\n"mix.n" = 3\n"mix.split" = "dev"\n'
+    path.write_text(f'{first}[presets.then]\nextends = "first"\n"mix.n" = 4\n')
+    mix = read_recipe(str(path), preset="then").sections["mix"]
+    assert (mix.n, mix.split) == (4, "dev")
+    path.write_text(f'{first}extends = "first"\n')
+    with pytest.raises(InputError, match="preset first extends itself"):
+        read_recipe(str(path), preset="first")
+    path.write_text(f'{first}extends = "frist"\n')
+    with pytest.raises(InputError, match="did you mean first"):
+        read_recipe(str(path), preset="first")
+
+
 def test_bad_recipes_are_named(tmp_path):
     with pytest.raises(InputError, match="did you mean nmf-kwon2016"):
         read_recipe("nmf-kwon")

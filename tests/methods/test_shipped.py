@@ -18,10 +18,7 @@ def sounds():
     return voice, noise
 
 
-EARLY = pytest.mark.xfail(strict=True, reason="weights of a third of its training: 5 dB at the least")
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=EARLY) if name == "mann" else name for name in SHIPPED])
+@pytest.mark.parametrize("name", SHIPPED)
 def test_every_bin_of_a_steady_noise_is_turned_down(name, sounds):
     _, noise = sounds
     y = undin.enhance(noise, 16000, method=name)

@@ -225,6 +225,17 @@ def test_fine_tuning_starts_from_weights(unbroken, tmp_path):
         run(tmp_path / "d", start_from=Path("x.onnx"))
 
 
+def test_what_is_learned_beside_may_come_and_go(unbroken, tmp_path):
+    _, fitted = unbroken
+    settings = {"steps": 1, "lr": 1e-12, "train": tone.Tones(5)}
+    more = run(tmp_path / "a", config=tone.ToneConfig(helper=3), start_from=fitted.best, **settings)
+    assert "helper.weight" in weights_of(more.best)
+    less = run(tmp_path / "b", start_from=more.best, **settings)
+    ours, theirs = weights_of(less.best), weights_of(fitted.best)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.allclose(ours[name], theirs[name], atol=1e-9) for name in theirs)
+
+
 def test_half_precision_and_events(tmp_path):
     seen = []
     run(tmp_path, steps=4, precision="bf16-mixed", tensorboard=True, progress=lambda *told: seen.append(told[:2]))

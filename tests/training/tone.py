@@ -26,12 +26,13 @@ class ToneConfig:
     hidden: int = 8
     dropout: float = 0.25
     lookahead: int = 1
+    helper: int = 0
 
 
 class ToneNet(nn.Module):
     """A GRU on magnitudes, with dropout and one frame of look-ahead."""
 
-    output = "mask"
+    output, beside = "mask", ("helper.",)
 
     def __init__(self, config):
         super().__init__()
@@ -43,6 +44,7 @@ class ToneNet(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.out = nn.Linear(config.hidden, n_freq)
         self.register_buffer("mean", torch.zeros(n_freq))
+        self.helper = nn.Linear(1, config.helper) if config.helper else None
         self.register_buffer("finished", torch.zeros(()))
 
     def initial_state(self, batch):

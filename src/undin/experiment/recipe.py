@@ -1,7 +1,7 @@
 """Recipes: one TOML file with a section per stage, presets that change some of it, and changes from the command line.
 
-A preset is a table [presets.NAME] of "section.name" = value: the same experiment at another size. A recipe without a
-preset is the paper's.
+A preset is a table [presets.NAME] of "section.name" = value: the same experiment at another size. extends = "OTHER"
+makes it change what that preset left. A recipe without a preset is the paper's.
 """
 
 import dataclasses
@@ -136,17 +136,26 @@ def read_recipe(name: str, changes: Sequence[str] = (), *, preset: str | None = 
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no TOML: {error}") from error
-    presets = document.pop("presets", {})
-    if preset is not None:
-        check_known(preset, presets, f"preset of {path.name}")
-        for key, value in presets[preset].items():
-            _set(document, key, value)
+    for key, value in _changes_of(preset, document.pop("presets", {}), path):
+        _set(document, key, value)
     for change in changes:
         _change(document, change)
     for section in document:
         check_known(section, SECTIONS, "section of a recipe")
     sections = {name: _section(name, document.get(name, {})) for name in SECTIONS}
     return Recipe(path.stem, sections)
+
+
+def _changes_of(preset: str | None, presets: dict[str, Any], path: Path) -> list[tuple[str, Any]]:
+    """What a preset changes, after what the presets change that it extends."""
+    chain: list[str] = []
+    while preset is not None:
+        check_known(preset, presets, f"preset of {path.name}")
+        if preset in chain:
+            raise InputError(f"{path.name}: preset {preset} extends itself ({' -> '.join([*chain, preset])})")
+        chain.append(preset)
+        preset = presets[preset].pop("extends", None)
+    return [change for name in reversed(chain) for change in presets[name].items()]
 
 
 def _change(document: dict[str, Any], change: str) -> None:

@@ -191,7 +191,7 @@ def _network(plan: Plan, past: dict[str, Any] | None, start_from: Path | None, w
 
 
 def _take_over(network: nn.Module, plan: Plan, path: Path) -> None:
-    """Copy the weights of another run."""
+    """Copy the weights of another run; what is learned only beside what ships may be in one and not in the other."""
     if path.suffix == ".onnx":
         raise InputError(
             f"start_from (--from) must be best.pt or last.ckpt of a training; got {path}: a graph cannot learn"
@@ -205,8 +205,11 @@ def _take_over(network: nn.Module, plan: Plan, path: Path) -> None:
     waits = [getattr(config, "lookahead", 0) for config in (loaded.config, plan.config)]
     if set(differing) & set(FRAME) or waits[0] != waits[1]:
         raise InputError(f"start_from {path} has {told}: frames and look-ahead must be the same")
+    new, found, beside = network.state_dict(), loaded.net.state_dict(), tuple(getattr(network, "beside", ()))
+    found = {name: value for name, value in found.items() if name in new or not name.startswith(beside)}
+    found |= {name: value for name, value in new.items() if name not in found and name.startswith(beside)}
     try:
-        network.load_state_dict(loaded.net.state_dict())
+        network.load_state_dict(found)
     except RuntimeError as error:
         raise InputError(f"start_from {path} is of another size: {told}: take its settings") from error
 
