@@ -149,7 +149,9 @@ def _voices(speech: Iterable[Clip], settings: Settings, duration_s: float, where
         found = {name: clips for name, clips in found.items() if lengths_s[name] >= duration_s}
     if len(found) < settings.talkers:
         enough = f" who speak for {duration_s:g} s" if settings.short == "drop" else ""
-        raise InputError(f"{where} must have {settings.talkers} voices{enough}; got {len(found)}: add some")
+        names = f" ({', '.join(found)})" if found and settings.talkers > 1 else ""
+        cure = "add others, each in a folder of its own" if names else "add some"
+        raise InputError(f"{where} must have {settings.talkers} voices{enough}; got {len(found)}{names}: {cure}")
     voices = [_Weighted(clips, (clip.duration_s for clip in clips)) for clips in found.values()]
     return _Weighted(voices, (math.sqrt(lengths_s[name]) for name in found))
 
