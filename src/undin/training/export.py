@@ -30,6 +30,7 @@ MIN_SIZE = 1024  # smaller arrays stay float32: they are biases and statistics, 
 # Which axis of a weight counts the outputs, each with an int8 scale of its own; input 0 is the signal.
 OUTPUT_AXIS = {("Conv", 1): 0, ("ConvTranspose", 1): 1, ("MatMul", 1): -1, ("Gemm", 1): 1}
 OUTPUT_AXIS |= {(cell, i): 1 for cell in ("GRU", "LSTM", "RNN") for i in (1, 2)}
+BIASES = {(cell, 3) for cell in ("GRU", "LSTM", "RNN")}  # in half also where weights are int8: few, and they add up
 
 
 def export(checkpoint: Path, path: Path, *, weights: Weights = "fp32", card: dict[str, Any]) -> Path:
@@ -148,23 +149,25 @@ def _trace(net: Any, n_freq: int, path: Path) -> onnx.ModelProto:
 
 def _shrink(graph: onnx.GraphProto, weights: Weights) -> None:
     """Store the large weights of `graph` in fewer bytes, each behind a node that makes it float32 again."""
-    axes = {}
+    axes, biases = {}, set()
     for node in graph.node:
         for i, name in enumerate(node.input):
+            if (node.op_type, i) in BIASES:
+                biases.add(name)
             if (node.op_type, i) in OUTPUT_AXIS:
                 turned = any(a.name == "transB" and a.i for a in node.attribute)
                 axes[name] = 0 if turned else OUTPUT_AXIS[node.op_type, i]
     nodes = []
     for tensor in list(graph.initializer):
         W = numpy_helper.to_array(tensor)
-        if tensor.name not in axes or W.dtype != np.float32 or W.size < MIN_SIZE:
+        if tensor.name not in axes.keys() | biases or W.dtype != np.float32 or W.size < MIN_SIZE:
             continue
         stored = f"{tensor.name}.{weights}"
         graph.initializer.remove(tensor)
-        if weights == "fp16" and np.abs(W).max() < np.finfo(np.float16).max:
+        if (weights == "fp16" or tensor.name in biases) and np.abs(W).max() < np.finfo(np.float16).max:
             graph.initializer.append(numpy_helper.from_array(W.astype(np.float16), stored))
             nodes.append(helper.make_node("Cast", [stored], [tensor.name], to=TensorProto.FLOAT))
-        elif weights == "int8":
+        elif weights == "int8" and tensor.name in axes:
             axis = axes[tensor.name] % W.ndim
             Q, scale = _quantise(W, axis)
             graph.initializer.append(numpy_helper.from_array(Q, stored))
