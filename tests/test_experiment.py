@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -94,6 +96,17 @@ def test_a_run_that_was_cut_off_ends_with_the_same_scores(finished, tmp_path, st
     assert dict(Run(small(), tmp_path / "run").run())[stage] == "done"
     assert scores(tmp_path / "run") == scores(finished)
     assert not list((tmp_path / "run").rglob("*.part"))
+
+
+def test_a_folder_is_of_one_process_at_a_time(tmp_path):
+    code = "from pathlib import Path; from undin.experiment.lock import alone; import time\n"
+    code += f"with alone(Path({str(tmp_path)!r})): print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline().strip() == b"held"
+        with pytest.raises(InputError, match="is in use by another undin: wait for it, or give another folder"):
+            list(Run(small(), tmp_path).run(["mix"]))
+        other.kill()
+    assert list(Run(small(), tmp_path).run(["mix"])) == [("mix", "done")]
 
 
 def test_only_one_stage(finished, tmp_path):

@@ -18,6 +18,7 @@ from undin import corpora, mixing
 from undin.corpora import Corpus
 from undin.errors import InputError
 from undin.experiment import stages, train_net, train_nmf
+from undin.experiment.lock import alone
 from undin.experiment.names import Told, check_known
 from undin.experiment.recipe import Recipe
 from undin.experiment.train_net import NetTrain
@@ -76,7 +77,8 @@ class Run:
             (stage, "done", "skipped" or, as the last, "paused").
 
         Raises:
-            InputError: an unknown stage, one that needs another first, or what a stage raises.
+            InputError: an unknown stage, one that needs another first, another process that is at work in the folder,
+                or what a stage raises.
         """
         for stage in only:
             check_known(stage, NEEDS, "stage")
@@ -85,37 +87,51 @@ class Run:
             raise InputError("only networks are trained for minutes or from weights; this recipe trains NMF")
         if max_minutes is not None and not max_minutes > 0:
             raise InputError(f"max_minutes must be more than 0; got {max_minutes!r}")
-        begins = None if start_from is None else train_net.check_start(Path(start_from), self.folder)
+        start_from = None if start_from is None else Path(start_from)
+        begins = None if start_from is None else train_net.check_start(start_from, self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        for stage in [s for s in NEEDS if not only or s in only]:
-            missing = [need for need in NEEDS[stage] if self.status(need) != "finished"]
-            if missing:
-                raise InputError(f"stage {stage} needs {' and '.join(missing)}: run it too, or all of the recipe")
-            if self.status(stage) == "finished":
-                if stage == "train" and begins not in (None, self._notes()[stage].get("start_from")):
-                    raise InputError(
-                        f"{self.folder} holds a finished training that did not begin with {start_from}: "
-                        "choose another folder with -o"
-                    )
-                yield stage, "skipped"
-                continue
-            place = self.folder / stage
-            if self.status(stage) == "open" and place.exists() and not (stage == "train" and is_net):
-                shutil.rmtree(place)
-            place.mkdir(exist_ok=True)
-            for stray in place.rglob("*.part"):  # of a run that was killed
-                stray.unlink()
-            more = {"start_from": begins} if stage == "train" and begins else {}
-            self._note(stage, "begun", **more)
-            told = _told(progress, stage)
-            if stage == "train":
-                if not self._train(place, workers, told, max_minutes, None if start_from is None else Path(start_from)):
-                    yield stage, "paused"
+        with alone(self.folder):
+            for stage in [s for s in NEEDS if not only or s in only]:
+                status = self._do(stage, workers, _told(progress, stage), max_minutes, start_from, begins)
+                yield stage, status
+                if status == "paused":
                     return
-            else:
-                WORK[stage](self, place, workers, told)
-            self._note(stage, "finished", **more)
-            yield stage, "done"
+
+    def _do(
+        self,
+        stage: str,
+        workers: int,
+        told: Told,
+        max_minutes: float | None,
+        start_from: Path | None,
+        begins: str | None,
+    ) -> str:
+        """What `run` yields of a stage; `begins` is the digest of start_from."""
+        is_net = isinstance(self.section("train"), NetTrain)
+        missing = [need for need in NEEDS[stage] if self.status(need) != "finished"]
+        if missing:
+            raise InputError(f"stage {stage} needs {' and '.join(missing)}: run it too, or all of the recipe")
+        if self.status(stage) == "finished":
+            if stage == "train" and begins not in (None, self._notes()[stage].get("start_from")):
+                raise InputError(
+                    f"{self.folder} holds a finished training that did not begin with {start_from}: "
+                    "choose another folder with -o"
+                )
+            return "skipped"
+        place = self.folder / stage
+        if self.status(stage) == "open" and place.exists() and not (stage == "train" and is_net):
+            shutil.rmtree(place)
+        place.mkdir(exist_ok=True)
+        for stray in place.rglob("*.part"):  # of a run that was killed
+            stray.unlink()
+        more = {"start_from": begins} if stage == "train" and begins else {}
+        self._note(stage, "begun", **more)
+        if stage != "train":
+            WORK[stage](self, place, workers, told)
+        elif not self._train(place, workers, told, max_minutes, start_from):
+            return "paused"
+        self._note(stage, "finished", **more)
+        return "done"
 
     def _train(self, place: Path, workers: int, told: Told, max_minutes: float | None, start_from: Path | None) -> bool:
         """Whether it is finished."""
