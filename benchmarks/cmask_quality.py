@@ -20,6 +20,7 @@ from benchmarks.scoring import (
     RESULTS,
     Scores,
     gains,
+    interval,
     labelled,
     mixture,
     read,
@@ -72,6 +73,26 @@ def show(results: list[Scores], methods: list[str]) -> None:
         print(f"\n{LABELS[metric]} per SNR\n\n{text}")
 
 
+def variants(results: list[Scores]) -> str:
+    """Gains of the ablation's variants, and what they are more than those of `base` on the same mixtures."""
+    metrics = ("sdr_db", "pesq_wb", "stoi")
+    heads = [*(LABELS[m] for m in metrics), *(f"{LABELS[m]} against base" for m in metrics)]
+    lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    names = [name for name in dict.fromkeys(str(r["method"]) for r in results) if name != "input"]
+    for name in names:
+        own = {m: np.array(gains(results, name, m)) for m in metrics}
+        more = {m: own[m] - gains(results, "base", m) for m in metrics}
+        cells = [_signed(own[m], m) for m in metrics]
+        cells += ["" if name == "base" else _signed(more[m], m) for m in metrics]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _signed(values: np.ndarray, metric: str) -> str:
+    mean, half = interval(values.tolist())
+    return f"{mean:+.2f} ± {half:.2f}" if metric.endswith("_db") else f"{mean:+.3f} ± {half:.3f}"
+
+
 def plot(results: list[Scores]) -> None:
     from undin.training.logs import draw_curve
 
@@ -86,8 +107,8 @@ def plot(results: list[Scores]) -> None:
 def main() -> None:
     run_folder = next((Path(word) for word in sys.argv[1:] if not word.startswith("-")), None)
     if run_folder:
-        variants = {path.stem: str(path) for path in sorted((run_folder / "train").glob("*.onnx"))}
-        print(table(measure(variants, ABLATION), SHOWN))
+        graphs = {path.stem: str(path) for path in sorted((run_folder / "train").glob("*.onnx"))}
+        print(variants(measure(graphs, ABLATION)))
         return
     again = {"--table", "--plot"} & {*sys.argv}
     results = read(SHIPPED) if again else measure(METHODS, SHIPPED)
@@ -96,7 +117,7 @@ def main() -> None:
         return
     show(results, list(METHODS))
     if "--table" in sys.argv and ABLATION.exists():
-        print(f"\n**mask, delta phase, look-ahead, direction**, 200 steps each\n\n{table(read(ABLATION), SHOWN)}")
+        print(f"\n**Mask, delta phase, look-ahead, direction**, 200 steps each\n\n{variants(read(ABLATION))}")
 
 
 if __name__ == "__main__":
