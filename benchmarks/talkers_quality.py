@@ -4,6 +4,8 @@
 shipped methods that separate, weights that do not ship (NAME=x.onnx), and the masks that know the talkers. Then one
 talker alone, 40 recordings: how far the second output lies below the first. Nothing is chosen on these.
 
+Names of `GROWTH` are `blstm-mask` with fewer voices or hours, of which there is a table by itself.
+
     --only NAMES    these methods alone, by comma ("" for the ideal masks); what the results hold of others is kept
 """
 
@@ -26,6 +28,15 @@ from undin.mixing import make_manifest
 
 PATH, ALONE = RESULTS / "talkers.csv", RESULTS / "talkers_alone.csv"
 SEED, N, N_ALONE = 2017, 120, 40
+GROWTH = {  # name -> voices, hours of mixtures; the first three are of the preset `growth`, the others on the way
+    "voices-17": (17, 10.7),
+    "voices-155": (155, 10.7),
+    "voices-281": (281, 10.7),
+    "hours-32": (281, 32),
+    "hours-85": (281, 85),
+    "blstm-mask": (281, 285),
+}
+STEPS = GROWTH.keys() - METHODS.keys()
 
 
 def measure(methods: dict[str, Method], corpus: Corpus) -> None:
@@ -38,7 +49,7 @@ def measure(methods: dict[str, Method], corpus: Corpus) -> None:
     made = {score.method for score in scores}
     ids = {row.id for row in rows}
     scores += [score for score in kept if score.method not in made and score.id in ids]
-    order = [*(name for name in METHODS), *sorted({s.method for s in scores} - {*METHODS, *IDEAL}), *IDEAL]
+    order = [*METHODS, *sorted({s.method for s in scores} - {*METHODS, *IDEAL}), *IDEAL]
     scores.sort(key=lambda score: order.index(score.method))
     _write(PATH, [{f.name: getattr(score, f.name) for f in fields(TalkerScore)} for score in scores])
     for path in (RESULTS / "talkers.part").iterdir():
@@ -92,11 +103,21 @@ def _write(path: Path, rows: Sequence[dict]) -> None:
 
 def show() -> None:
     """The tables."""
-    print(f"**Two talkers**, {N} mixtures, means with 95 % intervals\n\n{markdown(summarise(read()))}")
+    summary = summarise(read())
+    shown = [row for row in summary if row["method"] not in STEPS]
+    print(f"**Two talkers**, {N} mixtures, means with 95 % intervals\n\n{markdown(shown)}")
+    print("**Voices and hours**: SI-SDRi (dB) of `blstm-mask`\n")
+    print("| voices | hours of mixtures | all | of different gender | of the same gender |\n|---|---|---|---|---|")
+    for name, (voices, hours) in GROWTH.items():
+        gains = [row["si_sdr_gain_db"] for row in summary if row["method"] == name]
+        cells = [f"{gain['mean']:.2f} ± {gain['half']:.2f}" for gain in gains]
+        if cells:
+            print(f"| {voices} | {hours} | {' | '.join(cells)} |")
+    print()
     print("**One talker**: how far the second output lies below the first\n")
     print("| | n | mean (dB) | least (dB) |\n|---|---|---|---|")
     rows = _rows(ALONE)
-    for name in dict.fromkeys(row["method"] for row in rows):
+    for name in dict.fromkeys(row["method"] for row in rows if row["method"] not in STEPS):
         values = [float(row["below_db"]) for row in rows if row["method"] == name]
         mean = mean_of(values)
         assert mean is not None and mean.half is not None
@@ -112,7 +133,7 @@ def main() -> None:
         methods = {name: method for name, method in methods.items() if only is None or name in only}
         corpus = real_data()
         measure(methods, corpus)
-        measure_alone(methods, corpus)
+        measure_alone({name: method for name, method in methods.items() if name not in STEPS}, corpus)
     show()
 
 
