@@ -44,7 +44,8 @@ def prepare(folder: Path) -> None:
             undin.write(folder / f"{name}/{i}.wav", train.load(clip), corpus.sr)
     a, b = (undin.read(folder / f"{name}/0.wav")[0] for name in ("anna", "ben"))
     n_samples = min(a.size, b.size)
-    undin.write(folder / "talk.flac", (a[:n_samples] + b[:n_samples]) / 2, corpus.sr)
+    for name in ("talk.flac", "both.wav"):
+        undin.write(folder / name, (a[:n_samples] + b[:n_samples]) / 2, corpus.sr)
 
 
 def run_page(page: Path, folder: Path) -> None:
