@@ -28,13 +28,13 @@ from undin.mixing import make_manifest
 
 PATH, ALONE = RESULTS / "talkers.csv", RESULTS / "talkers_alone.csv"
 SEED, N, N_ALONE = 2017, 120, 40
-GROWTH = {  # name -> voices, hours of mixtures; the first three are of the preset `growth`, the others on the way
-    "voices-17": (17, 10.7),
-    "voices-155": (155, 10.7),
-    "voices-281": (281, 10.7),
-    "hours-32": (281, 32),
-    "hours-85": (281, 85),
-    "blstm-mask": (281, 285),
+GROWTH = {  # name -> voices, hours of them, hours of mixtures; those before the last on the way, or of preset `growth`
+    "voices-15": (15, 0.7, 10.7),
+    "voices-142": (142, 0.9, 10.7),
+    "voices-251": (251, 5.0, 10.7),
+    "hours-32": (251, 5.0, 32),
+    "hours-85": (251, 5.0, 85),
+    "blstm-mask": (251, 5.0, 285),
 }
 STEPS = GROWTH.keys() - METHODS.keys()
 
@@ -107,12 +107,13 @@ def show() -> None:
     shown = [row for row in summary if row["method"] not in STEPS]
     print(f"**Two talkers**, {N} mixtures, means with 95 % intervals\n\n{markdown(shown)}")
     print("**Voices and hours**: SI-SDRi (dB) of `blstm-mask`\n")
-    print("| voices | hours of mixtures | all | of different gender | of the same gender |\n|---|---|---|---|---|")
-    for name, (voices, hours) in GROWTH.items():
+    print("| voices | hours of them | hours of mixtures | all | of different gender | of the same gender |")
+    print("|---" * 6 + "|")
+    for name, amounts in GROWTH.items():
         gains = [row["si_sdr_gain_db"] for row in summary if row["method"] == name]
         cells = [f"{gain['mean']:.2f} ± {gain['half']:.2f}" for gain in gains]
         if cells:
-            print(f"| {voices} | {hours} | {' | '.join(cells)} |")
+            print(f"| {' | '.join([*map(str, amounts), *cells])} |")
     print()
     print("**One talker**: how far the second output lies below the first\n")
     print("| | n | mean (dB) | least (dB) |\n|---|---|---|---|")
