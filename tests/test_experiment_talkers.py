@@ -38,6 +38,7 @@ def test_a_run_leaves_models_talkers_pictures_and_scores(tmp_path, recipe, metho
     assert set(dict(run.run()).values()) == {"done"}
     model = undin.load(tmp_path / f"train/{method}.onnx")
     assert model.id == method and model.config.sr == 8000
+    assert "h of speech" in model.card.data and "noise" not in model.card.data  # which nobody mixed in
     ids = [row.id for row in run.rows]
     assert {path.name for path in (tmp_path / "mix/talkers").iterdir()} == {f"{i}.{k}.wav" for i in ids for k in (1, 2)}
     separated = sorted((tmp_path / "enhance/separated_audio" / method).iterdir())

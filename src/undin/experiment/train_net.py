@@ -210,7 +210,7 @@ def train(
         plan, method, part = section.plan(variant), section.method_of(variant), packed
         if plan.voices:
             part = corpora.few_voices(packed, plan.voices, seed=seed, first=seen, split=section.split)
-        drawn, about = seed + plan.options.seed, _about(part, section)
+        drawn, about = seed + plan.options.seed, _about(part.select(split=section.split), plan.mixing)
         folder = _folder(place / variant, plan.key(method, seed, about, digest))
         left = None if ends is None else (ends - time.monotonic()) / MINUTE
         if left is not None and left <= 0:
@@ -280,14 +280,17 @@ def _examples(corpus: Corpus, settings: Settings, augment: Augment | None, seed:
     return Examples(corpus, settings, augment, seed=seed)
 
 
-def _about(corpus: Corpus, section: NetTrain) -> str:
-    """What was learned from, for the card."""
-    part = corpus.select(split=section.split)
-    hours = [sum(clip.duration_s for clip in clips) / 3600 for clips in (part.speech, part.noise)]
-    names = ", ".join(sorted({clip.corpus for clip in part.rows} - {""}))
-    kinds = len({clip.kind for clip in part.noise})
-    told = f"{hours[0]:.2f} h of speech and {hours[1]:.2f} h of noise of {kinds} {'kind' if kinds == 1 else 'kinds'}"
-    return f"{told} from {names}" if names else told
+def _about(part: Corpus, settings: Settings) -> str:
+    """What was learned from, for the card: what the mixtures are drawn from."""
+    voices = part if settings.speech_from is None else part.select(corpus=settings.speech_from)
+    speech = [clip for clip in voices.speech if clip.speaker or settings.talkers == 1]
+    noise = list(part.noise) if settings.noise_range[1] else []
+    hours, extra = [sum(clip.duration_s for clip in clips) / 3600 for clips in (speech, noise)], ""
+    if noise:
+        kinds = len({clip.kind for clip in noise})
+        extra = f" and {hours[1]:.2f} h of noise of {kinds} {'kind' if kinds == 1 else 'kinds'}"
+    names = ", ".join(sorted({clip.corpus for clip in [*speech, *noise]} - {""}))
+    return f"{hours[0]:.2f} h of speech{extra}" + (f" from {names}" if names else "")
 
 
 def _folder(path: Path, key: str) -> Path:
