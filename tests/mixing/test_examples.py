@@ -142,6 +142,18 @@ def test_voices_go_by_the_root_of_their_length():
     assert nameless == pytest.approx({"x0.wav": 1 / 3, "x1.wav": 1 / 3, "a": 1 / 3}, abs=0.03)
 
 
+def test_each_utterance_of_a_crowd_is_a_voice():
+    crowd = [replace(clip, corpus="bar") for clip in talk("who", *[6.0] * 20)]  # as long as two who speak for a minute
+    settings = {"talkers": 2, "crowds": ["bar"]}
+    found = drawn(corpus_of(*crowd, *talk("a", 15.0), *talk("b", 15.0)), **settings)
+    assert found == pytest.approx({"who": 2 / 3, "a": 1 / 6, "b": 1 / 6}, abs=0.03)
+    crops, rng = Crops(corpus_of(*crowd), Settings(duration_s=9.0, noises=0, **settings)), np.random.default_rng(0)
+    first = crops.voice([], rng)
+    second = crops.voice([first], rng)
+    assert first != second
+    assert not crops.speech(first, rng)[-2000:].any()  # nobody else goes on when they fall silent
+
+
 def test_kinds_are_drawn_equally_often():
     corpus = corpus_of(*talk("a", 9.0), *rain(*[5.0] * 40), *rain(5.0, kind="hum"), *rain(0.5, kind="wind"))
     crops, rng, kinds = Crops(corpus, Settings(duration_s=1.0)), np.random.default_rng(0), Counter()

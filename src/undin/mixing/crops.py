@@ -2,6 +2,7 @@
 
 voice    in proportion to the square root of how long it speaks: between evenly by voice and evenly by second. One with
          a hundred times as much speech is heard ten times as often. Speech without a name is a voice for each file.
+         Every utterance of a crowd is one, and together they are drawn as if each who spoke had spoken for a minute.
 speech   of a voice an utterance, in proportion to its length, and of that a random crop; where it is shorter than the
          example, others of that voice follow, each once, with 0.1 to 0.5 s between. What is left then stays silent.
 noise    every kind equally often; of a kind a recording, by the square root of its length; of that a random crop, with
@@ -28,6 +29,7 @@ FADE_S = 0.005  # at the ends of utterances that are joined
 PAUSE_DB = 40.0  # under the active level of its clip a crop counts as silent
 SILENT_DB = -100.0  # as does one of a clip whose level is not known
 TRIES = 50  # to find sound
+CROWD_S = 60.0  # that each of a crowd is taken to speak for
 
 
 class Crops:
@@ -142,7 +144,13 @@ def _by_root(clips: Sequence[Clip]) -> _Weighted[Clip]:
 
 def _voices(speech: Iterable[Clip], settings: Settings, duration_s: float, where: str) -> _Weighted[_Weighted[Clip]]:
     """Voices by the square root of their length, each with its utterances by their length."""
-    found = _grouped(speech, lambda clip: clip.speaker or ("" if settings.talkers > 1 else f"\0{clip.path}"))
+
+    def name_of(clip: Clip) -> str:
+        if clip.corpus in settings.crowds:
+            return f"\0{clip.path}\0{clip.offset_s}"
+        return clip.speaker or ("" if settings.talkers > 1 else f"\0{clip.path}")
+
+    found = _grouped(speech, name_of)
     found.pop("", None)  # of several talkers it must be known who they are
     lengths_s = {name: sum(clip.duration_s for clip in clips) for name, clips in found.items()}
     if settings.short == "drop":
@@ -152,8 +160,14 @@ def _voices(speech: Iterable[Clip], settings: Settings, duration_s: float, where
         names = f" ({', '.join(found)})" if found and settings.talkers > 1 else ""
         cure = "add others, each in a folder of its own" if names else "add some"
         raise InputError(f"{where} must have {settings.talkers} voices{enough}; got {len(found)}{names}: {cure}")
+
+    def weight_of(name: str, clips: Sequence[Clip]) -> float:
+        if clips[0].corpus in settings.crowds:
+            return lengths_s[name] / math.sqrt(CROWD_S)
+        return math.sqrt(lengths_s[name])
+
     voices = [_Weighted(clips, (clip.duration_s for clip in clips)) for clips in found.values()]
-    return _Weighted(voices, (math.sqrt(lengths_s[name]) for name in found))
+    return _Weighted(voices, (weight_of(name, clips) for name, clips in found.items()))
 
 
 def _grouped(clips: Iterable[Clip], key: Callable[[Clip], str]) -> dict[str, list[Clip]]:

@@ -31,6 +31,8 @@ class Settings:
         split: train, dev or test, of speech and noise; None for all that there is. Several splits give their speech in
             turn, and all of their noise.
         speech_from: collections (`Clip.corpus`) that speech is taken from; all when None.
+        crowds: collections of many people whose names are not known, or one name for all of them: in examples each of
+            their utterances counts as a voice of its own.
         level_db: RMS of the mixture in dB re full scale, range; None leaves the first talker as it is.
         duration_s: of every mixture; longer utterances are cropped, shorter ones fall silent. None takes the speech's.
         short: what to do with utterances shorter than duration_s: "pad" or "drop" them.
@@ -51,6 +53,7 @@ class Settings:
     kinds: Sequence[str] | None = None
     split: str | Sequence[str] | None = None
     speech_from: Sequence[str] | None = None
+    crowds: Sequence[str] = ()
     level_db: tuple[float, float] | None = None
     duration_s: float | None = None
     short: Literal["pad", "drop"] = "pad"
