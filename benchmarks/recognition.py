@@ -1,8 +1,8 @@
 """Word error rate before and after enhancement: python -m benchmarks.recognition [--split dev] [--only METHODS]
 
 What a recogniser makes of English sentences in everyday noise, as they are, enhanced, and enhanced with a part of the
-noise kept (`limit_db`): people want noise gone, recognisers mind what enhancement does to the voice. On the development
-split the limit of the recognition mode is chosen; the test split says what it is worth.
+noise kept (`limit_db`): people want noise gone, recognisers mind what enhancement does to the voice, so a milder mix
+might serve them better. The development split is for such choices; the test split says what they are worth.
 
 A word is right that the recogniser also hears in the clean recording, or that stands in the corpus's text where it has
 one: the first says how much noise and enhancement change, not how good the recogniser is. It is pocketsphinx, whose
@@ -11,7 +11,7 @@ English model comes with its package, and takes most of the time: pip install po
     --split NAME    of the corpus, test without it      --n N      mixtures, 100 without it
     --only NAMES    methods, by comma                   --table    the table from the results
 
-Mixtures that the results hold already are not heard again: delete them after a change of the weights.
+What the results hold already is not heard again: delete their file after a change of the weights.
 """
 
 import argparse
@@ -28,8 +28,11 @@ from benchmarks.classical_quality import EVERYDAY
 from benchmarks.scoring import RESULTS, real_data
 from undin.mixing import MixtureRow, make_manifest, render
 
+Way = tuple[str, float | None]  # a method and its limit in dB
+
+INPUT = "input"
 METHODS = ["lull"]
-LIMITS_DB: list[float | None] = [6, 12, None]
+LIMITS_DB: list[float | None] = [6.0, 12.0, None]
 SNRS_DB = [0.0, 5.0, 10.0, 15.0, 20.0]
 SHORTEST_S = 4.0  # sentences, not words
 SEED, ROUNDS = 11, 2000
@@ -65,8 +68,10 @@ class Recogniser:
         return heard.hypstr if heard else ""
 
 
-def work(row: MixtureRow, corpus: undin.corpora.Corpus, hear: Recogniser, methods: Sequence[str]) -> Iterator[Any]:
+def work(row: MixtureRow, corpus: undin.corpora.Corpus, hear: Recogniser, todo: Sequence[Way]) -> Iterator[Any]:
     """A row of the results per method and limit."""
+    if not todo:
+        return
     from jiwer import process_words
 
     made, sr = render(row, corpus), corpus.sr
@@ -74,15 +79,17 @@ def work(row: MixtureRow, corpus: undin.corpora.Corpus, hear: Recogniser, method
     wanted = said[row.speech[0].path, row.speech[0].offset_s] or hear(made.speech)
     if not wanted:
         return
-    todo = [("input", None, made.noisy)]
-    for method in methods:
-        todo += [(method, limit, undin.enhance(made.noisy, sr, method=method, limit_db=limit)) for limit in LIMITS_DB]
-    for method, limit, x in todo:
+    for method, limit in todo:
+        x = made.noisy if method == INPUT else undin.enhance(made.noisy, sr, method=method, limit_db=limit)
         told = process_words(wanted, hear(x))
         n_words = told.hits + told.substitutions + told.deletions
         n_errors = told.substitutions + told.deletions + told.insertions
-        limit_db = "" if limit is None else limit
-        yield dict(zip(COLUMNS, (method, limit_db, row.id, row.kind, row.snr_db, n_words, n_errors), strict=True))
+        yield dict(zip(COLUMNS, (method, told_as(limit), row.id, row.kind, row.snr_db, n_words, n_errors), strict=True))
+
+
+def told_as(limit_db: float | None) -> str:
+    """The limit as the results have it."""
+    return "" if limit_db is None else f"{limit_db:g}"
 
 
 def rate(rows: Sequence[dict[str, str]], less: Sequence[dict[str, str]] = ()) -> tuple[float, float]:
@@ -91,7 +98,8 @@ def rate(rows: Sequence[dict[str, str]], less: Sequence[dict[str, str]] = ()) ->
     The interval comes from mixtures drawn again.
     """
     words, errors = (np.array([float(r[name]) for r in rows]) for name in ("words", "errors"))
-    errors = errors - np.array([float(r["errors"]) for r in less] or 0)
+    if less:
+        errors = errors - np.array([float(r["errors"]) for r in less])
     drawn = np.random.default_rng(0).integers(len(rows), size=(ROUNDS, len(rows)))
     rates = 100 * errors[drawn].sum(1) / words[drawn].sum(1)
     low, high = np.percentile(rates, [2.5, 97.5])
@@ -109,13 +117,13 @@ def table(path: Path) -> str:
     snrs = sorted({float(r["snr_db"]) for r in rows})
     heads = ["", "kept", "all", "against the input", *(f"{snr:g} dB" for snr in snrs)]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    before = [r for r in rows if r["method"] == "input"]
+    before = {r["id"]: r for r in rows if r["method"] == INPUT}
     for method, limit in dict.fromkeys((r["method"], r["limit_db"]) for r in rows):
         mine = [r for r in rows if (r["method"], r["limit_db"]) == (method, limit)]
-        (mean, half), (less, around) = rate(mine), rate(mine, before)
-        kept = f"noise {limit} dB lower" if limit else "" if method == "input" else "nothing"
-        cells = [method if method == "input" else f"`{method}`", kept, f"{mean:.1f} ± {half:.1f}"]
-        cells.append("" if method == "input" else f"{less:+.1f} ± {around:.1f}")
+        (mean, half), (less, around) = rate(mine), rate(mine, [before[r["id"]] for r in mine])
+        kept = f"noise {limit} dB lower" if limit else "" if method == INPUT else "nothing"
+        cells = [method if method == INPUT else f"`{method}`", kept, f"{mean:.1f} ± {half:.1f}"]
+        cells.append("" if method == INPUT else f"{less:+.1f} ± {around:.1f}")
         cells += [f"{rate([r for r in mine if float(r['snr_db']) == snr])[0]:.1f}" for snr in snrs]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + f"\n\nWord error rate in %, n = {len(before)} mixtures; 95 % intervals."
@@ -133,15 +141,16 @@ def main() -> None:
         corpus, hear = sentences(real_data()), Recogniser()
         kinds = EVERYDAY if options.split == "test" else None
         rows = make_manifest(corpus, n=options.n, seed=SEED, snr_db=SNRS_DB, kinds=kinds, split=options.split)
-        known = {r["id"] for r in read(path)} if path.exists() else set()
+        ways = [(INPUT, None), *((method, limit) for method in options.only.split(",") for limit in LIMITS_DB)]
+        known = {(r["id"], r["method"], r["limit_db"]) for r in read(path)} if path.exists() else set()
         with path.open("a", newline="") as file:
             results = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             if not known:
                 results.writeheader()
             for n, row in enumerate(rows, 1):
-                if row.id not in known:
-                    results.writerows(work(row, corpus, hear, options.only.split(",")))
-                    file.flush()
+                todo = [(method, limit) for method, limit in ways if (row.id, method, told_as(limit)) not in known]
+                results.writerows(work(row, corpus, hear, todo))
+                file.flush()
                 print(f"{n} of {len(rows)}", end="\r", flush=True)
     print(table(path))
 

@@ -1,7 +1,7 @@
 """Make the docs' pictures and tables: python scripts/make_docs.py
 
 The pages' own Python blocks are run in docs/ and make the pictures. Text between `<!-- table: NAME -->` and
-`<!-- end -->` is replaced by the table that a benchmark prints from its results.
+`<!-- end -->` is replaced by the table that a benchmark prints from its results; some draw pictures of theirs as well.
 """
 
 import os
@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+PLOTS = ("benchmarks.cmask_quality", "benchmarks.live_cost")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 TABLE = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- end -->)", re.S)
@@ -97,6 +98,8 @@ def main() -> None:
         for picture in sorted(Path(folder, "pictures").glob("*.png")):
             shrink(picture, ROOT / "docs/pictures" / picture.name)
             print(f"docs/pictures/{picture.name}")
+    for benchmark in PLOTS:
+        subprocess.run([sys.executable, "-m", benchmark, "--plot"], check=True, cwd=ROOT)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Recipes: what is read, what is done once, what is done again, and what a killed run leaves."""
 
 import csv
+import errno
 import json
 import shutil
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 
@@ -106,6 +108,11 @@ def test_a_folder_is_of_one_process_at_a_time(tmp_path):
         with pytest.raises(InputError, match="is in use by another undin: wait for it, or give another folder"):
             list(Run(small(), tmp_path).run(["mix"]))
         other.kill()
+    assert list(Run(small(), tmp_path).run(["mix"])) == [("mix", "done")]
+
+
+def test_where_the_file_system_knows_no_locks_nothing_is_held(tmp_path, monkeypatch):
+    monkeypatch.setattr("fcntl.flock", Mock(side_effect=OSError(errno.ENOTSUP, "Operation not supported")))
     assert list(Run(small(), tmp_path).run(["mix"])) == [("mix", "done")]
 
 

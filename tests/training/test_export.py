@@ -139,6 +139,21 @@ def test_int8_rounds_each_output_with_its_own_scale(toy, tmp_path):
     assert (np.abs(found[0].T - wanted) <= 0.501 * scale[:, None]).all()
 
 
+def test_biases_of_recurrent_layers_are_half_where_weights_are_int8(tmp_path):
+    loaded = network("lstm-mask", {"n_hidden": 160, "n_layers": 2})  # 8 x 160 biases in each layer
+    with torch.no_grad():
+        for name, parameter in loaded.net.named_parameters():
+            if "bias" in name:
+                parameter.uniform_(-1, 1)
+    path = write_graph(loaded, tmp_path / "net.onnx", weights="int8", card={})
+    graph = onnx.load(path).graph
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    made_of = {name: node.input[0] for node in graph.node if node.op_type == "Cast" for name in node.output}
+    found = [arrays[made_of[node.input[3]]] for node in graph.node if node.op_type == "LSTM"]
+    assert [b.dtype for b in found] == [np.float16] * 2 and all(b.size == 1280 for b in found)
+    assert loss_db(loaded, path, 0.1 * np.random.default_rng(0).standard_normal(16000)) < -30
+
+
 def test_the_file_says_what_it_is(toy, tmp_path):
     config = LEARNED["dnn"].Config(n_hidden=16, n_layers=1)
     net = NETS["dnn"](config)

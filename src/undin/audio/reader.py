@@ -1,6 +1,7 @@
 """Sound in: one reader for files, pipes, headerless samples and (through video.py) the sound of videos."""
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ Truncated = Literal["raise", "keep"]
 STEP = 1024  # samples a damaged file is read by
 
 
-class Reader:
+class Reader(ABC):
     """An open source of sound: `.format`, `.read(n)`, `.skip(n)`, `.blocks(n)`; use it in a `with`.
 
     Attributes:
@@ -66,7 +67,7 @@ class Reader:
         while (x := self.read(block_length)).shape[-1]:
             yield x
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Close what was opened here."""
 
     def __enter__(self) -> Self:
@@ -75,8 +76,8 @@ class Reader:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def _read(self, n: int) -> Array:
-        raise NotImplementedError
+    @abstractmethod
+    def _read(self, n: int) -> Array: ...
 
 
 class PlainReader(Reader):

@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 import warnings
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +27,7 @@ TAGS = {"title", "copyright", "software", "artist", "comment", "date", "album", 
 PADDED = ("IMA_ADPCM", "MS_ADPCM", "GSM610")  # codecs of whole blocks: the last one is filled up
 
 
-class Writer:
+class Writer(ABC):
     """An open target for sound: `.format`, `.write(x)`; use it in a `with`: an exception inside leaves no file.
 
     Integer formats cannot hold what exceeds full scale, nor can decoders of Opus, so what does is limited, all channels
@@ -70,13 +71,13 @@ class Writer:
             self._put(self._limiter.flush())
         self._finish()
 
-    def _put(self, x: Array) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _put(self, x: Array) -> None: ...
 
-    def _finish(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _finish(self) -> None: ...
 
-    def abort(self) -> None:
+    def abort(self) -> None:  # noqa: B027
         """Give up: what was written is removed, and a file that was there before stays."""
 
     def __enter__(self) -> Self:

@@ -13,7 +13,9 @@ RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")  # not 0 in th
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold the folder until the block ends, or the process, however it does. Windows knows no such lock.
+    """Hold the folder until the block ends, or the process, however it does.
+
+    Windows and some file systems know no such lock: there nothing is held.
 
     Raises:
         InputError: another process holds it.
@@ -28,4 +30,6 @@ def alone(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"{folder} is in use by another undin: wait for it, or give another folder") from None
+        except OSError:
+            pass
         yield
