@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undin.errors import InputError
+from undin.parts import whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -187,9 +188,9 @@ def write_sections(
         js=resources.files("undin").joinpath("page.js").read_text("utf-8"),
     )
     path = Path(path)
-    part = path.with_name(path.name + ".part")
-    part.write_text(page, "utf-8", newline="\n")
-    return part.replace(path)
+    with whole(path) as part:
+        part.write_text(page, "utf-8", newline="\n")
+    return path
 
 
 def prose(text: str) -> str:

@@ -11,8 +11,7 @@ import pytest
 
 from undin.audio import info
 from undin.errors import InputError
-from undin.jobs import NOTES, Settings, Task, plan, run
-from undin.jobs.job import clear_strays
+from undin.jobs import NOTES, Settings, plan, run
 from undin.methods import LogMMSE, SpectralGate, load
 
 make = partial(load, "log-mmse")
@@ -156,14 +155,6 @@ def test_an_interruption_leaves_nothing_half_written(make_wav, here, workers):
         list(run(plan(["in"], "out"), Slow, workers=workers))
     thread.join()
     assert names("out") == []
-
-
-def test_what_a_killed_process_left_is_cleared(here):
-    for pid in (2**22 - 3, os.getpid()):
-        Path(f".a.wav.{pid}.part").touch()
-    Path(".a.wav.x.part").touch()
-    clear_strays(Task("b.wav", ("a.wav",)))
-    assert names(".") == sorted([f".a.wav.{os.getpid()}.part", ".a.wav.x.part"])
 
 
 def test_workers_must_be_one_or_more(make_wav):

@@ -17,7 +17,6 @@ from undin import mixing
 from undin.errors import InputError
 from undin.mixing import Drawing, Settings
 from undin.mixing.layout import parse_layout
-from undin.mixing.strays import clear_strays
 from undin.mixing.write import Job
 
 
@@ -228,21 +227,6 @@ def test_two_mixtures_never_share_a_file(shared, tmp_path):
     assert len(rows) == 72 and list(rows[0]) == ["speech_name", "noise_name", "noise_onset", "noise_offset"]
     first = soundfile.info(tmp_path / f"c/mixed_audios/test/0db/{rows[0]['speech_name'][:-4]}.{rows[0]['noise_name']}")
     assert int(rows[0]["noise_offset"]) - int(rows[0]["noise_onset"]) == first.frames
-
-
-def test_strays_of_dead_processes_go(tmp_path):
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    old, young, ours = (
-        tmp_path / name
-        for name in (f".a.flac.{dead.pid}.part", f".b.flac.{dead.pid}.part", f".c.flac.{os.getpid()}.part")
-    )
-    for path in (old, young, ours):
-        path.touch()
-    for path in (old, ours):
-        os.utime(path, (1, 1))
-    clear_strays(tmp_path)
-    assert [path.exists() for path in (old, young, ours)] == [os.name != "posix", True, True]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 """A file in the making: written beside its name, hidden, and renamed when it is whole."""
 
-import os
 from pathlib import Path
 
 from undin.audio.source import AudioPath
 from undin.errors import InputError
+from undin.parts import part_of
 
 
 class PartFile:
@@ -15,7 +15,7 @@ class PartFile:
 
     def __init__(self, target: AudioPath, head: bytes = b"") -> None:
         self.target = Path(target).resolve()
-        self.path = self.target.with_name(f".{self.target.name}.{os.getpid()}.part")
+        self.path = part_of(self.target)
         self.error: OSError | None = None
         if self.target.is_dir():
             raise InputError(f"{target}: is a folder: name a file to be written in it")

@@ -1,8 +1,6 @@
 """One file of a pack in the making; its format is in packed.py."""
 
-import glob
 import json
-import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from undin.audio.part import PartFile
 from undin.corpora import packed
 from undin.corpora.corpus import Clip
 from undin.corpora.layouts import Fault
+from undin.parts import clear_parts
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Writer:
     """One file in the making: a place for the header, the samples, then the index; the header last."""
 
     def __init__(self, path: Path, sr: int, digest: str) -> None:
-        clear_strays(path)
+        clear_parts(path)
         self.path, self.sr, self.digest = path, sr, digest
         self.rows: list[int] = []
         self.left_out: list[Fault] = []
@@ -113,23 +112,3 @@ class Writer:
     def _write(self, data: bytes) -> None:
         self._part.write(data)
         self._part.check()
-
-
-def clear_strays(path: Path) -> None:
-    """Remove what runs that were killed have left of a file."""
-    for stray in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        pid = stray.name.rsplit(".", 2)[1]
-        if pid.isdecimal() and not _is_alive(int(pid)):
-            stray.unlink(missing_ok=True)
-
-
-def _is_alive(pid: int) -> bool:
-    if os.name != "posix":
-        return True  # elsewhere signal 0 does not ask
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from undin.corpora.corpus import Clip, Corpus
 from undin.errors import InputError
+from undin.parts import whole
 
 Row = TypeVar("Row")
 
@@ -85,17 +86,12 @@ def _write_table(table: Path, clips: Iterable[Clip], root: Path) -> None:
     columns = {field.name: TABLES[table.name].get(field.name, field.name) for field in dataclasses.fields(Clip)}
     for field in ("kind",) if table.name == "speech.csv" else SPEECH_ONLY:
         del columns[field]
-    beside = table.with_name(table.name + ".part")
-    try:
-        with beside.open("w", encoding="utf-8", newline="") as file:
-            sheet = csv.writer(file, lineterminator="\n")
-            sheet.writerow(columns.values())
-            for clip in clips:
-                places = {name: _place(root, getattr(clip, name), table.parent) for name in ("path", "noisy_path")}
-                sheet.writerow(_cell({**vars(clip), **places}[field]) for field in columns)
-        beside.replace(table)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole(table) as part, part.open("w", encoding="utf-8", newline="") as file:
+        sheet = csv.writer(file, lineterminator="\n")
+        sheet.writerow(columns.values())
+        for clip in clips:
+            places = {name: _place(root, getattr(clip, name), table.parent) for name in ("path", "noisy_path")}
+            sheet.writerow(_cell({**vars(clip), **places}[field]) for field in columns)
 
 
 def _place(root: Path, path: str, folder: Path) -> str:

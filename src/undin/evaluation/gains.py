@@ -8,6 +8,7 @@ from undin.evaluation.run import Evaluation
 from undin.evaluation.runners import INPUT
 from undin.evaluation.statistics import differences
 from undin.evaluation.summary import Table
+from undin.parts import whole
 
 
 def draw_gains(path: Path, evaluation: Evaluation) -> None:
@@ -33,6 +34,5 @@ def draw_gains(path: Path, evaluation: Evaluation) -> None:
         figure = histograms(gains)
     except MissingExtraError:
         return
-    part = path.with_name(path.name + ".part")
-    figure.savefig(part, dpi=120, format="png", metadata={"Software": None})
-    part.replace(path)
+    with whole(path) as part:
+        figure.savefig(part, dpi=120, format="png", metadata={"Software": None})

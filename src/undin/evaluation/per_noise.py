@@ -7,6 +7,7 @@ from pathlib import Path
 
 from undin.evaluation.run import Evaluation
 from undin.evaluation.summary import ALL, Table
+from undin.parts import whole
 
 
 def write_per_noise(path: str | os.PathLike[str], evaluation: Evaluation) -> None:
@@ -17,8 +18,7 @@ def write_per_noise(path: str | os.PathLike[str], evaluation: Evaluation) -> Non
         evaluation: from `evaluate`.
     """
     table, path = Table(evaluation), Path(path)
-    beside = path.with_name(f".{path.name}.part")
-    with beside.open("w", newline="", encoding="utf-8") as file:
+    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         names = [f"{metric}_{of}" for metric in table.metrics for of in ("mean", "std")]
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["method", "noise", "n", *names])
@@ -27,7 +27,6 @@ def write_per_noise(path: str | os.PathLike[str], evaluation: Evaluation) -> Non
                 columns = [list(table.values(method, metric, kind=kind).values()) for metric in table.metrics]
                 cells = [cell for values in columns for cell in _mean_and_std(values)]
                 rows.writerow([method, kind, max(map(len, columns), default=0), *cells])
-    beside.replace(path)
 
 
 def _mean_and_std(values: list[float]) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from undin.evaluation.run import Evaluation
 from undin.evaluation.statistics import Mean, mean_of
 from undin.evaluation.summary import ALL, Table
+from undin.parts import whole
 
 SIDES = {"seen": "yes", "unseen": "no"}
 
@@ -28,8 +29,7 @@ def write_seen_speakers(place: str | os.PathLike[str], evaluation: Evaluation) -
     if not {*SIDES.values()} <= {row.speaker_seen for row in evaluation.rows.values()}:
         return False
     table, path = Table(evaluation), Path(place) / "seen_speakers.csv"
-    beside = path.with_name(f".{path.name}.part")
-    with beside.open("w", newline="", encoding="utf-8") as file:
+    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         names = [f"{metric}_{of}" for metric in table.metrics for of in ("mean", "half")]
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["speakers", "noise", "snr", "method", "n", *names])
@@ -40,7 +40,6 @@ def write_seen_speakers(place: str | os.PathLike[str], evaluation: Evaluation) -
                         means = [_mean(table, method, metric, side, kind, snr) for metric in table.metrics]
                         n = max((mean.n for mean in means if mean), default=0)
                         rows.writerow([side, kind, snr, method, n, *(cell for mean in means for cell in _cells(mean))])
-    beside.replace(path)
     if importlib.util.find_spec("matplotlib"):
         from undin.evaluation.plots import bars
 

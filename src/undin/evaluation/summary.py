@@ -18,6 +18,7 @@ from undin.evaluation.run import Evaluation
 from undin.evaluation.runners import INPUT
 from undin.evaluation.scores import Score
 from undin.evaluation.statistics import Mean, differences, mean_of
+from undin.parts import whole
 
 SUMMARY = "summary.json"
 ALL = "all"
@@ -140,9 +141,8 @@ def write_summary(path: Path, evaluation: Evaluation, about: dict[str, Any]) -> 
             for metric, reason in score.undefined.items()
         ],
     }
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    part.replace(path)
+    with whole(path) as part:
+        part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return content
 
 

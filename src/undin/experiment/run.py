@@ -22,6 +22,7 @@ from undin.experiment.lock import alone
 from undin.experiment.names import Told, check_known
 from undin.experiment.recipe import Recipe
 from undin.experiment.train_net import NetTrain
+from undin.parts import whole
 
 Progress = Callable[[str, int, int, str], object]  # stage, done, of all, more in words
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -187,9 +188,8 @@ class Run:
     def _note(self, stage: str, status: str, **more: str) -> None:
         notes = self._notes() | {stage: {"key": self.keys[stage], "status": status, **more}}
         about = {"recipe": self.recipe.name, "undin": undin.__version__, "settings": self.recipe.text()}
-        beside = self.folder / "stages.json.part"
-        beside.write_text(json.dumps({**about, "stages": notes}, indent=1, default=list), encoding="utf-8")
-        beside.replace(self.folder / "stages.json")
+        with whole(self.folder / "stages.json") as part:
+            part.write_text(json.dumps({**about, "stages": notes}, indent=1, default=list), encoding="utf-8")
 
 
 WORK: dict[str, Callable[[Run, Path, int, Told], None]] = {

@@ -1,7 +1,5 @@
 """One task, done and noted; whatever goes wrong becomes a result that names it."""
 
-import glob
-import os
 import traceback
 import warnings
 from dataclasses import asdict, dataclass
@@ -14,6 +12,7 @@ from undin.jobs.notes import NOTES, Settings, add
 from undin.jobs.plan import Task
 from undin.jobs.process import FileReport, Progress, process_file
 from undin.methods.base import Method
+from undin.parts import clear_parts
 
 PICTURE_S = 60.0
 
@@ -45,7 +44,7 @@ def do(job: Job, method: Method, settings: Settings, progress: Progress | None =
     try:
         for file in files:
             Path(file).parent.mkdir(parents=True, exist_ok=True)
-        clear_strays(task)
+        clear(task)
         targets = task.targets if method.n_src else task.targets[0]
         report = process_file(
             method, task.source, targets, residual=task.residual, progress=progress, **asdict(settings)
@@ -81,33 +80,13 @@ def draw(task: Task, picture: str) -> None:
     for name, path in (("noisy", task.source), ("enhanced", task.targets[0])):
         sr = info(path, truncated="keep").sr
         signals[name], _ = read(path, stop=round(PICTURE_S * sr), nan="zero", truncated="keep")
-    part = Path(picture).with_name(f".{Path(picture).stem}.{os.getpid()}.part.png")
-    try:
-        spectrograms(signals, sr, part)
-        part.replace(picture)
-    finally:
-        part.unlink(missing_ok=True)
+    spectrograms(signals, sr, picture)
 
 
-def clear_strays(task: Task) -> None:
+def clear(task: Task) -> None:
     """Remove what processes that were killed left half-written beside the outputs of a task."""
-    if os.name != "posix":
-        return  # elsewhere signal 0 does not ask whether a process lives
     for output in map(Path, task.outputs):
-        for stray in output.parent.glob(f".{glob.escape(output.name)}.*.part"):
-            pid = stray.name.split(".")[-2]
-            if pid.isdecimal() and not _is_alive(int(pid)):
-                stray.unlink(missing_ok=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+        clear_parts(output)
 
 
 def failed(task: Task, error: Exception) -> Result:

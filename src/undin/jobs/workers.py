@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from undin.jobs.job import Job, Result, clear_strays, do
+from undin.jobs.job import Job, Result, clear, do
 from undin.jobs.notes import Settings
 from undin.jobs.process import Progress
 from undin.methods.base import Method
@@ -53,7 +53,7 @@ class Worker:
             assert self.job is not None
             task = self.job.task
             self.process.join()
-            clear_strays(task)
+            clear(task)
             why = f"ended with {self.process.exitcode} (out of memory, or a crash in a library)"
             message = Result(task, "failed", error=f"{task.source}: its process {why}: try it alone", kind="system")
         if isinstance(message, Result):
@@ -67,7 +67,7 @@ class Worker:
         self.process.kill()
         self.process.join()
         if self.job is not None:
-            clear_strays(self.job.task)
+            clear(self.job.task)
 
 
 def share_out(

@@ -1,7 +1,6 @@
 """What NMF learned of a source, and the .npz file that keeps it: no pickle, settings as JSON, whole or not at all."""
 
 import json
-import os
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from undin.errors import InputError, WeightsError
 from undin.methods.nmf_updates import Matrix, fit_gamma
+from undin.parts import whole
 
 FORMAT = "undin-nmf"
 VERSION = 1
@@ -56,15 +56,11 @@ def write_model(
     arrays = {f"{name}{i}": a.astype(dtype) for i, b in enumerate(bases) for name, a in b._asdict().items()}
     if not path.parent.is_dir():
         raise InputError(f"{path}: there is no folder {path.parent}: make it first")
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        with beside.open("wb") as file:
+        with whole(path) as part, part.open("wb") as file:
             np.savez_compressed(file, meta=np.array(text), **arrays)
-        beside.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}: choose another place, or make room") from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def read_model(path: Path, config_class: Callable[..., Config]) -> tuple[tuple[Bases, ...], Config, dict[str, Any]]:

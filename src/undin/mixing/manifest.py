@@ -18,6 +18,7 @@ from typing import Any, get_type_hints
 
 from undin.errors import InputError
 from undin.mixing.mix import SnrOver
+from undin.parts import whole
 
 Errors = Callable[[InputError], object]
 
@@ -151,15 +152,10 @@ def write_manifest(path: str | os.PathLike[str], rows: Iterable[MixtureRow]) -> 
         rows: from `draw`, `make_manifest` or `read_manifest`.
     """
     path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with beside.open("w", encoding="utf-8", newline="") as file:
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow(COLUMNS)
-            table.writerows(map(to_cells, rows))
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(COLUMNS)
+        table.writerows(map(to_cells, rows))
 
 
 def to_cells(row: MixtureRow) -> list[str]:

@@ -13,9 +13,9 @@ import csv
 import hashlib
 import heapq
 import json
-import os
 from array import array
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -31,7 +31,7 @@ from undin.mixing.layout import Layout, name_of
 from undin.mixing.maker import Item, Made, Maker
 from undin.mixing.manifest import COLUMNS, MixtureRow, read_manifest, read_numbered, to_cells, write_manifest
 from undin.mixing.pool import in_order
-from undin.mixing.strays import clear_strays
+from undin.parts import clear_parts_below, whole
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Job:
                     path.unlink(missing_ok=True)
         was_cut_off = journal.exists()
         if was_cut_off:
-            clear_strays(self.out)
+            clear_parts_below(self.out)
         if self.drawing:
             _fold([self.result, earlier, journal], earlier, journal)
         known = _known(earlier if earlier.exists() else self.result) if self.drawing else iter(())
@@ -137,7 +137,7 @@ class Job:
             journal.replace(self.result)
         earlier.unlink(missing_ok=True)
         if was_cut_off:
-            clear_strays(self.out)
+            clear_parts_below(self.out)
         self._finish()
 
     def _items(self, known: Iterator[tuple[int, MixtureRow]], *, skip: bool) -> Iterator[Item]:
@@ -211,9 +211,8 @@ class Job:
                         f"{self.out / folder} holds files that undin mix did not make: choose another -o, or "
                         "--overwrite those of the same names"
                     )
-        part = note.with_name(f"{note.name}.{os.getpid()}.part")
-        part.write_text(json.dumps({"digest": digest, "made_by": "undin mix"}) + "\n", encoding="utf-8")
-        part.replace(note)
+        with whole(note) as part:
+            part.write_text(json.dumps({"digest": digest, "made_by": "undin mix"}) + "\n", encoding="utf-8")
         return bool(old == digest)
 
     def _digest(self) -> str:
@@ -284,16 +283,12 @@ def _write_tables(out: Path, manifest: Path) -> None:
     folder = out / "mixture_csvs"
     folder.mkdir(exist_ok=True)
     files: dict[str, Any] = {}
-    try:
+    with ExitStack() as stack:
         for row in read_manifest(manifest):
             if row.split not in files:
-                files[row.split] = (folder / f"{row.split}.csv.part").open("w", encoding="utf-8", newline="")
+                part = stack.enter_context(whole(folder / f"{row.split}.csv"))
+                files[row.split] = stack.enter_context(part.open("w", encoding="utf-8", newline=""))
                 files[row.split].write("speech_name\tnoise_name\tnoise_onset\tnoise_offset\n")
             for noise in row.noise[:1]:
                 names = f"{name_of(row.speech[0])}.wav\t{name_of(noise)}.wav"
                 files[row.split].write(f"{names}\t{noise.onset}\t{noise.onset + row.n_samples}\n")
-    finally:
-        for file in files.values():
-            file.close()
-    for split in files:
-        (folder / f"{split}.csv.part").replace(folder / f"{split}.csv")

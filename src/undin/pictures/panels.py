@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undin.errors import InputError, require
+from undin.parts import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,7 +110,8 @@ def saved(figure: "Figure", path: str | PathLike[str] | None) -> "Figure":
         suffix = Path(path).suffix.lower()
         if suffix not in NO_DATES:
             raise InputError(f"path must end in {', '.join(NO_DATES)}; got {str(path)!r}")
-        figure.savefig(path, dpi=DPI, metadata=NO_DATES[suffix])
+        with whole(Path(path)) as part:
+            figure.savefig(part, dpi=DPI, format=suffix[1:], metadata=NO_DATES[suffix])
     return figure
 
 

@@ -1,6 +1,5 @@
 """Weights on their way from training to a graph: tensors and plain values in a file, no code, so safe to open."""
 
-import os
 import pickle
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import nn
 from undin.errors import InputError, WeightsError
 from undin.methods import LEARNED
 from undin.methods.base import make_config
+from undin.parts import whole
 
 
 class Loaded(NamedTuple):
@@ -36,15 +36,11 @@ def save_weights(path: Path, name: str, config: Any, net: nn.Module) -> Path:
         InputError: the file cannot be written.
     """
     weights = {key: value.detach().cpu() for key, value in net.state_dict().items()}
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        with beside.open("wb") as file:
+        with whole(path) as part, part.open("wb") as file:
             torch.save({"net": name, "config": asdict(config), "weights": weights}, file)
-        beside.replace(path)
     except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError where the disk is full
         raise InputError(f"{path}: cannot be written ({error}): choose another place, or make room") from error
-    finally:
-        beside.unlink(missing_ok=True)
     return path
 
 

@@ -5,7 +5,6 @@ again when the graph is opened, so that all arithmetic is in float32 and only th
 """
 
 import json
-import os
 import warnings
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 import undin
 from undin.errors import InputError
+from undin.parts import whole
 from undin.runner import FORMAT, Runner
 from undin.spectrum import Array
 from undin.training.checkpoint import Loaded, load_weights
@@ -58,17 +58,14 @@ def export(checkpoint: Path, path: Path, *, weights: Weights = "fp32", card: dic
 
 def write_graph(loaded: Loaded, path: Path, *, weights: Weights = "fp32", card: dict[str, Any]) -> Path:
     """`export` of a network that is in memory."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        model = _trace(loaded.net, loaded.config.n_fft // 2 + 1, beside)
-        _finish(model, loaded, weights, card)
-        beside.write_bytes(model.SerializeToString(deterministic=True))
-        Runner(beside)
-        beside.replace(path)
+        with whole(path) as part:
+            model = _trace(loaded.net, loaded.config.n_fft // 2 + 1, part)
+            _finish(model, loaded, weights, card)
+            part.write_bytes(model.SerializeToString(deterministic=True))
+            Runner(part)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}): choose another place, or make room") from error
-    finally:
-        beside.unlink(missing_ok=True)
     return path
 
 

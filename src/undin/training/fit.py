@@ -20,6 +20,7 @@ from torch import nn
 import undin
 from undin.errors import InputError, WeightsError
 from undin.evaluation.summary import commit
+from undin.parts import whole
 from undin.training import processes, snapshot
 from undin.training.batch import Batch
 from undin.training.checkpoint import load_weights, save_weights
@@ -263,9 +264,8 @@ def _note(plan: Plan, start_from: Path | None, *, new: bool) -> None:
     settings |= {"options": plain(plan.options), "versions": {"undin": undin.__version__, **versions}}
     settings |= {"commit": commit(), "python": platform.python_version()}
     if processes.is_first():
-        part = path.with_name("run.json.part")
-        part.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
+        with whole(path) as part:
+            part.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
 
 def _about(examples: Examples) -> dict[str, Any]:

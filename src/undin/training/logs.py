@@ -9,6 +9,7 @@ from typing import Any
 
 from undin.errors import MissingExtraError, require
 from undin.metrics import METRICS
+from undin.parts import whole
 
 Row = Mapping[str, float]
 Progress = Callable[[int, int, Row], object]  # steps done, of all, the last line of log.csv
@@ -34,13 +35,11 @@ class Log:
         self.path = path
         rows = [row for row in read_log(path) if row["step"] <= step] if step and path.exists() else []
         self._columns = list(rows[0]) if rows else []
-        part = path.with_name(path.name + ".part")
-        with part.open("w", newline="", encoding="utf-8") as file:
+        with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
             if rows:
                 csv.writer(file, lineterminator="\n").writerows(
                     [self._columns, *([_cell(name, row) for name in self._columns] for row in rows)]
                 )
-        part.replace(path)
 
     def add(self, row: Row, valid: tuple[str, ...]) -> None:
         """Append a line; `valid` are the columns that validation fills, in this row or in another."""
@@ -104,9 +103,8 @@ def draw_curve(log: Path, picture: Path) -> None:
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend(fontsize=9)
-    part = picture.with_name(picture.name + ".part")
-    figure.savefig(part, dpi=120, format="png", metadata={"Software": None})
-    part.replace(picture)
+    with whole(picture) as part:
+        figure.savefig(part, dpi=120, format="png", metadata={"Software": None})
 
 
 def _line(axes: Any, rows: list[dict[str, float]], column: str, label: str, colour: str, **style: Any) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from undin.errors import InputError, UndinError, WeightsError
+from undin.parts import whole
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -66,16 +67,10 @@ def write(path: Path, content: dict[str, Any]) -> None:
     """Put a snapshot in the place of the last one, which stays whole until this one is."""
     data = io.BytesIO()
     torch.save(content, data)  # in memory first: a full disk then is a plain OSError
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            file.write(data.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+    with whole(path) as part, part.open("wb") as file:
+        file.write(data.getbuffer())
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read(path: Path) -> dict[str, Any]:
