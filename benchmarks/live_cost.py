@@ -228,10 +228,12 @@ def _label(axes: Any, points: Sequence[tuple[str, float, float, float]]) -> None
         boxes = [(x + 9, y - h / 2), (x + 6, y + 5), (x + 6, y - h - 5)]
         boxes += [(x - w - 9, y - h / 2), (x - w - 6, y + 5), (x - w - 6, y - h - 5)]
         rated = [(sum(_overlap((a, b, a + w, b + h), other) for other in taken), k) for k, (a, b) in enumerate(boxes)]
-        a, b = boxes[min(rated)[1]]
+        k = min(rated)[1]
+        a, b = boxes[k]
         taken.append((a, b, a + w, b + h))
-        place = axes.transData.inverted().transform((a + 2, b + h / 2))
-        axes.text(*place, name, color=_colour(name), fontsize=9, va="center")
+        near, side = (a + 2, "left") if k < 3 else (a + w - 2, "right")
+        place = axes.transData.inverted().transform((near, b + h / 2))
+        axes.text(*place, name, color=_colour(name), fontsize=9, ha=side, va="center")
 
 
 def _overlap(a: Sequence[float], b: Sequence[float]) -> float:
