@@ -209,9 +209,9 @@ def over_cost(axes: Any) -> None:
     axes.set_xlim(min(x for _, x, *_ in points) / 1.8, max(x for _, x, *_ in points) * 2.5)
     axes.axhline(0, color=WHOLE, linewidth=1, linestyle="--")
     n = len({r["id"] for r in part})
-    axes.set_xlabel("seconds of work per second of sound, one thread")
+    axes.set_xlabel("seconds of work per second of sound, one thread: ● in packets of 10 ms, ○ of a whole file")
     axes.set_ylabel(f"PESQ-WB gained, mean of {n} mixtures")
-    axes.set_title("upper left is better   ● runs live   ○ needs the whole recording", fontsize=10)
+    axes.set_title("upper left is better   ● measured live   ○ needs the whole recording", fontsize=10)
     axes.grid(alpha=0.2)
     _label(axes, points)
 

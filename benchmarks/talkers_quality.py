@@ -28,13 +28,16 @@ from undin.mixing import make_manifest
 
 PATH, ALONE = RESULTS / "talkers.csv", RESULTS / "talkers_alone.csv"
 SEED, N, N_ALONE = 2017, 120, 40
-GROWTH = {  # name -> voices, hours of them, hours of mixtures; those before the last on the way, or of preset `growth`
+# Name -> voices, hours of them, hours of mixtures: on the way to what ships, beyond it (with some 50 of a crowd), or of
+# preset `growth`.
+GROWTH = {
     "voices-15": (15, 0.7, 10.7),
     "voices-142": (142, 0.9, 10.7),
     "voices-251": (251, 5.0, 10.7),
     "hours-32": (251, 5.0, 32),
     "hours-85": (251, 5.0, 85),
     "blstm-mask": (251, 5.0, 285),
+    "hours-498": (301, 6.0, 498),
 }
 STEPS = GROWTH.keys() - METHODS.keys()
 

@@ -219,6 +219,13 @@ def test_nan_is_repaired_on_request(model):
     np.testing.assert_array_equal(model(broken, SR, nan="zero"), model(x, SR))
 
 
+def test_blocks_of_a_sound_card_are_turned(model):
+    if not model.causal:
+        pytest.skip("hears the whole signal")
+    with pytest.raises(InputError, match=r"got \(480, 2\): time comes last, so pass x.T"):
+        model.stream(SR).process(np.zeros((480, 2), np.float32), equal=True)
+
+
 def test_a_wrong_setting_names_the_nearest(model):
     with pytest.raises(InputError, match="did you mean hop_length"):
         model.with_settings(hop_lenght=3)

@@ -17,6 +17,18 @@ def x():
     return np.random.default_rng(0).uniform(-0.5, 0.5, 40000).astype(np.float32)
 
 
+def test_time_comes_last_in_what_is_written(tmp_path):
+    with pytest.raises(InputError, match=r"got \(1000, 2\): time comes last, so pass x.T"):
+        write(tmp_path / "a.wav", np.zeros((1000, 2)), 16000)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_file_with_a_header_is_not_headerless(tmp_path):
+    write(tmp_path / "a.wav", np.zeros(100), 16000)
+    with pytest.raises(InputError, match=r"a.wav: begins as a sound file with a header does: leave out raw="):
+        open_reader(tmp_path / "a.wav", raw="s16le:16000:1")
+
+
 def test_missing_folder_empty_and_text(tmp_path):
     with pytest.raises(InputError, match=r"no.wav: no such file"):
         read(tmp_path / "no.wav")

@@ -60,14 +60,12 @@ def test_what_fails_is_named_and_the_rest_is_done(undin, manifest):
     assert out.splitlines()[2].split()[0] == "log-mmse" and "nan" not in out
 
 
-def test_the_wrong_corpus_is_said_for_every_row(undin, manifest):
+def test_the_wrong_corpus_is_said_at_once(undin, manifest):
     folder = manifest.parent / "other"
     folder.mkdir()
-    mini = corpora.mini().root
-    (folder / "speech.csv").write_text((mini / "speech.csv").read_text())
-    (folder / "noise.csv").write_text((mini / "noise.csv").read_text())
     code, _, err = undin("evaluate", "m.csv", "-m", "log-mmse", "--data", folder, "-o", "s", *QUICK)
-    assert code in (1, 2) and "is missing" in err
+    assert code == 2 and "m.csv begins with speech/" in err and "give --data DIR, what it was mixed from" in err
+    assert not (manifest.parent / "s").exists()
 
 
 def test_seen_comes_from_the_training_manifest(undin, manifest):

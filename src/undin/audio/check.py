@@ -56,6 +56,13 @@ def check_audio(x: Array, sr: int, *, nan: Nan = "raise", start: int = 0) -> Arr
     return check_finite(x, sr, nan, start=start)
 
 
+def check_axes(x: Array, *, most: int = 256) -> Array:
+    """Refuse an array whose axes are the wrong way round: more than `most` channels, and fewer samples than that."""
+    if x.ndim > 1 and x.shape[-2] > most > x.shape[-1] > 0:
+        raise InputError(f"x must be (..., n_channels, n_samples); got {x.shape}: time comes last, so pass x.T")
+    return x
+
+
 def check_finite(x: Array, sr: int, nan: Nan = "raise", *, start: int = 0) -> Array:
     """Refuse or repair NaN and infinity; `start` is the position of x[..., 0] in its signal, for the message."""
     if nan not in ("raise", "zero"):

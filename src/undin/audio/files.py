@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from undin.audio.check import Array, Nan, check_audio
+from undin.audio.check import Array, Nan, check_audio, check_axes
 from undin.audio.format import EXTENSIONS, AudioFormat
 from undin.audio.reader import Truncated, open_reader
 from undin.audio.source import AudioPath, AudioSource
@@ -98,7 +98,7 @@ def write(path: AudioPath, x: Array, sr: int, *, subtype: str | None = None, lik
     x = check_audio(x, sr)
     if x.ndim > 2:
         raise InputError(f"x must be (n_samples,) or (n_channels, n_samples); got {x.shape}")
-    x = np.atleast_2d(x)
+    x = check_axes(np.atleast_2d(x))
     format = info(like, truncated="keep") if like else AudioFormat(sr, len(x), default_container(path))
     format = replace(format, sr=int(sr), n_channels=len(x), n_samples=x.shape[-1])
     with open_writer(path, format, like=like, subtype=subtype) as writer:

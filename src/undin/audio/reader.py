@@ -21,6 +21,7 @@ from undin.audio.tags import id3_length
 from undin.errors import InputError
 
 Truncated = Literal["raise", "keep"]
+HEADERS = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"ID3")
 STEP = 1024  # samples a damaged file is read by
 
 
@@ -243,6 +244,8 @@ def _open(f: Source, raw: str | None, truncated: Truncated, options: dict[str, A
     """Choose the reader by what the source holds."""
     path = Path(f.name) if f.owned else None
     if raw is not None:
+        if f.peek(4).startswith(HEADERS):
+            raise InputError(f"{f.name}: begins as a sound file with a header does: leave out raw={raw!r}")
         n_bytes = path.stat().st_size if path and f.seekable else None
         return PlainReader(f, parse_raw(raw), n_bytes, truncated, **options)
     head = f.peek(12)

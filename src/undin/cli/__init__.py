@@ -34,6 +34,7 @@ from undin.cli.show import as_option
 from undin.cli.signals import graceful_signals
 from undin.cli.train import train
 from undin.errors import UndinError
+from undin.parts import PART
 
 app = typer.Typer(
     name="undin",
@@ -116,7 +117,7 @@ def _run(args: list[str]) -> int:
     except UndinError as error:
         return _say(str(error), 2, debug)
     except OSError as error:
-        return _say(f"{error.filename or 'standard output'}: {error.strerror or error}", 1, debug)
+        return _say(_disk(error), 1, debug)
     except Exception as error:
         return _say(f"{type(error).__name__}: {error}: run with --debug for the traceback", 1, debug)
 
@@ -140,6 +141,16 @@ def _usage(error: Exception) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "undin"
     return f"{error.format_message().rstrip('.')}: see {path} --help"  # type: ignore[attr-defined]
+
+
+def _disk(error: OSError) -> str:
+    """The message of an error of the system, in terms of the file that was asked for."""
+    path = Path(error.filename) if isinstance(error.filename, str) else None
+    if path is None:
+        return f"standard output: {error.strerror or error}"
+    found = PART.fullmatch(path.name)
+    path = path.with_name(path.name[1 : -len(f".{found[1]}.part")]) if found else path
+    return f"{path}: {error.strerror or error}: choose another place, or mend this one"
 
 
 def _hang_up() -> int:

@@ -161,6 +161,11 @@ def _corpus(manifest: Path, data: Path | None) -> "Corpus":
     if not root.is_dir():
         raise InputError(f"{root}: there is no such folder: give --data DIR, from which the manifest's paths start")
     first = next((row for _, row in read_numbered(manifest) if isinstance(row, MixtureRow)), None)
+    sources = [source.path for source in (*first.speech, *first.noise)] if first else []
+    if sources and not any((root / path).exists() for path in sources):
+        raise InputError(
+            f"{manifest} begins with {sources[0]}, which {root} does not hold: give --data DIR, what it was mixed from"
+        )
     return corpora.Corpus(root, (), sr=first.sr if first else 16000, mono=True)
 
 

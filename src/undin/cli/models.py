@@ -42,7 +42,7 @@ def _row(name: str, method: "Method") -> dict[str, Any]:
         "id": name,
         "causal": method.causal,
         "latency_ms": method.latency_ms,
-        **asdict(method.card),
+        **{name: value for name, value in asdict(method.card).items() if name != "si_sdr_gain_db"},  # a test's bar
         **_file(method),
         "config": asdict(method.config),
     }
@@ -75,9 +75,8 @@ def _card(row: dict[str, Any]) -> None:
     card.add_column(style="bold")
     card.add_column()
     for name, value in {**row, "latency_ms": _delay(row)}.items():
-        if name not in ("causal", "config") and value != 0.0:  # a gain of 0 has not been measured
-            label = name.removesuffix("_ms").replace("_", " ").replace(" db", " (dB)").replace("si sdr", "SI-SDR")
-            card.add_row(label, f"{value:,}" if isinstance(value, int) else str(value))
+        if name not in ("causal", "config") and value != 0:
+            card.add_row(name.removesuffix("_ms"), f"{value:,}" if isinstance(value, int) else str(value))
     title = "made with" if "bytes" in row else "settings (--set)"  # a graph is as it is
     for i, (name, value) in enumerate(row["config"].items()):
         card.add_row("" if i else title, f"{name}={value}")

@@ -70,7 +70,8 @@ def load(name: str | Path = DEFAULT, **settings: Any) -> Method:
     32.0
     """
     if not isinstance(name, (str, Path)):
-        raise InputError(f"a method is given by its id or by the path of a file; got {name!r}")
+        cure = ": a method that is there is called, method(x, sr)" if isinstance(name, Method) else ""
+        raise InputError(f"a method is given by its id or by the path of a file; got {name!r}{cure}")
     if str(name) in METHODS:
         return METHODS[str(name)](**settings)
     path = Path(name)
@@ -81,6 +82,8 @@ def load(name: str | Path = DEFAULT, **settings: Any) -> Method:
         return find_class(path, runner.meta["method"], LEARNED)(runner, **settings)
     near = difflib.get_close_matches(str(name), METHODS, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(METHODS)}, or give a saved .npz or .onnx"
+    if str(name) in LEARNED:
+        hint = f"no weights of {name} come with undin: train some, `undin run` lists the recipes, and give their .onnx"
     raise InputError(f"{str(name)!r} is no method: {hint}")
 
 

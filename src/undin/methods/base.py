@@ -6,13 +6,12 @@ from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 
-from undin.audio import check_audio
+from undin.audio import check_audio, check_axes
 from undin.errors import InputError
 from undin.spectrum import Array, ComplexArray, dual_window, get_window
 from undin.stream import State, Stream
 
 Nan = Literal["raise", "zero"]
-MAX_CHANNELS = 256  # an array with more, and fewer samples than that, has its axes the wrong way round
 
 
 @dataclass(frozen=True)
@@ -110,9 +109,7 @@ class Method:
             InputError: x or a setting breaks a rule.
         """
         stream = self.stream(sr, limit_db=limit_db, independent=independent, nan=nan)
-        x = check_audio(x, sr, nan=nan)
-        if x.ndim > 1 and x.shape[-2] > MAX_CHANNELS > x.shape[-1] > 0:
-            raise InputError(f"x must be (..., n_channels, n_samples); got {x.shape}: time comes last, so pass x.T")
+        x = check_axes(check_audio(x, sr, nan=nan))
         return np.concatenate([stream.process(x), stream.flush()], -1)
 
     def with_settings(self, **settings: Any) -> Self:

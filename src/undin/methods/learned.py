@@ -152,7 +152,7 @@ class Learned(Method):
             now = getattr(self.config, name)
             if name not in self.adjustable and not np.array_equal(getattr(other.config, name), now):
                 free = f"what can change is {', '.join(sorted(self.adjustable))}" if self.adjustable else ""
-                cure = free or "train another, or use limit_db to keep some of the noise"
+                cure = free or "none of the settings it was trained with can: train another"
                 raise InputError(f"{name} is {now!r} in these weights and cannot become {settings[name]!r}: {cure}")
         return other
 

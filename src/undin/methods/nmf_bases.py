@@ -89,8 +89,9 @@ def read_model(path: Path, config_class: Callable[..., Config]) -> tuple[tuple[B
                 settings["window"] = tuple(settings["window"])  # JSON knows no tuples
             return bases, config_class(**settings), meta
     except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, BadZipFile, zlib.error) as error:
+        why = "no arrays are in it" if "pickle" in str(error) else error
         raise WeightsError(
-            f"{path} must be a model that NMF.save wrote, and it is damaged or something else ({error}): "
+            f"{path} must be a model that NMF.save wrote, and it is damaged or something else ({why}): "
             "save it again, or fetch a fresh copy"
         ) from error
 

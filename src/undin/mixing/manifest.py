@@ -215,7 +215,9 @@ def read_numbered(path: str | os.PathLike[str]) -> Iterator[tuple[int, MixtureRo
                 except InputError as error:
                     found = InputError(f"{path}, row {number}: {error}")
                 yield number, found
-        except (InputError, UnicodeDecodeError, csv.Error) as error:
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} must be a table of mixtures, text in UTF-8, as `undin mix` writes it") from error
+        except (InputError, csv.Error) as error:
             raise InputError(f"{path}, row {number if number == 1 else number + 1}: {error}") from error
 
 

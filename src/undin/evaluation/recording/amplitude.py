@@ -47,6 +47,8 @@ class Level:
         power = np.concatenate(self.powers) if self.powers else np.zeros(0, np.float32)
         level_db = active_level_db(np.sqrt(power), 1000) if len(power) else -math.inf
         if not math.isfinite(level_db):
+            if not self.n and not self.rest.size:
+                return [Finding("level", "fault", "there are no samples in it", "record it again")]
             return [Finding("level", "fault", "the recording is silent", "check the microphone and its channel")]
         values: Values = {"active_level_db": round(level_db, 1)}
         text = f"speech at {level_db:.0f} dB re full scale (active level)".replace("-", "−")

@@ -52,8 +52,10 @@ class Noise:
 
     def findings(self) -> list[Finding]:
         """The estimate, with its error."""
-        if self.n < LEAST_S * self.sr or not self.power:
+        if self.n < LEAST_S * self.sr:
             return [Finding("noise", "fine", f"too short to tell speech from noise ({LEAST_S:g} s are needed)")]
+        if not self.power:
+            return [Finding("noise", "fine", "nothing to tell speech from noise by")]
         snr_db = 10 * np.log10(max(self.power / max(self.noise, 1e-20) - 1, 1e-6))
         about = "over" if snr_db > MOST_DB else "under" if snr_db < LEAST_DB else "about"
         snr_db = float(np.clip(snr_db, LEAST_DB, MOST_DB))
