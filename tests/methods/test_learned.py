@@ -112,7 +112,7 @@ def test_settings_that_made_the_graph_cannot_change(tmp_path):
     path = write_hand(tmp_path / "hand.onnx")
     model = undin.load(path)
     with pytest.raises(
-        InputError, match="n_fft is 512 in these weights and cannot become 1024: none of .*: train another"
+        InputError, match=r"n_fft is 512 in these weights and cannot become 1024: none of .*: train another"
     ):
         model.with_settings(n_fft=1024)
     with pytest.raises(InputError, match="hop_length is 256"):
