@@ -61,6 +61,7 @@ AUDIO_TYPES = {
 IMAGE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 NARROW = 3.6  # inches: the width at which a figure is drawn once more for phones, letters as large as before
 
+GENERATOR = b'<meta name="generator" content="undin">'
 PAGE = """\
 <!doctype html>
 <html lang="en">
@@ -68,6 +69,7 @@ PAGE = """\
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
+<meta name="generator" content="undin">
 <title>{title}</title>
 <link rel="icon" href="data:,">
 <style>
@@ -191,6 +193,20 @@ def write_sections(
     with whole(path) as part:
         part.write_text(page, "utf-8", newline="\n")
     return path
+
+
+def check_page(path: Path) -> None:
+    """Refuse a place for a page before there is work to lose.
+
+    Raises:
+        InputError: it does not end in .html, its folder is not there, or a file is there that undin did not make.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"a page must end in .html; got {path}")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}: make it first")
+    if path.exists() and GENERATOR not in path.read_bytes()[:4096]:
+        raise InputError(f"{path} exists and is no page of undin's: choose another place with -o")
 
 
 def prose(text: str) -> str:

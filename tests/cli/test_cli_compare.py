@@ -74,3 +74,24 @@ def test_one_that_fails_is_named_and_the_rest_is_there(undin, here):
 def test_bad_input(undin, here, args, message):
     code, out, err = undin("compare", *args)
     assert (code, out, err.count("\n")) == (2, "", 1) and message in err
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ("diary.html", "diary.html exists and is no page of undin's: choose another place with -o"),
+        ("p.txt", "a page must end in .html; got p.txt"),
+        ("far/p.html", "there is no folder far: make it first"),
+    ],
+)
+def test_a_page_is_not_written_anywhere(undin, here, page, message):
+    write("n.wav", seconds=1)
+    (here / "diary.html").write_text("precious")
+    code, _, err = undin("compare", "n.wav", "-m", "log-mmse", "-o", page)
+    assert code == 2 and message in err
+    assert (here / "diary.html").read_text() == "precious"
+
+
+def test_its_own_page_is_made_anew(undin, here):
+    write("n.wav", seconds=1)
+    assert [undin("compare", "n.wav", "-m", "spectral-gate", "-o", "p.html").code for _ in range(2)] == [0, 0]

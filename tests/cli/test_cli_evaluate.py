@@ -68,6 +68,14 @@ def test_the_wrong_corpus_is_said_at_once(undin, manifest):
     assert not (manifest.parent / "s").exists()
 
 
+def test_scores_of_another_stay(undin, manifest):
+    (manifest.parent / "s").mkdir()
+    (manifest.parent / "s/scores.csv").write_text("name,points\nann,3\n")
+    code, _, err = undin("evaluate", "m.csv", "-m", "log-mmse", "-o", "s", *QUICK)
+    assert code == 2 and "scores.csv exists and undin evaluate did not make it: choose another -o" in err
+    assert (manifest.parent / "s/scores.csv").read_text() == "name,points\nann,3\n"
+
+
 def test_seen_comes_from_the_training_manifest(undin, manifest):
     rows = list(mixing.read_manifest("m.csv"))
     mixing.write_manifest("train.csv", rows[:1])

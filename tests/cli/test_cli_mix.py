@@ -109,7 +109,7 @@ def test_a_manifest_with_a_broken_row(undin, folders):
     ("args", "message"),
     [
         (["."], "mix needs -o DIR"),
-        ([".", "-o", "out", "--snr", "loud"], "--snr must be 1 number, such as 5; got 'loud'"),
+        ([".", "-o", "out", "--snr", "loud"], "--snr must be LOW,HIGH, LOW:HIGH:STEP or one number; got 'loud'"),
         ([".", "-o", "out", "--snr", "-5,x"], "--snr must be 2 numbers, such as -5,15; got '-5,x'"),
         ([".", "-o", "out", "--snr", "15,-5"], "snr_db must be two numbers (low, high), low <= high"),
         ([".", "-o", "out", "--snr", "nan"], "snr_db must be finite numbers"),

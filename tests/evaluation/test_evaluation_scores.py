@@ -1,6 +1,8 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from undin.errors import InputError
 from undin.evaluation.scores import Score, ScoreFile
 
 TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_size=12).map(
@@ -23,7 +25,8 @@ def test_foreign_files_and_other_metrics(tmp_path):
     path = tmp_path / "scores.csv"
     assert ScoreFile(path, ["a"]).read() == []
     path.write_text("a,b\n1,2\n")
-    assert ScoreFile(path, ["a"]).read() == []
+    with pytest.raises(InputError, match=r"scores.csv exists and undin evaluate did not make it: choose another -o"):
+        ScoreFile(path, ["a"]).read()
     ScoreFile(path, ["a", "b"]).write([Score("x", "m", "k", 0.0, values={"a": 1.0, "b": 2.0}, key="k")])
     assert ScoreFile(path, ["b", "c"]).read()[0].values == {"b": 2.0}
 

@@ -4,6 +4,7 @@ Exit codes: 0 all is done; 1 something failed and is named, the rest is done; 2 
 130 interrupted.
 """
 
+import errno
 import io
 import os
 import sys
@@ -113,7 +114,7 @@ def _run(args: list[str]) -> int:
     except BrokenPipeError:
         return _hang_up()
     except UsageError as error:
-        return _say(_usage(error), 2, debug)
+        return _say(_usage(error, args), 2, debug)
     except UndinError as error:
         return _say(str(error), 2, debug)
     except OSError as error:
@@ -136,11 +137,16 @@ def _say(message: str, code: int, debug: bool) -> int:
     return code
 
 
-def _usage(error: Exception) -> str:
-    """The message of a usage error, with where to read the rules."""
+def _usage(error: Exception, args: list[str]) -> str:
+    """The message of a usage error, with what was given and where to read the rules."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "undin"
-    return f"{error.format_message().rstrip('.')}: see {path} --help"  # type: ignore[attr-defined]
+    message = error.format_message().rstrip(".").replace("Value error, ", "")  # type: ignore[attr-defined]
+    names = getattr(getattr(error, "param", None), "opts", [])
+    given = [args[i + 1] for i, word in enumerate(args[:-1]) if word in names]
+    given += [word.partition("=")[2] for word in args if word.partition("=")[0] in names and "=" in word]
+    got = f"; got {given[-1]!r}" if given and repr(given[-1]) not in message else ""
+    return f"{message}{got}: see {path} --help"
 
 
 def _disk(error: OSError) -> str:
@@ -150,7 +156,8 @@ def _disk(error: OSError) -> str:
         return f"standard output: {error.strerror or error}"
     found = PART.fullmatch(path.name)
     path = path.with_name(path.name[1 : -len(f".{found[1]}.part")]) if found else path
-    return f"{path}: {error.strerror or error}: choose another place, or mend this one"
+    cure = "make room, or choose another place" if error.errno == errno.ENOSPC else "choose another place"
+    return f"{path}: {error.strerror or error}: {cure}"
 
 
 def _hang_up() -> int:

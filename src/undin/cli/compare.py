@@ -43,8 +43,10 @@ def compare(
     """
     from undin import audio, evaluation
     from undin.errors import InputError, MissingExtraError
-    from undin.page import picture, player, prose, write_sections
+    from undin.page import check_page, picture, player, prose, write_sections
 
+    page = output or source.with_suffix(".html")
+    check_page(page)
     runners = evaluation.make_runners(method or [], cmd or [])
     format = audio.info(source, truncated="keep")
     first = round(start * format.sr)
@@ -68,7 +70,6 @@ def compare(
     )
     name = "Listen"
     parts = [prose("\n\n".join([*notes, *(f"Failed: {failure}." for failure in failures)]))]
-    page = output or source.with_suffix(".html")
     with show.busy("drawing"):
         try:
             from undin.pictures import overview

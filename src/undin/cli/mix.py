@@ -180,7 +180,12 @@ def parse_snr(text: str) -> "float | tuple[float, float] | list[float]":
         if step <= 0 or high < low:
             raise InputError(f"--snr LOW:HIGH:STEP must rise by a STEP above 0; got {text}")
         return [round(low + i * step, 6) for i in range(int((high - low) / step + 1e-9) + 1)]
-    return _range("--snr", text) if "," in text else _numbers("--snr", text, ",", 1)[0]
+    if "," in text:
+        return _range("--snr", text)
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"--snr must be LOW,HIGH, LOW:HIGH:STEP or one number; got {text!r}") from None
 
 
 def _range(option: str, text: str) -> tuple[float, float]:
@@ -194,8 +199,8 @@ def _numbers(option: str, text: str, between: str, n: int) -> list[float]:
     except ValueError:
         values = []
     if len(values) != n:
-        example = {1: "5", 2: "-5,15", 3: "-5:15:5"}[n]
-        raise InputError(f"{option} must be {n} number{'s' * (n > 1)}, such as {example}; got {text!r}")
+        example = {2: "-5,15", 3: "-5:15:5"}[n]
+        raise InputError(f"{option} must be {n} numbers, such as {example}; got {text!r}")
     return values
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from undin.errors import InputError
 from undin.parts import whole
 
 ABOUT = ("id", "method", "kind", "snr_db", "speaker", "seen")
@@ -57,7 +58,11 @@ class ScoreFile:
         self.header = [*ABOUT, *self.metrics, *COST]
 
     def read(self) -> list[Score]:
-        """All rows that are whole; a torn or foreign line is passed over."""
+        """All rows that are whole; a torn line is passed over.
+
+        Raises:
+            InputError: it is another's file.
+        """
         try:
             text = self.path.read_bytes().decode(errors="replace")
         except FileNotFoundError:
@@ -66,8 +71,8 @@ class ScoreFile:
             next(csv.reader([line]), []) for line in text.split("\n")[:-1]
         ]  # what follows the last newline is torn
         header = lines[0] if lines else []
-        if not {*ABOUT, *COST} <= set(header):
-            return []
+        if lines and not {*ABOUT, *COST} <= set(header):
+            raise InputError(f"{self.path} exists and undin evaluate did not make it: choose another -o")
         rows = (dict(zip(header, cells, strict=True)) for cells in lines[1:] if len(cells) == len(header))
         return [score for row in rows if (score := self._score(row))]
 
