@@ -157,6 +157,13 @@ def test_streams_refuse_what_they_cannot_do():
         Whole().stream(SR, limit_db=6)
 
 
+def test_many_channels_may_come_in_short_chunks():
+    x = np.random.default_rng(0).normal(0, 0.1, (40, 2000)).astype(np.float32)
+    stream = undin.load("log-mmse").stream(SR)
+    y = np.concatenate([stream.process(x[:, :20]), stream.process(x[:, 20:]), stream.flush()], -1)
+    np.testing.assert_allclose(y, undin.load("log-mmse")(x, SR), atol=1e-6)
+
+
 def test_a_stream_starts_anew_after_flush_and_reset():
     x, stream = noise(3000), undin.load("log-mmse").stream(SR)
     first = np.concatenate([stream.process(x), stream.flush()])

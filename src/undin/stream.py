@@ -18,14 +18,14 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from undin.audio import check_audio, check_axes
+from undin.audio import MOST_CHANNELS, check_audio, check_axes
 from undin.errors import InputError
 from undin.spectrum import Array, ComplexArray, IstftStream, StftStream, Window, n_frames_of
 
 State = dict[str, Any]
 Pairs = Iterator[tuple[ComplexArray, ComplexArray]]  # X_link and the method's answer to it, frame by frame
 
-BLOCK_CHANNELS = 31  # a sound card's block with more, and fewer samples than that, has its axes the wrong way round
+BLOCK_CHANNELS = 31  # an audio callback's block with more, and fewer samples than that: axes the wrong way round
 MAX_LEVEL = 1e15  # beyond it powers overflow in float32
 PIECE_S = 4.0  # longer input is worked off in pieces, so that an hour needs no more memory than this
 CHUNK_S = 20.0  # whole-signal methods see at least this much at once ...
@@ -228,7 +228,7 @@ class Stream:
 
     def _check(self, chunk: Array, equal: bool) -> None:
         if self._lead is None:
-            check_axes(chunk, most=BLOCK_CHANNELS)
+            check_axes(chunk, most=BLOCK_CHANNELS if equal else MOST_CHANNELS)
             self._lead, self._dtype, self._equal = chunk.shape[:-1], chunk.dtype, equal
         if chunk.shape[:-1] != self._lead:
             raise InputError(

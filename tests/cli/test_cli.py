@@ -45,20 +45,21 @@ def test_the_default_method_is_the_package_s():
 
 
 @pytest.mark.parametrize(
-    ("args", "message"),
+    ("args", "message", "given"),
     [
-        (["enhanc"], "No such command 'enhanc'"),
-        (["enhance"], "Missing argument 'INPUTS...': see undin enhance --help"),
-        (["enhance", "a.wav", "--fast"], "No such option: --fast"),
-        (["enhance", "a.wav", "--workers", "0"], "Invalid value for '--workers'"),
-        (["enhance", "a.wav", "--limit-db", "loud"], "Invalid value for '--limit-db'"),
-        (["enhance", "a.wav", "--nan", "maybe"], "Invalid value for '--nan'"),
+        (["enhanc"], "No such command 'enhanc'", ""),
+        (["enhance"], "Missing argument 'INPUTS...': see undin enhance --help", ""),
+        (["enhance", "a.wav", "--fast"], "No such option: --fast", ""),
+        (["enhance", "a.wav", "--workers", "0"], "Invalid value for '--workers': Input should", "; got '0': see"),
+        (["enhance", "a.wav", "--workers=0"], "Invalid value for '--workers': Input should", "; got '0': see"),
+        (["enhance", "a.wav", "--limit-db", "loud"], "Invalid value for '--limit-db'", "; got 'loud': see"),
+        (["enhance", "a.wav", "--nan", "maybe"], "Invalid value for '--nan': 'maybe' is not one of", "'zero': see"),
     ],
 )
-def test_usage_errors_are_one_line(undin, args, message):
+def test_usage_errors_are_one_line_that_names_what_was_given(undin, args, message, given):
     code, out, err = undin(*args)
     assert (code, out) == (2, "")
-    assert err.startswith(f"undin: {message}") and err.count("\n") == 1
+    assert err.startswith(f"undin: {message}") and given in err and err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,15 @@ def test_the_same_again_keeps_what_is_there(undin, manifest):
     assert (manifest.parent / "s/scores.csv").read_text() == before
 
 
+def test_a_page_of_someone_else_stays(undin, manifest):
+    diary = manifest.parent / "s/report.html"
+    diary.parent.mkdir()
+    diary.write_text("precious")
+    code, _, err = undin("evaluate", "m.csv", "-m", "log-mmse", "-o", "s", *QUICK)
+    assert code == 2 and "s/report.html exists and is no page of undin's" in err
+    assert diary.read_text() == "precious" and not (manifest.parent / "s/scores.csv").exists()
+
+
 def test_json_is_the_summary(undin, manifest):
     code, out, err = undin("evaluate", "m.csv", "-m", "log-mmse", "-o", "s", "--json", *QUICK)
     assert (code, err) == (0, "")

@@ -172,3 +172,10 @@ def test_files_with_nan_and_files_that_end_too_early(tmp_path):
     assert "is truncated" in result.faults[0].text and result.seconds == pytest.approx(len(voice()) / SR / 2, abs=0.01)
     with pytest.raises(InputError, match=r"c\.wav"):
         check_recording(str(tmp_path / "c.wav"))
+
+
+def test_what_holds_nothing_says_so():
+    assert [f.text for f in check_signal(np.zeros(0, np.float32), SR).faults] == ["there are no samples in it"]
+    silent = {f.what: f.text for f in check_signal(np.zeros(5 * SR, np.float32), SR).findings}
+    assert silent["level"] == "the recording is silent"
+    assert silent["noise"] == "nothing to tell speech from noise by"

@@ -204,3 +204,10 @@ def test_values_with_the_separator_come_back(rows, tmp_path):
     mixing.write_manifest(tmp_path / "m.csv", [row])
     assert list(mixing.read_manifest(tmp_path / "m.csv")) == [row]
     assert row.speaker == "x;y+x;y" and row.kind == ""
+
+
+def test_what_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_bytes(b"RIFF\xff\xfe\x00\x00WAVE")
+    with pytest.raises(InputError, match=r"m\.csv must be a table of mixtures, text in UTF-8"):
+        list(mixing.read_manifest(path))

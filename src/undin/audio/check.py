@@ -11,6 +11,7 @@ from undin.errors import InputError
 Array = NDArray[np.floating]
 Nan = Literal["raise", "zero"]
 SR_MIN, SR_MAX = 1000, 768_000
+MOST_CHANNELS = 256  # an array with more, and fewer samples than that, has its axes the wrong way round
 
 
 def check_rate(sr: int) -> int:
@@ -56,7 +57,7 @@ def check_audio(x: Array, sr: int, *, nan: Nan = "raise", start: int = 0) -> Arr
     return check_finite(x, sr, nan, start=start)
 
 
-def check_axes(x: Array, *, most: int = 256) -> Array:
+def check_axes(x: Array, *, most: int = MOST_CHANNELS) -> Array:
     """Refuse an array whose axes are the wrong way round: more than `most` channels, and fewer samples than that."""
     if x.ndim > 1 and x.shape[-2] > most > x.shape[-1] > 0:
         raise InputError(f"x must be (..., n_channels, n_samples); got {x.shape}: time comes last, so pass x.T")

@@ -142,7 +142,7 @@ def _usage(error: Exception, args: list[str]) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "undin"
     message = error.format_message().rstrip(".").replace("Value error, ", "")  # type: ignore[attr-defined]
-    names = getattr(getattr(error, "param", None), "opts", [])
+    names = [name for name in getattr(getattr(error, "param", None), "opts", []) if name.startswith("-")]
     given = [args[i + 1] for i, word in enumerate(args[:-1]) if word in names]
     given += [word.partition("=")[2] for word in args if word.partition("=")[0] in names and "=" in word]
     got = f"; got {given[-1]!r}" if given and repr(given[-1]) not in message else ""

@@ -93,6 +93,7 @@ def evaluate(
     from undin import evaluation, mixing
     from undin.experiment import is_recipe
     from undin.mixing.manifest import read_numbered
+    from undin.page import check_page
 
     if is_recipe(str(manifest)):
         folder = None if output == OUTPUT else output  # a run has a folder of its own
@@ -103,6 +104,8 @@ def evaluate(
     wanted = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     corpus = _corpus(manifest, data)
     measures, notes = evaluation.choose(wanted, corpus.sr)
+    if (report := output / "report.html").exists():
+        check_page(report)
     seen = None if trained_on is None else {row.kind for row in mixing.read_manifest(trained_on)}
     with _bar("scoring", wanted=not quiet) as progress:
         result = evaluation.evaluate(
@@ -122,7 +125,7 @@ def evaluate(
     with _bar("examples", wanted=not quiet) as progress:
         heard = evaluation.make_examples(result, corpus, n=examples, seed=seed, progress=progress)
     with show.busy("drawing the report"):
-        evaluation.write_report(output / "report.html", result, about, examples=heard, notes=notes)
+        evaluation.write_report(report, result, about, examples=heard, notes=notes)
     if json:
         print(json_.dumps(summary, ensure_ascii=False))
     elif not quiet:

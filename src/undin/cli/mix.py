@@ -1,5 +1,6 @@
 """`undin mix`: speech and noise in, mixtures and their manifest out."""
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ WHAT, TALK, ROOMS = "What is mixed", "Talkers and noises", "Rooms"
 def mix(
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="CORPUS...", help="Folders of speech and noise, a manifest to make again, or a recipe."),
+        typer.Argument(metavar="CORPUS...", help="Folders, a manifest to make again, or a recipe; else undin's own."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Folder to write to.", rich_help_panel=o.WHERE)
@@ -165,6 +166,8 @@ def mix(
             rt60_s=_range("--rt60", rt60),
             reference=reference,
         )
+        if not inputs and not os.environ.get("UNDIN_DATA") and not quiet:
+            print("undin: note: no CORPUS is given: undin's own is taken, synthetic and small", file=sys.stderr)
         with show.busy("listing the sound"):
             corpus = _open(inputs or [], sr, mono)
         drawing = Drawing(corpus, settings, seed=seed, seen=_seen(seen, corpus))
