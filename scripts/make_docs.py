@@ -12,7 +12,12 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PLOTS = ("benchmarks.cmask_quality", "benchmarks.live_cost")
+PLOTS = (
+    "benchmarks.cmask_quality --plot",
+    "benchmarks.live_cost --plot",
+    "benchmarks.lull_curve",
+    "benchmarks.first_picture",
+)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 TABLE = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- end -->)", re.S)
@@ -99,7 +104,7 @@ def main() -> None:
             shrink(picture, ROOT / "docs/pictures" / picture.name)
             print(f"docs/pictures/{picture.name}")
     for benchmark in PLOTS:
-        subprocess.run([sys.executable, "-m", benchmark, "--plot"], check=True, cwd=ROOT)
+        subprocess.run([sys.executable, "-m", *benchmark.split()], check=True, cwd=ROOT)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,13 @@ def talkers() -> np.ndarray:
 
 
 SEPARATE = {name: method for name, make in METHODS.items() if (method := make()).n_src}
-FRESH = ("ff-mask", "lstm-mask", "blstm-mask", "deep-clustering")  # small ones that learned nothing, of every kind
+FRESH = {  # small ones that learned nothing, of every kind
+    "ff-mask": {},
+    "lstm-mask": {},
+    "blstm-mask": {},
+    "blstm-mask at three speeds": {"speeds": (0.8, 1.3)},
+    "deep-clustering": {},
+}
 
 
 @pytest.fixture(scope="module", params=[*sorted(SEPARATE), *(f"{name}, fresh" for name in FRESH)])
@@ -33,8 +39,9 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     from undin.training.export import write_graph
     from undin.training.nets import NETS
 
-    name = request.param.removesuffix(", fresh")
-    config = LEARNED[name].Config(n_hidden=16, n_layers=1)
+    key = request.param.removesuffix(", fresh")
+    name = key.split()[0]
+    config = LEARNED[name].Config(n_hidden=16, n_layers=1, **FRESH[key])
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("fresh") / f"{name}.onnx"
     return undin.load(write_graph(Loaded(name, config, NETS[name](config).eval()), path, card={}))

@@ -257,12 +257,15 @@ def test_settings_take_the_types_of_the_config():
         kind: Literal["a", "b"] = "a"
         limit: float | None = None
         name: str = ""
+        speeds: tuple[float, ...] = ()
 
-    pairs = ["n=2", "x=1e-3", "on=True", "kind=b", "limit=none", "name=3", "other=x"]
+    pairs = ["n=2", "x=1e-3", "on=True", "kind=b", "limit=none", "name=3", "other=x", "speeds=0.9,1"]
     assert parse_settings(Config, pairs) == {
-        "n": 2, "x": 0.001, "on": True, "kind": "b", "limit": None, "name": "3", "other": "x"
+        "n": 2, "x": 0.001, "on": True, "kind": "b", "limit": None, "name": "3", "other": "x",
+        "speeds": (0.9, 1.0),
     }  # fmt: skip
-    for pair in ("n=2.5", "on=1", "kind=c", "limit=low"):
+    assert parse_settings(Config, ["speeds="]) == {"speeds": ()}
+    for pair in ("n=2.5", "on=1", "kind=c", "limit=low", "speeds=0.9,fast"):
         with pytest.raises(InputError, match=f"--set {pair.split('=')[0]} must be"):
             parse_settings(Config, [pair])
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import undin
+from undin.errors import InputError
 from undin.evaluation import score_talkers
 
 SR = 16000
@@ -36,3 +37,13 @@ def test_one_talker_alone_does_not_come_out_twice(voices):
         energy = np.square(undin.separate(x, SR)).sum(-1)
         quiet_db.append(10 * np.log10(energy.min() / energy.max()))
     assert np.median(quiet_db) < -12, quiet_db
+
+
+def test_the_same_speed_again_changes_nothing_and_others_do(voices):
+    first, second = (x[: 2 * SR] for x in voices["voices"][:2])
+    x = first + np.pad(second, (0, len(first) - len(second)))
+    once = undin.separate(x, SR, speeds=())
+    np.testing.assert_allclose(undin.separate(x, SR, speeds=(1.0, 1.0)), once, atol=1e-4)
+    assert np.abs(undin.separate(x, SR, speeds=(0.9,)) - once).max() > 1e-3
+    with pytest.raises(InputError, match=r"speeds must lie in 0.5 ... 2; got \(3.0,\)"):
+        undin.separate(x, SR, speeds=(3.0,))

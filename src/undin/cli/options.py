@@ -76,6 +76,8 @@ def _convert(name: str, text: str, hint: Any) -> Any:
     for option in options:
         if typing.get_origin(option) is Literal and text in map(str, typing.get_args(option)):
             return next(value for value in typing.get_args(option) if str(value) == text)
+        if typing.get_origin(option) is tuple:
+            return tuple(_convert(name, word, typing.get_args(option)[0]) for word in text.split(",") if word)
         if option is bool and text.lower() in ("true", "false"):
             return text.lower() == "true"
         if option is type(None) and text.lower() == "none":

@@ -13,10 +13,13 @@ Loudness does not matter: spectra count relative to a running level.
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from undin.errors import InputError
 from undin.methods.base import Card, check_positive
-from undin.methods.learned import Learned
-from undin.spectrum import Window
+from undin.methods.learned import Learned, planes
+from undin.spectrum import ComplexArray, Window, istft, stft
+from undin.stream import frame_at, source_order
 
 MOST = 4  # talkers: 4! orders are tried at every step
 
@@ -152,12 +155,58 @@ class LSTMMask(TalkerMasks):
     )
 
 
+@dataclass(frozen=True)
+class BLSTMConfig(MaskConfig):
+    """See `MaskConfig`; `speeds` may be changed when it runs.
+
+    Attributes:
+        speeds: at which the signal is heard too, 0.5 to 2 times its own. To the network these are other voices that say
+            the same, and the mean of what it gives errs less; each costs as much as the signal itself.
+    """
+
+    speeds: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not all(0.5 <= speed <= 2 for speed in self.speeds):
+            raise InputError(f"speeds must lie in 0.5 ... 2; got {self.speeds!r}")
+
+
 class BLSTMMask(TalkerMasks):
     """With a memory that runs both ways: needs the whole signal."""
 
     id = "blstm-mask"
+    Config = BLSTMConfig
+    config: BLSTMConfig
+    adjustable = frozenset({"speeds"})
     card = Card(
         summary="LSTM in both directions of time: a mask for each talker",
         source="Kolbaek, Yu, Tan and Jensen, IEEE/ACM TASLP 2017",
         kind="separate",
     )
+
+    def estimate(self, X: ComplexArray) -> ComplexArray:
+        """Answer a whole signal by the mean over all speeds: X (batch, n_freq, T) -> Y (talkers, *X.shape)."""
+        c, Y = self.config, super().estimate(X)
+        if not c.speeds:
+            return Y
+        x = istft(X, c.n_fft, c.hop_length, window=c.window)
+        heard = [Y]
+        for speed in c.speeds:
+            n_fft, hop_length = frame_at(c, round(speed * c.sr))  # bin k of a longer frame is of a lower frequency
+            Z = self._separate(stft(x, n_fft, hop_length, window=c.window))
+            y = istft(Z, n_fft, hop_length, window=c.window, length=x.shape[-1])
+            other = stft(y, c.n_fft, c.hop_length, window=c.window)[..., : X.shape[-1]]
+            in_order = [other[source_order(Y[:, b], other[:, b]), b] for b in range(len(X))]
+            heard.append(np.stack(in_order, 1))
+        mean: ComplexArray = np.stack(heard).mean(0)
+        mean += (X - mean.sum(0)) / len(mean)  # together they are what was heard
+        return mean
+
+    def _separate(self, X: ComplexArray) -> ComplexArray:
+        """X of any n_freq; bins above those that the graph knows go with the last of them."""
+        n, n_known = X.shape[1], self.runner.n_freq
+        known = np.pad(X[:, :n_known], [(0, 0), (0, max(n_known - n, 0)), (0, 0)])
+        M = self.runner.run(planes(known), self.runner.initial_state(len(X)))[0].transpose(1, 0, 3, 2)
+        Y: ComplexArray = np.pad(M[:, :, :n], [(0, 0), (0, 0), (0, max(n - n_known, 0)), (0, 0)], "edge") * X
+        return Y
