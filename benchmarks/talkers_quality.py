@@ -36,8 +36,10 @@ GROWTH = {
     "voices-251": (251, 5.0, 10.7),
     "hours-32": (251, 5.0, 32),
     "hours-85": (251, 5.0, 85),
-    "blstm-mask": (251, 5.0, 285),
+    "hours-285": (251, 5.0, 285),
     "hours-498": (301, 6.0, 498),
+    "one-speed": (301, 6.0, "738, heard at its own speed alone"),
+    "blstm-mask": (301, 6.0, 738),
 }
 STEPS = GROWTH.keys() - METHODS.keys()
 

@@ -1,12 +1,13 @@
 from pathlib import Path
 
 import cli_files
+import numpy as np
 import pytest
 import torch
 
 import undin as undin_package
 from undin.methods.dnn import DNNConfig
-from undin.training.checkpoint import save_weights
+from undin.training.checkpoint import load_weights, save_weights
 from undin.training.nets import NETS
 
 
@@ -44,7 +45,7 @@ def test_what_is_wrong_is_said_in_a_line(undin, trained):
     )
     Path("empty").mkdir()
     assert "empty holds no best.pt: train until" in undin("export", "empty").err
-    assert "-o must end in .onnx; got a.pt" in undin("export", "run", "-o", "a.pt").err
+    assert "-o must end in .onnx, or in .pt for" in undin("export", "run", "-o", "a.txt").err
     assert "there is no folder" in undin("export", "run", "-o", "no/a.onnx").err
     Path("run/best.pt").write_bytes(b"torn")
     code, _, err = undin("export", "run")
@@ -68,3 +69,26 @@ def test_a_folder_of_several_trainings_asks_which(undin, trained):
     Path("run/best.pt").unlink()
     code, _, err = undin("export", "run", "--overwrite")
     assert code == 2 and "run holds several trainings: give one of run/a, run/b" in err
+
+
+def test_of_several_trainings_the_mean(undin, trained):
+    config = DNNConfig(n_hidden=32, n_layers=1)
+    nets = [NETS["dnn"](config) for _ in range(2)]
+    for k, net in enumerate(nets):
+        save_weights(Path(f"{k}.pt"), "dnn", config, net)
+    assert "dnn from 0.pt and 1.pt" in undin("export", "0.pt", "1.pt", "-o", "mean.onnx").out
+    with torch.no_grad():
+        for mine, other in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
+            mine.copy_((mine + other) / 2)
+    save_weights(Path("right.pt"), "dnn", config, nets[0])
+    assert undin("export", "0.pt", "1.pt", "-o", "mean.pt").out.endswith("undin train RECIPE --from mean.pt\n")
+    for mine, other in zip(load_weights(Path("mean.pt")).net.parameters(), nets[0].parameters(), strict=True):
+        torch.testing.assert_close(mine, other)
+    assert undin("export", "right.pt", "-o", "expected.onnx").code == 0
+    x = np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32)
+    got, expected = (undin_package.enhance(x, 16000, method=f"{name}.onnx") for name in ("mean", "expected"))
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+    wider = DNNConfig(n_hidden=64, n_layers=1)
+    save_weights(Path("wide.pt"), "dnn", wider, NETS["dnn"](wider))
+    code, _, err = undin("export", "0.pt", "wide.pt", "-o", "no.onnx")
+    assert code == 2 and "wide.pt and 0.pt must hold the same network, of the same size" in err

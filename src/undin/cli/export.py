@@ -1,4 +1,4 @@
-"""`undin export`: a trained network -> one .onnx that runs without torch."""
+"""`undin export`: trained networks -> one .onnx that runs without torch, or one .pt to go on from."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,9 +12,19 @@ if TYPE_CHECKING:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training, or one of its checkpoints.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Folder of a training, or a checkpoint; of several the mean weights."),
+    ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="PATH", help="Where to save the model.", rich_help_panel=o.WHERE)
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="Model to save; a .pt is to train on from.",
+            rich_help_panel=o.WHERE,
+        ),
     ] = Path("model.onnx"),
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the model if it exists.", rich_help_panel=o.WHERE)
@@ -36,26 +46,37 @@ def export(
     [dim]The best of a training:[/]  undin export runs/mine -o my.onnx
 
     [dim]In a quarter of the bytes:[/]  undin export runs/mine/train/dnn/best.pt -o my.onnx --weights int8
+
+    [dim]The mean of two that went on from one:[/]  undin export runs/a runs/b -o my.onnx
+
+    [dim]The same to train on from:[/]  undin export runs/a runs/b -o mean.pt
     """
     from undin.errors import InputError, require
 
-    if output.suffix != ".onnx":
-        raise InputError(f"-o must end in .onnx; got {output}")
+    if output.suffix not in (".onnx", ".pt"):
+        raise InputError(f"-o must end in .onnx, or in .pt for what is to be trained on; got {output}")
     if not output.parent.is_dir():
         raise InputError(f"{output}: there is no folder {output.parent}: make it first")
     if output.is_dir() or (output.exists() and not overwrite):
         raise InputError(f"{output} exists: --overwrite it if it is a model, or choose another -o")
-    checkpoint = find_checkpoint(run)
+    checkpoints = [find_checkpoint(run) for run in runs]
     for module in ("torch", "onnx"):
         require(module, extra="train")
-    from undin.training.checkpoint import load_weights
+    from undin.training.average import average
+    from undin.training.checkpoint import save_weights
     from undin.training.export import write_graph
 
-    loaded = load_weights(checkpoint)
+    loaded = average(checkpoints)
+    told = " and ".join(map(str, checkpoints))
+    if output.suffix == ".pt":
+        save_weights(output, loaded.name, loaded.config, loaded.net)
+        if not quiet:
+            print(f"{output}: {loaded.name} from {told}\nuse it:  undin train RECIPE --from {output}")
+        return 0
     write_graph(loaded, output, weights=weights, card={"data": data, "licence": licence})
     if not quiet:
         lost = "" if weights == "fp32" else f", {_loss_db(loaded, output):.0f} dB of error from rounding"
-        print(f"{output}: {loaded.name} from {checkpoint}, {output.stat().st_size / 1e6:.2f} MB as {weights}{lost}")
+        print(f"{output}: {loaded.name} from {told}, {output.stat().st_size / 1e6:.2f} MB as {weights}{lost}")
         print(f"use it:  undin enhance -m {output} your.wav")
     return 0
 

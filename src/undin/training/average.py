@@ -1,10 +1,14 @@
-"""A running mean of a network's weights: less noisy than the weights of any one step."""
+"""Means of weights: of the steps of one training, less noisy than any of them, and of several trainings."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from undin.errors import InputError
+from undin.training.checkpoint import Loaded, load_weights
 
 
 class MeanWeights:
@@ -51,3 +55,31 @@ class MeanWeights:
         weights = self._weights()
         for name, x in tensors.items():
             weights[name].copy_(x)
+
+
+def average(checkpoints: Sequence[Path]) -> Loaded:
+    """The network with the mean of the weights of several trainings that began with the same ones.
+
+    Args:
+        checkpoints: one or more; the config is the first one's.
+
+    Raises:
+        InputError: as `load_weights`; their networks are of different kinds or sizes.
+
+    Source: Wortsman et al. 2022, "Model soups: averaging weights of multiple fine-tuned models".
+    """
+    first, *others = [load_weights(path) for path in checkpoints]
+    weights = first.net.state_dict()
+    for path, other in zip(checkpoints[1:], others, strict=True):
+        theirs = other.net.state_dict()
+        shapes = ({name: x.shape for name, x in held.items()} for held in (weights, theirs))
+        if first.name != other.name or len({str(shape) for shape in shapes}) > 1:
+            raise InputError(
+                f"{path} and {checkpoints[0]} must hold the same network, of the same size, for a mean; "
+                f"got {other.name} and {first.name}: give trainings that began with the same weights"
+            )
+    states = [loaded.net.state_dict() for loaded in (first, *others)]
+    for name, x in weights.items():
+        if x.is_floating_point():
+            x.copy_(torch.stack([state[name] for state in states]).mean(0))
+    return first
