@@ -22,9 +22,10 @@ def check_rate(sr: int) -> int:
     """
     if isinstance(sr, (int, np.integer)) and SR_MIN <= sr <= SR_MAX:
         return int(sr)
-    raise InputError(
-        f"sr must be an int in {SR_MIN} ... {SR_MAX} Hz; got {sr!r}: pass the sample rate in Hz, as int(sr)"
+    cure = (
+        "give the sample rate in Hz" if isinstance(sr, (int, np.integer)) else "pass the sample rate in Hz, as int(sr)"
     )
+    raise InputError(f"sr must be an int in {SR_MIN} ... {SR_MAX} Hz; got {sr!r}: {cure}")
 
 
 def check_audio(x: Array, sr: int, *, nan: Nan = "raise", start: int = 0) -> Array:

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from undin.mixing.write import Job
 
 WHAT, TALK, ROOMS = "What is mixed", "Talkers and noises", "Rooms"
+OPTIONS = {  # settings by the options that set them
+    "snr_db": "--snr", "talkers": "--talkers", "talker_db": "--talker-level", "noises": "--noises",
+    "noise_db": "--noise-level", "level_db": "--level", "duration_s": "--duration", "rooms": "--rooms",
+    "rt60_s": "--rt60", "kind": "--kinds", "split": "--split", "corpus": "--speech-from", "sr": "--sr",
+}  # fmt: skip
 
 
 def mix(
@@ -146,34 +151,45 @@ def mix(
         common["layout"] = parse_layout(template or "folders", format, most)
         jobs = [Job(corpus, manifest=listed, **common)]
     else:
-        layout = parse_layout(template or "folders", format, talkers)
-        settings = Settings(
-            snr_db=parse_snr(snr),
-            snr_over=snr_over,
-            talkers=talkers,
-            talker_db=_range("--talker-level", talker_level),
-            lengths=lengths,
-            noises=_noises(noises),
-            noise_db=_range("--noise-level", noise_level),
-            every_noise=every_noise,
-            kinds=kinds.split(",") if kinds else None,
-            split=split,
-            speech_from=speech_from.split(",") if speech_from else None,
-            level_db=_range("--level", level) if level else None,
-            duration_s=duration,
-            short=short,
-            rooms=rooms,
-            rt60_s=_range("--rt60", rt60),
-            reference=reference,
-        )
-        if not inputs and not os.environ.get("UNDIN_DATA") and not quiet:
-            print("undin: note: no CORPUS is given: undin's own is taken, synthetic and small", file=sys.stderr)
-        with show.busy("listing the sound"):
-            corpus = _open(inputs or [], sr, mono)
-        drawing = Drawing(corpus, settings, seed=seed, seen=_seen(seen, corpus))
-        n = n if n is not None else drawing.n_pairs if every_noise else 1000
+        with _named_by_options():
+            layout = parse_layout(template or "folders", format, talkers)
+            settings = Settings(
+                snr_db=parse_snr(snr),
+                snr_over=snr_over,
+                talkers=talkers,
+                talker_db=_range("--talker-level", talker_level),
+                lengths=lengths,
+                noises=_noises(noises),
+                noise_db=_range("--noise-level", noise_level),
+                every_noise=every_noise,
+                kinds=kinds.split(",") if kinds else None,
+                split=split,
+                speech_from=speech_from.split(",") if speech_from else None,
+                level_db=_range("--level", level) if level else None,
+                duration_s=duration,
+                short=short,
+                rooms=rooms,
+                rt60_s=_range("--rt60", rt60),
+                reference=reference,
+            )
+            if not inputs and not os.environ.get("UNDIN_DATA") and not quiet:
+                print("undin: note: no CORPUS is given: undin's own is taken, synthetic and small", file=sys.stderr)
+            with show.busy("listing the sound"):
+                corpus = _open(inputs or [], sr, mono)
+            drawing = Drawing(corpus, settings, seed=seed, seen=_seen(seen, corpus))
+            n = n if n is not None else drawing.n_pairs if every_noise else 1000
         jobs = [Job(corpus, layout=layout, drawing=drawing, n=n, **common)]
     return max(_work(job, workers, as_json=json, quiet=quiet) for job in jobs)
+
+
+@contextmanager
+def _named_by_options() -> Iterator[None]:
+    """Errors that begin with a setting's name begin with its option instead."""
+    try:
+        yield
+    except InputError as error:
+        name, _, rest = str(error).partition(" ")
+        raise type(error)(f"{OPTIONS.get(name, name)} {rest}") from error
 
 
 def parse_snr(text: str) -> "float | tuple[float, float] | list[float]":
