@@ -146,7 +146,8 @@ def test_a_kill_leaves_no_output_and_the_next_run_clears_up(midway, undin, here)
     assert names(here) == ["a.wav", "long.wav"]
 
 
-def test_a_full_disk_leaves_nothing(shell, here):
+def test_a_full_disk_leaves_nothing(shell, here, monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")  # it would be cut off too
     write("b.wav", seconds=4)
     limit = (40_000, 40_000)
     process = shell("enhance", "b.wav", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))

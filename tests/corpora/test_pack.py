@@ -343,8 +343,8 @@ def test_a_full_disk_leaves_nothing(tmp_path):
             print(error)
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), tmp_path], capture_output=True, text=True, check=True
-    )
+        [sys.executable, "-B", "-c", textwrap.dedent(code), tmp_path], capture_output=True, text=True, check=True
+    )  # -B, as bytecode would be cut off too
     assert "p.pack: cannot be written: File too large: nothing was changed" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav", "b.wav"]
 
