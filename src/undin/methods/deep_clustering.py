@@ -37,7 +37,7 @@ class ClusteringConfig(TrunkConfig):
     n_layers: int = 4
     embedding: int = 40
     tries: int = 5
-    one_talker: float = 0.6
+    one_talker: float = 0.8
 
     def __post_init__(self) -> None:
         super().__post_init__()
