@@ -28,8 +28,8 @@ from undin.mixing import make_manifest
 
 PATH, ALONE = RESULTS / "talkers.csv", RESULTS / "talkers_alone.csv"
 SEED, N, N_ALONE = 2017, 120, 40
-# Name -> voices, hours of them, hours of mixtures: on the way to what ships, beyond it (with some 50 of a crowd), or of
-# preset `growth`.
+# Name -> voices (301 with some 50 of a crowd), hours of them, hours of mixtures: of preset `growth`, then on the way to
+# what ships.
 GROWTH = {
     "voices-15": (15, 0.7, 10.7),
     "voices-142": (142, 0.9, 10.7),

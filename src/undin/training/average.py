@@ -69,17 +69,18 @@ def average(checkpoints: Sequence[Path]) -> Loaded:
     Source: Wortsman et al. 2022, "Model soups: averaging weights of multiple fine-tuned models".
     """
     first, *others = [load_weights(path) for path in checkpoints]
-    weights = first.net.state_dict()
     for path, other in zip(checkpoints[1:], others, strict=True):
-        theirs = other.net.state_dict()
-        shapes = ({name: x.shape for name, x in held.items()} for held in (weights, theirs))
-        if first.name != other.name or len({str(shape) for shape in shapes}) > 1:
+        if (first.name, _shapes(first)) != (other.name, _shapes(other)):
             raise InputError(
                 f"{path} and {checkpoints[0]} must hold the same network, of the same size, for a mean; "
                 f"got {other.name} and {first.name}: give trainings that began with the same weights"
             )
     states = [loaded.net.state_dict() for loaded in (first, *others)]
-    for name, x in weights.items():
+    for name, x in states[0].items():
         if x.is_floating_point():
             x.copy_(torch.stack([state[name] for state in states]).mean(0))
     return first
+
+
+def _shapes(loaded: Loaded) -> dict[str, torch.Size]:
+    return {name: x.shape for name, x in loaded.net.state_dict().items()}
