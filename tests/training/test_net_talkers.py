@@ -12,12 +12,16 @@ from undin.errors import InputError
 from undin.methods import LEARNED
 from undin.methods.deep_clustering import ClusteringConfig, find_centres, nearest
 from undin.methods.talker_masks import MaskConfig
+from undin.metrics import si_sdr
 from undin.training.batch import Batch
-from undin.training.checkpoint import save_weights
+from undin.training.checkpoint import load_weights, save_weights
 from undin.training.data import stack, to_batch
 from undin.training.export import export
+from undin.training.fit import fit
+from undin.training.logs import read_log
 from undin.training.nets import NETS
 from undin.training.nets.trunk import clustering_loss, dominance
+from undin.training.options import Options
 from undin.training.order import cheapest, in_order
 
 FRAME = {"sr": 4000, "n_fft": 64, "hop_length": 32, "n_layers": 2, "n_hidden": 12, "dropout": 0.0, "level_s": 0.2}
@@ -251,14 +255,46 @@ def test_k_means_finds_the_clusters_and_one_talker_comes_out_once(tmp_path):
         model.with_settings(embedding=4)
 
 
+class Pairs:
+    sr, n_samples = 4000, 3200
+
+    def __getitem__(self, i):
+        sources = voices(1)[0].numpy().astype(np.float32)
+        return SimpleNamespace(noisy=sources.sum(0), speech=sources.sum(0), sources=sources)
+
+
+def trained(net, config, folder, start_from=None):
+    options = Options(steps=1, batch=2, lr=1e-12, n_valid=3, n_metrics=2, n_calibrate=1, workers=0, tensorboard=False)
+    return fit(net, config, options, Pairs(), Pairs(), folder, start_from=start_from)
+
+
+def test_clusters_grow_from_the_layers_of_masks(tmp_path):
+    masks = trained("blstm-mask", SMALL, tmp_path / "masks")
+    config = ClusteringConfig(**{**FRAME, "n_layers": 1}, embedding=3)
+    clusters = trained("deep-clustering", config, tmp_path / "clusters", masks.best)
+    ours, theirs = (load_weights(fitted.best).net.state_dict() for fitted in (clusters, masks))
+    layers = [name for name in ours if name.startswith("trunk.")]
+    assert layers and all(torch.allclose(ours[name], theirs[name], atol=1e-9) for name in layers)
+    for net, size in (("deep-clustering", {"n_layers": 3}), ("lstm-mask", {})):  # more layers than there are; one way
+        config = replace(ClusteringConfig(**FRAME) if net == "deep-clustering" else SMALL, **size)
+        with pytest.raises(InputError, match="of another size"):
+            trained(net, config, tmp_path / net, masks.best)
+
+
+def test_validation_clusters_the_first_examples(tmp_path):
+    config = ClusteringConfig(**FRAME, embedding=3, one_talker=1.0)
+    fitted = trained("deep-clustering", config, tmp_path)
+    row, sources = read_log(tmp_path / "log.csv")[-1], Pairs()[0].sources
+    model = undin.load(export(fitted.best, tmp_path / "m.onnx", card={}))
+    est = model(sources.sum(0), 4000)
+    expected = max(si_sdr(ref=sources, est=est[order]).mean() for order in ([0, 1], [1, 0]))
+    assert row["si_sdr_db"] == pytest.approx(expected, abs=0.1)  # of examples that are all alike
+    assert row["si_sdr_in_db"] == pytest.approx(
+        si_sdr(ref=sources, est=np.stack([sources.sum(0)] * 2)).mean(), abs=1e-3
+    )
+
+
 def test_batches_carry_talkers():
-    class Pairs:
-        sr, n_samples = 4000, 3200
-
-        def __getitem__(self, i):
-            sources = voices(1)[0].numpy().astype(np.float32)
-            return SimpleNamespace(noisy=sources.sum(0), speech=sources.sum(0), sources=sources)
-
     batch = to_batch(stack(Pairs(), range(3)), 4000)
     assert batch.sources.shape == (3, 2, 3200) and not batch.noise.any()
     assert batch.to("cpu").sources.shape == (3, 2, 3200)

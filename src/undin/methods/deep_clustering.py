@@ -74,21 +74,27 @@ class DeepClustering(Learned):
         return Y
 
     def masks(self, X: ComplexArray, V: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Part the bins of X (n_freq, T) by their embeddings V (n_freq, T, K) -> (talkers, n_freq, T), summing to 1."""
-        c, power = self.config, X.real**2 + X.imag**2
-        active = power > power.max(initial=0) * 10 ** (-c.active_db / 10)
-        M = np.full((c.talkers, *X.shape), 1 / c.talkers, np.float32)  # bins in which nobody speaks
-        if active.sum() < c.talkers:
-            return M
-        centres = find_centres(V[active], c.talkers, tries=c.tries)
-        M[:, active] = np.eye(c.talkers, dtype=np.float32)[nearest(V[active], self._one(centres))].T
-        return M
+        """See `part_bins`."""
+        return part_bins(X, V, self.config)
 
-    def _one(self, centres: Points) -> Points:
-        """Put a centre that is too near to one before it out of reach."""
-        unit = centres / np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-9)
-        near = np.tril(unit @ unit.T, -1).max(1) > self.config.one_talker
-        return np.where(near[:, None], np.float32(1e3), centres).astype(np.float32)
+
+def part_bins(X: ComplexArray, V: NDArray[np.float32], config: ClusteringConfig) -> NDArray[np.float32]:
+    """Part the bins of X (n_freq, T) by their embeddings V (n_freq, T, K) -> (talkers, n_freq, T), summing to 1."""
+    c, power = config, X.real**2 + X.imag**2
+    active = power > power.max(initial=0) * 10 ** (-c.active_db / 10)
+    M = np.full((c.talkers, *X.shape), 1 / c.talkers, np.float32)  # bins in which nobody speaks
+    if active.sum() < c.talkers:
+        return M
+    centres = _apart(find_centres(V[active], c.talkers, tries=c.tries), c.one_talker)
+    M[:, active] = np.eye(c.talkers, dtype=np.float32)[nearest(V[active], centres)].T
+    return M
+
+
+def _apart(centres: Points, one_talker: float) -> Points:
+    """Put a centre that is too near to one before it out of reach."""
+    unit = centres / np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-9)
+    near = np.tril(unit @ unit.T, -1).max(1) > one_talker
+    return np.where(near[:, None], np.float32(1e3), centres).astype(np.float32)
 
 
 def find_centres(V: Points, n: int, *, tries: int) -> Points:

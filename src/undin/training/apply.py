@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from undin.methods.deep_clustering import part_bins
 from undin.training.stft import Stft
 
 
@@ -29,7 +31,7 @@ def apply_output(output: Tensor, X: Tensor, kind: str) -> Tensor:
 
 
 def separate(net: nn.Module, config: Any, noisy: Tensor) -> Tensor:
-    """Run a network that gives a real mask for each talker over whole signals.
+    """Run a network that gives a real mask for each talker, or embeddings of bins to cluster, over whole signals.
 
     Args:
         net: takes and gives what `undin.training.nets` says.
@@ -41,10 +43,19 @@ def separate(net: nn.Module, config: Any, noisy: Tensor) -> Tensor:
     """
     stft = Stft(config.n_fft, config.hop_length, config.window).to(noisy.device)
     X = stft(noisy)
-    M, _ = net(X, {name: value.to(noisy.device) for name, value in net.initial_state(len(noisy)).items()})  # type: ignore[operator]
-    Y = M.float()[:, :, None] * X[:, None]  # (B, n_src, 2, T, F)
+    output, _ = net(X, {name: value.to(noisy.device) for name, value in net.initial_state(len(noisy)).items()})  # type: ignore[operator]
+    M = _clustered(output, X, config) if net.output == "embedding" else output.float()
+    Y = M[:, :, None] * X[:, None]  # (B, n_src, 2, T, F)
     y: Tensor = stft.inverse(Y.flatten(0, 1), noisy.shape[-1])
     return y.reshape(len(noisy), -1, noisy.shape[-1])
+
+
+def _clustered(V: Tensor, X: Tensor, config: Any) -> Tensor:
+    """V (B, K, T, F) -> binary masks (B, n_src, T, F)."""
+    spectra = torch.complex(*X.float().unbind(1)).transpose(1, 2).cpu().numpy()
+    points = V.float().permute(0, 3, 2, 1).cpu().numpy()
+    M = np.stack([part_bins(*pair, config) for pair in zip(spectra, points, strict=True)])
+    return torch.from_numpy(M).transpose(2, 3).to(X)
 
 
 def enhance(net: nn.Module, config: Any, noisy: Tensor) -> Tensor:

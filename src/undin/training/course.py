@@ -24,7 +24,7 @@ from undin.training import snapshot
 from undin.training.average import MeanWeights
 from undin.training.checkpoint import save_weights
 from undin.training.data import Examples, Loader, Pair, to_batch
-from undin.training.logs import Bar, Log, Progress, draw_curve, shown
+from undin.training.logs import Bar, Log, Progress, draw_curve, gains, shown
 from undin.training.muon import Muon
 from undin.training.options import Options
 from undin.training.processes import SIGNALS, silence
@@ -327,7 +327,8 @@ class Course(Callback):
         if trainer.is_global_zero:
             self.log.add(row, columns(parts, self.options))
             if trainer.logger:
-                trainer.logger.log_metrics({k: v for k, v in row.items() if k != "step"}, step=state.step)
+                facts = {name: value for name, value in row.items() if name != "step"} | gains(row)
+                trainer.logger.log_metrics(facts, step=state.step)
             if "valid_loss" in row:
                 draw_curve(self.log.path, self.plan.folder / "curve.png")
 

@@ -192,7 +192,11 @@ def _network(plan: Plan, past: dict[str, Any] | None, start_from: Path | None, w
 
 
 def _take_over(network: nn.Module, plan: Plan, path: Path) -> None:
-    """Copy the weights of another run; what is learned only beside what ships may be in one and not in the other."""
+    """Copy the weights of another run.
+
+    What is learned only beside what ships may be in one and not in the other; networks with `shared` parts give them
+    to one another.
+    """
     if path.suffix == ".onnx":
         raise InputError(
             f"start_from (--from) must be best.pt or last.ckpt of a training; got {path}: a graph cannot learn"
@@ -201,14 +205,18 @@ def _take_over(network: nn.Module, plan: Plan, path: Path) -> None:
     theirs, ours = plain(loaded.config), plain(plan.config)
     differing = [name for name in ours if theirs.get(name) != ours[name]]
     told = ", ".join(f"{name} = {theirs.get(name)!r} there and {ours[name]!r} here" for name in differing)
-    if loaded.name != plan.net:
+    shared = tuple(getattr(network, "shared", ()))  # between networks that separate talkers
+    if loaded.name != plan.net and not (shared and shared == getattr(loaded.net, "shared", ())):
         raise InputError(f"start_from {path} is of the network {loaded.name!r}; this run trains {plan.net!r}")
     waits = [getattr(config, "lookahead", 0) for config in (loaded.config, plan.config)]
     if set(differing) & set(FRAME) or waits[0] != waits[1]:
         raise InputError(f"start_from {path} has {told}: frames and look-ahead must be the same")
     new, found, beside = network.state_dict(), loaded.net.state_dict(), tuple(getattr(network, "beside", ()))
-    found = {name: value for name, value in found.items() if name in new or not name.startswith(beside)}
-    found |= {name: value for name, value in new.items() if name not in found and name.startswith(beside)}
+    if loaded.name == plan.net:
+        found = {name: value for name, value in found.items() if name in new or not name.startswith(beside)}
+        found |= {name: value for name, value in new.items() if name not in found and name.startswith(beside)}
+    else:  # what is above that, and layers that they have more, are left
+        found = {name: found.get(name, torch.empty(0)) if name.startswith(shared) else new[name] for name in new}
     try:
         network.load_state_dict(found)
     except RuntimeError as error:

@@ -75,6 +75,16 @@ def of_input(metric: str) -> str:
     return f"{metric.removesuffix('_db')}_in" + "_db" * metric.endswith("_db")
 
 
+def gains(row: Row) -> dict[str, float]:
+    """What the estimate gains over the input, of each metric that has both.
+
+    >>> gains({"step": 500, "snr_db": 9.0, "snr_in_db": 5.0, "stoi": 0.75, "stoi_in": 0.5})
+    {'snr_gain_db': 4.0, 'stoi_gain': 0.25}
+    """
+    pairs = {name: of_input(name) for name in row if of_input(name) in row}
+    return {of.replace("_in", "_gain"): row[name] - row[of] for name, of in pairs.items()}
+
+
 def draw_curve(log: Path, picture: Path) -> None:
     """Draw loss, accuracy where there is any, and every validated metric; nothing where matplotlib is not installed."""
     try:
@@ -95,7 +105,9 @@ def draw_curve(log: Path, picture: Path) -> None:
     _line(loss, rows, "valid_loss", "validation", COLOURS["valid"], marker="o", markersize=3)
     loss.set_ylabel("loss")
     for axes, name in zip(panels[len(further) :], metrics, strict=True):
-        _line(axes, rows, name, "estimate", COLOURS["valid"], marker="o", markersize=3)
+        gained = [row[name] - row[of_input(name)] for row in rows if not math.isnan(row.get(name, math.nan))]
+        label = f"estimate, at the end {gained[-1]:+.3g} over the input" if gained else "estimate"
+        _line(axes, rows, name, label, COLOURS["valid"], marker="o", markersize=3)
         _line(axes, rows, of_input(name), "input", COLOURS["input"], linestyle="--")
         axes.set_ylabel(f"{METRICS[name].title}, validation" if name in METRICS else name)
     panels[-1].set_xlabel(f"step ({rows[-1]['hours']:.3g} hours of audio in all)" if rows else "step")

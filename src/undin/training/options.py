@@ -39,7 +39,7 @@ class Options:
         valid_every: steps between validations; there is one more after the last step.
         n_valid: examples that validation takes, always the same; their samples stay in memory.
         valid_metrics: names of `undin.metrics.METRICS` to measure at validation, beside loss and SI-SDR.
-        n_metrics: examples that valid_metrics are measured on, the first ones.
+        n_metrics: examples that valid_metrics are measured on, the first ones; of deep clustering, SI-SDR too.
         monitor: what decides which weights are best: "valid_loss", "si_sdr_db" or one of valid_metrics.
         patience: validations without a better `monitor` after which training ends; 0 never ends it.
         log_every: steps between lines of log.csv; each holds the mean loss since the last.

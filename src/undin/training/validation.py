@@ -51,9 +51,12 @@ class Validation:
             for name, value in net.loss(batch).items():  # type: ignore[operator]
                 found[f"valid_{name}"][0] += float(value) * len(batch)
                 found[f"valid_{name}"][1] += len(batch)
-            if batch.sources is not None and getattr(net, "output", None) == "mask":
-                self._score_talkers(batch.noisy, batch.sources, separate(net, self.config, batch.noisy), found)
-            elif getattr(net, "output", None) in ("mask", "spectrum"):
+            output = getattr(net, "output", None)
+            if batch.sources is not None and output in ("mask", "embedding"):
+                n = len(batch) if output == "mask" else max(self.options.n_metrics - first, 0)  # clustering takes long
+                if len(noisy := batch.noisy[:n]):
+                    self._score_talkers(noisy, batch.sources[:n], separate(net, self.config, noisy), found)
+            elif output in ("mask", "spectrum"):
                 self._score(batch, enhance(net, self.config, batch.noisy), first, found)
         return {name: (total, int(n)) for name, (total, n) in found.items()}
 

@@ -21,7 +21,7 @@ from undin.training.stft import Stft
 class DeepClustering(nn.Module):
     """X (B, 2, T, F), all frames of a signal, in; V (B, K, T, F) out."""
 
-    output, frames = "embedding", "all"
+    output, frames, shared = "embedding", "all", ("trunk.",)
 
     def __init__(self, config: ClusteringConfig) -> None:
         super().__init__()

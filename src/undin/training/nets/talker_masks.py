@@ -27,7 +27,7 @@ SILENT = 1e-8  # power re that of the mixture under which a talker is silent
 class TalkerMasks(nn.Module):
     """See the file; the subclasses say what the layers are."""
 
-    output, beside = "mask", ("embedding.",)
+    output, beside, shared = "mask", ("embedding.",), ("trunk.",)
     layer: Layer
 
     def __init__(self, config: MaskConfig) -> None:
