@@ -1,4 +1,4 @@
-"""How much `mann` helps, and whether its memory does: python -m benchmarks.mann_quality [PART [RUN]] [--table]
+"""How much `mann` helps, and whether its memory does: python -m benchmarks.mann_quality [PART [RUN]] [--table | --plot]
 
 The mixtures of `classical_quality`: 100 of test speakers with test recordings of twelve everyday noises, and 100 with
 every kind of noise there is, at -5, 0, 5, 10 and 15 dB. PART is one of
@@ -10,7 +10,6 @@ every kind of noise there is, at -5, 0, 5, 10 and 15 dB. PART is one of
 """
 
 import csv
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -20,6 +19,7 @@ import numpy as np
 
 import undin
 from benchmarks.classical_quality import SETS, SNRS_DB
+from benchmarks.live_cost import PICTURES
 from benchmarks.scoring import (
     RESULTS,
     Scores,
@@ -34,6 +34,8 @@ from benchmarks.scoring import (
     table,
     table_by,
 )
+from undin.evaluation.plots import bars
+from undin.evaluation.statistics import Mean, mean_of
 from undin.methods import MANN, Method
 from undin.mixing import MixtureRow, make_manifest
 from undin.stream import State
@@ -120,22 +122,53 @@ def memory(show: bool, run_folder: Path | None) -> None:
 def speakers(show: bool, run_folder: Path | None) -> None:
     path = RESULTS / "mann_speakers.csv"
     if run_folder and not show:
-        shutil.copy(run_folder / "evaluate/seen_speakers.csv", path)
-    with path.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["noise"] == "all"]
-    snrs = list(dict.fromkeys(row["snr"] for row in rows))
-    print("| speakers | | " + " | ".join(snrs) + " | n |")
-    print("|---" * (len(snrs) + 3) + "|")
-    for side, method in dict.fromkeys((row["speakers"], row["method"]) for row in rows):
-        line = {row["snr"]: row for row in rows if (row["speakers"], row["method"]) == (side, method)}
-        cells = [f"{float(cell['stoi_mean']):.3f} ± {float(cell['stoi_half']):.3f}" for cell in line.values()]
-        print(f"| {side} | `{method}` | {' | '.join(cells)} | {line['all']['n']} |")
+        with (run_folder / "mix/manifest.csv").open(newline="") as file:
+            sides = {row["id"]: "known" if row["speaker_seen"] == "yes" else "unknown" for row in csv.DictReader(file)}
+        with (run_folder / "evaluate/scores.csv").open(newline="") as file:
+            rows = [{**row, "speakers": sides[row["id"]]} for row in csv.DictReader(file)]
+        with path.open("w", newline="") as file:
+            columns = ["speakers", "id", "method", "snr_db", "stoi"]
+            table = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+            table.writeheader()
+            table.writerows({**row, "stoi": f"{float(row['stoi']):.5f}"} for row in rows)
+    sides = {side: [row for row in read(path) if row["speakers"] == side] for side in ("known", "unknown")}
+    methods = dict.fromkeys(row["method"] for row in sides["known"])
+    snrs = sorted({row["snr_db"] for row in sides["known"]})
+    parts = sides | {f"unknown, {snr:g} dB": [row for row in sides["unknown"] if row["snr_db"] == snr] for snr in snrs}
+    print("| speakers | " + " | ".join(parts) + " |")
+    print("|---" * (len(parts) + 1) + "|")
+    for method in methods:
+        cells = []
+        for rows in parts.values():
+            values = [row["stoi"] for row in rows if row["method"] == "input"]
+            mean, half = interval(values if method == "input" else gains(rows, method, "stoi"))
+            cells.append(f"{mean:{'' if method == 'input' else '+'}.3f} ± {half:.3f}")
+        print(f"| {'input' if method == 'input' else f'`{method}`'} | {' | '.join(cells)} |")
+    print("\n| difference | known | unknown |\n|---|---|---|")
+    pairs = [(f"{layer}-77", f"{layer}-6") for layer in LAYERS] + [(f"mann-{n}", f"mann-lstm-{n}") for n in (6, 77)]
+    for a, b in pairs:
+        means = [interval(list(difference(rows, a, b, "stoi"))) for rows in sides.values()]
+        print(f"| `{a}` - `{b}` | " + " | ".join(f"{mean:+.4f} ± {half:.4f}" for mean, half in means) + " |")
+
+
+def plot() -> None:
+    """docs/pictures/mann-speakers.png, of the same."""
+    groups: dict[str, dict[str, Mean | None]] = {}
+    results = read(RESULTS / "mann_speakers.csv")
+    for side, snr, method in dict.fromkeys((row["speakers"], row["snr_db"], row["method"]) for row in results):
+        values = [r["stoi"] for r in results if (r["speakers"], r["snr_db"], r["method"]) == (side, snr, method)]
+        groups.setdefault(f"{side}, {snr:g} dB", {})[method] = mean_of(values)
+    order = sorted(groups, key=lambda name: (name.startswith("unknown"), float(name.split()[1])))
+    figure = bars({name: groups[name] for name in order}, "STOI")
+    figure.savefig(PICTURES / "mann-speakers.png", dpi=120, metadata={"Software": None})
 
 
 PARTS = {"shipped": shipped, "comparison": comparison, "memory": memory, "speakers": speakers}
 
 
 def main() -> None:
+    if "--plot" in sys.argv:
+        return plot()
     show = "--table" in sys.argv
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     PARTS[words[0] if words else "shipped"](show, Path(words[1]) if len(words) > 1 else None)

@@ -16,6 +16,7 @@ PLOTS = (
     "benchmarks.cmask_quality --plot",
     "benchmarks.live_cost --plot",
     "benchmarks.lull_curve",
+    "benchmarks.mann_quality --plot",
     "benchmarks.first_picture",
 )
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -64,6 +64,16 @@ def test_a_run_leaves_a_model_its_losses_and_its_scores(finished):
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
 
 
+def test_what_the_heads_of_a_memory_look_at_is_drawn(tmp_path):
+    small = "train.settings={n_hidden=8, n_lstm=8, n_cell=8, n_rows=4, n_width=4, n_write=2}"
+    run = Run(read_recipe("mann-tsou2017", [*TINY, "train.options.steps=1", small]), tmp_path)
+    assert dict(run.run(["mix", "train", "enhance"]))["enhance"] == "done"
+    pictures = sorted((tmp_path / "enhance/plot/mann").iterdir())
+    name = pictures[0].stem
+    assert [path.stem for path in pictures] == [name, f"{name}_attention", f"{name}_mask"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+
+
 def test_a_finished_training_is_skipped_and_more_steps_go_on_with_it(finished):
     assert dict(Run(tiny(), finished).run(["train"])) == {"train": "skipped"}
     more = Run(tiny("train.options.steps=4"), finished)

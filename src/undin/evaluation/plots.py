@@ -40,7 +40,7 @@ def over_snr(curves: Curves, snrs: Sequence[str], ylabel: str, *, plain: str) ->
     axes.set_xlim(-0.5, len(snrs) - 0.5)
     axes.set_xlabel("SNR of the mixture (dB)", fontsize=11)
     axes.set_ylabel(ylabel, fontsize=11)
-    _finish(figure, axes, len(curves))
+    _finish(figure, axes)
     return figure
 
 
@@ -65,7 +65,7 @@ def per_kind(curves: Curves, kinds: Sequence[str], xlabel: str) -> "Figure":
     axes.set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds])
     axes.set_ylim(len(kinds) - 0.5, -0.5)
     axes.set_xlabel(xlabel, fontsize=11)
-    _finish(figure, axes, len(curves))
+    _finish(figure, axes)
     return figure
 
 
@@ -88,32 +88,60 @@ def over_cost(points: Mapping[str, tuple[float, Mean]], plain: Mean | None, ylab
         set_formatter(_plain_number)
     axes.set_xlabel("seconds of work per second of sound", fontsize=11)
     axes.set_ylabel(ylabel, fontsize=11)
-    _finish(figure, axes, len(points) + 1)
+    _finish(figure, axes)
     return figure
 
 
 def bars(groups: Mapping[str, Mapping[str, Mean | None]], ylabel: str) -> "Figure":
-    """Draw means with intervals as bars, side by side within each group.
+    """Draw means with intervals as bars, side by side within each group; the first method, the input, is a line.
+
+    Methods whose names differ in a number at the end share a colour.
 
     Args:
         groups: group -> method -> mean, the same methods in each; a label is broken at its commas.
         ylabel: metric and unit.
     """
-    names = list(next(iter(groups.values())))
-    figure, axes = _figure(0.2 * len(names) + 3.2)
-    width, least = 0.8 / len(names), float("inf")
-    for k, (name, style) in enumerate(_styles(dict.fromkeys(names), names[0]).items()):
+    plain, *names = next(iter(groups.values()))
+    figure, axes = _figure(0.2 * len(_families(names)) + 3.2)
+    width, least, shades = 0.8 / max(len(names), 1), float("inf"), _shades(names)
+    for i, group in enumerate(groups.values()):
+        if mean := group[plain]:
+            axes.hlines(mean.mean, i - 0.45, i + 0.45, PLAIN["color"], "--", label="_" * bool(i) + plain, zorder=3)
+            least = min(least, mean.mean)
+    for k, name in enumerate(names):
         points = [(i, mean) for i, group in enumerate(groups.values()) if (mean := group[name])]
         x = [i + (k - (len(names) - 1) / 2) * width for i, _ in points]
         y, half = [mean.mean for _, mean in points], [mean.half or 0.0 for _, mean in points]
-        axes.bar(x, y, 0.9 * width, yerr=half, label=name, color=style["color"], error_kw={"linewidth": 1})
+        axes.bar(x, y, 0.9 * width, yerr=half, label=name, color=shades[name], error_kw={"linewidth": 0.8})
         least = min([least, *y])
     axes.set_xticks(range(len(groups)), [group.replace(", ", "\n") for group in groups])
     axes.set_ylabel(ylabel, fontsize=11)
-    if least > 0:
+    if 0 < least < float("inf"):
         axes.set_ylim(bottom=0.8 * least)
-    _finish(figure, axes, len(names))
+    _finish(figure, axes)
     return figure
+
+
+def _families(names: Sequence[str]) -> dict[str, list[str]]:
+    """Names that differ in a number at their end, together.
+
+    >>> _families(["mann-6", "mann-20", "dnn"])
+    {'mann': ['mann-6', 'mann-20'], 'dnn': ['dnn']}
+    """
+    families: dict[str, list[str]] = {}
+    for name in names:
+        stem, dash, number = name.rpartition("-")
+        families.setdefault(stem if dash and number.isdigit() else name, []).append(name)
+    return families
+
+
+def _shades(names: Sequence[str]) -> dict[str, tuple[str, float]]:
+    """A colour for each family, fuller from one of its members to the next."""
+    return {
+        name: (COLOURS[k % len(COLOURS)], (i + 1) / len(members))
+        for k, members in enumerate(_families(names).values())
+        for i, name in enumerate(members)
+    }
 
 
 def histograms(gains: Mapping[str, Mapping[str, Sequence[float]]]) -> "Figure":
@@ -127,14 +155,15 @@ def histograms(gains: Mapping[str, Mapping[str, Sequence[float]]]) -> "Figure":
     names = list(dict.fromkeys(name for methods in gains.values() for name in methods))
     for axes, (metric, methods) in zip(figure.subplots(len(gains), 1, squeeze=False)[:, 0], gains.items(), strict=True):
         values = np.concatenate([list(method) for method in methods.values()])
-        edges = np.histogram_bin_edges(values, 30)
+        edges = np.histogram_bin_edges(values, min(30, max(len(values) // len(methods), 5)))
         for name, method in methods.items():
             colour = COLOURS[names.index(name) % len(COLOURS)]
             axes.hist(method, edges, histtype="stepfilled", alpha=0.35, color=colour, label=name)
         axes.axvline(0, color="#8a8a94", linewidth=1)
         axes.set_xlabel(f"gain in {metric}", fontsize=11)
         axes.set_ylabel("mixtures", fontsize=11)
-    axes.legend(frameon=False, fontsize=10)
+        axes.yaxis.get_major_locator().set_params(integer=True)
+    _legend(figure, axes)
     return figure
 
 
@@ -158,7 +187,8 @@ def _styles(names: Mapping[str, object], plain: str | None) -> dict[str, dict[st
             styles[name] = {**PLAIN, "shift": shift}
         else:
             k = coloured.index(name)
-            styles[name] = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)], "shift": shift}
+            marker = MARKERS[(k + k // len(COLOURS)) % len(MARKERS)]  # no pair of colour and marker comes twice
+            styles[name] = {"color": COLOURS[k % len(COLOURS)], "marker": marker, "shift": shift}
     return styles
 
 
@@ -169,7 +199,14 @@ def _intervals(axes: "Axes", x: Sequence[float], means: Sequence[Mean], name: st
     )
 
 
-def _finish(figure: "Figure", axes: "Axes", n_names: int) -> None:
+def _finish(figure: "Figure", axes: "Axes") -> None:
     axes.grid(alpha=0.3)
     axes.tick_params(labelsize=10)
-    figure.legend(loc="outside upper left", ncols=1 if n_names > 6 else 2, frameon=False, fontsize=10)
+    _legend(figure, axes)
+
+
+def _legend(figure: "Figure", axes: "Axes") -> None:
+    """Above the figure, in as many columns as the longest name leaves room for."""
+    handles, names = axes.get_legend_handles_labels()
+    ncols = 3 if max(map(len, names), default=0) <= 18 else 2
+    figure.legend(handles, names, loc="outside upper left", ncols=ncols, frameon=False, fontsize=10)

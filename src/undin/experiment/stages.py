@@ -38,7 +38,10 @@ def mix(run: "Run", place: Path, workers: int, progress: Told) -> None:
 
 
 def enhance(run: "Run", place: Path, workers: int, progress: Told) -> None:
-    """Leave enhanced_audio/<variant>/enhanced_<name>.wav, plot/<variant>/<name>.png and, of masks, <name>_mask.png."""
+    """Leave enhanced_audio/<variant>/enhanced_<name>.wav and plot/<variant>/<name>.png.
+
+    Of masks there is <name>_mask.png too, of a memory <name>_attention.png.
+    """
     section, rows = run.section("enhance"), run.rows
     if rows and len(rows[0].speech) > 1:
         return talkers.separate(run, place, TALKERS, progress)
@@ -57,9 +60,12 @@ def enhance(run: "Run", place: Path, workers: int, progress: Told) -> None:
             if i < section.pictures and not picture.exists():
                 sounds = {"noisy": files["noisy"], "clean": files["clean"], f"enhanced, {variant}": target}
                 signals = {label: audio.read(file)[0] for label, file in sounds.items()}
+                signals[f"taken out, {variant}"] = signals["noisy"] - signals[f"enhanced, {variant}"]
                 pictures.spectrograms(signals, run.corpus.sr, picture, title=name)
                 if isinstance(model, methods.Learned) and model.runner.meta["output"] == "mask":
                     _draw_mask(model, signals["noisy"], run.corpus.sr, picture.with_stem(f"{name}_mask"))
+                if isinstance(model, methods.MANN) and "layer_w" in model.runner.shapes:
+                    _draw_attention(model, signals["noisy"], run.corpus.sr, picture.with_stem(f"{name}_attention"))
             done += 1
             progress(done, total)
 
@@ -68,8 +74,18 @@ def _draw_mask(model: methods.Learned, noisy: Array, sr: int, path: Path) -> Non
     M = model.mask(audio.resample(noisy, sr, model.config.sr))
     parts = {"mask, real part": M.real}
     if np.iscomplexobj(M):
-        parts["mask, imaginary part"] = M.imag
+        faint = np.quantile(np.abs(M.imag), 0.9) < 0.1  # it would be white beside the real part
+        parts["mask, imaginary part" + ", ten times" * bool(faint)] = M.imag * (10 if faint else 1)
     pictures.masks(parts, model.config.sr, model.config.hop_length, path, title=path.stem)
+
+
+def _draw_attention(model: methods.MANN, noisy: Array, sr: int, path: Path) -> None:
+    looks = {
+        f"{what}, head {k}": head
+        for what, heads in model.attention(noisy, sr).items()
+        for k, head in enumerate(heads, 1)
+    }
+    pictures.heat_maps(looks, model.config.hop_length / model.config.sr, path, title=path.stem)
 
 
 def evaluate(run: "Run", place: Path, workers: int, progress: Told) -> None:
