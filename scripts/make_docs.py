@@ -21,7 +21,7 @@ PLOTS = (
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 TABLE = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- end -->)", re.S)
-NOT_RUN = ("pip ", "make ", "git ", "python -m benchmarks", "python scripts/")  # checked by other means
+NOT_RUN = ("pip ", ". .venv/", "make ", "git ", "python -m benchmarks", "python scripts/")  # checked by other means
 
 
 def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:

@@ -2,10 +2,13 @@
 
 import json
 import re
+import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +22,13 @@ def console(*, stderr: bool = False) -> "Console":
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def command() -> str:
+    """What one types here for undin: its path where the shell does not find it, as after `make demo`."""
+    if shutil.which("undin"):
+        return "undin"
+    return shlex.quote(sys.argv[0]) if Path(sys.argv[0]).stem == "undin" else "python -m undin"
 
 
 @contextmanager
