@@ -10,7 +10,7 @@ from cli_files import names, write
 
 from undin.cli.options import parse_settings
 from undin.errors import InputError
-from undin.methods import load
+from undin.methods import LogMMSE, load
 
 
 def test_one_file(undin, here):
@@ -265,6 +265,8 @@ def test_settings_take_the_types_of_the_config():
         "speeds": (0.9, 1.0),
     }  # fmt: skip
     assert parse_settings(Config, ["speeds="]) == {"speeds": ()}
+    for text, window in (("hann", "hann"), ("kaiser,8", ("kaiser", 8.0))):
+        assert parse_settings(LogMMSE.Config, [f"window={text}"]) == {"window": window}
     for pair in ("n=2.5", "on=1", "kind=c", "limit=low", "speeds=0.9,fast"):
         with pytest.raises(InputError, match=f"--set {pair.split('=')[0]} must be"):
             parse_settings(Config, [pair])

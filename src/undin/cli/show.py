@@ -107,6 +107,6 @@ def error_as_json(error: Exception, inputs: "Sequence[str]") -> str:
     return json.dumps({**row, "residual": None, "picture": None, "error": as_option(" ".join(str(error).split()))})
 
 
-def as_option(message: str) -> str:
+def as_option(message: str, command: str = "pass") -> str:
     """Say a cure as one types it here: nan="zero" is --nan zero."""
-    return re.sub(r'pass (\w+)="(\w+)"', r"pass --\1 \2", message)
+    return re.sub(r'pass (\w+)="(\w+)"', rf"{command} --\1 \2", message)
