@@ -277,3 +277,17 @@ def test_a_folder_that_cannot_be_read_is_named(undin, here):
         pytest.skip("root reads everything")
     Path("in").mkdir(mode=0)
     assert undin("enhance", "in").code != 0
+
+
+def test_a_name_that_is_no_utf8_is_a_name(undin, here):
+    Path("in").mkdir()
+    try:
+        shutil.copy("a.wav", os.fsdecode(b"in/bad\xff.wav"))
+    except OSError:
+        pytest.skip("this disk takes UTF-8 alone")
+    shutil.copy("a.wav", "in/good.wav")
+    for option in ([], ["--overwrite", "--workers", 2]):
+        code, out, err = undin("enhance", "in", "-o", "out", "-m", "spectral-gate", "--json", *option)
+        assert (code, err) == (0, "") and {json.loads(line)["status"] for line in out.splitlines()} == {"done"}
+    assert os.path.exists(b"out/bad\xff.wav")  # noqa: PTH110
+    assert "2 skipped" in undin("enhance", "in", "-o", "out", "-m", "spectral-gate").out
