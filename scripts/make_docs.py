@@ -1,7 +1,8 @@
 """Make the docs' pictures and tables: python scripts/make_docs.py
 
-The pages' own Python blocks are run in docs/ and make the pictures. Text between `<!-- table: NAME -->` and
-`<!-- end -->` is replaced by the table that a benchmark prints from its results; some draw pictures of theirs as well.
+The pages' own Python blocks are run, in a folder of their own, and make the pictures. Text between
+`<!-- table: NAME -->` and `<!-- end -->` is replaced by the table that a benchmark prints from its results; some draw
+pictures of theirs as well.
 """
 
 import os
@@ -20,9 +21,13 @@ PLOTS = (
     "benchmarks.first_picture",
 )
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BRING_THEIR_SOUND = {
+    f"docs/{name}.md" for name in ("augmentation", "cmask", "dnn", "flow", "lull", "mann", "talkers-trap")
+}
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+PICTURE = re.compile(r"\((pictures/.+?\.png)\)")
 TABLE = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- end -->)", re.S)
-NOT_RUN = ("pip ", "make ", "git ", "python -m benchmarks", "python scripts/")  # checked by other means
+NOT_RUN = ("pip ", ". .venv/", "make ", "git ", "python -m benchmarks", "python scripts/")  # checked by other means
 
 
 def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
@@ -36,7 +41,7 @@ def prepare(folder: Path) -> None:
 
     corpus = undin.corpora.mini()
     train, test = corpus.select(split="train"), corpus.select(split="test")
-    for name in ("in/monday", "speech", "noise", "anna", "ben", "pictures"):
+    for name in ("in/monday", "speech", "noise", "anna", "ben"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     clean, noise = test.load(test.speech[0]), test.load(test.noise[0])
     noisy = undin.mixing.mix(clean, noise, snr_db=5.0).noisy
@@ -101,9 +106,11 @@ def main() -> None:
         for page in PAGES:
             run_page(page, Path(folder))
             fill_tables(page)
-        for picture in sorted(Path(folder, "pictures").glob("*.png")):
-            shrink(picture, ROOT / "docs/pictures" / picture.name)
-            print(f"docs/pictures/{picture.name}")
+        shown = {Path(name) for page in PAGES for name in PICTURE.findall(page.read_text())}
+        for picture in sorted(shown, key=str):
+            if (made := Path(folder, picture.name)).exists():  # others are made by benchmarks
+                shrink(made, ROOT / "docs" / picture)
+                print(f"docs/{picture}")
     for benchmark in PLOTS:
         subprocess.run([sys.executable, "-m", *benchmark.split()], check=True, cwd=ROOT)
 

@@ -16,7 +16,8 @@ PAGES = {str(page.relative_to(ROOT)): page for page in make_docs.PAGES}
 @pytest.mark.parametrize("name", PAGES)
 def test_code_blocks_run(name, tmp_path):
     pytest.importorskip("matplotlib")
-    make_docs.prepare(tmp_path)
+    if name not in make_docs.BRING_THEIR_SOUND:
+        make_docs.prepare(tmp_path)
     make_docs.run_page(PAGES[name], tmp_path)
 
 

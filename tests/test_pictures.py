@@ -181,6 +181,7 @@ def test_png_keeps_the_ground_of_the_page_and_the_figure_as_it_was():
         (lambda: pictures.masks({}, SR, 256), "planes must be real, .* and limit above 0; got 0 and 1"),
         (lambda: pictures.masks({"M": np.ones((2, 3), complex)}, SR, 256), r"got M of shape \(2, 3\)"),
         (lambda: pictures.waveforms({"x": np.ones(9)}, SR, "x.bmp"), r"path must end in .png, .pdf, .svg; got 'x.bmp'"),
+        (lambda: pictures.masks({"M": np.ones((2, 3))}, SR, 256, "far/x.png"), "far/x.png: there is no folder far"),
     ],
 )
 def test_bad_input_is_an_error_with_the_reason(call, message):

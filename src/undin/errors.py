@@ -1,6 +1,10 @@
 """The four errors: each message names the value, the rule and the cure."""
 
 import importlib
+import shlex
+import shutil
+import sys
+from pathlib import Path
 from types import ModuleType
 
 
@@ -34,4 +38,11 @@ def require(module: str, *, extra: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        raise MissingExtraError(f'{package} is needed here and not installed: pip install "undin[{extra}]"') from error
+        cure = f'{_pip()} install "undin[{extra}]"'
+        raise MissingExtraError(f"{package} is needed here and not installed: {cure}") from error
+
+
+def _pip() -> str:
+    """The pip that installs beside this undin: by its path where the shell's is another."""
+    active = Path(shutil.which("pip") or "").parent == Path(sys.executable).parent
+    return "pip" if active else f"{shlex.quote(sys.executable)} -m pip"

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undin.errors import InputError
-from undin.parts import whole
+from undin.parts import check_folder, whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -203,8 +203,7 @@ def check_page(path: Path) -> None:
     """
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"a page must end in .html; got {path}")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.parent}: make it first")
+    check_folder(path)
     if path.exists() and GENERATOR not in path.read_bytes()[:4096]:
         raise InputError(f"{path} exists and is no page of undin's: choose another place with -o")
 

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from undin.errors import InputError
+
 PART = re.compile(r"\..+\.(\d+)\.part")  # with the number of the process
 OLD_S = 10.0  # no file is written for so long; a younger one may be that of another machine on the same disk
 
@@ -17,9 +19,25 @@ def part_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
+def check_folder(path: Path) -> None:
+    """Refuse to write where no folder is: a misspelt one is not made.
+
+    Raises:
+        InputError: the folder is not there.
+    """
+    folder = path.resolve().parent if path.is_symlink() else path.parent
+    if not folder.is_dir():
+        raise InputError(f"{path}: there is no folder {folder}: make it first")
+
+
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Give a name to write to. It becomes `path` when the block ends; when it fails, what was there before stays."""
+    """Give a name to write to. It becomes `path` when the block ends; when it fails, what was there before stays.
+
+    Raises:
+        InputError: its folder is not there.
+    """
+    check_folder(path)
     path = path.resolve()  # a link stays one
     part = part_of(path)
     try:

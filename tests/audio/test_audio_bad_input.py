@@ -29,6 +29,13 @@ def test_a_file_with_a_header_is_not_headerless(tmp_path):
         open_reader(tmp_path / "a.wav", raw="s16le:16000:1")
 
 
+def test_a_damaged_mp3_is_there_all_the_same(tmp_path):
+    path = tmp_path / "a.mp3"
+    path.write_bytes(b"\xff\xf3\x48\xc4" + bytes(3000))
+    with pytest.raises(InputError, match=r"a.mp3: is no sound file that can be read \(its frames are damaged\)"):
+        read(path)
+
+
 def test_missing_folder_empty_and_text(tmp_path):
     with pytest.raises(InputError, match=r"no.wav: no such file"):
         read(tmp_path / "no.wav")

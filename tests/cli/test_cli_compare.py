@@ -39,6 +39,11 @@ def test_the_page_plays_input_and_outputs(undin, here):
     assert "no clean voice to compare with, so there are no scores" in text and "Without pictures" in text
 
 
+def test_alone_it_plays_the_method_of_enhance_and_quietly_if_asked(undin, here):
+    assert undin("compare", "a.wav", "-q") == (0, "", "")
+    assert list(sounds(here / "a.html")) == ["input", package.methods.DEFAULT]
+
+
 def test_a_part_of_it(undin, here):
     write("n.wav", seconds=2)
     assert undin("compare", "n.wav", "-m", "log-mmse", "--start", "0.5", "--seconds", "0.25").code == 0
@@ -66,8 +71,9 @@ def test_one_that_fails_is_named_and_the_rest_is_there(undin, here):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("a.wav",), "nothing to evaluate"),
-        (("b.wav", "-m", "log-mmse"), "b.wav"),
+        (("-",), "compare plays a file and not standard input"),
+        (("b.wav",), "b.wav: no such file"),
+        (("a.wav", "-m", "blstm-mask"), "separates 2 talkers: undin separate a.wav -m blstm-mask"),
         (("a.wav", "-m", "log-mmse", "--start", "9"), "a.wav: has no sound after 9 s"),
     ],
 )

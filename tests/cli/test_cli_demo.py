@@ -56,6 +56,13 @@ def test_without_extras(undin, tmp_path, monkeypatch, bare):
     assert not Path("undin-demo/spectrograms.png").exists()
 
 
+@pytest.mark.parametrize(("found", "line"), [("/bin/undin", "undin"), (None, ".venv/bin/undin")])
+def test_its_last_line_starts_undin_as_the_shell_finds_it(undin, tmp_path, monkeypatch, bare, found, line):
+    monkeypatch.setattr("shutil.which", lambda _: found)
+    monkeypatch.setattr("sys.argv", [".venv/bin/undin", "demo"])
+    assert undin("demo", "-o", tmp_path).out.rstrip().endswith(f"Now yours:  {line} enhance your.wav")
+
+
 def test_with_extras(undin, tmp_path):
     for module in ("matplotlib", "pystoi"):
         pytest.importorskip(module)

@@ -10,7 +10,7 @@ from cli_files import names, write
 
 from undin.cli.options import parse_settings
 from undin.errors import InputError
-from undin.methods import load
+from undin.methods import LogMMSE, load
 
 
 def test_one_file(undin, here):
@@ -265,6 +265,8 @@ def test_settings_take_the_types_of_the_config():
         "speeds": (0.9, 1.0),
     }  # fmt: skip
     assert parse_settings(Config, ["speeds="]) == {"speeds": ()}
+    for text, window in (("hann", "hann"), ("kaiser,8", ("kaiser", 8.0))):
+        assert parse_settings(LogMMSE.Config, [f"window={text}"]) == {"window": window}
     for pair in ("n=2.5", "on=1", "kind=c", "limit=low", "speeds=0.9,fast"):
         with pytest.raises(InputError, match=f"--set {pair.split('=')[0]} must be"):
             parse_settings(Config, [pair])
@@ -275,3 +277,17 @@ def test_a_folder_that_cannot_be_read_is_named(undin, here):
         pytest.skip("root reads everything")
     Path("in").mkdir(mode=0)
     assert undin("enhance", "in").code != 0
+
+
+def test_a_name_that_is_no_utf8_is_a_name(undin, here):
+    Path("in").mkdir()
+    try:
+        shutil.copy("a.wav", os.fsdecode(b"in/bad\xff.wav"))
+    except OSError:
+        pytest.skip("this disk takes UTF-8 alone")
+    shutil.copy("a.wav", "in/good.wav")
+    for option in ([], ["--overwrite", "--workers", 2]):
+        code, out, err = undin("enhance", "in", "-o", "out", "-m", "spectral-gate", "--json", *option)
+        assert (code, err) == (0, "") and {json.loads(line)["status"] for line in out.splitlines()} == {"done"}
+    assert os.path.exists(b"out/bad\xff.wav")  # noqa: PTH110
+    assert "2 skipped" in undin("enhance", "in", "-o", "out", "-m", "spectral-gate").out

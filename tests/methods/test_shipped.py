@@ -36,3 +36,9 @@ def test_a_noisy_voice_gets_better_and_a_clean_one_stays(name, sounds):
     enhanced = undin.enhance(mixture.noisy, 16000, method=name)
     assert si_sdr(ref=mixture.speech, est=enhanced) > si_sdr(ref=mixture.speech, est=mixture.noisy) + 3
     assert si_sdr(ref=voice, est=undin.enhance(voice, 16000, method=name)) > 10
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_is_shipped_has_our_licence(name):
+    licence = METHODS[name]().card.licence
+    assert "MIT" in licence and "yours" not in licence  # which is what undin export writes unless it is told

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from undin.audio.source import AudioPath
 from undin.errors import InputError
-from undin.parts import part_of
+from undin.parts import check_folder, part_of
 
 
 class PartFile:
@@ -19,8 +19,7 @@ class PartFile:
         self.error: OSError | None = None
         if self.target.is_dir():
             raise InputError(f"{target}: is a folder: name a file to be written in it")
-        if not self.target.parent.is_dir():
-            raise InputError(f"{target}: there is no folder {self.target.parent}: make it first")
+        check_folder(Path(target))
         try:
             self.file = self.path.open("w+b")
         except OSError as error:

@@ -1,6 +1,7 @@
 """Sound in: one reader for files, pipes, headerless samples and (through video.py) the sound of videos."""
 
 import contextlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
@@ -278,12 +279,18 @@ def _open(f: Source, raw: str | None, truncated: Truncated, options: dict[str, A
 
 def _open_soundfile(file: Path | IO[bytes], name: str) -> Any:
     try:
-        return soundfile.SoundFile(file)
+        return soundfile.SoundFile(_named(file))
     except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
-        why = getattr(error, "error_string", str(error))
+        why = getattr(error, "error_string", str(error)).rstrip(".")
+        why = "its frames are damaged" if "does not exist" in why else why  # what libsndfile says of a broken MP3
         raise InputError(
             f"{name}: is no sound file that can be read ({why}): check it, or convert it to .wav"
         ) from error
+
+
+def _named(file: Path | IO[bytes]) -> bytes | Path | IO[bytes]:
+    """A file as soundfile takes it: a name that is no UTF-8 as the bytes that it is."""
+    return os.fsencode(file) if isinstance(file, Path) and os.name == "posix" else file
 
 
 def _describe(f: Any, file: Path | IO[bytes], tags: dict[str, str]) -> AudioFormat:
@@ -327,7 +334,7 @@ def _count_mp3(file: Path | IO[bytes]) -> IO[bytes] | None:
 def _count(path: Path) -> int:
     """Samples that can be decoded from a damaged file, by steps: what the reader will give."""
     n = 0
-    with soundfile.SoundFile(path) as f, contextlib.suppress(soundfile.LibsndfileError, RuntimeError):
+    with soundfile.SoundFile(_named(path)) as f, contextlib.suppress(soundfile.LibsndfileError, RuntimeError):
         while len(f.read(STEP, dtype="float32")) == STEP:
             n += STEP
     return n

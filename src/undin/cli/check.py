@@ -1,8 +1,9 @@
 """`undin check`: what is wrong with a recording, and what would help."""
 
 import json as json_
+import shlex
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,7 +37,7 @@ def check(
     with show.progress_bar([Task(path, ()) for path in paths], wanted=not quiet and not json) as progress:
         for path in paths:
             try:
-                result = check_recording(path, progress=progress)
+                result = _with_commands(check_recording(path, progress=progress), path)
             except (UndinError, OSError) as error:
                 failed += 1
                 print(f"undin: {show.as_option(' '.join(str(error).split()))}", file=sys.stderr)
@@ -67,14 +68,23 @@ def _found(files: list[str]) -> list[str]:
     return paths
 
 
+def _with_commands(result: "Check", path: str) -> "Check":
+    """Cures as one can paste them here."""
+
+    def pasted(cure: str) -> str:
+        return show.as_option(cure, command="run undin enhance FILE").replace("FILE", shlex.quote(path))
+
+    return replace(result, findings=[replace(each, cure=pasted(each.cure)) for each in result.findings])
+
+
 def _text(result: "Check", *, quiet: bool) -> str:
     """A line about the file, a line per fault with its cure, and what is fine in one line."""
     channels = "mono" if result.n_channels == 1 else f"{result.n_channels} channels"
     minutes = f"{int(result.seconds // 60)}:{result.seconds % 60:04.1f}"
     lines = [f"{result.name}   {minutes}, {result.sr} Hz, {channels}, {result.format}"]
     for finding in result.faults:
-        cure = finding.cure.replace("FILE", result.name)
-        lines += [f"  {finding.what:<10} {finding.text}", *([f"  {'':<10} -> {cure}"] if cure else [])]
+        lines += [f"  {finding.what:<10} {finding.text}"]
+        lines += [f"  {'':<10} -> {finding.cure}"] if finding.cure else []
     fine = [finding.text for finding in result.findings if finding.status == "fine"]
     if fine and not quiet:
         lines.append(f"  {'fine':<10} {'; '.join(fine)}")

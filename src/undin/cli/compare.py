@@ -1,5 +1,6 @@
 """`undin compare`: one recording, several methods, a page to listen and look."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +9,7 @@ import typer
 
 from undin.cli import options as o
 from undin.cli import show
+from undin.cli.enhance import DEFAULT_METHOD
 from undin.cli.evaluate import Commands, Methods
 
 if TYPE_CHECKING:
@@ -36,23 +38,35 @@ def compare(
         ),
     ] = False,
     nan: o.Nan = "raise",
+    quiet: o.Quiet = False,
 ) -> int:
     """Hear what several methods make of your own recording: one page, one player, no scores.
+
+    Without -m it is the method that enhance takes.
 
     [dim]Two methods:[/]  undin compare noisy.wav -m log-mmse -m nmf-exp -o page.html
     """
     from undin import audio, evaluation
     from undin.errors import InputError, MissingExtraError
+    from undin.evaluation.runners import named
+    from undin.methods import load
     from undin.page import check_page, picture, player, prose, write_sections
 
+    if str(source) == "-":
+        raise InputError("compare plays a file and not standard input: save the sound, and give the file's name")
     page = output or source.with_suffix(".html")
     check_page(page)
-    runners = evaluation.make_runners(method or [], cmd or [])
     format = audio.info(source, truncated="keep")
     first = round(start * format.sr)
     x, sr = audio.read(source, start=first, stop=first + round(seconds * format.sr), nan=nan, truncated="keep")
     if not x.shape[-1]:
         raise InputError(f"{source}: has no sound after {start:g} s: choose an earlier --start")
+    names = method or ([] if cmd else [DEFAULT_METHOD])
+    for _, model in map(named, names):
+        if n_src := load(model).n_src:
+            cure = f"undin separate {shlex.quote(str(source))} -m {shlex.quote(model)}"
+            raise InputError(f"compare plays methods that enhance, and {model} separates {n_src} talkers: {cure}")
+    runners = evaluation.make_runners(names, cmd or [])
     sounds: dict[str, Array] = {"input": x}
     failures: list[str] = []
     with show.busy("enhancing"):
@@ -80,7 +94,8 @@ def compare(
         players = player(name, {label: (y, sr) for label, y in sounds.items()}, panels="panel" in shot)
         intro = f"{x.shape[-1] / sr:.1f} s from {start:g} s on, {sr} Hz, by {', '.join(list(sounds)[1:]) or 'nothing'}."
         write_sections(page, title=source.name, intro=intro, sections={name: [players, shot, *parts]})
-    print(f"{source} -> {page}   open it in a browser")
+    if not quiet:
+        print(f"{source} -> {page}   open it in a browser")
     for failure in failures:
         print(f"undin: {failure}", file=sys.stderr)
     return 1 if failures else 0

@@ -175,4 +175,4 @@ def _show(output: Path, title: str, scores: Scores, missing: list[str], speed: s
             files.add_row(Text(str(output / name), "bold"), Text(text, "dim"))
     console.print()
     console.print(files)
-    console.print("\n[dim]Now yours:[/]  undin enhance your.wav\n")
+    console.print(Text.assemble(("\nNow yours:", "dim"), f"  {show.command()} enhance your.wav\n"))

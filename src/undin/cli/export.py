@@ -52,11 +52,11 @@ def export(
     [dim]The same to train on from:[/]  undin export runs/a runs/b -o mean.pt
     """
     from undin.errors import InputError, require
+    from undin.parts import check_folder
 
     if output.suffix not in (".onnx", ".pt"):
         raise InputError(f"-o must end in .onnx, or in .pt for what is to be trained on; got {output}")
-    if not output.parent.is_dir():
-        raise InputError(f"{output}: there is no folder {output.parent}: make it first")
+    check_folder(output)
     if output.is_dir() or (output.exists() and not overwrite):
         raise InputError(f"{output} exists: --overwrite it if it is a model, or choose another -o")
     checkpoints = [find_checkpoint(run) for run in runs]

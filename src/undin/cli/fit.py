@@ -71,11 +71,11 @@ def fit(
 def check_output(output: Path, *, overwrite: bool) -> None:
     """Refuse, before anything is learned, a place where the model could not be saved."""
     from undin.errors import InputError
+    from undin.parts import check_folder
 
     if output.suffix != ".npz":
         raise InputError(f"-o must end in .npz; got {output}")
-    if not output.parent.is_dir():
-        raise InputError(f"{output}: there is no folder {output.parent}: make it first")
+    check_folder(output)
     if not os.access(output.parent, os.W_OK):
         raise InputError(f"{output}: the folder {output.parent} cannot be written to: choose another -o")
     if output.is_dir() or (output.exists() and not overwrite):

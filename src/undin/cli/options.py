@@ -76,8 +76,6 @@ def _convert(name: str, text: str, hint: Any) -> Any:
     for option in options:
         if typing.get_origin(option) is Literal and text in map(str, typing.get_args(option)):
             return next(value for value in typing.get_args(option) if str(value) == text)
-        if typing.get_origin(option) is tuple:
-            return tuple(_convert(name, word, typing.get_args(option)[0]) for word in text.split(",") if word)
         if option is bool and text.lower() in ("true", "false"):
             return text.lower() == "true"
         if option is type(None) and text.lower() == "none":
@@ -87,6 +85,13 @@ def _convert(name: str, text: str, hint: Any) -> Any:
                 return option(text)
             except ValueError:
                 continue
+    kinds = [typing.get_args(option) for option in options if typing.get_origin(option) is tuple]
+    words = [word for word in text.split(",") if word]
+    for kind in kinds if str not in options or "," in text else ():
+        if kind[-1] is Ellipsis:
+            return tuple(_convert(name, word, kind[0]) for word in words)
+        if len(kind) == len(words):
+            return tuple(_convert(name, word, each) for word, each in zip(words, kind, strict=True))
     if str in options:
         return text
     raise InputError(f"--set {name} must be {' or '.join(map(_told, options))}; got {text!r}")

@@ -2,10 +2,13 @@
 
 import json
 import re
+import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +22,13 @@ def console(*, stderr: bool = False) -> "Console":
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def command() -> str:
+    """What one types here for undin: its path where the shell does not find it, as after `make demo`."""
+    if shutil.which("undin"):
+        return "undin"
+    return shlex.quote(sys.argv[0]) if Path(sys.argv[0]).stem == "undin" else "python -m undin"
 
 
 @contextmanager
@@ -97,6 +107,6 @@ def error_as_json(error: Exception, inputs: "Sequence[str]") -> str:
     return json.dumps({**row, "residual": None, "picture": None, "error": as_option(" ".join(str(error).split()))})
 
 
-def as_option(message: str) -> str:
+def as_option(message: str, command: str = "pass") -> str:
     """Say a cure as one types it here: nan="zero" is --nan zero."""
-    return re.sub(r'pass (\w+)="(\w+)"', r"pass --\1 \2", message)
+    return re.sub(r'pass (\w+)="(\w+)"', rf"{command} --\1 \2", message)

@@ -54,8 +54,6 @@ def write_model(
     meta = {"format": FORMAT, "version": VERSION, "config": asdict(config), "n_sources": len(bases), **about}
     text = json.dumps(meta, default=lambda a: np.asarray(a).tolist())
     arrays = {f"{name}{i}": a.astype(dtype) for i, b in enumerate(bases) for name, a in b._asdict().items()}
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.parent}: make it first")
     try:
         with whole(path) as part, part.open("wb") as file:
             np.savez_compressed(file, meta=np.array(text), **arrays)

@@ -97,7 +97,7 @@ def _checked(recording: Recording, blocks: Iterable[Array], format: str, damage:
         n += x.shape[-1]
         for probe in probes:
             probe.update(x)
-    findings = damage + [finding for probe in probes for finding in probe.findings()]
+    findings = damage + [finding for probe in probes for finding in probe.findings() if n or finding.status == "fault"]
     return Check(recording.name, recording.sr, recording.n_channels, n / recording.sr, format, findings)
 
 
