@@ -10,7 +10,7 @@ Speech without a folder of its own has no talker's name: good for enhancement, n
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -30,15 +30,22 @@ def recognise(root: Path) -> bool:
     return any(True for _ in trees.files(root))
 
 
-def rows(root: Path, role: Role | None = None) -> Iterator[Clip]:
+def is_named(path: Path, *, splits: bool = False) -> bool:
+    """Whether a folder's name says that what lies in it is speech or noise; or, with `splits`, of which split it is."""
+    name = path.resolve().name.lower() if path.name in ("", "..") else path.name.lower()
+    return name in NOISE | SPEECH or (splits and name in SPLITS)
+
+
+def rows(root: Path, role: Role | None = None, among: Iterable[Path] = ()) -> Iterator[Clip]:
     """Every audio file of the tree.
 
     Args:
         root: the folder.
         role: all of it is speech, or noise; None to go by the names of folders, the root's own included.
+        among: folders and files of it that are meant; all when empty.
     """
     here = root.resolve().name.lower()
-    for path in trees.files(root):
+    for path in (file for each in among or (root,) for file in ((each,) if each.is_file() else trees.files(each))):
         place = path.relative_to(root)
         names = [name.lower() for name in place.parts[:-1]]
         split = next((SPLITS[name] for name in names if name in SPLITS), "")

@@ -38,6 +38,13 @@ def files(root: Path) -> Iterator[Path]:
                 yield Path(folder, name)
 
 
+def loose(root: Path) -> list[Path]:
+    """Audio files that lie directly in a folder, in the order of their names; hidden ones left out."""
+    with os.scandir(root) as entries:
+        names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
+    return [root / name for name in names if Path(name).suffix.lower() in SUFFIXES]
+
+
 def _refuse(error: OSError) -> None:
     raise InputError(f"{error.filename}: the folder cannot be read: {error.strerror}") from error
 
