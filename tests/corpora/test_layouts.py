@@ -5,7 +5,8 @@ from corpus_trees import sphere, tree
 
 from undin import corpora
 from undin.corpora import LAYOUTS, scan
-from undin.corpora.trees import split_of
+from undin.corpora.plain import LEAST
+from undin.corpora.trees import split_of, splits_of
 from undin.errors import InputError
 
 
@@ -332,6 +333,37 @@ def test_plain_splits_are_folders_or_stay_with_the_talker(tmp_path):
     tree(tmp_path, "adam/1.wav", "zoe/3.wav")
     after = {path: clip.split for path, clip in found(tmp_path, "plain").items()}
     assert before.items() <= after.items() and after["zoe/3.wav"] == before["zoe/1.wav"]
+
+
+def splits(names):
+    return splits_of(names, *LEAST["speaker"])
+
+
+def test_few_talkers_have_the_splits_that_recipes_need(tmp_path):
+    for n in range(1, 25):
+        drawn = list(splits([f"voice {i}" for i in range(n)]).values())
+        least = (4, 2) if n >= 6 else (2, 1) if n >= 3 else (n, 0)
+        assert drawn.count("train") >= least[0] and drawn.count("test") >= least[1]
+        assert drawn.count("dev") or n in (1, 2, 3, 6)
+    many = [f"voice {i}" for i in range(200)]
+    assert splits(many) == {name: split_of(name) for name in many}
+    tree(tmp_path, *(f"{i}/{k}.wav" for i in range(6) for k in range(2)), *(f"noise/rain/{i}.wav" for i in range(3)))
+    clips = found(tmp_path, "plain").values()
+    assert {(clip.speaker, clip.split) for clip in clips if clip.speaker} == set(splits("012345").items())
+    assert sorted(clip.split for clip in clips if clip.kind) == ["test", "train", "train"]
+
+
+def test_another_talker_moves_few_of_the_others():
+    for k in range(100):
+        names = [f"voice {k} {i}" for i in range(30)]
+        for n in range(3, 30):
+            before, after = splits(names[:n]), splits(names[: n + 1])
+            assert sum(after[name] != split for name, split in before.items()) <= 2
+
+
+def test_nobody_is_moved_where_folders_say_splits(tmp_path):
+    tree(tmp_path, "train/a/1.wav", *(f"{name}/1.wav" for name in "bcdefg"))
+    assert {clip.split for clip in found(tmp_path, "plain").values()} == {"train"} | {split_of(c) for c in "bcdefg"}
 
 
 def test_a_role_says_what_a_plain_folder_is(tmp_path):
