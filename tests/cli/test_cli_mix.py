@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,25 @@ def test_talkers_noises_and_levels(undin, folders):
         assert -30.1 < 20 * np.log10(np.std(x)) < -24.9
     assert undin("mix", "out/manifest.csv", "--data", ".", "-o", "again", "-q").code == 0
     assert len(list(Path("again/s2").glob("*.flac"))) == 6
+
+
+def test_corpora_side_by_side(undin, folders):
+    """Noise is no talker, and splits stay those of each."""
+    for name in ("train-clean-100/14/1", "train-clean-100/15/1", "train-clean-100/16/1", "test-clean/61/1"):
+        Path("corp/LibriSpeech", name).mkdir(parents=True)
+        shutil.copy("speech/ann/1.wav", f"corp/LibriSpeech/{name}/1.wav")
+    for name in ("noise_train/Hum_1", "noise_test/Rain_1"):
+        Path("corp/MS-SNSD", name).parent.mkdir(parents=True)
+        shutil.copy("noise/hum/5.wav", f"corp/MS-SNSD/{name}.wav")
+    assert undin("mix", "corp", "-o", "two", "--n", 6, "--talkers", 2, "-q").code == 0
+    rows = list(read_manifest("two/manifest.csv"))
+    assert {source.label for row in rows for source in row.speech} == {"14", "15", "16", "61"}
+    assert undin("mix", "corp", "-o", "noisy", "--n", 2, "--split", "test", "-q").code == 0
+    assert {(row.speech[0].label, row.kind) for row in read_manifest("noisy/manifest.csv")} == {("61", "Rain")}
+    assert undin("pack", "corp", "-o", "corp.pack", "--sr", 8000, "-q").code == 0
+    assert undin("mix", "two/manifest.csv", "--data", "corp", "-o", "again", "-q").code == 0
+    assert len(undin("mix", "corp.pack", "-o", "packed", "--n", 6, "--talkers", 2, "-q").err) == 0
+    assert [row.speech for row in read_manifest("packed/manifest.csv")] == [row.speech for row in rows]
 
 
 def test_shards_one_manifest_and_no_files(undin, folders):

@@ -5,7 +5,8 @@ from corpus_trees import sphere, tree
 
 from undin import corpora
 from undin.corpora import LAYOUTS, scan
-from undin.corpora.trees import split_of
+from undin.corpora.plain import LEAST
+from undin.corpora.trees import split_of, splits_of
 from undin.errors import InputError
 
 
@@ -334,6 +335,37 @@ def test_plain_splits_are_folders_or_stay_with_the_talker(tmp_path):
     assert before.items() <= after.items() and after["zoe/3.wav"] == before["zoe/1.wav"]
 
 
+def splits(names):
+    return splits_of(names, *LEAST["speaker"])
+
+
+def test_few_talkers_have_the_splits_that_recipes_need(tmp_path):
+    for n in range(1, 25):
+        drawn = list(splits([f"voice {i}" for i in range(n)]).values())
+        least = (4, 2) if n >= 6 else (2, 1) if n >= 3 else (n, 0)
+        assert drawn.count("train") >= least[0] and drawn.count("test") >= least[1]
+        assert drawn.count("dev") or n in (1, 2, 3, 6)
+    many = [f"voice {i}" for i in range(200)]
+    assert splits(many) == {name: split_of(name) for name in many}
+    tree(tmp_path, *(f"{i}/{k}.wav" for i in range(6) for k in range(2)), *(f"noise/rain/{i}.wav" for i in range(3)))
+    clips = found(tmp_path, "plain").values()
+    assert {(clip.speaker, clip.split) for clip in clips if clip.speaker} == set(splits("012345").items())
+    assert sorted(clip.split for clip in clips if clip.kind) == ["test", "train", "train"]
+
+
+def test_another_talker_moves_few_of_the_others():
+    for k in range(100):
+        names = [f"voice {k} {i}" for i in range(30)]
+        for n in range(3, 30):
+            before, after = splits(names[:n]), splits(names[: n + 1])
+            assert sum(after[name] != split for name, split in before.items()) <= 2
+
+
+def test_nobody_is_moved_where_folders_say_splits(tmp_path):
+    tree(tmp_path, "train/a/1.wav", *(f"{name}/1.wav" for name in "bcdefg"))
+    assert {clip.split for clip in found(tmp_path, "plain").values()} == {"train"} | {split_of(c) for c in "bcdefg"}
+
+
 def test_a_role_says_what_a_plain_folder_is(tmp_path):
     tree(tmp_path / "noise", "rain/1.wav", "2.wav")
     assert [clip.kind for clip in scan(tmp_path / "noise").rows] == ["noise", "rain"]
@@ -397,3 +429,97 @@ def test_folders_that_only_look_like_a_layout_are_plain(tmp_path):
     tree(tmp_path / "b", "test-clean/x.wav")
     tree(tmp_path / "c", "train/anna/x.wav", "test/ben/y.wav")
     assert [len(found(tmp_path / name, "plain")) for name in "abc"] == [3, 1, 2]
+
+
+LIBRISPEECH = [f"LibriSpeech/{split}-clean/{i}/7/{i}-7-0000.flac" for i, split in enumerate(("dev", "test", "train"))]
+MS_SNSD = ["clean_train/clnsp1.wav", "clean_test/clnsp2.wav", "noise_train/Babble_1.wav", "noise_test/Babble_12.wav"]
+MS_SNSD = [f"MS-SNSD/{name}" for name in MS_SNSD]
+
+
+def test_layouts_side_by_side_are_one_corpus(tmp_path, monkeypatch):
+    tree(tmp_path / "corp", *LIBRISPEECH, *MS_SNSD, ("notes/readme.txt", "no sound"))
+    rows = found(tmp_path / "corp", "librispeech + ms-snsd")
+    assert list(rows) == LIBRISPEECH + MS_SNSD
+    assert [facts(clip, "split", "corpus", "speaker", "kind") for clip in rows.values()] == [
+        ("dev", "librispeech", "0", ""),
+        ("test", "librispeech", "1", ""),
+        ("train", "librispeech", "2", ""),
+        ("train", "ms-snsd", "", ""),
+        ("test", "ms-snsd", "", ""),
+        (split_of("Babble_1", test=False), "ms-snsd", "", "Babble"),
+        ("test", "ms-snsd", "", "Babble"),
+    ]
+    (tmp_path / "corp/MS-SNSD/noise_test/Babble_13.wav").write_bytes(b"")
+    assert [fault.path for fault in scan(tmp_path / "corp").unreadable] == ["MS-SNSD/noise_test/Babble_13.wav"]
+    monkeypatch.chdir(tmp_path / "corp/LibriSpeech")
+    assert [clip.path for clip in scan("..").rows] == list(rows)
+    tree(tmp_path / "archive/unpacked", *LIBRISPEECH, *MS_SNSD)
+    assert scan(tmp_path / "archive").root == tmp_path / "archive/unpacked"
+
+
+def test_one_layout_in_a_folder_of_downloads(tmp_path):
+    tree(tmp_path, *LIBRISPEECH, ("archives/sums.txt", "no sound"))
+    result = scan(tmp_path)
+    assert (result.root, result.layout, len(result.rows)) == (tmp_path / "LibriSpeech", "librispeech", 3)
+    tree(tmp_path / "other", *LIBRISPEECH, "loose.wav")
+    with pytest.raises(InputError, match=r"sound beside that of which nothing says what it is: loose\.wav"):
+        scan(tmp_path / "other")
+
+
+def test_layouts_lie_in_plain_folders_too(tmp_path):
+    tree(
+        tmp_path,
+        *(f"speech/{name}" for name in LIBRISPEECH),
+        "speech/anna/1.wav",
+        "noise/ESC-50/audio/1-2-A-0.wav",
+        ("noise/ESC-50/meta/esc50.csv", "filename,fold,category\n1-2-A-0.wav,1,dog\n"),
+        "noise/DEMAND/DKITCHEN/ch01.wav",
+        "noise/DEMAND/DKITCHEN/ch02.wav",
+        "noise/drill/1.wav",
+        "test/noise/rain.wav",
+    )
+    rows = found(tmp_path, "demand + esc-50 + plain + librispeech")
+    assert {path: facts(clip, "corpus", "speaker", "kind") for path, clip in rows.items()} == {
+        "noise/DEMAND/DKITCHEN/ch01.wav": ("demand", "", "kitchen"),
+        "noise/ESC-50/audio/1-2-A-0.wav": ("esc-50", "", "dog"),
+        "noise/drill/1.wav": ("", "", "drill"),
+        **{f"speech/{name}": ("librispeech", str(i), "") for i, name in enumerate(LIBRISPEECH)},
+        "speech/anna/1.wav": ("", "anna", ""),
+        "test/noise/rain.wav": ("", "", "rain"),
+    }
+    assert rows["test/noise/rain.wav"].split == "test" and rows["noise/ESC-50/audio/1-2-A-0.wav"].split == "train"
+
+
+def test_layouts_beside_the_folders_of_one_are_not_dropped(tmp_path):
+    tree(tmp_path / "a", "DKITCHEN/ch01.wav", "TBUS/ch01.wav", *LIBRISPEECH)
+    assert len(found(tmp_path / "a", "demand + librispeech")) == 5
+    musan = ("speech/librivox/s.wav", "music/fma/m.wav", "noise/free-sound/n.wav")
+    tree(tmp_path / "b", "wsj0/si_tr_s/01t/01to0301.wv1", *(f"musan/{name}" for name in musan))
+    assert len(found(tmp_path / "b", "wsj0 + musan")) == 4
+
+
+def test_tables_of_what_lies_beside_them_do_not_count_it_twice(tmp_path):
+    header = "path,offset_s,duration_s,split\n"
+    tree(tmp_path, *LIBRISPEECH, *MS_SNSD, ("data/speech.csv", f"{header}../{LIBRISPEECH[0]},0,0.1,test\n"))
+    assert len(found(tmp_path, "librispeech + ms-snsd")) == 7
+    tree(tmp_path, "data/x.wav", ("data/speech.csv", f"{header}x.wav,0,0.1,test\n"))
+    assert len(found(tmp_path, "librispeech + ms-snsd + tables")) == 8
+
+
+def test_sound_beside_known_layouts_must_say_what_it_is(tmp_path):
+    tree(tmp_path / "corp", *LIBRISPEECH, *MS_SNSD, "115 noises/n1.wav", "loose.wav")
+    message = (
+        r"corp holds LibriSpeech \(librispeech\), MS-SNSD \(ms-snsd\), and sound beside that of which nothing says "
+        r"what it is: 115 noises, loose\.wav: put it into .*corp/speech \(a folder for each talker\) or .*corp/noise"
+    )
+    with pytest.raises(InputError, match=message):
+        scan(tmp_path / "corp")
+    assert scan(tmp_path / "corp", layout="plain").layout == "plain"
+    (tmp_path / "corp").rename(tmp_path / "noises")  # which says it
+    assert scan(tmp_path / "noises").layout == "librispeech + ms-snsd + plain"
+
+
+def test_noise_is_whole_also_with_names_of_noisex92(tmp_path):
+    tree(tmp_path, "speech/anna/1.wav", *(f"noise/{kind}.wav" for kind in ("babble", "f16", "pink", "volvo", "white")))
+    tree(tmp_path, "noise/rain.wav")
+    assert len(found(tmp_path, "plain")) == 7

@@ -50,7 +50,8 @@ def corpus(
     """Say what is in a corpus: talkers, hours, levels, kinds of noise, and files that look wrong.
 
     It knows the layouts of TIMIT, LibriSpeech, VCTK, VoiceBank-DEMAND, WSJ0, LibriMix, MS-SNSD, NOISEX-92, DEMAND,
-    ESC-50, MUSAN, the CHiME-3 backgrounds, and plain folders: one per talker, noise/ for noise.
+    ESC-50, MUSAN, the CHiME-3 backgrounds, and plain folders: one per talker, noise/ for noise. A folder may hold
+    several of them side by side.
 
     Of a file, the first hour is looked at. Exit code 1 when a file cannot be read.
 
@@ -174,7 +175,7 @@ def _last_cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 def _lines(facts: dict[str, Any]) -> Iterator[str]:
     """Splits, rates, channels, levels, what looks wrong, and what was written."""
-    if any(place["layout"] == "plain" for place in facts["folders"]):
+    if any("plain" in place["layout"].split(" + ") for place in facts["folders"]):
         for name in ("speech", "noise"):
             if facts[name] and (missing := [split for split in ("train", "dev", "test") if split not in facts[name]]):
                 yield f"splits    {name} has no {' and no '.join(missing)}: sort it into folders train, dev, test"

@@ -81,8 +81,8 @@ def open(
     Two of them are one by `open("LibriSpeech") + open("DEMAND", sr=16000)`.
 
     Args:
-        root: a folder of any layout in LAYOUTS, plain folders included; a .pack file, or a folder of nothing but such
-            files; None for the default.
+        root: a folder of any layout in LAYOUTS, plain folders included, or of several side by side; a .pack file, or a
+            folder of nothing but such files; None for the default.
         layout: name of the layout; None to recognise it.
         role: take a plain folder for "speech" or for "noise", whatever its name.
         sr: resample what has another rate, Hz; None refuses it when it is loaded.
@@ -92,7 +92,8 @@ def open(
         the Corpus with every clip that is there. Files that cannot be read are left out with a warning that names them.
 
     Raises:
-        InputError: there is no such folder, no sound in it, or a row of its tables is broken.
+        InputError: there is no such folder, no sound in it, or some of which nothing says what it is (see `scan`); or a
+            row of its tables is broken.
     """
     root = root or os.environ.get("UNDIN_DATA") or MINI
     if packs := _packs(Path(root)):

@@ -1,7 +1,7 @@
 """The layouts that are known, in the order in which they are tried, and how a folder becomes a corpus."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -23,7 +23,7 @@ from undin.corpora import (
     voicebank_demand,
     wsj0,
 )
-from undin.corpora.corpus import Clip
+from undin.corpora.corpus import Clip, moved
 from undin.corpora.headers import duration_s, in_threads
 from undin.errors import InputError, UndinError
 
@@ -56,11 +56,28 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 
+DEEP = 4  # folders that are each the only one in another are looked through, so many; an archive often unpacks to some
+
+
 class Fault(NamedTuple):
     """A file, and what is wrong with it."""
 
     path: str
     reason: str
+
+
+class Part(NamedTuple):
+    """A folder that has a layout; of a plain one the folders and files that are meant, all when empty."""
+
+    home: Path
+    layout: str
+    among: tuple[Path, ...] = ()
+
+    def rows(self, root: Path, role: plain.Role | None) -> Iterator[Clip]:
+        """Its clips as seen from a folder further up."""
+        is_plain, up = self.layout == "plain", self.home.relative_to(root)
+        found = plain.rows(self.home, role, self.among) if is_plain else LAYOUTS[self.layout].rows(self.home)
+        yield from found if up == Path() else (moved(clip, up) for clip in found)
 
 
 @dataclass(frozen=True)
@@ -69,7 +86,7 @@ class Scan:
 
     Attributes:
         root: the folder that the paths are relative to: the given one, or the only one in it.
-        layout: name of the layout.
+        layout: name of the layout, or of those that lie side by side, as "librispeech + ms-snsd".
         rows: the clips that can be read.
         unreadable: the files that cannot, and why.
     """
@@ -89,6 +106,10 @@ def scan(
 ) -> Scan:
     """List the clips of a folder, by its layout and the headers of its files.
 
+    A folder without a layout may hold several that have one side by side: LibriSpeech/ and MS-SNSD/, or speech/ and
+    noise/ with such folders in them. They are one corpus, each with its own splits and names. What lies beside them
+    without a layout must be in a folder that says what it is, as plain folders do.
+
     Args:
         root: the folder.
         layout: one of LAYOUTS; None to recognise it.
@@ -96,15 +117,17 @@ def scan(
         tick: is called with (files done, files in all).
 
     Raises:
-        InputError: no such folder or layout, or no audio in it.
+        InputError: no such folder or layout, no audio in it, or sound beside known layouts of which nothing says what
+            it is.
     """
     root = Path(root)
     if not root.is_dir():
         raise InputError(f"{root} must be a folder; {'it is a file' if root.exists() else 'there is none'}")
     if role and layout not in (None, "plain"):
         raise InputError(f'role is for plain folders; got role="{role}" with layout="{layout}"')
-    home, name = _recognised(root, "plain" if role else layout)
-    clips = list(plain.rows(home, role) if name == "plain" else LAYOUTS[name].rows(home))
+    parts = _parts(root, "plain" if role else layout)
+    home, name = Path(os.path.commonpath([part.home for part in parts])), _joined(part.layout for part in parts)
+    clips = [clip for part in parts for clip in part.rows(home, role)]
     if not clips:
         raise InputError(f"{root} holds no sound of the layout {name}: {LOOKED_FOR}")
     rows: list[Clip] = []
@@ -122,23 +145,71 @@ def scan(
 LOOKED_FOR = "looked for files that end in " + ", ".join(sorted(trees.SUFFIXES)) + ", in it and the folders below"
 
 
-def _recognised(root: Path, layout: str | None) -> tuple[Path, str]:
-    """The folder that has a layout, and the layout's name. An archive often unpacks to one folder in another."""
+def _joined(names: Iterable[str]) -> str:
+    return " + ".join(dict.fromkeys(names))
+
+
+def _parts(root: Path, layout: str | None) -> list[Part]:
+    """What a folder consists of: mostly one part."""
     if layout is not None and layout not in LAYOUTS:
         raise InputError(f"layout must be one of {', '.join(LAYOUTS)}; got {layout!r}")
-    names = [layout] if layout else [name for name in LAYOUTS if name != "plain"]
-    home = root
-    for _ in range(4):
-        for name in names:
-            if LAYOUTS[name].recognise(home):
-                return home, name
-        below = list(trees.folders(home).values())
-        if len(below) != 1:
-            break
-        home = below[0]
+    if found := _recognised(root, layout):
+        return [found] if layout or found.layout == "tables" else [found, *_beside(found)]
+    if parts := [] if layout else _side_by_side(root):
+        return parts
     if layout in (None, "plain") and plain.recognise(root):
-        return root, "plain"
+        return [Part(root, "plain")]
     raise InputError(f"{root} holds no sound{f' of the layout {layout}' if layout else ''}: {LOOKED_FOR}")
+
+
+def _recognised(root: Path, layout: str | None = None) -> Part | None:
+    """The folder that has a known layout: this one, or the only one in it."""
+    names = [layout] if layout else [name for name in LAYOUTS if name != "plain"]
+    for _ in range(DEEP):
+        for name in names:
+            if LAYOUTS[name].recognise(root):
+                return Part(root, name)
+        below = list(trees.folders(root).values())
+        if len(below) != 1 or trees.loose(root):
+            break
+        root = below[0]
+    return None
+
+
+def _beside(found: Part) -> list[Part]:
+    """Other layouts in folders of one that has a layout, as LibriSpeech/ among the folders of DEMAND."""
+    parts = [part for folder in trees.folders(found.home).values() if (part := _recognised(folder))]
+    return [part for part in parts if part.layout not in (found.layout, "tables")]
+
+
+def _side_by_side(root: Path, deep: int = DEEP) -> list[Part]:
+    """The parts of a folder that has no layout itself; none where no folder in it has one."""
+    below, loose = list(trees.folders(root).values()), trees.loose(root)
+    if len(below) == 1 and not loose:
+        return _side_by_side(below[0], deep - 1) if deep else []
+    inner = {folder: _within(folder, deep) for folder in below}
+    if not (parts := [part for found in inner.values() for part in found]):
+        return []
+    others = [*(folder for folder, found in inner.items() if not found and plain.recognise(folder)), *loose]
+    strange = [] if plain.is_named(root) else [path.name for path in others if not plain.is_named(path, splits=True)]
+    if strange:
+        known = ", ".join(f"{part.home.name} ({part.layout})" for part in parts)
+        told = ", ".join(strange[:5]) + (f" and {len(strange) - 5} more" if len(strange) > 5 else "")
+        raise InputError(
+            f"{root} holds {known}, and sound beside that of which nothing says what it is: {told}: "
+            f"put it into {root / 'speech'} (a folder for each talker) or {root / 'noise'}, or move it away"
+        )
+    return [*parts, Part(root, "plain", tuple(others))] if others else parts
+
+
+def _within(folder: Path, deep: int) -> list[Part]:
+    """The parts of a folder that lies beside others; none for what is plain, and for tables of sound elsewhere."""
+    is_named = plain.is_named(folder)
+    if is_named and trees.loose(folder):  # all of it counts, also where it has some names of NOISEX-92
+        return []
+    if found := _recognised(folder):
+        return [] if found.layout == "tables" and not plain.recognise(found.home) else [found]
+    return _side_by_side(folder, deep - 1) if deep and is_named else []
 
 
 def _measured(root: Path, clip: Clip) -> Clip | Fault:

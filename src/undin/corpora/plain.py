@@ -1,16 +1,21 @@
 """Plain folders: <speaker>/*.wav, speech/<speaker>/*.wav beside noise/<kind>/*.wav, or files by themselves.
 
-    train, dev, valid, test, ...  a folder of this name says the split; else it is drawn, by speaker or by recording
+    train, dev, valid, test, ...  a folder of this name says the split; else it is drawn, see below
     noise, noises, backgrounds    what lies in it is noise: its kind is the next folder, or the file's name
     music                         what lies in it is noise of that kind
     speech, clean, voices         what lies in it is speech
     any other folder              the first one names the talker (or, in noise, the kind)
 
 Speech without a folder of its own has no talker's name: good for enhancement, not for mixing talkers.
+
+Splits are drawn from names, of speakers or of recordings: 80 % train, 10 % dev, 10 % test, whatever else is there. Of
+three or more 2 at least are train and 1 is test; of six speakers or more 4 and 2, so that two can talk at once; then 1
+is dev. Where that moves somebody, another folder may move somebody back. It moves nobody where folders say splits.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +24,9 @@ from undin.corpora.corpus import Clip
 
 Role = Literal["speech", "noise"]
 
+# Of how many speakers, utterances without a speaker and recordings of noise train and test consist at least: one or two
+# to learn from, as many to validate with, and one or two, who then talk at once, to test with; see `trees.splits_of`.
+LEAST = {"speaker": [(4, 2), (2, 1)], "speech": [(2, 1)], "noise": [(2, 1)]}
 NOISE = {"noise", "noises", "background", "backgrounds", "music"}
 SPEECH = {"speech", "clean", "voice", "voices", "speakers", "wav", "wavs", "audio"}
 SPLITS = dict.fromkeys(("train", "training"), "train") | dict.fromkeys(("test", "eval", "evaluation"), "test")
@@ -30,25 +38,44 @@ def recognise(root: Path) -> bool:
     return any(True for _ in trees.files(root))
 
 
-def rows(root: Path, role: Role | None = None) -> Iterator[Clip]:
+def is_named(path: Path, *, splits: bool = False) -> bool:
+    """Whether a folder's name says that what lies in it is speech or noise; or, with `splits`, of which split it is."""
+    name = path.resolve().name.lower() if path.name in ("", "..") else path.name.lower()
+    return name in NOISE | SPEECH or (splits and name in SPLITS)
+
+
+def rows(root: Path, role: Role | None = None, among: Iterable[Path] = ()) -> Iterator[Clip]:
     """Every audio file of the tree.
 
     Args:
         root: the folder.
         role: all of it is speech, or noise; None to go by the names of folders, the root's own included.
+        among: folders and files of it that are meant; all when empty.
     """
-    here = root.resolve().name.lower()
-    for path in trees.files(root):
+    here, clips = root.resolve().name.lower(), list[tuple[str, str, Clip]]()  # group, what is drawn by, clip
+    for path in (file for each in among or (root,) for file in ((each,) if each.is_file() else trees.files(each))):
         place = path.relative_to(root)
         names = [name.lower() for name in place.parts[:-1]]
         split = next((SPLITS[name] for name in names if name in SPLITS), "")
         labels = [name for name in place.parts[:-1] if name.lower() not in NOISE | SPEECH | SPLITS.keys()]
         if role == "noise" or (role is None and not NOISE.isdisjoint([here, *names])):
             kind = "music" if "music" in [here, *names] else labels[0] if labels else _kind(path.stem)
-            yield trees.whole(root, path, split or trees.split_of(place.as_posix()), kind=kind)
+            clips.append(("noise", place.as_posix(), trees.whole(root, path, split, kind=kind)))
+        elif labels:
+            clips.append(("speaker", labels[0], trees.whole(root, path, split, speaker=labels[0])))
         else:
-            speaker = labels[0] if labels else ""
-            yield trees.whole(root, path, split or trees.split_of(speaker or path.stem), speaker=speaker)
+            clips.append(("speech", path.stem, trees.whole(root, path, split)))
+    drawn = {group: _drawn([clip for clip in clips if clip[0] == group], least) for group, least in LEAST.items()}
+    for group, name, clip in clips:
+        yield clip if clip.split else replace(clip, split=drawn[group][name])
+
+
+def _drawn(clips: Sequence[tuple[str, str, Clip]], least: Sequence[tuple[int, int]]) -> dict[str, str]:
+    """Name -> split, for what lies in no folder that says it."""
+    names = [name for _, name, clip in clips if not clip.split]
+    if len(names) == len(clips):
+        return trees.splits_of(names, *least)
+    return {name: trees.split_of(name) for name in names}  # somebody has sorted: nothing is moved
 
 
 def _kind(stem: str) -> str:

@@ -3,7 +3,8 @@
 import hashlib
 import math
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from undin.audio import EXTENSIONS, VIDEO_EXTENSIONS
@@ -38,6 +39,13 @@ def files(root: Path) -> Iterator[Path]:
                 yield Path(folder, name)
 
 
+def loose(root: Path) -> list[Path]:
+    """Audio files that lie directly in a folder, in the order of their names; hidden ones left out."""
+    with os.scandir(root) as entries:
+        names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
+    return [root / name for name in names if Path(name).suffix.lower() in SUFFIXES]
+
+
 def _refuse(error: OSError) -> None:
     raise InputError(f"{error.filename}: the folder cannot be read: {error.strerror}") from error
 
@@ -64,10 +72,37 @@ def split_of(name: str, *, test: bool = True) -> str:
     >>> [split_of(name) for name in ("anna", "tom", "p226")]
     ['train', 'dev', 'test']
     """
-    u = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32
+    u = _drawn(name)
     if u < (0.8 if test else 0.9):
         return "train"
     return "dev" if u < 0.9 or not test else "test"
+
+
+def splits_of(names: Collection[str], *least: tuple[int, int]) -> dict[str, str]:
+    """Draw splits as `split_of`, but where there are few names see that train and test have what is needed.
+
+    Who was drawn nearest to a split that lacks some is moved to it: another name moves as few as can be.
+
+    Args:
+        names: the labels.
+        least: how many train and test need, what is best first; the first that there are enough names for is taken.
+            Then dev has one too, if there is one left. With too few names for any, all are train.
+
+    >>> splits_of(["anna", "ben", "tom"], (4, 2), (2, 1))
+    {'anna': 'train', 'ben': 'train', 'tom': 'test'}
+    """
+    order = sorted(set(names), key=lambda name: (_drawn(name), name))  # train, then dev, then test
+    drawn = Counter(map(split_of, order))
+    train, test = next((need for need in least if sum(need) <= len(order)), (len(order), 0))
+    dev = min(1, len(order) - train - test)
+    n_train = min(max(drawn["train"], train), len(order) - dev - test)
+    n_test = min(max(drawn["test"], test), len(order) - dev - n_train)
+    n_dev = len(order) - n_train - n_test
+    return dict(zip(order, ["train"] * n_train + ["dev"] * n_dev + ["test"] * n_test, strict=True))
+
+
+def _drawn(name: str) -> float:
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32
 
 
 def text(path: Path) -> str:
