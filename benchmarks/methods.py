@@ -6,14 +6,17 @@ delays are read from the methods. Nothing is measured here: `make results` measu
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import undin
 from benchmarks import quality, speed, talkers_quality
 from benchmarks.scoring import Scores, gains, interval
 from undin.evaluation.separation import SLICES, summarise
+from undin.methods import LEARNED
 from undin.methods.nmf import SHIPPED
 
+UNSHIPPED = "In brackets: weights that do not ship, of minutes of training, to compare with."
 SCORES = {"pesq_wb": "PESQ-WB", "estoi": "ESTOI", "si_sdr_db": "SI-SDR (dB)"}
 
 
@@ -40,13 +43,25 @@ def cells(results: Sequence[Scores], name: str) -> list[str]:
 
 
 def about(name: str, times: dict[str, dict[str, str]]) -> list[str]:
-    """What a method is and costs."""
-    method = undin.load(name)
-    delay = f"{method.latency_ms:g} ms" if method.latency_ms else "whole recording"
-    count = f"{method.card.parameters:,}".replace(",", " ") if method.card.parameters else "–"
+    """What a method is and costs; of one that does not ship, what `benchmarks.speed` found in its weights."""
     mine = times.get(name, {})
+    if name in undin.METHODS:
+        method = undin.load(name)
+        card, weights, delay_ms = method.card, size(method), method.latency_ms
+    else:
+        card, weights = LEARNED[name].card, f"({int(mine['bytes']) / 1e6:.2f} MB)"
+        card, delay_ms = replace(card, parameters=int(mine["parameters"])), float(mine["delay_ms"] or 0)
+    delay = f"{delay_ms:g} ms" if delay_ms else "whole recording"
+    count = f"{card.parameters:,}".replace(",", " ") if card.parameters else "–"
     cost = " / ".join(f"{float(mine[k]):.3f}" if mine.get(k) else "–" for k in ("rtf_offline", "rtf_live"))
-    return [f"`{name}`", method.card.summary, count, size(method), delay, cost]
+    return [f"`{name}`", card.summary, count, weights, delay, cost]
+
+
+def listed(times: dict[str, dict[str, str]], *, separates: bool) -> list[str]:
+    """Methods that ship, then those that were trained for the table alone."""
+    ours = [name for name in undin.METHODS if bool(undin.load(name).n_src) is separates]
+    others = [name for name in LEARNED if name not in undin.METHODS and times.get(name, {}).get("parameters")]
+    return ours + [name for name in others if (LEARNED[name].card.kind == "separate") is separates]
 
 
 def markdown(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -59,12 +74,12 @@ def enhancing(times: dict[str, dict[str, str]]) -> str:
     """Methods that enhance, the input first."""
     results = quality.of(quality.read(), "mix")
     rows = [["input", *[""] * 5, *cells(results, "input")]]
-    rows += [[*about(name, times), *cells(results, name)] for name in undin.METHODS if not undin.load(name).n_src]
+    rows += [[*about(name, times), *cells(results, name)] for name in listed(times, separates=False)]
     n, machine = len({r["id"] for r in results}), times["log-mmse"]["machine"]
     note = (
         f"Scores: the input's mean, then the mean change over n = {n} mixtures of unseen speakers, unseen recordings "
         f"of twelve everyday noises, -5 to 15 dB; 95 % intervals. Times: one thread of an {machine}, seconds of work "
-        f"per second of sound, live in packets of 10 ms, medians of {speed.RUNS} runs."
+        f"per second of sound, live in packets of 10 ms, medians of {speed.RUNS} runs. {UNSHIPPED}"
     )
     return f"{markdown(list(SCORES.values()), rows)}\n\n{note}"
 
@@ -73,13 +88,12 @@ def separating(times: dict[str, dict[str, str]]) -> str:
     """Methods that pull two talkers apart."""
     scores = {(r["method"], r["talkers"]): r["si_sdr_gain_db"] for r in summarise(talkers_quality.read())}
     rows = []
-    for name in undin.METHODS:
-        if undin.load(name).n_src:
-            found = [scores[name, part] for part in SLICES]
-            rows.append([*about(name, times), *(f"{s['mean']:+.1f} ± {s['half']:.1f}" for s in found)])
+    for name in listed(times, separates=True):
+        found = [scores[name, part] for part in SLICES]
+        rows.append([*about(name, times), *(f"{s['mean']:+.1f} ± {s['half']:.1f}" for s in found)])
     note = (
         f"Scores: what SI-SDR gains over the mixture, in the better order, {talkers_quality.N} mixtures of two unseen "
-        "talkers who are equally loud within 2.5 dB; 95 % intervals."
+        f"talkers who are equally loud within 2.5 dB; 95 % intervals. {UNSHIPPED}"
     )
     return f"{markdown([f'SI-SDRi (dB), {part}' for part in SLICES.values()], rows)}\n\n{note}"
 

@@ -1,8 +1,9 @@
-"""What each method costs on one thread: python -m benchmarks.speed [METHOD ...] [--table]
+"""What each method costs on one thread: python -m benchmarks.speed [METHOD | NAME=x.onnx ...] [--table]
 
 Real-time factor (seconds of work per second of sound) offline and live in packets of 10 ms, and the time per packet;
 and the STFT beside scipy's ShortTimeFFT on the same signal. Medians of 5 runs, written to results/speed.csv; rows of
-methods that are not named stay. Times are those of the processor: other work is not in them.
+methods that are not named stay, NAME=x.onnx is of weights that do not ship. Times are those of the processor: other
+work is not in them.
 """
 
 import csv
@@ -24,6 +25,10 @@ from benchmarks.scoring import RESULTS
 
 SR, SECONDS, RUNS, PACKET = 16000, 20, 5, 160
 PATH = RESULTS / "speed.csv"
+COLUMNS = [
+    "method", "rtf_offline", "rtf_live", "packet_p50_ms", "packet_p99_ms", "packet_p100_ms", "machine",
+    "parameters", "bytes", "delay_ms",
+]  # fmt: skip
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -32,9 +37,12 @@ def seconds(work: Callable[[], object]) -> float:
     return time.process_time() - begin
 
 
-def measure(name: str, x: np.ndarray) -> dict[str, object]:
-    method = undin.load(name)
+def measure(name: str, source: str, x: np.ndarray) -> dict[str, object]:
+    method = undin.load(source)
     row: dict[str, object] = {"method": name, "machine": machine()}
+    if name not in undin.METHODS:  # what shipped weights say of themselves
+        row |= {"parameters": method.card.parameters, "bytes": Path(source).stat().st_size}
+        row["delay_ms"] = method.latency_ms or ""
     row["rtf_offline"] = f"{statistics.median(seconds(lambda: method(x, SR)) / SECONDS for _ in range(RUNS)):.4f}"
     if method.causal:
         packets = np.concatenate([live(method, x) for _ in range(RUNS)])
@@ -105,14 +113,13 @@ def main() -> None:
     if asked and PATH.is_file():
         with PATH.open(newline="") as file:
             rows = {row["method"]: dict(row) for row in csv.DictReader(file)}
-    rows |= {name: measure(name, x) for name in asked or undin.METHODS}
+    rows |= {name: measure(name, of or name, x) for name, _, of in (w.partition("=") for w in asked or undin.METHODS)}
     if not asked:
         name = "stft + istft, ratio to scipy"
         rows[name] = {"method": name, "machine": machine(), "rtf_offline": f"{stft_ratio(x):.3f}"}
     PATH.parent.mkdir(exist_ok=True)
     with PATH.open("w", newline="") as file:
-        names = ["method", "rtf_offline", "rtf_live", "packet_p50_ms", "packet_p99_ms", "packet_p100_ms", "machine"]
-        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows.values())
     print(PATH.read_text())

@@ -20,11 +20,12 @@ def collect(run: Path) -> None:
     """Validation loss and accuracy of every variant."""
     with PATH.open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["variant", "step", "loss", "accuracy"])
+        table.writerow(["variant", "step", "hours", "loss", "accuracy", "chance"])
         for log in sorted(run.glob("train/*/log.csv")):
             with log.open(newline="") as lines:
                 rows = [row for row in csv.DictReader(lines) if row["valid_loss"]]
-            table.writerows([log.parent.name, r["step"], r["valid_loss"], r["valid_accuracy"]] for r in rows)
+            columns = ["step", "hours", "valid_loss", "valid_accuracy", "valid_chance"]
+            table.writerows([log.parent.name, *(row[name] for name in columns)] for row in rows)
 
 
 def read() -> dict[str, list[dict[str, float]]]:
@@ -41,16 +42,20 @@ def draw(path: Path) -> None:
     """Accuracy and error over the steps."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, 2.8), layout="constrained")
+    figure = Figure(figsize=(7.2, 3.1), layout="constrained")
     curves = read()
+    one = next(rows[-1]["chance"] for name, rows in curves.items() if name.endswith("upit"))
     for k, (name, chance) in enumerate((("accuracy", 0.5), ("loss", 0.25)), 1):
         panel = figure.add_subplot(1, 2, k)
         for variant, rows in curves.items():
             panel.plot([r["step"] for r in rows], [r[name] for r in rows], color=COLOURS.get(variant), label=variant)
         panel.axhline(chance, color="black", lw=0.8, ls=":")
+        if name == "accuracy":
+            panel.axhline(one, color="black", lw=0.8, ls="--", label="all to one, in the better order")
         panel.set(xlabel="step", title={"accuracy": "bins right", "loss": "squared error"}[name])
         panel.grid(alpha=0.3)
-    panel.legend(fontsize=8)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
     figure.savefig(path, dpi=160, metadata={"Software": None})
 
 
@@ -58,12 +63,12 @@ def main() -> None:
     if "--table" not in sys.argv:
         collect(Path(sys.argv[1]))
         draw(PICTURE)
-    print("| | | step | squared error | bins right |\n|---|---|---|---|---|")
+    print("| | | hours of mixtures | squared error | bins right | all to one |\n|---|---|---|---|---|---|")
     for variant, rows in read().items():
         kind, _, objective = variant.partition("-")
         last = rows[-1]
-        told = f"{last['loss']:.3f} | {last['accuracy']:.3f}"
-        print(f"| {kind} | {LABELS.get(objective, objective)} | {last['step']:.0f} | {told} |")
+        told = f"{last['loss']:.3f} | {last['accuracy']:.3f} | {last['chance']:.3f}"
+        print(f"| {kind} | {LABELS.get(objective, objective)} | {last['hours']:.1f} | {told} |")
 
 
 if __name__ == "__main__":

@@ -110,7 +110,9 @@ def test_loss_is_least_at_the_target_itself_in_any_order(target, least):
     cost = net._bin_cost(M.flip(1), X, S)
     total, order = cheapest(cost)
     assert total.max() < 1e-5 and order[:, 0].tolist() == [[1, 0], [1, 0]]
-    assert net._accuracy(dominance(S).flip(1), X, S, order) == 1
+    told = net._accuracy(dominance(S).flip(1), X, S, order)
+    assert told["accuracy"] == 1 and 0.5 < told["chance"] < 1
+    assert make(objective="fixed")._accuracy(dominance(S), X, S, order)["chance"] == pytest.approx(0.5)
 
 
 def test_signal_target_is_the_ratio_of_signal_to_error_and_asks_for_silence_of_the_silent():
@@ -247,7 +249,7 @@ def test_k_means_finds_the_clusters_and_one_talker_comes_out_once(tmp_path):
     M = model.masks(X, V.reshape(20, 25, 3))
     assert (M.sum(0) == 1).all() and 0.4 < M[0].mean() < 0.6
     together = model.masks(X, (np.eye(3)[0] + 0.1 * rng.standard_normal((20, 25, 3))).astype(np.float32))
-    assert sorted(together.mean((1, 2)).tolist()) == [0, 1]
+    assert together[0] == pytest.approx(0.99) and together[1] == pytest.approx(0.01)  # quiet bins too
     three = model.with_settings(talkers=3)
     assert three(voices(1).sum(1)[0].numpy(), 4000).shape == (3, 3200)
     assert undin.separate(np.zeros(900, np.float32), 4000, talkers=3, method=tmp_path / "m.onnx").shape == (3, 900)

@@ -21,6 +21,7 @@ from undin.spectrum import ComplexArray
 Points = NDArray[np.float32]  # (n, K)
 MOST = 20000  # points that the centres are found from
 STEPS = 30
+ABSENT = 0.01  # share of everything that a talker gets who is not there: 40 dB down, but not lost if he was
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,14 @@ class ClusteringConfig(TrunkConfig):
     Attributes:
         embedding: K, numbers per bin.
         tries: beginnings of k-means, of which the best is kept.
-        one_talker: centres whose cosine is above this are of one talker, who comes out once.
+        one_talker: centres whose cosine is above this are of one talker; the second output is then 40 dB down.
     """
 
     n_hidden: int = 600
     n_layers: int = 4
     embedding: int = 40
     tries: int = 5
-    one_talker: float = 0.8
+    one_talker: float = 0.85
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -85,16 +86,21 @@ def part_bins(X: ComplexArray, V: NDArray[np.float32], config: ClusteringConfig)
     M = np.full((c.talkers, *X.shape), 1 / c.talkers, np.float32)  # bins in which nobody speaks
     if active.sum() < c.talkers:
         return M
-    centres = _apart(find_centres(V[active], c.talkers, tries=c.tries), c.one_talker)
-    M[:, active] = np.eye(c.talkers, dtype=np.float32)[nearest(V[active], centres)].T
+    centres = find_centres(V[active], c.talkers, tries=c.tries)
+    there = _apart(centres, c.one_talker)
+    M[:] = (there / there.sum())[:, None, None]
+    M[:, active] = np.eye(c.talkers, dtype=np.float32)[there][nearest(V[active], centres[there])].T
+    n_absent = int((~there).sum())
+    M *= 1 - ABSENT * n_absent
+    M[~there] = ABSENT
     return M
 
 
-def _apart(centres: Points, one_talker: float) -> Points:
-    """Put a centre that is too near to one before it out of reach."""
+def _apart(centres: Points, one_talker: float) -> NDArray[np.bool_]:
+    """Whether each centre is of a talker of its own: its cosine with those before is at most `one_talker`."""
     unit = centres / np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-9)
-    near = np.tril(unit @ unit.T, -1).max(1) > one_talker
-    return np.where(near[:, None], np.float32(1e3), centres).astype(np.float32)
+    near: NDArray[np.bool_] = np.tril(unit @ unit.T > one_talker, -1).any(1)
+    return ~near
 
 
 def find_centres(V: Points, n: int, *, tries: int) -> Points:

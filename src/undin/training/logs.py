@@ -100,6 +100,7 @@ def draw_curve(log: Path, picture: Path) -> None:
     for axes in panels[: len(further)]:
         _line(axes, rows, "train_accuracy", "training", COLOURS["train"])
         _line(axes, rows, "valid_accuracy", "validation", COLOURS["valid"], marker="o", markersize=3)
+        _line(axes, rows, "valid_chance", "all bins to one", COLOURS["input"], linestyle="--")
         axes.set_ylabel("accuracy")
     _line(loss, rows, "train_loss", "training", COLOURS["train"])
     _line(loss, rows, "valid_loss", "validation", COLOURS["valid"], marker="o", markersize=3)

@@ -56,7 +56,7 @@ class TalkerMasks(nn.Module):
         return torch.sigmoid(o) if self.config.activation == "sigmoid" else torch.relu(o)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """The objective over the target; "accuracy" is the share of bins with speech given to the right talker."""
+        """The objective over the target; "accuracy" and "chance" of `_accuracy`."""
         c, noisy, sources = self.config, *talkers_of(batch, self.n_src, self.config.alone if self.training else 0.0)
         X = self.stft(noisy)
         h = self.norm(self.trunk(X, self.initial_state(len(X)))[0])
@@ -69,7 +69,7 @@ class TalkerMasks(nn.Module):
         else:
             level = X.square().mean((1, 2, 3)).clamp(min=1e-12).rsqrt()[:, None, None, None]
             loss, order = self._assign(self._bin_cost(M, X * level, S * level[..., None]))
-        losses = {"loss": loss, "accuracy": self._accuracy(M.detach(), X, S, order)}
+        losses = {"loss": loss} | self._accuracy(M.detach(), X, S, order)
         if self.embedding is not None:
             V = embed(h, self.embedding, self.n_freq)
             clustering = clustering_loss(V, dominance(S), active(X, c.active_db)[1])
@@ -114,14 +114,19 @@ class TalkerMasks(nn.Module):
         weights = [part.sum((-2, -1)) * self.n_freq for part in torch.split(heard, n, 2)]  # (B, 1)
         return torch.stack(sums, 1) / torch.stack(weights, 1).clamp(min=1)[..., None]
 
-    def _accuracy(self, M: Tensor, X: Tensor, S: Tensor, order: Tensor) -> Tensor:
-        """Share of the bins of frames with speech that go to the talker who is loudest there."""
+    def _accuracy(self, M: Tensor, X: Tensor, S: Tensor, order: Tensor) -> dict[str, Tensor]:
+        """Share of the bins of frames with speech that go to the talker who is loudest there.
+
+        "chance" is that of giving all bins to one output: with fixed labels to any, else to the one that suits.
+        """
         c, n = self.config, self.config.segment if self.config.objective == "pit" else X.shape[2]
         parts = [in_order(part, order[:, k]) for k, part in enumerate(torch.split(M, n, 2))]
-        M = torch.cat(parts, 2)
-        right = ((M * dominance(S)).amax(1) == M.amax(1)).to(M.dtype)
-        heard = active(X, c.active_db)[0]
-        return (right * heard).sum() / (heard.sum() * self.n_freq).clamp(min=1)
+        M, D, heard = torch.cat(parts, 2), dominance(S), active(X, c.active_db)[0]
+        right = ((M * D).amax(1) == M.amax(1)).to(M.dtype)
+        of_each = torch.stack([part.sum((2, 3)) for part in (D * heard[:, None]).split(n, 2)])
+        best = of_each.mean(-1) if c.objective == "fixed" else of_each.amax(-1)  # (segments, B)
+        n_bins = (heard.sum() * self.n_freq).clamp(min=1)
+        return {"accuracy": (right * heard).sum() / n_bins, "chance": best.sum() / n_bins}
 
     def calibrate(self, batches: Iterable[Batch]) -> None:
         """Mean and deviation of the features."""
