@@ -68,15 +68,70 @@ def test_the_trap_trains_its_variants_with_their_own_methods(tmp_path):
         read_recipe("talkers-trap", ['train.variants={a={method="log-mmse"}}'])
 
 
-def test_one_speaker_or_three_talkers_are_refused_in_words(tmp_path):
-    corpus = undin.corpora.mini()
-    clips = [clip for clip in corpus.speech if clip.speaker == corpus.speech[0].speaker]
-    (tmp_path / "data/speech/anna").mkdir(parents=True)
-    for i, clip in enumerate(clips[:3]):
-        undin.write(tmp_path / f"data/speech/anna/{i}.wav", corpus.load(clip), corpus.sr)
-    run = Run(read_recipe("talkers-upit", TINY, preset="mini"), tmp_path / "run", data=tmp_path / "data")
-    with pytest.raises(InputError, match=r"must have 2 (voices|speakers|talkers)"):
-        list(run.run(["train"]))
-    three = Run(read_recipe("talkers-upit", [*TINY, "train.mixing.talkers=3"], preset="mini"), tmp_path / "three")
-    with pytest.raises(InputError, match=r"mixtures have 3: set|must have 3 voices"):
-        list(three.run(["train"]))
+def voices(home, *names):
+    """Folders of talkers, each with two files of a second."""
+    rng = np.random.default_rng(0)
+    for name in names:
+        for i in range(2):
+            (home / name).mkdir(parents=True, exist_ok=True)
+            undin.write(home / name / f"{i}.wav", (0.1 * rng.standard_normal(8000)).astype(np.float32), 8000)
+    return home
+
+
+def test_too_few_speakers_are_refused_before_anything_is_done(tmp_path):
+    recipe = read_recipe("talkers-upit", TINY, preset="mini")
+    one = Run(recipe, tmp_path / "run", data=voices(tmp_path / "one", "speech/anna"))
+    message = r"2 talkers need 4 speakers with names in the train split of .*one, 2 to learn from and as many to "
+    for only in ([], ["train"]):
+        with pytest.raises(
+            InputError, match=rf"{message}validate with; it has anna \(speakers: 1 in train\): add others"
+        ):
+            list(one.run(only))
+    with pytest.raises(InputError, match=r"split must be one of train; got test: folders named train, dev and test"):
+        list(one.run(["mix"]))
+    names = [*(f"train/{k}" for k in range(5)), "test/anna"]
+    uneven = Run(recipe, tmp_path / "run", data=voices(tmp_path / "uneven", *names))
+    message = r"2 talkers need recordings of 2 speakers, each with its name; the test split of .*uneven has anna "
+    with pytest.raises(
+        InputError, match=rf"{message}\(speakers: 1 in test, 5 in train\): add others, .* or change the "
+    ):
+        list(uneven.run())
+    assert not (tmp_path / "run").exists()
+
+
+def test_six_folders_of_talkers_are_enough(tmp_path):
+    names = [f"talker {k}" for k in range(6)]
+    data = voices(tmp_path / "data", *names)
+    run = Run(read_recipe("talkers-upit", TINY, preset="mini"), tmp_path / "run", data=data)
+    assert run.corpus.voices == "2 in test, 4 in train"
+    assert list(run.run(["mix", "train"])) == [("mix", "done"), ("train", "done")]
+
+
+def test_one_number_of_talkers_is_mixed_and_separated(tmp_path):
+    message = (
+        r"as many talkers must be mixed as blstm-mask separates; got mix.talkers = 3, train.mixing.talkers = 2, "
+        r"train.settings.talkers = 2: set them alike, as --set mix.talkers=3 --set train.mixing.talkers=3 --set train."
+    )
+    with pytest.raises(InputError, match=message):
+        read_recipe("talkers-upit", [*TINY, "mix.talkers=3"], preset="mini")
+    three = ["mix.talkers=3", "train.mixing.talkers=3", "train.settings.talkers=3"]
+    for k in range(3):
+        with pytest.raises(InputError, match="as many talkers must be mixed as deep-clustering separates"):
+            read_recipe("talkers-dpcl", [*TINY, *three[:k], *three[k + 1 :]], preset="mini")
+    with pytest.raises(InputError, match=r"separates; got .*, train\.valid\.talkers = 2"):
+        read_recipe("talkers-upit", [*TINY, *three, "train.valid.talkers=2"], preset="mini")
+    with pytest.raises(InputError, match="mixed as b separates; got"):
+        read_recipe("talkers-upit", [*TINY, 'train.variants={a={}, b={"settings.talkers"=3}}'], preset="mini")
+    enhances = Run(read_recipe("nmf-kwon2016", ["mix.talkers=2"]), tmp_path / "run")
+    with pytest.raises(InputError, match=r"mix\.talkers must be 1 where nmf enhances; got 2"):
+        list(enhances.run())
+    assert not (tmp_path / "run").exists()
+
+
+def test_three_talkers(tmp_path):
+    three = [*TINY, "mix.talkers=3", "train.mixing.talkers=3", "train.settings.talkers=3"]
+    names = [*(f"train/{k}" for k in range(6)), *(f"test/{k}" for k in "abc")]
+    data = voices(tmp_path / "data", *names)
+    run = Run(read_recipe("talkers-upit", three, preset="mini"), tmp_path / "run", data=data)
+    assert set(dict(run.run()).values()) == {"done"}
+    assert len(list((tmp_path / "run/enhance/separated_audio/blstm-mask").iterdir())) == 3

@@ -101,7 +101,7 @@ def test_config_ini(undin, folders):
         "[config]\nclean_train_path=speech\nnoise_train_path=noise\nsample_rate=8000\nfile_length=0.25\n"
         "total_training_files=3\nSNR_lower=0\nSNR_upper=2\ntotal_snrlevels=3\n"
     )
-    assert undin("mix", "--config", "config.ini", "-o", "out").out == "3 done -> out/manifest_training.csv\n"
+    assert undin("mix", "--config", "config.ini", "-o", "out") == (0, "3 done -> out/manifest_training.csv\n", "")
     names = sorted(path.name for path in Path("out/NoisySpeech_training").iterdir())
     assert [name.partition("_")[0] for name in names] == ["noisy1", "noisy2", "noisy3"]
     assert sorted(name.split("_")[2] for name in names) == ["0.00", "1.00", "2.00"]

@@ -68,6 +68,12 @@ def test_one_stage(home):
     assert [stage.name for stage in read_config(home / "config.ini")] == ["training"]
 
 
+def test_other_sections_are_left_out_with_a_note(home):
+    (home / "config.ini").write_text(f"{TEXT}\n[STFT]\nwindow_type = hamming\nn_fft = 512\n")
+    with pytest.warns(UserWarning, match=r"config\.ini: \[STFT\] is left out: only mixtures are written, no spectra"):
+        assert len(read_config(home / "config.ini")) == 2
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -69,7 +69,7 @@ def mix(
         str | None,
         typer.Option(metavar="SPLIT|CSV", help="Mark what this training set had.", rich_help_panel=WHAT),
     ] = None,
-    talkers: Annotated[int, typer.Option(help="1 to 3 at once.", rich_help_panel=TALK)] = 1,
+    talkers: Annotated[int, typer.Option(help="1 to 4 at once.", rich_help_panel=TALK)] = 1,
     talker_level: Annotated[
         str, typer.Option(metavar="LOW,HIGH", help="dB of others under the first.", rich_help_panel=TALK)
     ] = "0,5",

@@ -1,6 +1,7 @@
 """A corpus: a folder of audio files and the rows that say what lies where in them."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from undin import audio
 from undin.corpora.readers import JoinedReader, Reader, SliceReader
 from undin.errors import InputError
+
+SPLIT_IS_SET = "folders named train, dev and test above the recordings set it, or the column split of their tables"
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,18 @@ class Corpus:
             raise InputError(f"the corpus at {self.root} has no rows, hence no sample rate")
         return self.reader.sr(self.rows[0].path)
 
+    @property
+    def voices(self) -> str:
+        """How many speakers with a name each split has, in words.
+
+        >>> from undin import corpora
+        >>> corpora.mini().voices
+        '1 in dev, 3 in test, 4 in train'
+        """
+        names = {(clip.split, clip.speaker) for clip in self.speech if clip.speaker}
+        counts = sorted(Counter(split for split, _ in names).items())
+        return ", ".join(f"{n} in {split}" for split, n in counts) or "none"
+
     def select(self, **wanted: str | Iterable[str]) -> "Corpus":
         """Narrow the rows.
 
@@ -156,7 +171,8 @@ class Corpus:
             known = {getattr(clip, field) for clip in self.rows}
             if unknown := values - known:
                 there = ", ".join(sorted(map(str, known - {""}))[:40]) or "nothing"
-                raise InputError(f"{field} must be one of {there}; got {', '.join(sorted(map(str, unknown)))}")
+                told = f"{field} must be one of {there}; got {', '.join(sorted(map(str, unknown)))}"
+                raise InputError(told + (f": {SPLIT_IS_SET}" if field == "split" else ""))
             rows = tuple(clip for clip in rows if getattr(clip, field) in values)
         return self.with_rows(rows)
 

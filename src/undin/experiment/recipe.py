@@ -143,7 +143,29 @@ def read_recipe(name: str, changes: Sequence[str] = (), *, preset: str | None = 
     for section in document:
         check_known(section, SECTIONS, "section of a recipe")
     sections = {name: _section(name, document.get(name, {})) for name in SECTIONS}
+    check_talkers(sections, mix="mix" in document)
     return Recipe(path.stem, sections)
+
+
+def check_talkers(sections: Mapping[str, Any], *, mix: bool) -> None:
+    """Refuse examples, and with `mix` mixtures, of another number of talkers than the networks separate.
+
+    Raises:
+        InputError: they differ; the message names the settings.
+    """
+    train = sections["train"]
+    for variant in train.files if isinstance(train, NetTrain) else ():
+        plan = train.plan(variant)
+        told = {"mix.talkers": sections["mix"].talkers} if mix else {}
+        told |= {"train.mixing.talkers": plan.mixing.talkers, "train.settings.talkers": plan.talkers}
+        if plan.valid.talkers != plan.mixing.talkers:
+            told["train.valid.talkers"] = plan.valid.talkers
+        if plan.talkers and len(set(told.values())) > 1:
+            got = ", ".join(f"{name} = {n}" for name, n in told.items())
+            cure = " ".join(f"--set {name}={max(told.values())}" for name in told)
+            raise InputError(
+                f"as many talkers must be mixed as {variant} separates; got {got}: set them alike, as {cure}"
+            )
 
 
 def _changes_of(preset: str | None, presets: dict[str, Any], path: Path) -> list[tuple[str, Any]]:

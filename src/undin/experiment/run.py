@@ -20,7 +20,7 @@ from undin.errors import InputError
 from undin.experiment import stages, train_net, train_nmf
 from undin.experiment.lock import alone
 from undin.experiment.names import Told, check_known
-from undin.experiment.recipe import Recipe
+from undin.experiment.recipe import Recipe, check_talkers
 from undin.experiment.train_net import NetTrain
 from undin.parts import whole
 
@@ -79,7 +79,7 @@ class Run:
 
         Raises:
             InputError: an unknown stage, one that needs another first, another process that is at work in the folder,
-                or what a stage raises.
+                or what a stage raises; what the corpus lacks for any of them is raised before the first.
         """
         for stage in only:
             check_known(stage, NEEDS, "stage")
@@ -90,6 +90,9 @@ class Run:
             raise InputError(f"max_minutes must be more than 0; got {max_minutes!r}")
         start_from = None if start_from is None else Path(start_from)
         begins = None if start_from is None else train_net.check_start(start_from, self.folder)
+        for stage in sorted(only or NEEDS, key="train".__ne__):  # of what lacks most it is told first
+            if self.status(stage) != "finished":
+                self._check(stage)
         self.folder.mkdir(parents=True, exist_ok=True)
         with alone(self.folder):
             for stage in [s for s in NEEDS if not only or s in only]:
@@ -97,6 +100,20 @@ class Run:
                 yield stage, status
                 if status == "paused":
                     return
+
+    def _check(self, stage: str) -> None:
+        """Refuse a corpus that a stage cannot do its work with, before any begins."""
+        train, mix, seed = self.section("train"), self.section("mix"), self.section("experiment").seed
+        if stage == "mix":
+            mixing.Drawing(self.corpus, mix.settings, seed=seed)
+        elif stage != "train":
+            check_talkers(self.recipe.sections, mix=True)
+            if mix.talkers > 1 and not (isinstance(train, NetTrain) and all(map(train.separates, train.files))):
+                raise InputError(f"mix.talkers must be 1 where {train.method} enhances; got {mix.talkers}: set it to 1")
+        elif isinstance(train, NetTrain):
+            train_net.check(train, self.corpus, seed=seed)
+        else:
+            train_nmf.check(train, self.corpus)
 
     def _do(
         self,

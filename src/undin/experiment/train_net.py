@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from undin.methods import LEARNED
 from undin.methods.base import make_config
 from undin.mixing import Examples, Settings
 from undin.mixing.augment import Augment
+from undin.mixing.settings import more_speakers
 from undin.training.options import FREE, Options
 
 MINUTE = 60.0
@@ -36,6 +37,11 @@ class Plan:
     augment: Augment
     valid: Settings
     voices: int = 0
+
+    @property
+    def talkers(self) -> int | None:
+        """How many the network separates; None where it enhances."""
+        return getattr(self.config, "talkers", None)
 
     def key(self, *more: Any) -> str:
         """Digest of all that the weights follow from; how long and where it is trained is left free."""
@@ -107,6 +113,10 @@ class NetTrain:
         """What a variant is."""
         return str(self._variants[variant].get("method", self.method))
 
+    def separates(self, variant: str) -> bool:
+        """Whether a variant parts talkers; else it enhances."""
+        return self.plan(variant).talkers is not None
+
     def plan(self, variant: str) -> Plan:
         """What a variant is trained with.
 
@@ -157,6 +167,48 @@ def _value(value: Any) -> Any:
     return None if value == "none" else value
 
 
+def check(section: NetTrain, corpus: Corpus, *, seed: int) -> None:
+    """Refuse a corpus that the variants cannot be trained and validated with, before anything is done.
+
+    Raises:
+        InputError: as `train`.
+    """
+    part = corpus.select(split=section.split)
+    talkers = max(section.plan(name).mixing.talkers for name in section.files)
+    crowds = any(section.plan(name).mixing.crowds for name in section.files)
+    named = {clip.speaker for clip in part.speech} - {""}
+    if talkers > 1 and len(named) < 2 * talkers and not crowds:
+        raise InputError(
+            f"{talkers} talkers need {2 * talkers} speakers with names in the {section.split} split of {corpus.root}, "
+            f"{talkers} to learn from and as many to validate with; it has {', '.join(sorted(named)) or 'none'}"
+            f"{more_speakers(corpus)}"
+        )
+    for variant, few in _parts(section, part, _seen(corpus), seed):
+        for settings in (section.plan(variant).mixing, section.plan(variant).valid):
+            Examples(few, settings, seed=seed)
+
+
+def _seen(corpus: Corpus) -> set[str]:
+    return {clip.speaker for clip in corpus.speech if clip.split == "seen"}
+
+
+def _parts(section: NetTrain, corpus: Corpus, seen: set[str], seed: int) -> Iterator[tuple[str, Corpus]]:
+    """Each variant, and the split as it learns from it: with voices and recordings held out."""
+    corpus = corpora.hold_out(
+        corpus,
+        seed=seed,
+        speakers=section.speakers,
+        least=max(section.plan(name).mixing.talkers for name in section.files),
+        noise=section.noise,
+        split=section.split,
+        but=seen,
+    )
+    for variant in section.files:
+        n = section.plan(variant).voices
+        few = corpora.few_voices(corpus, n, seed=seed, first=seen, split=section.split) if n else corpus
+        yield variant, few
+
+
 def train(
     section: NetTrain,
     corpus: Corpus,
@@ -196,20 +248,8 @@ def train(
     digest = None if start_from is None else check_start(start_from, place)
     ends = None if max_minutes is None else time.monotonic() + max_minutes * MINUTE
     packed = _packed(corpus, section, place.parent / "pack", workers)
-    seen = {clip.speaker for clip in corpus.speech if clip.split == "seen"}
-    packed = corpora.hold_out(
-        packed,
-        seed=seed,
-        speakers=section.speakers,
-        least=max(section.plan(name).mixing.talkers for name in section.files),
-        noise=section.noise,
-        split=section.split,
-        but=seen,
-    )
-    for variant, file in section.files.items():
-        plan, method, part = section.plan(variant), section.method_of(variant), packed
-        if plan.voices:
-            part = corpora.few_voices(packed, plan.voices, seed=seed, first=seen, split=section.split)
+    for variant, part in _parts(section, packed, _seen(corpus), seed):
+        plan, method, file = section.plan(variant), section.method_of(variant), section.files[variant]
         drawn, about = seed + plan.options.seed, _about(part.select(split=section.split), plan.mixing)
         folder = _folder(place / variant, plan.key(method, seed, about, digest))
         left = None if ends is None else (ends - time.monotonic()) / MINUTE

@@ -52,6 +52,19 @@ class NMFTrain:
         return {name: f"{name}.npz" for name in self.variants}
 
 
+def check(section: NMFTrain, corpus: Corpus) -> tuple[Corpus, list[Clip]]:
+    """Give the split to learn from, and its noise.
+
+    Raises:
+        InputError: the split has no speech or no noise.
+    """
+    part = corpus.select(split=section.split)
+    noises = [clip for clip in part.noise if not section.kinds or clip.kind in section.kinds]
+    if not part.speech or not noises:
+        raise InputError(f"the {section.split} split of {corpus.root} must have speech and noise to train on")
+    return part, noises
+
+
 def train(
     section: NMFTrain, corpus: Corpus, place: Path, *, name: str, seed: int, progress: Callable[[int, int], object]
 ) -> None:
@@ -68,13 +81,10 @@ def train(
     Raises:
         InputError: the split has no speech or no noise.
     """
-    part = corpus.select(split=section.split)
-    noises = [clip for clip in part.noise if not section.kinds or clip.kind in section.kinds]
+    part, noises = check(section, corpus)
     speech = _taken(part, _in_turn(part.speech, "speaker"), section.speech_s)
     kinds = sorted({clip.kind for clip in noises})
     noise = [x for kind in kinds for x in _taken(part, [c for c in noises if c.kind == kind], section.noise_s)]
-    if not speech or not noise:
-        raise InputError(f"the {section.split} split of {corpus.root} must have speech and noise to train on")
     (place / "merged_audio").mkdir(exist_ok=True)
     level = _rms(np.concatenate(speech))
     noise = [x * np.float32(level / max(_rms(x), 1e-9)) for x in noise]  # as loud as the speech, like the original

@@ -21,7 +21,7 @@ from undin.methods.learned import Learned, planes
 from undin.spectrum import ComplexArray, Window, istft, stft
 from undin.stream import frame_at, source_order
 
-MOST = 4  # talkers: 4! orders are tried at every step
+MOST_TALKERS = 4  # at once, mixed and separated: 4! orders are tried at every step
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class TrunkConfig:
 
     def __post_init__(self) -> None:
         check_positive(self, "n_layers", "n_hidden", "level_s", "active_db")
-        if not 2 <= self.talkers <= MOST:
-            raise InputError(f"talkers must be 2 to {MOST}; got {self.talkers!r}")
+        if not 2 <= self.talkers <= MOST_TALKERS:
+            raise InputError(f"talkers must be 2 to {MOST_TALKERS}; got {self.talkers!r}")
         if self.width < 0:
             raise InputError(f"width must be 0 or more; got {self.width!r}")
         for name in ("dropout", "alone"):

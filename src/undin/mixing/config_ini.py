@@ -6,6 +6,7 @@ is changed only where a peak would not fit; and every draw is seeded.
 
 import configparser
 import os
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,7 +41,7 @@ class Stage:
 def read_config(path: str | os.PathLike[str]) -> list[Stage]:
     """Read a config.ini: clean_train_path, noise_train_path, clean_test_path, noise_test_path (below the file's folder
     or absolute), sample_rate, file_length, total_training_files, total_testing_files, SNR_lower, SNR_upper and
-    total_snrlevels, in a section [config].
+    total_snrlevels, in a section [config]. Other sections, as [STFT], are left out with a warning.
 
     Args:
         path: the file.
@@ -93,6 +94,12 @@ def _section(path: Path) -> configparser.SectionProxy:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     if "config" not in parser:
         raise InputError(f"{path} must have a section [config]; got {', '.join(parser.sections()) or 'none'}")
+    if others := [f"[{name}]" for name in parser.sections() if name != "config"]:
+        warnings.warn(
+            f"{path}: {', '.join(others)} is left out: only mixtures are written, no spectra; a recipe sets frames by "
+            "train.settings.window, n_fft and hop_length",
+            stacklevel=3,
+        )
     return parser["config"]
 
 

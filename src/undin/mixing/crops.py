@@ -20,7 +20,7 @@ import numpy as np
 from undin.corpora import Clip, Corpus
 from undin.errors import InputError
 from undin.mixing.mix import Samples, cut, draw_onset, rms_db
-from undin.mixing.settings import Settings
+from undin.mixing.settings import Settings, more_speakers, where_of
 
 Item = TypeVar("Item")
 
@@ -49,12 +49,12 @@ class Crops:
         part = corpus if settings.split is None else corpus.select(split=settings.split)
         noise = part.select(kind=settings.kinds).noise if settings.kinds is not None else part.noise
         speech = part.select(corpus=settings.speech_from).speech if settings.speech_from is not None else part.speech
-        where = f"the {settings.split} split of {corpus.root}" if settings.split else str(corpus.root)
+        where = where_of(corpus, settings)
         if not speech or (settings.noise_range[1] and not noise):
             raise InputError(f"{where} must have speech, and noise unless noises=0; got {part!r}")
         self.corpus, self.sr = corpus, corpus.sr
         self.n_samples = max(1, round(settings.duration_s * self.sr))
-        self._voices = _voices(speech, settings, settings.duration_s, where)
+        self._voices = _voices(speech, settings, settings.duration_s, corpus)
         self._kinds = [_by_root(clips) for _, clips in sorted(_grouped(noise, lambda clip: clip.kind).items())]
 
     @property
@@ -142,7 +142,9 @@ def _by_root(clips: Sequence[Clip]) -> _Weighted[Clip]:
     return _Weighted(clips, (math.sqrt(clip.duration_s) for clip in clips))
 
 
-def _voices(speech: Iterable[Clip], settings: Settings, duration_s: float, where: str) -> _Weighted[_Weighted[Clip]]:
+def _voices(
+    speech: Iterable[Clip], settings: Settings, duration_s: float, corpus: Corpus
+) -> _Weighted[_Weighted[Clip]]:
     """Voices by the square root of their length, each with its utterances by their length."""
 
     def name_of(clip: Clip) -> str:
@@ -158,8 +160,9 @@ def _voices(speech: Iterable[Clip], settings: Settings, duration_s: float, where
     if len(found) < settings.talkers:
         enough = f" who speak for {duration_s:g} s" if settings.short == "drop" else ""
         names = f" ({', '.join(found)})" if found and settings.talkers > 1 else ""
-        cure = "add others, each in a folder of its own" if names else "add some"
-        raise InputError(f"{where} must have {settings.talkers} voices{enough}; got {len(found)}{names}: {cure}")
+        cure = more_speakers(corpus) if settings.talkers > 1 else ": add some"
+        where = where_of(corpus, settings)
+        raise InputError(f"{where} must have {settings.talkers} voices{enough}; got {len(found)}{names}{cure}")
 
     def weight_of(name: str, clips: Sequence[Clip]) -> float:
         if clips[0].corpus in settings.crowds:

@@ -17,7 +17,7 @@ from undin.mixing.manifest import Errors, MixtureRow, Source
 from undin.mixing.mix import Mixture, draw_onset
 from undin.mixing.render import Parts, combine, load, measure
 from undin.mixing.rooms import draw_room
-from undin.mixing.settings import Settings
+from undin.mixing.settings import Settings, more_speakers, where_of
 from undin.mixing.turns import Turns
 
 Item = TypeVar("Item")
@@ -78,10 +78,9 @@ class Drawing:
         speech = _speech(part, settings)
         noise = part.select(kind=settings.kinds).noise if settings.kinds is not None else part.noise
         if settings.talkers > 1:
-            _check_talkers(speech, settings.talkers)
+            _check_talkers(speech, corpus, settings)
         if not speech or (settings.noise_range[1] and not noise):
-            where = f"the {settings.split} split of {corpus.root}" if settings.split else str(corpus.root)
-            raise InputError(f"{where} must have speech and noise; got {part!r}")
+            raise InputError(f"{where_of(corpus, settings)} must have speech and noise; got {part!r}")
         self._noise = noise
         self._speech: Sequence[Clip] = speech
         splits = [settings.split] if settings.split is None or isinstance(settings.split, str) else settings.split
@@ -317,13 +316,12 @@ def _speech(part: Corpus, settings: Settings) -> list[Clip]:
     return enough
 
 
-def _check_talkers(speech: Sequence[Clip], talkers: int) -> None:
-    speakers = {clip.speaker for clip in speech}
-    if len(speakers) < talkers:
-        named = ", ".join(sorted(speakers)) or "none"
+def _check_talkers(speech: Sequence[Clip], corpus: Corpus, settings: Settings) -> None:
+    speakers, n = {clip.speaker for clip in speech}, settings.talkers
+    if len(speakers) < n:
         raise InputError(
-            f"{talkers} talkers need recordings of {talkers} speakers, each with its name; got {named}: "
-            "add a corpus with more of them"
+            f"{n} talkers need recordings of {n} speakers, each with its name; {where_of(corpus, settings)} has "
+            f"{', '.join(sorted(speakers)) or 'none'}{more_speakers(corpus)}"
         )
 
 

@@ -70,7 +70,7 @@ class MixtureRow:
         id: its name, unique in the manifest.
         sr: sample rate, Hz.
         n_samples: its length: a longer clip is cropped to it, a shorter noise looped, a shorter talker falls silent.
-        speech: the talkers, one to three.
+        speech: the talkers, one to four.
         noise: the noises, none to three.
         snr_db: signal-to-noise ratio, the sum of the talkers to that of the noises; inf where there is no noise.
         snr_over: whether the speech's level is that of the whole "clip" or of its "active" parts (ITU-T P.56).

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from undin.corpora import Corpus
+from undin.corpora.corpus import SPLIT_IS_SET
 from undin.errors import InputError
+from undin.methods.talker_masks import MOST_TALKERS
 from undin.mixing.mix import SnrOver
 
 Snr = float | tuple[float, float] | Sequence[float]
-MOST = 3  # talkers, and noises, in one mixture
+MOST_NOISES = 3  # in one mixture
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Settings:
     Attributes:
         snr_db: a tuple (low, high), drawn to 0.01 dB; a list of which each is used in turn; or a number.
         snr_over: the level of the speech is that over the whole "clip" or over its "active" parts (ITU-T P.56).
-        talkers: how many speak at once, 1 to 3.
+        talkers: how many speak at once, 1 to 4.
         talker_db: how far each further talker lies under the first, range in dB.
         lengths: talkers together last as long as the shortest ("min", the others are cropped) or the longest ("max",
             the others fall silent).
@@ -66,11 +69,11 @@ class Settings:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} must be {' or '.join(choices)}; got {getattr(self, name)!r}")
-        if self.talkers not in range(1, MOST + 1):
-            raise InputError(f"talkers must be 1 to {MOST}; got {self.talkers!r}")
+        if self.talkers not in range(1, MOST_TALKERS + 1):
+            raise InputError(f"talkers must be 1 to {MOST_TALKERS}; got {self.talkers!r}")
         low, high = self.noise_range
-        if not (low in range(MOST + 1) and high in range(low, MOST + 1)):
-            raise InputError(f"noises must be 0 to {MOST}, or a range of these; got {self.noises!r}")
+        if not (low in range(MOST_NOISES + 1) and high in range(low, MOST_NOISES + 1)):
+            raise InputError(f"noises must be 0 to {MOST_NOISES}, or a range of these; got {self.noises!r}")
         if self.every_noise and (self.talkers, low, high) != (1, 1, 1):
             raise InputError("every_noise is for one talker and one noise")
         for name in ("talker_db", "noise_db", "rt60_s", "level_db"):
@@ -90,6 +93,16 @@ class Settings:
         if self.noises is None:
             return (1, 1) if self.talkers == 1 else (0, 0)
         return (self.noises, self.noises) if isinstance(self.noises, int) else (self.noises[0], self.noises[1])
+
+
+def where_of(corpus: Corpus, settings: Settings) -> str:
+    """What mixtures are drawn from, in words."""
+    return f"the {settings.split} split of {corpus.root}" if settings.split else str(corpus.root)
+
+
+def more_speakers(corpus: Corpus) -> str:
+    """How many there are, and how there can be more, for the end of an error."""
+    return f" (speakers: {corpus.voices}): add others, each in a folder of its own, or change the split: {SPLIT_IS_SET}"
 
 
 CHOICES = {"snr_over": ("clip", "active"), "lengths": ("min", "max"), "short": ("pad", "drop")}
