@@ -12,7 +12,7 @@ from typing import IO, Any, Literal, Self
 import numpy as np
 import soundfile
 
-from undin.audio.check import Array, Nan, check_finite
+from undin.audio.check import Array, Nan, check_file_rate, check_finite
 from undin.audio.format import ALSO_READ, LOSSY, VIDEO_EXTENSIONS, AudioFormat, parse_raw, vorbis_nominal
 from undin.audio.mp3 import counts_frames, with_count
 from undin.audio.riff import channel_mask, missing_bytes, read_wav_header
@@ -53,8 +53,8 @@ class Reader(ABC):
         Raises:
             InputError: NaN or infinity (unless nan="zero"), or the source ends before what its header promises.
         """
-        if n < 1:
-            raise InputError(f"n must be at least 1 sample; got {n}")
+        if not isinstance(n, (int, np.integer)) or n < 1:
+            raise InputError(f"a block must be a whole number of samples, at least 1; got {n!r}")
         x = check_finite(self._read(n), self.format.sr, self.nan, start=self.position)
         self.position += x.shape[-1]
         return x
@@ -279,13 +279,15 @@ def _open(f: Source, raw: str | None, truncated: Truncated, options: dict[str, A
 
 def _open_soundfile(file: Path | IO[bytes], name: str) -> Any:
     try:
-        return soundfile.SoundFile(_named(file))
+        f = soundfile.SoundFile(_named(file))
     except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
         why = getattr(error, "error_string", str(error)).rstrip(".")
         why = "its frames are damaged" if "does not exist" in why else why  # what libsndfile says of a broken MP3
         raise InputError(
             f"{name}: is no sound file that can be read ({why}): check it, or convert it to .wav"
         ) from error
+    check_file_rate(name, f.samplerate)
+    return f
 
 
 def _named(file: Path | IO[bytes]) -> bytes | Path | IO[bytes]:

@@ -46,7 +46,7 @@ Commands = Annotated[
 def evaluate(
     context: typer.Context,
     manifest: Annotated[
-        Path, typer.Argument(metavar="MANIFEST", help="A table of mixtures from `undin mix`, or a recipe.")
+        Path, typer.Argument(metavar="MANIFEST", help="A table or a folder from `undin mix`, or a recipe.")
     ],
     method: Methods = None,
     cmd: Commands = None,
@@ -98,6 +98,8 @@ def evaluate(
     if is_recipe(str(manifest)):
         folder = None if output == OUTPUT else output  # a run has a folder of its own
         return do(str(manifest), ["evaluate"], output=folder, data=data, workers=workers, json=json, quiet=quiet)
+    if (inside := manifest / "manifest.csv").is_file():  # what undin mix leaves in its folder
+        manifest = inside
     if not cmd and (separators := evaluation.make_separators(method or [])):
         return _talkers(manifest, data, separators, output, json=json, quiet=quiet)
     runners = evaluation.make_runners(method or [], cmd or [])
