@@ -33,9 +33,10 @@ class Reader(ABC):
         format: what the source is.
         position: samples read or skipped so far.
         has_more: whether there are tracks beside the one that is read: a picture, subtitles, other sound.
+        n_tracks: sound tracks, of which the first is read.
     """
 
-    has_more = False
+    has_more, n_tracks = False, 1
 
     def __init__(self, name: str, format: AudioFormat, *, nan: Nan = "raise", dtype: Any = np.float32) -> None:
         self.name, self.format, self.nan, self.dtype, self.position = name, format, nan, np.dtype(dtype), 0
@@ -117,8 +118,9 @@ class PlainReader(Reader):
                 pass
         n_missing = (self._left or 0) + (self._n_block - len(self._rest) if self._rest and not self._left else 0)
         if n_missing and self._truncated == "raise":
+            n_bytes = f"{n_missing} byte{'s' * (n_missing != 1)}"
             raise InputError(
-                f"{self.name}: ends {n_missing} bytes too early, after {self.position} whole samples"
+                f"{self.name}: ends {n_bytes} too early, after {self.position} whole samples"
                 + (f" of {self.format.n_samples}" if self.format.n_samples else "")
                 + ': get the whole file, or pass truncated="keep" to take what is there'
             )
