@@ -53,7 +53,10 @@ def evaluate(
     data: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Corpus of the manifest; else $UNDIN_DATA, else undin's own.", rich_help_panel=o.WHERE
+            metavar="DIR",
+            help="Corpus of the manifest.",
+            show_default="$UNDIN_DATA, or undin's own",
+            rich_help_panel=o.WHERE,
         ),
     ] = None,
     output: Annotated[
@@ -61,7 +64,12 @@ def evaluate(
     ] = OUTPUT,
     metrics: Annotated[
         str | None,
-        typer.Option(metavar="NAMES", help="As pesq_wb,estoi,si_sdr_db,lsd_db.", rich_help_panel=o.HOW),
+        typer.Option(
+            metavar="NAMES",
+            help="Metrics to score by, as pesq_wb,lsd_db.",
+            show_default="pesq_wb,estoi,si_sdr_db",
+            rich_help_panel=o.HOW,
+        ),
     ] = None,
     trained_on: Annotated[
         Path | None,
@@ -73,7 +81,9 @@ def evaluate(
     examples: Annotated[
         int, typer.Option(min=0, metavar="N", help="Mixtures to listen to in the report.", rich_help_panel=o.SHOW)
     ] = 6,
-    seed: Annotated[int, typer.Option(min=0, help="Draws these examples.", rich_help_panel=o.SHOW)] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Number that the choice of these is drawn from.", rich_help_panel=o.SHOW)
+    ] = 0,
     json: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON object.", rich_help_panel=o.SHOW)
     ] = False,
