@@ -90,6 +90,11 @@ def test_channels_are_drawn_by_their_mean_power_and_the_title_says_so():
     assert figure.get_suptitle() == "Street · 2 channels together"
 
 
+def test_one_array_needs_no_label():
+    figure = pictures.spectrograms(noise(), SR)
+    assert figure.axes[0].get_title(loc="left") == "" and list(images(figure)) == [""]
+
+
 def test_max_seconds_cuts_and_says_so():
     figure = pictures.spectrograms({"x": noise(3), "y": noise(1)}, SR, max_seconds=2)
     assert figure.get_suptitle() == "first 2 s"
@@ -170,6 +175,7 @@ def test_png_keeps_the_ground_of_the_page_and_the_figure_as_it_was():
     ("call", "message"),
     [
         (lambda: pictures.spectrograms({}, SR), "signals must hold at least one signal; got none"),
+        (lambda: pictures.spectrograms([np.ones(9)], SR), 'an array or a dict of them; got a list: pass {"noisy": x'),
         (lambda: pictures.spectrograms({"x": np.ones(9, int)}, SR), r"signals\['x'\] must be floating point .*int64"),
         (
             lambda: pictures.waveforms({"x": np.array([0, np.nan])}, SR),

@@ -177,3 +177,9 @@ def test_frames_are_worked_off_in_pieces(monkeypatch):
     whole = undin.load("log-mmse")(x, SR)
     monkeypatch.setattr("undin.stream.PIECE_S", 0.1)
     np.testing.assert_allclose(undin.load("log-mmse")(x, SR), whole, atol=1e-6)
+
+
+def test_it_says_what_it_is_and_how_far():
+    stream = Identity().stream(SR)
+    stream.process(np.zeros(1024, np.float32))
+    assert repr(stream).startswith("<undin stream of identity at 16000 Hz, 1024 samples in, ")

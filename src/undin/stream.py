@@ -55,6 +55,8 @@ class FrameConfig(Protocol):
 class Drivable(Protocol):
     """A method as the driver sees it; `undin.methods.Method` says what each member means."""
 
+    id: str
+
     @property
     def config(self) -> FrameConfig:
         """The frame."""
@@ -148,6 +150,9 @@ class Stream:
         self._istft = IstftStream(self.n_fft, self.hop_length, window=method.config.window)
         self._core: _Causal | _Whole = _Causal(method) if method.causal else _Whole(method, self._frames_per_s)
         self.reset()
+
+    def __repr__(self) -> str:
+        return f"<undin stream of {self.method.id} at {self.sr} Hz, {self._n_in} samples in, {self._n_out} out>"
 
     @property
     def _frames_per_s(self) -> float:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import undin
 from undin.audio import AudioFormat, info, open_reader, open_writer, read, write
 from undin.audio.mp3 import frame_length
 from undin.audio.tags import make_id3
@@ -34,6 +35,18 @@ def test_a_damaged_mp3_is_there_all_the_same(tmp_path):
     path.write_bytes(b"\xff\xf3\x48\xc4" + bytes(3000))
     with pytest.raises(InputError, match=r"a.mp3: is no sound file that can be read \(its frames are damaged\)"):
         read(path)
+
+
+def test_a_rate_that_nothing_here_has_is_the_files(tmp_path):
+    soundfile.write(tmp_path / "slow.wav", np.zeros(100), 500)
+    with pytest.raises(InputError, match=r"slow.wav: its header says 500 Hz, and undin reads 1000 ... 768000 Hz"):
+        read(tmp_path / "slow.wav")
+
+
+def test_blocks_are_of_whole_samples(tmp_path):
+    write(tmp_path / "a.wav", np.zeros(100), 16000)
+    with pytest.raises(InputError, match=r"a block must be a whole number of samples, at least 1; got 1000.0"):
+        next(undin.blocks(tmp_path / "a.wav", 1e3))
 
 
 def test_missing_folder_empty_and_text(tmp_path):

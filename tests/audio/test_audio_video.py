@@ -5,6 +5,8 @@ import pytest
 
 from undin.audio import AudioFormat, info, open_reader, open_writer, read, write
 from undin.errors import InputError, MissingExtraError
+from undin.jobs import process_file
+from undin.methods import load
 
 av = pytest.importorskip("av", reason="the extra video is not installed: pip install undin[video]")
 
@@ -246,3 +248,9 @@ def test_errors(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     with pytest.raises(MissingExtraError, match=r"pip install \"undin\[video\]\""):
         info(tmp_path / "mute.mp4")
+
+
+def test_that_one_of_two_sound_tracks_is_worked_on_is_said(tmp_path):
+    make(tmp_path / "a.mkv", "flac", 16000, speech_like(1, 16000, 16000))
+    with pytest.warns(UserWarning, match="a.mkv: has 2 sound tracks: the first is worked on"):
+        process_file(load("spectral-gate"), str(tmp_path / "a.mkv"), str(tmp_path / "a.wav"))

@@ -92,7 +92,7 @@ def test_a_second_demo_replaces_the_first_but_nothing_else(undin, tmp_path, monk
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--noise", "traffic"], "kind must be one of babble, "),
+        (["--noise", "traffic"], "--noise must be one of babble, "),
         (["-o", "file/x"], "file/x: cannot be made a folder: Not a directory"),
         (["-m", "best"], "'best' is no method"),
     ],

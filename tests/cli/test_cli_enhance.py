@@ -8,6 +8,7 @@ import pytest
 import soundfile
 from cli_files import names, write
 
+import undin as package
 from undin.cli.options import parse_settings
 from undin.errors import InputError
 from undin.methods import LogMMSE, load
@@ -190,7 +191,7 @@ def test_an_output_below_a_file_cannot_be_made(undin, here):
     Path("file").touch()
     code, _, err = undin("enhance", "a.wav", "-o", "file/out/b.wav")
     assert code == 2
-    assert "Not a directory" in err and err.count("\n") == 1
+    assert "file/out cannot be made a folder: choose another -o" in err and err.count("\n") == 1
 
 
 @pytest.mark.parametrize("output", ["a.wav", "./x/../a.wav", "link.wav"])
@@ -223,7 +224,7 @@ def test_what_undin_did_not_make_is_kept(undin, here):
         (["-m", "logmmse"], "'logmmse' is no method: did you mean log-mmse?"),
         (["--set", "n_fft"], "--set must be NAME=VALUE; got 'n_fft'"),
         (["--set", "n_fft=many"], "--set n_fft must be int; got 'many'"),
-        (["--set", "nfft=512"], "did you mean n_fft?"),
+        (["-m", "log-mmse", "--set", "nfft=512"], "did you mean n_fft?"),
         (["-m", "nmf", "--set", "prior=foo"], "--set prior must be exponential or gamma or none; got 'foo'"),
         (["b.wav", "-o", "one.wav"], "one.wav names a file: end it in /"),
         (["-o", "-", "--json"], "cannot carry both sound and --json"),
@@ -291,3 +292,18 @@ def test_a_name_that_is_no_utf8_is_a_name(undin, here):
         assert (code, err) == (0, "") and {json.loads(line)["status"] for line in out.splitlines()} == {"done"}
     assert os.path.exists(b"out/bad\xff.wav")  # noqa: PTH110
     assert "2 skipped" in undin("enhance", "in", "-o", "out", "-m", "spectral-gate").out
+
+
+def test_what_is_no_folder_and_a_link_to_nothing_are_named(undin, here):
+    code, _, err = undin("enhance", "a.wav", "-o", "a.wav/x.wav")
+    assert (code, err) == (2, "undin: a.wav/x.wav: a.wav cannot be made a folder: choose another -o\n")
+    Path("link.wav").symlink_to("gone.wav")
+    assert "link.wav: is a link to gone.wav, which is not there" in undin("enhance", "link.wav").err
+    with pytest.raises(InputError, match=r"is a link to gone.wav"):
+        package.read("link.wav")
+
+
+def test_messages_about_raw_name_the_option(undin, here):
+    assert "leave out --raw s16le:16000:1" in undin("enhance", "a.wav", "--raw", "s16le:16000:1").err
+    Path("x.raw").write_bytes(bytes(100))
+    assert 'x.raw: --raw must be "encoding:rate' in undin("enhance", "x.raw", "-o", "y.wav", "--raw", "foo").err

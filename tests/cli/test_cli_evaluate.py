@@ -93,12 +93,18 @@ def test_seen_comes_from_the_training_manifest(undin, manifest):
     assert "Seen and unseen noise" in report
 
 
+def test_the_folder_of_a_mix_has_its_manifest(undin, manifest):
+    (manifest.parent / "mixed").mkdir()
+    manifest.rename(manifest.parent / "mixed/manifest.csv")
+    assert undin("evaluate", "mixed/", "-m", "spectral-gate", "-o", "s", *QUICK).code == 0
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
         (("m.csv",), "nothing to evaluate: give at least one method"),
         (("m.csv", "-m", "log-mse"), "'log-mse' is no method: did you mean log-mmse?"),
-        (("m.csv", "-m", "log-mmse", "--metrics", "pesc"), "'pesc' is no metric"),
+        (("m.csv", "-m", "log-mmse", "--metrics", "si_sdr"), "'si_sdr' is no metric: did you mean si_sdr_db?"),
         (("no.csv", "-m", "log-mmse"), "cannot read the manifest no.csv: No such file"),
         (("m.csv", "--cmd", "sox a b"), "--cmd must be 'name=program {in} {out}'"),
         (("empty.csv", "-m", "log-mmse"), "empty.csv, row 1: column id is missing"),

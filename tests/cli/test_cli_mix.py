@@ -142,7 +142,7 @@ def test_a_manifest_with_a_broken_row(undin, folders):
         ([".", "-o", "out", "--duration", "-2"], "--duration must be more than 0; got -2.0"),
         ([".", "-o", "out", "--sr", "5"], "--sr must be an int in 1000 ... 768000 Hz; got 5: give the"),
         (["speech/ann", "noise", "-o", "out", "--talkers", "2"], "2 talkers need recordings of 2 speakers"),
-        (["speech", "-o", "out"], "must have speech and noise"),
+        (["speech", "-o", "out"], " and 0 recordings of noise"),
         (["nowhere", "-o", "out"], "nowhere must be a folder"),
         (["m.csv", "noise", "-o", "out"], "a manifest is made again by itself"),
         (["m.csv", "-o", "out"], "a manifest needs --data DIR"),

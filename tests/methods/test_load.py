@@ -1,5 +1,6 @@
 """What `load` says of names that it does not know."""
 
+import numpy as np
 import pytest
 
 import undin
@@ -18,3 +19,31 @@ from undin.errors import InputError
 def test_unknown_names_get_a_cure(name, message):
     with pytest.raises(InputError, match=message):
         undin.load(name)
+
+
+def test_a_method_that_is_there_is_taken_by_enhance_and_separate():
+    x = np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32)
+    gate = undin.load("spectral-gate", n_fft=256, hop_length=64)
+    np.testing.assert_array_equal(undin.enhance(x, 16000, method=gate, limit_db=6), gate(x, 16000, limit_db=6))
+    nmf = undin.NMF(n_speech=4, fit_iter=2).fit_talkers([x, x[::-1].copy()], 16000)
+    np.testing.assert_array_equal(undin.separate(x, 16000, method=nmf), nmf(x, 16000))
+    with pytest.raises(InputError, match="'spectral-gate' enhances; got talkers=2: use enhance"):
+        undin.separate(x, 16000, method=gate)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: undin.enhance(x, 16000, limitdb=3), "'limitdb' is no setting of lull: did you mean limit_db?"),
+        (lambda x: undin.enhance(x, 16000, zzz=3), "no setting of lull: there are limit_db, independent, nan, method$"),
+        (lambda x: undin.enhance(x, 16000, method="log-mmse", n_ftt=3), "of log-mmse: did you mean n_fft?"),
+        (lambda x: undin.separate(x, 16000, speed=[1.1]), "of blstm-mask: did you mean speeds?"),
+        (lambda x: undin.separate(x, 16000, speeds=1), "speeds must be a list of numbers; got 1"),
+        (lambda x: undin.separate(x, 16000, speeds=["a"]), "each of speeds must be a finite number; got 'a'"),
+        (lambda x: undin.enhance("noisy.wav", 16000), r"got the path 'noisy.wav': x, sr = undin.read\(path\)"),
+        (lambda x: undin.load("lull", zzz=3), "'zzz' is no setting of lull: it takes none"),
+    ],
+)
+def test_what_cannot_be_given_is_told_with_what_can(call, message):
+    with pytest.raises(InputError, match=message):
+        call(np.zeros(8000, np.float32))

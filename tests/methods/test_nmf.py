@@ -410,6 +410,9 @@ def test_bad_sounds_are_refused(model):
         new.fit(voice(), np.zeros(SR, np.float32), SR)
     with pytest.raises(InputError, match="speech must last"):
         new.fit([], None, SR)
+    for learn in (new.fit, lambda x, y, sr: NMF.pretrained().fit_noise(y, sr)):
+        with pytest.raises(InputError, match=r"must last 0.0\d+ s at least"):
+            learn(voice()[:10], hiss()[:10], SR)
     with pytest.raises(InputError, match="floating point"):
         new.fit(np.zeros(100, np.int16), None, SR)
     with pytest.raises(InputError, match="speech must have the model's 16000 Hz or more; got 8000 Hz"):

@@ -1,5 +1,6 @@
 """The check at the public door, and the one resampler."""
 
+import os
 from typing import Literal
 
 import numpy as np
@@ -28,6 +29,19 @@ def check_rate(sr: int) -> int:
     raise InputError(f"sr must be an int in {SR_MIN} ... {SR_MAX} Hz; got {sr!r}: {cure}")
 
 
+def check_file_rate(name: str, sr: int) -> int:
+    """Return the sample rate that a file says it has, or refuse the file.
+
+    Raises:
+        InputError: sr lies outside 1000 ... 768000 Hz.
+    """
+    if not SR_MIN <= sr <= SR_MAX:
+        raise InputError(
+            f"{name}: its header says {sr} Hz, and undin reads {SR_MIN} ... {SR_MAX} Hz: check what made it"
+        )
+    return sr
+
+
 def check_audio(x: Array, sr: int, *, nan: Nan = "raise", start: int = 0) -> Array:
     """Check a waveform and its sample rate once, at the public door.
 
@@ -48,11 +62,13 @@ def check_audio(x: Array, sr: int, *, nan: Nan = "raise", start: int = 0) -> Arr
     True
     """
     check_rate(sr)
+    if isinstance(x, (str, os.PathLike)):
+        raise InputError(f"x must be samples; got the path {os.fspath(x)!r}: x, sr = undin.read(path)")
     x = np.asarray(x)
     if not np.issubdtype(x.dtype, np.floating) or x.ndim == 0:
         raise InputError(
             f"x must be floating point of shape (..., n_samples); got {x.dtype} of shape {x.shape}: "
-            "use undin.audio.read(path), or divide integers by their full scale (int16: x / 32768)"
+            "use undin.read(path), or divide integers by their full scale (int16: x / 32768)"
         )
     x = x if x.dtype in (np.float32, np.float64) else x.astype(np.float32)
     return check_finite(x, sr, nan, start=start)

@@ -12,7 +12,7 @@ from typing import IO, Any, Literal, Self
 import numpy as np
 import soundfile
 
-from undin.audio.check import Array, Nan, check_finite
+from undin.audio.check import Array, Nan, check_file_rate, check_finite
 from undin.audio.format import ALSO_READ, LOSSY, VIDEO_EXTENSIONS, AudioFormat, parse_raw, vorbis_nominal
 from undin.audio.mp3 import counts_frames, with_count
 from undin.audio.riff import channel_mask, missing_bytes, read_wav_header
@@ -33,9 +33,10 @@ class Reader(ABC):
         format: what the source is.
         position: samples read or skipped so far.
         has_more: whether there are tracks beside the one that is read: a picture, subtitles, other sound.
+        n_tracks: sound tracks, of which the first is read.
     """
 
-    has_more = False
+    has_more, n_tracks = False, 1
 
     def __init__(self, name: str, format: AudioFormat, *, nan: Nan = "raise", dtype: Any = np.float32) -> None:
         self.name, self.format, self.nan, self.dtype, self.position = name, format, nan, np.dtype(dtype), 0
@@ -53,8 +54,8 @@ class Reader(ABC):
         Raises:
             InputError: NaN or infinity (unless nan="zero"), or the source ends before what its header promises.
         """
-        if n < 1:
-            raise InputError(f"n must be at least 1 sample; got {n}")
+        if not isinstance(n, (int, np.integer)) or n < 1:
+            raise InputError(f"a block must be a whole number of samples, at least 1; got {n!r}")
         x = check_finite(self._read(n), self.format.sr, self.nan, start=self.position)
         self.position += x.shape[-1]
         return x
@@ -117,8 +118,9 @@ class PlainReader(Reader):
                 pass
         n_missing = (self._left or 0) + (self._n_block - len(self._rest) if self._rest and not self._left else 0)
         if n_missing and self._truncated == "raise":
+            n_bytes = f"{n_missing} byte{'s' * (n_missing != 1)}"
             raise InputError(
-                f"{self.name}: ends {n_missing} bytes too early, after {self.position} whole samples"
+                f"{self.name}: ends {n_bytes} too early, after {self.position} whole samples"
                 + (f" of {self.format.n_samples}" if self.format.n_samples else "")
                 + ': get the whole file, or pass truncated="keep" to take what is there'
             )
@@ -279,13 +281,15 @@ def _open(f: Source, raw: str | None, truncated: Truncated, options: dict[str, A
 
 def _open_soundfile(file: Path | IO[bytes], name: str) -> Any:
     try:
-        return soundfile.SoundFile(_named(file))
+        f = soundfile.SoundFile(_named(file))
     except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
         why = getattr(error, "error_string", str(error)).rstrip(".")
         why = "its frames are damaged" if "does not exist" in why else why  # what libsndfile says of a broken MP3
         raise InputError(
             f"{name}: is no sound file that can be read ({why}): check it, or convert it to .wav"
         ) from error
+    check_file_rate(name, f.samplerate)
+    return f
 
 
 def _named(file: Path | IO[bytes]) -> bytes | Path | IO[bytes]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from undin.audio.check import check_rate
+from undin.audio.check import check_file_rate
 from undin.audio.format import AudioFormat
 from undin.audio.samples import BYTES
 from undin.audio.source import Source
@@ -109,7 +109,7 @@ def _parse_fmt(fmt: bytes, name: str) -> AudioFormat:
     if n_channels == 0:
         raise InputError(f"{name}: is no WAV file: it names 0 channels")
     subtype = SUBTYPES.get((tag, n_bits), f"codec {tag:#x}")
-    return AudioFormat(check_rate(sr), n_channels, container, subtype, channel_mask=mask)
+    return AudioFormat(check_file_rate(name, sr), n_channels, container, subtype, channel_mask=mask)
 
 
 def wav_header(format: AudioFormat) -> bytes:

@@ -1,5 +1,6 @@
 """Bytes in: one face for files on disk, pipes and file objects, with a look ahead that takes nothing away."""
 
+import os
 import shutil
 import sys
 import tempfile
@@ -90,6 +91,13 @@ class Source:
         return b"".join(parts)
 
 
+def missing(path: AudioPath) -> str:
+    """Say that there is no such file, or that it is a link to none."""
+    if os.path.islink(path):  # noqa: PTH114 (Path.is_link raises where it may not look)
+        return f"{path}: is a link to {os.readlink(path)}, which is not there: mend the link"  # noqa: PTH115
+    return f"{path}: no such file: check the spelling and the folder you are in"
+
+
 def open_source(source: AudioSource) -> Source:
     """Open a path, "-" (standard input) or a binary file object for reading.
 
@@ -108,7 +116,7 @@ def open_source(source: AudioSource) -> Source:
     try:
         file = path.open("rb")
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file: check the spelling and the folder you are in") from error
+        raise InputError(missing(path)) from error
     except OSError as error:
         raise InputError(f"{path}: cannot be opened: {error.strerror}") from error
     return Source(file, str(path), owned=True)

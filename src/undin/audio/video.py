@@ -48,6 +48,7 @@ class VideoReader(Reader):
             raise InputError(f"{name}: has no sound track: give a file with sound")
         stream = self._container.streams.audio[0]
         self.has_more = sum(each.type in ("audio", "video", "subtitle") for each in self._container.streams) > 1
+        self.n_tracks = len(self._container.streams.audio)
         self._start = stream_start(stream)
         self._resampler = av.AudioResampler(format="fltp")
         self._frames = self._decode(stream, name, av)

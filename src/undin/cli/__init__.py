@@ -5,12 +5,13 @@ Exit codes: 0 all is done; 1 something failed and is named, the rest is done; 2 
 """
 
 import errno
+import inspect
 import io
 import os
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -43,8 +44,16 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _help(command: Callable[..., object]) -> str:
+    """A docstring for any width: paragraphs without their line breaks, examples on lines of their own."""
+    paragraphs = [" ".join(part.splitlines()) for part in (inspect.getdoc(command) or "").split("\n\n")]
+    return "\n\n".join(part.replace(":[/]  ", ":[/]\n  ") for part in paragraphs)
+
+
 for command in (enhance, separate, fit, mix, train, run, export, evaluate, compare, check, models, corpus, pack, demo):
-    app.command()(command)
+    app.command(help=_help(command))(command)
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # its home differs between versions of typer
 

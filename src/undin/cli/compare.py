@@ -24,12 +24,23 @@ def compare(
     cmd: Commands = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="PAGE", help="The page; else RECORDING.html.", rich_help_panel=o.WHERE),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PAGE",
+            help="The page to write.",
+            show_default="RECORDING.html",
+            rich_help_panel=o.WHERE,
+        ),
     ] = None,
-    start: Annotated[float, typer.Option(min=0, metavar="S", help="Begin there.", rich_help_panel=o.WHERE)] = 0.0,
+    start: Annotated[
+        float, typer.Option(min=0, metavar="S", help="Second to begin at.", rich_help_panel=o.WHERE)
+    ] = 0.0,
     seconds: Annotated[
         float,
-        typer.Option(min=0.1, metavar="S", help="Take so much; all of it lies in the page.", rich_help_panel=o.WHERE),
+        typer.Option(
+            min=0.1, metavar="S", help="Seconds to play; all of them lie in the page.", rich_help_panel=o.WHERE
+        ),
     ] = SECONDS,
     match_level: Annotated[
         bool,

@@ -37,7 +37,7 @@ def corpus(
     table: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER",
+            metavar="DIR",
             help="Write speech.csv and noise.csv into it: it is then a corpus that opens at once.",
             rich_help_panel=o.WHERE,
         ),

@@ -79,10 +79,14 @@ def _mix(noise: str, snr_db: float) -> "tuple[Mixture, int]":
     import numpy as np
 
     from undin import corpora, mixing
+    from undin.errors import InputError
 
     corpus = corpora.mini().select(split="test")
     utterances = [np.zeros(round(LEAD_IN_S * corpus.sr), np.float32)]
     utterances += [corpus.load(clip) for clip in corpus.select(speaker=SPEAKER).speech[:N_UTTERANCES]]
+    kinds = sorted({clip.kind for clip in corpus.noise})
+    if noise not in kinds:
+        raise InputError(f"--noise must be one of {', '.join(kinds)}; got {noise!r}")
     din = corpus.load(corpus.select(kind=noise).noise[0])
     return mixing.mix(np.concatenate(utterances), din, snr_db=snr_db), corpus.sr
 

@@ -34,7 +34,13 @@ def enhance(
     ] = DEFAULT_METHOD,
     limit_db: Annotated[
         float | None,
-        typer.Option(min=0, metavar="DB", help="Attenuate nothing by more; 0 changes nothing.", rich_help_panel=o.HOW),
+        typer.Option(
+            min=0,
+            metavar="DB",
+            help="Attenuate nothing by more; 0 changes nothing.",
+            show_default="no limit",
+            rich_help_panel=o.HOW,
+        ),
     ] = None,
     independent: Annotated[
         bool,

@@ -46,14 +46,17 @@ Commands = Annotated[
 def evaluate(
     context: typer.Context,
     manifest: Annotated[
-        Path, typer.Argument(metavar="MANIFEST", help="A table of mixtures from `undin mix`, or a recipe.")
+        Path, typer.Argument(metavar="MANIFEST", help="A table or a folder from `undin mix`, or a recipe.")
     ],
     method: Methods = None,
     cmd: Commands = None,
     data: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Corpus of the manifest; else $UNDIN_DATA, else undin's own.", rich_help_panel=o.WHERE
+            metavar="DIR",
+            help="Corpus of the manifest.",
+            show_default="$UNDIN_DATA, or undin's own",
+            rich_help_panel=o.WHERE,
         ),
     ] = None,
     output: Annotated[
@@ -61,7 +64,12 @@ def evaluate(
     ] = OUTPUT,
     metrics: Annotated[
         str | None,
-        typer.Option(metavar="NAMES", help="As pesq_wb,estoi,si_sdr_db,lsd_db.", rich_help_panel=o.HOW),
+        typer.Option(
+            metavar="NAMES",
+            help="Metrics to score by, as pesq_wb,lsd_db.",
+            show_default="pesq_wb,estoi,si_sdr_db",
+            rich_help_panel=o.HOW,
+        ),
     ] = None,
     trained_on: Annotated[
         Path | None,
@@ -73,7 +81,9 @@ def evaluate(
     examples: Annotated[
         int, typer.Option(min=0, metavar="N", help="Mixtures to listen to in the report.", rich_help_panel=o.SHOW)
     ] = 6,
-    seed: Annotated[int, typer.Option(min=0, help="Draws these examples.", rich_help_panel=o.SHOW)] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Number that the choice of these is drawn from.", rich_help_panel=o.SHOW)
+    ] = 0,
     json: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON object.", rich_help_panel=o.SHOW)
     ] = False,
@@ -98,6 +108,8 @@ def evaluate(
     if is_recipe(str(manifest)):
         folder = None if output == OUTPUT else output  # a run has a folder of its own
         return do(str(manifest), ["evaluate"], output=folder, data=data, workers=workers, json=json, quiet=quiet)
+    if (inside := manifest / "manifest.csv").is_file():  # what undin mix leaves in its folder
+        manifest = inside
     if not cmd and (separators := evaluation.make_separators(method or [])):
         return _talkers(manifest, data, separators, output, json=json, quiet=quiet)
     runners = evaluation.make_runners(method or [], cmd or [])

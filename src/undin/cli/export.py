@@ -21,7 +21,7 @@ def export(
         typer.Option(
             "-o",
             "--output",
-            metavar="PATH",
+            metavar="FILE",
             help="Model to save; a .pt is to train on from.",
             rich_help_panel=o.WHERE,
         ),

@@ -21,7 +21,7 @@ def fit(
         typer.Argument(metavar="NOISE", help="Folder or file of noise; without it, noise is learned as one enhances."),
     ] = None,
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="PATH", help="Where to save the model.", rich_help_panel=o.WHERE)
+        Path, typer.Option("-o", "--output", metavar="FILE", help="Where to save the model.", rich_help_panel=o.WHERE)
     ] = Path("nmf.npz"),
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the model if it exists.", rich_help_panel=o.WHERE)

@@ -35,77 +35,146 @@ def mix(
         typer.Argument(metavar="CORPUS...", help="Folders, a manifest to make again, or a recipe; else undin's own."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Folder to write to.", rich_help_panel=o.WHERE)
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            help="Folder to write to; needed, except with a recipe.",
+            rich_help_panel=o.WHERE,
+        ),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where the files of a manifest are.", rich_help_panel=o.WHERE)
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder that the paths of a manifest start from; needed with one.",
+            rich_help_panel=o.WHERE,
+        ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="INI", help="Take all from such a file.", rich_help_panel=WHAT)
+        Path | None,
+        typer.Option(
+            metavar="INI",
+            help="Take all from a config.ini, as YunyangZeng's data preparation has it.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
-    n: Annotated[int | None, typer.Option("--n", "-n", min=0, help="How many; 1000.", rich_help_panel=WHAT)] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of all draws.", rich_help_panel=WHAT)] = 0,
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "--n", "-n", min=0, metavar="N", help="How many mixtures.", show_default="1000", rich_help_panel=WHAT
+        ),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Number that all is drawn from: the same gives the same mixtures.", rich_help_panel=WHAT
+        ),
+    ] = 0,
     split: Annotated[
         str | None, typer.Option(help="Take train, dev or test only.", show_default=False, rich_help_panel=WHAT)
     ] = None,
     snr: Annotated[
-        str, typer.Option(metavar="DB", help="LOW,HIGH or LOW:HIGH:STEP or one number.", rich_help_panel=WHAT)
+        str,
+        typer.Option(
+            metavar="DB",
+            help="SNR: LOW,HIGH for any between, LOW:HIGH:STEP for steps, or one number.",
+            rich_help_panel=WHAT,
+        ),
     ] = "-5,15",
     snr_over: Annotated[
-        Literal["clip", "active"], typer.Option(help="Level of speech with or without pauses.", rich_help_panel=WHAT)
+        Literal["clip", "active"],
+        typer.Option(help="SNR over the whole clip, or where speech is active.", rich_help_panel=WHAT),
     ] = "clip",
     level: Annotated[
-        str | None, typer.Option(metavar="LOW,HIGH", help="RMS of mixtures, dB re full scale.", rich_help_panel=WHAT)
+        str | None,
+        typer.Option(
+            metavar="LOW,HIGH",
+            help="RMS that mixtures are brought to, dB re full scale.",
+            show_default="as mixed",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     duration: Annotated[
-        float | None, typer.Option(metavar="S", help="Of every mixture; the speech's.", rich_help_panel=WHAT)
+        float | None,
+        typer.Option(
+            metavar="S", help="Seconds that every mixture lasts.", show_default="as its speech", rich_help_panel=WHAT
+        ),
     ] = None,
     short: Annotated[
-        Literal["pad", "drop"], typer.Option(help="Speech shorter than that.", rich_help_panel=WHAT)
+        Literal["pad", "drop"],
+        typer.Option(help="What becomes of speech shorter than --duration.", rich_help_panel=WHAT),
     ] = "pad",
     sr: Annotated[int | None, typer.Option(metavar="HZ", help="Resample to this rate.", rich_help_panel=WHAT)] = None,
     mono: Annotated[bool, typer.Option("--mono", help="Mix channels down.", rich_help_panel=WHAT)] = False,
     seen: Annotated[
         str | None,
-        typer.Option(metavar="SPLIT|CSV", help="Mark what this training set had.", rich_help_panel=WHAT),
+        typer.Option(
+            metavar="SPLIT|CSV",
+            help="Note in the manifest which voices and kinds of noise this split, or this manifest, has too.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
-    talkers: Annotated[int, typer.Option(help="1 to 4 at once.", rich_help_panel=TALK)] = 1,
+    talkers: Annotated[int, typer.Option(help="How many talk at once, 1 to 4.", rich_help_panel=TALK)] = 1,
     talker_level: Annotated[
-        str, typer.Option(metavar="LOW,HIGH", help="dB of others under the first.", rich_help_panel=TALK)
+        str,
+        typer.Option(metavar="LOW,HIGH", help="How far other talkers lie under the first, dB.", rich_help_panel=TALK),
     ] = "0,5",
     lengths: Annotated[
-        Literal["min", "max"], typer.Option(help="As long as the shorter or longer.", rich_help_panel=TALK)
+        Literal["min", "max"],
+        typer.Option(
+            help="Mixtures are as long as the shortest of their talkers, or the longest.", rich_help_panel=TALK
+        ),
     ] = "min",
     speech_from: Annotated[
         str | None, typer.Option(metavar="NAME,...", help="Collections to take speech from.", rich_help_panel=TALK)
     ] = None,
     noises: Annotated[
-        str | None, typer.Option(metavar="N|LOW-HIGH", help="0 to 3; 1, or 0 with talkers.", rich_help_panel=TALK)
+        str | None,
+        typer.Option(
+            metavar="N|LOW-HIGH",
+            help="How many noises at once, 0 to 3.",
+            show_default="1; 0 with several talkers",
+            rich_help_panel=TALK,
+        ),
     ] = None,
     noise_level: Annotated[
-        str, typer.Option(metavar="LOW,HIGH", help="dB of others under the first.", rich_help_panel=TALK)
+        str,
+        typer.Option(metavar="LOW,HIGH", help="How far other noises lie under the first, dB.", rich_help_panel=TALK),
     ] = "0,0",
     kinds: Annotated[
         str | None, typer.Option(metavar="KIND,...", help="Kinds of noise to take.", rich_help_panel=TALK)
     ] = None,
     every_noise: Annotated[
-        bool, typer.Option("--every-noise", help="Each utterance with each noise.", rich_help_panel=TALK)
+        bool, typer.Option("--every-noise", help="Mix every utterance with every noise.", rich_help_panel=TALK)
     ] = False,
     rooms: Annotated[
-        float, typer.Option(metavar="SHARE", help="Share in a room, 0 to 1.", rich_help_panel=ROOMS)
+        float,
+        typer.Option(metavar="SHARE", help="Share of mixtures that sound in a room, 0 to 1.", rich_help_panel=ROOMS),
     ] = 0.0,
     rt60: Annotated[
-        str, typer.Option(metavar="LOW,HIGH", help="Reverberation time, s.", rich_help_panel=ROOMS)
+        str, typer.Option(metavar="LOW,HIGH", help="Reverberation time of the rooms, seconds.", rich_help_panel=ROOMS)
     ] = "0.2,0.6",
     reference: Annotated[
-        Literal["early", "dry"], typer.Option(help="Reference with or without 50 ms of it.", rich_help_panel=ROOMS)
+        Literal["early", "dry"],
+        typer.Option(
+            help="What clean means in a room: the voice with its first 50 ms of echo, or with none.",
+            rich_help_panel=ROOMS,
+        ),
     ] = "early",
     template: Annotated[
         str | None,
-        typer.Option(help="folders, six-folders, pairs, or noisy=PATTERN,clean=...", rich_help_panel=o.WHERE),
+        typer.Option(
+            metavar="NAME",
+            help="How files are laid out: folders, six-folders, pairs, or noisy=PATTERN,clean=PATTERN.",
+            show_default="folders",
+            rich_help_panel=o.WHERE,
+        ),
     ] = None,
     format: Annotated[
-        Literal["flac", "wav"] | None, typer.Option(help="16 bit; flac.", rich_help_panel=o.WHERE)
+        Literal["flac", "wav"] | None,
+        typer.Option(help="Of the files, 16 bit.", show_default="flac", rich_help_panel=o.WHERE),
     ] = None,
     manifest_only: Annotated[
         bool, typer.Option("--manifest-only", help="Write the manifest only.", rich_help_panel=o.WHERE)

@@ -37,7 +37,7 @@ Set = Annotated[
 ]
 Nan = Annotated[
     Literal["raise", "zero"],
-    typer.Option(help="Refuse samples that are no numbers, or set them to zero.", rich_help_panel=HOW),
+    typer.Option(help="Refuse a file with samples that are no numbers, or set these to zero.", rich_help_panel=HOW),
 ]
 Truncated = Annotated[
     Literal["raise", "keep"],

@@ -23,7 +23,13 @@ def pack(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="The pack, NAME.pack.", rich_help_panel=o.WHERE),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="The pack to write, NAME.pack; needed, except with --check.",
+            rich_help_panel=o.WHERE,
+        ),
     ] = None,
     part_mb: Annotated[
         float | None,

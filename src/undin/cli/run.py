@@ -15,12 +15,14 @@ from undin.cli import options as o
 Output = Annotated[
     Path | None,
     typer.Option(
-        "-o", "--output", metavar="DIR", help="Run folder; runs/RECIPE if not given.", rich_help_panel=o.WHERE
+        "-o", "--output", metavar="DIR", help="Folder of the run.", show_default="runs/RECIPE", rich_help_panel=o.WHERE
     ),
 ]
 Data = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Corpus; else $UNDIN_DATA, else undin's own.", rich_help_panel=o.WHERE),
+    typer.Option(
+        metavar="DIR", help="Corpus to work on.", show_default="$UNDIN_DATA, or undin's own", rich_help_panel=o.WHERE
+    ),
 ]
 Changes = Annotated[
     list[str] | None,

@@ -109,4 +109,5 @@ def error_as_json(error: Exception, inputs: "Sequence[str]") -> str:
 
 def as_option(message: str, command: str = "pass") -> str:
     """Say a cure as one types it here: nan="zero" is --nan zero."""
-    return re.sub(r'pass (\w+)="(\w+)"', rf"{command} --\1 \2", message)
+    message = re.sub(r'pass (\w+)="(\w+)"', rf"{command} --\1 \2", message)
+    return re.sub(r"\braw(?:='([^']*)'| (?=must be))", lambda match: f"--raw {match[1] or ''}", message)

@@ -1,5 +1,6 @@
 """The metrics of a report, and what becomes of one that is undefined."""
 
+import difflib
 import math
 from collections.abc import Iterable
 
@@ -32,7 +33,9 @@ def choose(names: Iterable[str] | None, sr: int) -> tuple[list[Metric], list[str
     chosen, left_out = [], []
     for name in DEFAULT if names is None else dict.fromkeys(names):
         if name not in METRICS:
-            raise InputError(f"{name!r} is no metric: there are {', '.join(METRICS)}")
+            near = difflib.get_close_matches(name, METRICS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(METRICS)}"
+            raise InputError(f"{name!r} is no metric: {hint}")
         metric = METRICS[name]
         try:
             _try_out(metric, sr)

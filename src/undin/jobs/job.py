@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from undin.audio import info, read
-from undin.errors import UndinError
+from undin.errors import InputError, UndinError
 from undin.jobs.notes import NOTES, Settings, add
 from undin.jobs.plan import Task
 from undin.jobs.process import FileReport, Progress, process_file
@@ -43,7 +43,7 @@ def do(job: Job, method: Method, settings: Settings, progress: Progress | None =
     files = [output for output in task.outputs if output != "-"]
     try:
         for file in files:
-            Path(file).parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(file)
         clear(task)
         targets = task.targets if method.n_src else task.targets[0]
         report = process_file(
@@ -57,6 +57,13 @@ def do(job: Job, method: Method, settings: Settings, progress: Progress | None =
         raise
     except Exception as error:
         return failed(task, error)
+
+
+def _make_folder(file: str) -> None:
+    try:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(f"{file}: {Path(file).parent} cannot be made a folder: choose another -o") from error
 
 
 def note_down(files: list[str], note: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from undin.audio.source import missing
 from undin.errors import InputError
 from undin.jobs.notes import Notebook
 from undin.jobs.walk import SUFFIXES, find_audio, identity
@@ -119,7 +120,7 @@ def _find(inputs: Sequence[str], output: str | None) -> Iterator[Found]:
         elif os.path.exists(path):  # noqa: PTH110
             yield Found(path, Path(path.name) if into_folder else None)
         else:
-            problem = f"{name}: no such file: check the spelling and the folder you are in"
+            problem = missing(name)
             if len(inputs) == 1:
                 raise InputError(problem)
             yield Found(path, problem=problem)

@@ -1,6 +1,7 @@
 """One file in, one file out, block by block: the same length, rate, channels, format and tags, at any length."""
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -89,6 +90,8 @@ def process_file(
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(source, raw=raw, truncated=truncated, nan=nan))
         _check_picture(reader, targets)
+        if reader.n_tracks > 1:
+            warnings.warn(f"{source}: has {reader.n_tracks} sound tracks: the first is worked on", stacklevel=2)
         sr = reader.format.sr
         stream = stack.enter_context(method.stream(sr, limit_db=limit_db, independent=independent))
 

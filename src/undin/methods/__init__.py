@@ -91,7 +91,7 @@ def enhance(
     x: Array,
     sr: int,
     *,
-    method: str | Path = DEFAULT,
+    method: str | Path | Method = DEFAULT,
     limit_db: float | None = None,
     independent: bool = False,
     nan: Nan = "raise",
@@ -102,7 +102,7 @@ def enhance(
     Args:
         x: (n_samples,) or (..., n_channels, n_samples), floating point, full scale 1.
         sr: sample rate in Hz; any.
-        method: an id of `METHODS` or the path of a saved model.
+        method: an id of `METHODS`, the path of a saved model, or what `load` gave.
         limit_db: nothing is attenuated by more than this many dB; None for no limit.
         independent: treat channels one by one instead of with one linked gain.
         nan: "raise" an InputError at the first NaN or Inf, or "zero" to repair them.
@@ -120,14 +120,20 @@ def enhance(
     >>> y.shape, bool(np.std(y) < np.std(x) / 2)
     ((2, 48000), True)
     """
-    model = load(method, **settings)
+    model = _ready(method, settings, "limit_db", "independent", "nan", "method")
     if model.n_src:
-        raise InputError(f"{str(method)!r} separates into {model.n_src} talkers: use separate, or another method")
+        raise InputError(f"{model.id!r} separates into {model.n_src} talkers: use separate, or another method")
     return model(x, sr, limit_db=limit_db, independent=independent, nan=nan)
 
 
 def separate(
-    x: Array, sr: int, *, talkers: int = 2, method: str | Path = SEPARATOR, nan: Nan = "raise", **settings: Any
+    x: Array,
+    sr: int,
+    *,
+    talkers: int = 2,
+    method: str | Path | Method = SEPARATOR,
+    nan: Nan = "raise",
+    **settings: Any,
 ) -> Array:
     """Pull talkers apart.
 
@@ -135,9 +141,9 @@ def separate(
         x: (n_samples,) or (..., n_channels, n_samples), floating point, full scale 1.
         sr: sample rate in Hz; any.
         talkers: how many there are.
-        method: an id of `METHODS` or the path of a saved model that separates; the default knows no voice and takes two
-            talkers, deep clustering takes any number. With recordings of the two voices themselves, learn one:
-            `undin.NMF().fit_talkers([a, b], sr)`.
+        method: an id of `METHODS`, the path of a saved model that separates, or what `load` gave; the default knows no
+            voice and takes two talkers, deep clustering takes any number. With recordings of the two voices themselves,
+            learn one: `undin.NMF().fit_talkers([a, b], sr)`.
         nan: "raise" an InputError at the first NaN or Inf, or "zero" to repair them.
         settings: changes to the method's config, by name.
 
@@ -152,11 +158,18 @@ def separate(
     >>> s.shape
     (2, 16000)
     """
-    model = load(method, **settings)
+    model = _ready(method, settings, "talkers", "nan", "method")
     if isinstance(model, DeepClustering):  # which parts bins among any number
         model = model.with_settings(talkers=talkers)
     if model.n_src != talkers:
         found = f"separates into {model.n_src} talkers" if model.n_src else "enhances"
         cure = ": give the method of a model for so many" if model.n_src else ": use enhance, or another method"
-        raise InputError(f"{str(method)!r} {found}; got talkers={talkers!r}{cure}")
+        raise InputError(f"{model.id!r} {found}; got talkers={talkers!r}{cure}")
     return model(x, sr, nan=nan)
+
+
+def _ready(method: str | Path | Method, settings: dict[str, Any], *keywords: str) -> Method:
+    """The method with its settings; a name that it does not know may be meant for a keyword of the caller."""
+    model = method if isinstance(method, Method) else load(method)
+    model.check_names(settings, keywords)
+    return model.with_settings(**settings) if settings else model

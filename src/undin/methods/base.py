@@ -1,8 +1,9 @@
 """What every method is: settings in a frozen config, one function on frames, a card, and the same ways to call it."""
 
 import difflib
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
 import numpy as np
 
@@ -41,10 +42,25 @@ class Method:
     id: str
     Config: ClassVar[type[Any]]
     bins: Literal["any", "fewer", "fixed"] = "fixed"
+    adjustable: frozenset[str] | None = None  # settings that may be changed; None for all
     card: Card
 
     def __init__(self, **settings: Any) -> None:
         self.config = make_config(self.Config, settings)
+
+    def check_names(self, settings: Iterable[str], keywords: Iterable[str] = ()) -> None:
+        """Refuse names that are none of this method's settings.
+
+        Args:
+            settings: the names.
+            keywords: of the function that was called, which may have been meant.
+
+        Raises:
+            InputError: a name is unknown; the nearest of what may be given is suggested.
+        """
+        known = [field.name for field in fields(self.config)]
+        may = [name for name in known if self.adjustable is None or name in self.adjustable]
+        check_names(settings, known, [*keywords, *may], self.id)
 
     @property
     def causal(self) -> bool:
@@ -116,6 +132,7 @@ class Method:
         """A copy with some settings of the config changed."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
+        self.check_names(settings)
         other.config = make_config(self.Config, {**_as_dict(self.config), **settings})
         return other
 
@@ -130,11 +147,7 @@ def make_config(config_class: type[Any], settings: dict[str, Any]) -> Any:
         InputError: a name is unknown (the nearest right one is suggested), or the frame cannot be inverted.
     """
     names = [field.name for field in fields(config_class)]
-    for name in settings:
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f": did you mean {near[0]}?" if near else f": there are {', '.join(names)}"
-            raise InputError(f"{name!r} is no setting of {config_class.__name__}{hint}")
+    check_names(settings, names, names, config_class.__name__.removesuffix("Config"))
     for field in fields(config_class):
         if field.name in settings:
             _check_number(field.name, settings[field.name], field.type)
@@ -144,8 +157,23 @@ def make_config(config_class: type[Any], settings: dict[str, Any]) -> Any:
     return config
 
 
+def check_names(given: Iterable[str], known: Collection[str], may: Sequence[str], whose: str) -> None:
+    """Refuse names that are not known, and suggest the nearest of those that may be given."""
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, may, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(may)}" if may else "it takes none"
+            raise InputError(f"{name!r} is no setting of {whose}: {hint}")
+
+
 def _check_number(name: str, value: Any, kind: Any) -> None:
-    """Refuse what is no finite number of the kind that a config's field is declared as."""
+    """Refuse what is no finite number, or list of them, of the kind that a config's field is declared as."""
+    if get_origin(kind) is tuple:
+        if not isinstance(value, (tuple, list)):
+            raise InputError(f"{name} must be a list of numbers; got {value!r}")
+        for each in value:
+            _check_number(f"each of {name}", each, get_args(kind)[0])
+        return
     kinds = set(get_args(kind) or [kind])
     if not kinds <= {int, float, type(None)} or (value is None and type(None) in kinds):
         return

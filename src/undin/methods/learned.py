@@ -11,7 +11,7 @@ the file of the same name in `undin.training.nets`, and both use that one config
 import difflib
 import os
 from dataclasses import fields, replace
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class Learned(Method):
         WeightsError: the graph is of another method, or its config is none of this method's.
     """
 
-    adjustable: ClassVar[frozenset[str]] = frozenset()  # settings that the graph does not depend on
+    adjustable: frozenset[str] = frozenset()  # settings that the graph does not depend on
     bins = "fixed"
 
     def __init__(self, runner: Runner, **settings: Any) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 
 from undin.corpora import Clip, Corpus
 from undin.errors import InputError
+from undin.mixing.draw import counts
 from undin.mixing.mix import Samples, cut, draw_onset, rms_db
 from undin.mixing.settings import Settings, more_speakers, where_of
 
@@ -51,7 +52,7 @@ class Crops:
         speech = part.select(corpus=settings.speech_from).speech if settings.speech_from is not None else part.speech
         where = where_of(corpus, settings)
         if not speech or (settings.noise_range[1] and not noise):
-            raise InputError(f"{where} must have speech, and noise unless noises=0; got {part!r}")
+            raise InputError(f"{where} must have speech, and noise unless noises=0; got {counts(part)}")
         self.corpus, self.sr = corpus, corpus.sr
         self.n_samples = max(1, round(settings.duration_s * self.sr))
         self._voices = _voices(speech, settings, settings.duration_s, corpus)

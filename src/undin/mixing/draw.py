@@ -80,13 +80,13 @@ class Drawing:
         if settings.talkers > 1:
             _check_talkers(speech, corpus, settings)
         if not speech or (settings.noise_range[1] and not noise):
-            raise InputError(f"{where_of(corpus, settings)} must have speech and noise; got {part!r}")
+            raise InputError(f"{where_of(corpus, settings)} must have speech and noise; got {counts(part)}")
         self._noise = noise
         self._speech: Sequence[Clip] = speech
         splits = [settings.split] if settings.split is None or isinstance(settings.split, str) else settings.split
         parts = [[clip for clip in speech if split in (None, clip.split)] for split in splits]
         if not all(parts):
-            raise InputError(f"each of the splits {', '.join(map(str, splits))} must have speech; got {part!r}")
+            raise InputError(f"each of the splits {', '.join(map(str, splits))} must have speech; got {counts(part)}")
         self._sentences = [Turns(sentences, seed, SENTENCES) for sentences in parts]
         self._further = [Turns(speech, seed, TALKERS, k) for k in range(1, settings.talkers)]
         kinds = sorted({clip.kind for clip in noise})
@@ -275,8 +275,14 @@ def mixtures(
             found = [None]
             yield mixture
         if not found:
-            raise InputError(f"none of {block} mixtures of {corpus!r} could be made: see what is wrong with each")
+            raise InputError(f"none of {block} mixtures of {corpus.root} could be made: see what is wrong with each")
         n_rows += block
+
+
+def counts(part: Corpus) -> str:
+    """What there is to mix, in words."""
+    numbers = {"utterance": len(part.speech), "recording": len(part.noise)}
+    return " and ".join(f"{n} {name}{'s' * (n != 1)}" for name, n in numbers.items()) + " of noise"
 
 
 def _each(make: Callable[[int], Item], numbers: Iterable[int], errors: Errors | None) -> Iterator[Item]:

@@ -2,9 +2,12 @@
 
 import io
 import pickle
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from undin.errors import InputError, require
 from undin.parts import whole
@@ -79,6 +82,20 @@ def panels_over_time(names: list[str], title: str | None, *, height: float) -> t
         panel.tick_params(labelsize=10, labelbottom=panel is panels[-1])
         panel.yaxis.label.set_fontsize(11)
     return figure, panels, figure.add_subplot(cells[:, 1], label=BAR)
+
+
+def labelled(given: object, name: str) -> Mapping[str, Any]:
+    """Label -> array, of what is to be drawn; one array needs no label.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if isinstance(given, Mapping):
+        return given
+    if isinstance(given, np.ndarray):
+        return {"": given}
+    kind = type(given).__name__
+    raise InputError(f'{name} must be an array or a dict of them; got a {kind}: pass {{"noisy": x, "enhanced": y}}')
 
 
 def titled(title: str | None, notes: list[str]) -> str | None:

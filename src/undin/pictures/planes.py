@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undin.errors import InputError, require
-from undin.pictures.panels import WIDTH, panels_over_time, saved, time_axis
+from undin.pictures.panels import WIDTH, labelled, panels_over_time, saved, time_axis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,7 +17,7 @@ Array = NDArray[np.floating]
 
 
 def masks(
-    planes: Mapping[str, Array],
+    planes: Mapping[str, Array] | Array,
     sr: int,
     hop_length: int,
     path: str | PathLike[str] | None = None,
@@ -45,6 +45,7 @@ def masks(
         InputError: no planes, or one of another shape or complex; limit breaks its rule.
         MissingExtraError: matplotlib is not installed.
     """
+    planes = labelled(planes, "planes")
     shapes = {name: np.shape(M) for name, M in planes.items()}
     wrong = [f"{k} of shape {shapes[k]}" for k, M in planes.items() if np.ndim(M) not in (1, 2) or np.iscomplexobj(M)]
     if wrong or not planes or not limit > 0:
@@ -65,7 +66,7 @@ def masks(
 
 
 def heat_maps(
-    maps: Mapping[str, Array],
+    maps: Mapping[str, Array] | Array,
     step_s: float,
     path: str | PathLike[str] | None = None,
     *,
@@ -88,6 +89,7 @@ def heat_maps(
         InputError: no maps, one that is not of two axes or not finite, or step_s is not above 0.
         MissingExtraError: matplotlib is not installed.
     """
+    maps = labelled(maps, "maps")
     if not maps or not step_s > 0:
         raise InputError(f"there must be a map to draw, and step_s above 0; got {len(maps)} and {step_s!r}")
     for name, values in maps.items():

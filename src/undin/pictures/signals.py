@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undin.errors import InputError
-from undin.pictures.panels import panels_over_time, saved, time_axis, titled
+from undin.pictures.panels import labelled, panels_over_time, saved, time_axis, titled
 from undin.spectrum import StftStream, n_frames_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ FRAME_S = 0.032
 
 
 def spectrograms(
-    signals: Mapping[str, Array],
+    signals: Mapping[str, Array] | Array,
     sr: int,
     path: str | PathLike[str] | None = None,
     *,
@@ -36,7 +36,7 @@ def spectrograms(
     neighbouring frames, so no click is lost; of several channels the mean power is drawn.
 
     Args:
-        signals: label -> (..., n_samples), floating point; lengths may differ.
+        signals: label -> (..., n_samples), floating point; lengths may differ. One array alone needs no label.
         sr: sample rate of all of them in Hz.
         path: where to save it as well, .png, .pdf or .svg.
         title: a line above the panels.
@@ -70,7 +70,7 @@ def spectrograms(
 
 
 def waveforms(
-    signals: Mapping[str, Array],
+    signals: Mapping[str, Array] | Array,
     sr: int,
     path: str | PathLike[str] | None = None,
     *,
@@ -82,7 +82,7 @@ def waveforms(
     What is drawn is the range from lowest to highest sample, so peaks show at any length.
 
     Args:
-        signals: label -> (..., n_samples), floating point; lengths may differ.
+        signals: label -> (..., n_samples), floating point; lengths may differ. One array alone needs no label.
         sr: sample rate of all of them in Hz.
         path: where to save it as well, .png, .pdf or .svg.
         title: a line above the panels.
@@ -111,7 +111,7 @@ def waveforms(
     return saved(figure, path)
 
 
-def overview(signals: Mapping[str, Array], sr: int, *, range_db: float = 80.0) -> "Figure":
+def overview(signals: Mapping[str, Array] | Array, sr: int, *, range_db: float = 80.0) -> "Figure":
     """Draw the waveform and, below it, the spectrogram of several signals, on common scales; see `spectrograms`.
 
     Args:
@@ -144,9 +144,10 @@ def overview(signals: Mapping[str, Array], sr: int, *, range_db: float = 80.0) -
 
 
 def _checked(
-    signals: Mapping[str, Array], sr: int, max_seconds: float | None
+    signals: Mapping[str, Array] | Array, sr: int, max_seconds: float | None
 ) -> tuple[dict[str, NDArray[np.float32]], list[str]]:
     """Signals as (n_channels, n_samples) float32, and what the title must say about them."""
+    signals = labelled(signals, "signals")
     if not signals:
         raise InputError('signals must hold at least one signal; got none: pass {"noisy": x, "enhanced": y}')
     if not isinstance(sr, int | np.integer) or sr <= 0:
