@@ -67,10 +67,15 @@ def test_librispeech(tmp_path):
     )
     rows = list(found(tmp_path, "librispeech").values())
     assert [facts(clip, "split", "speaker", "gender", "text", "original") for clip in rows] == [
-        ("dev", "84", "M", "", "dev-clean"),
-        ("test", "367", "", "", "test-other"),
-        ("train", "14", "F", "CHAPTER ONE", "train-clean-100"),
+        ("dev", "84", "M", "", "dev-clean/84/1"),
+        ("test", "367", "", "", "test-other/367/1"),
+        ("train", "14", "F", "CHAPTER ONE", "train-clean-100/14/208"),
     ]
+    tree(tmp_path, "train-clean-100/19/198/19-198-0000.flac")
+    assert {clip.speaker for clip in corpora.hold_out(corpora.open(tmp_path), seed=0).select(split="valid").rows} < {
+        "14",
+        "19",
+    }
     (clip,) = found(tmp_path / "dev-clean", "librispeech").values()
     assert facts(clip, "path", "gender", "split") == ("84/1/84-1-0000.flac", "M", "dev")
 

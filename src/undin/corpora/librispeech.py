@@ -38,7 +38,7 @@ def rows(root: Path) -> Iterator[Clip]:
                 text=_transcripts(path.parent).get(path.stem, ""),
                 licence="CC-BY-4.0",
                 source="openslr.org/12",
-                original=name,
+                original=Path(name, path.relative_to(folder).parent).as_posix(),  # the chapter, read in one go
             )
 
 
