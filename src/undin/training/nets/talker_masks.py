@@ -123,7 +123,7 @@ class TalkerMasks(nn.Module):
         parts = [in_order(part, order[:, k]) for k, part in enumerate(torch.split(M, n, 2))]
         M, D, heard = torch.cat(parts, 2), dominance(S), active(X, c.active_db)[0]
         right = ((M * D).amax(1) == M.amax(1)).to(M.dtype)
-        of_each = torch.stack([part.sum((2, 3)) for part in (D * heard[:, None]).split(n, 2)])
+        of_each = torch.stack([part.sum((2, 3)) for part in torch.split(D * heard[:, None], n, 2)])
         best = of_each.mean(-1) if c.objective == "fixed" else of_each.amax(-1)  # (segments, B)
         n_bins = (heard.sum() * self.n_freq).clamp(min=1)
         return {"accuracy": (right * heard).sum() / n_bins, "chance": best.sum() / n_bins}
