@@ -32,7 +32,9 @@ METHODS: dict[str, Callable[..., Method]] = {
     "cmask": partial(Cmask.load, WEIGHTS / "cmask.onnx"),
     "lull": partial(Lull.load, WEIGHTS / "lull.onnx"),
     "mann": partial(MANN.load, WEIGHTS / "mann.onnx"),
+    "lstm-mask": partial(LSTMMask.load, WEIGHTS / "lstm-mask.onnx"),
     "blstm-mask": partial(BLSTMMask.load, WEIGHTS / "blstm-mask.onnx"),
+    "deep-clustering": partial(DeepClustering.load, WEIGHTS / "deep-clustering.onnx"),
 }
 LEARNED: dict[str, type[Learned]] = {  # who reads an .onnx, by the method that it names
     "dnn": DNN,
