@@ -3,7 +3,8 @@
 The founding program writes the spectra of noisy, clean and noise of every mixture to disk before it trains. Here the
 same 200 mixtures of 3 s are, per example: drawn as training draws them, transformed as training transforms them, and
 read back as complex64 spectra, from memory that the system still holds and from the disk. A step of training of the
-small preset is there to compare. Medians of 5 rounds in turn, of the processor's time but for the disk, written to
+small preset is there to compare, and mixtures of the recipe of `lull`, with its augmentation: drawn, and kept
+(`train.kept`). Medians of 5 rounds in turn, of the processor's time but for the disk, written to
 results/stft_cache.csv.
 """
 
@@ -25,6 +26,7 @@ import undin
 from benchmarks.scoring import RESULTS
 from benchmarks.speed import machine
 from undin import corpora, mixing
+from undin.mixing.augment import Augment
 
 N, RUNS, BATCH = 200, 5, 16
 PATH = RESULTS / "stft_cache.csv"
@@ -40,6 +42,7 @@ def measure(folder: Path) -> dict[str, float]:
     """Milliseconds per example of each way, and the bytes of one."""
     import torch
 
+    from undin.training.kept import Kept
     from undin.training.stft import Stft
 
     torch.set_num_threads(1)
@@ -67,7 +70,12 @@ def measure(folder: Path) -> dict[str, float]:
         for path in paths:
             np.load(path)
 
+    augmented = mixing.Examples(examples.corpus, settings, _augment(), seed=0)
+    kept = Kept(augmented, N, folder / "kept.f32", seed=0)
+    for i in range(N):
+        kept[i]
     ways = {"draw": lambda: [examples[i] for i in range(N)], "transform": transform, "read": read}
+    ways |= {"augmented": lambda: [augmented[i] for i in range(N)], "kept": lambda: [kept[i] for i in range(N)]}
     found: dict[str, list[float]] = {name: [] for name in (*ways, "read_disk")}
     for _ in range(RUNS):
         for name, way in ways.items():
@@ -76,6 +84,13 @@ def measure(folder: Path) -> dict[str, float]:
         found["read_disk"].append(seconds(read, time.perf_counter))
     ms = {name: round(1e3 * statistics.median(times) / N, 3) for name, times in found.items()}
     return ms | {"step": step_ms(), "kb_cached": paths[0].stat().st_size / 1e3, "kb_pack": 2 * 2 * 48000 / 1e3}
+
+
+def _augment() -> Augment:
+    """Of the recipe of the default method."""
+    from undin.experiment import read_recipe
+
+    return read_recipe("lull").sections["train"].plan("lull").augment
 
 
 def step_ms() -> float:
@@ -107,6 +122,8 @@ def show() -> None:
         "transform": "transform noisy and speech, as training does",
         "read": "read noisy, speech and noise as spectra, from the system's memory",
         "read_disk": "the same, from the disk",
+        "augmented": "draw, mix and augment as for `lull`",
+        "kept": "read that mixture, kept (`train.kept`)",
         "step": "learn: a step of the small preset",
     }
     print("| of one mixture of 3 s | ms |\n|---|---|")

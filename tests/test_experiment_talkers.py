@@ -33,11 +33,13 @@ def embedded_corpus(monkeypatch):
 
 @pytest.mark.parametrize(("recipe", "method"), [("talkers-upit", "blstm-mask"), ("talkers-dpcl", "deep-clustering")])
 def test_a_run_leaves_models_talkers_pictures_and_scores(tmp_path, recipe, method):
-    run = Run(read_recipe(recipe, TINY, preset="mini"), tmp_path)
+    kept = ["train.kept=3"] if recipe == "talkers-upit" else []
+    run = Run(read_recipe(recipe, [*TINY, *kept], preset="mini"), tmp_path)
     assert run.corpus.sr == 8000
     assert set(dict(run.run()).values()) == {"done"}
     model = undin.load(tmp_path / f"train/{method}.onnx")
     assert model.id == method and model.config.sr == 8000
+    assert not list((tmp_path / f"train/{method}").glob("kept*"))  # a finished training needs them no more
     assert "h of speech" in model.card.data and "noise" not in model.card.data  # which nobody mixed in
     ids = [row.id for row in run.rows]
     assert {path.name for path in (tmp_path / "mix/talkers").iterdir()} == {f"{i}.{k}.wav" for i in ids for k in (1, 2)}

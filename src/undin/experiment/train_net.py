@@ -61,6 +61,7 @@ class NetTrain:
         speakers: of the split, held out for validation.
         noise: share of the split's recordings of noise, held out for validation.
         voices: speakers to learn from, the first of an order that the seed gives; all when 0.
+        kept: mixtures that are drawn once, kept in a file and heard over and over; 0 draws new ones at every step.
         seen: speakers of the split, among the first of that order, of whom a fifth is kept aside as split "seen", to
             test with; see `mix.split`.
         kinds: of noise; all when empty.
@@ -80,6 +81,7 @@ class NetTrain:
     speakers: int = 30
     noise: float = 0.1
     voices: int = 0
+    kept: int = 0
     seen: int = 0
     kinds: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -139,7 +141,7 @@ class NetTrain:
                 )
             parts[part][name] = value
         settings = {"split": self.split, "kinds": list(self.kinds) or None, **parts["mixing"]}
-        for name, number in (("voices", voices), ("seen", self.seen)):
+        for name, number in (("voices", voices), ("kept", self.kept), ("seen", self.seen)):
             if not isinstance(number, int) or isinstance(number, bool) or number < 0:
                 raise InputError(f"train.{name} must be a whole number, 0 or more; got {number!r}")
         return Plan(
@@ -244,6 +246,7 @@ def train(
     require("torch", extra="train")
     from undin.training.export import export
     from undin.training.fit import fit
+    from undin.training.kept import Kept
 
     digest = None if start_from is None else check_start(start_from, place)
     ends = None if max_minutes is None else time.monotonic() + max_minutes * MINUTE
@@ -251,15 +254,18 @@ def train(
     for variant, part in _parts(section, packed, _seen(corpus), seed):
         plan, method, file = section.plan(variant), section.method_of(variant), section.files[variant]
         drawn, about = seed + plan.options.seed, _about(part.select(split=section.split), plan.mixing)
-        folder = _folder(place / variant, plan.key(method, seed, about, digest))
+        more = (f"{section.kept} kept",) if section.kept else ()
+        folder = _folder(place / variant, plan.key(method, seed, about, digest, *more))
         left = None if ends is None else (ends - time.monotonic()) / MINUTE
         if left is not None and left <= 0:
             return False
+        drawing = _examples(part, plan.mixing, plan.augment, drawn)
+        kept = Kept(drawing, section.kept, folder / "kept.f32", seed=drawn) if section.kept else None
         fitted = fit(
             method,
             plan.config,
             dataclasses.replace(plan.options, seed=drawn),
-            _examples(part, plan.mixing, plan.augment, drawn),
+            kept or drawing,
             _examples(part, plan.valid, None, seed + 1),
             folder,
             max_minutes=left,
@@ -268,7 +274,9 @@ def train(
         )
         if not fitted.finished:
             return False
-        _write_tables(fitted.best, _examples(part, plan.mixing, plan.augment, drawn), folder)
+        if kept:
+            kept.remove()
+        _write_tables(fitted.best, drawing, folder)
         few = f", {plan.voices} speakers" if plan.voices else ""
         card = {"data": f"{name}, {about}{few}", "licence": section.licence}
         export(fitted.best, place / file, weights=section.weights, card=card)

@@ -56,7 +56,7 @@ class DeepClustering(nn.Module):
 
     @torch.no_grad()
     def tables(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
-        """To look at: what features are normalised by; embeddings V (n, K) of active bins, who is loudest there (n,)."""
+        """To look at: what features are normalised by; embeddings (n, K) of active bins, who is loudest there (n,)."""
         X, S = self.stft(batch.noisy), spectra_of(talkers_of(batch, self.config.talkers, 0.0)[1], self.stft)
         heard = active(X, self.config.active_db)[1] > 0
         embedding = {"V": self._embed(X)[heard], "talker": dominance(S).argmax(1)[heard]}

@@ -1,0 +1,96 @@
+"""Mixtures that are made once and heard over and over, instead of new ones at every step: `train.kept` of a recipe."""
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undin.errors import InputError
+from undin.training.data import Examples
+
+Signals = NDArray[np.float32]
+
+
+class Example(NamedTuple):
+    """What is kept of a mixture: (n_samples,) twice, and (n_src, n_samples) of several talkers."""
+
+    noisy: Signals
+    speech: Signals
+    sources: Signals | tuple[()] = ()
+
+
+class Kept:
+    """Examples 0 ... n - 1 of an endless list, over and over, in another order each time.
+
+    Each is made when it is first asked for, by any process, and read from the file from then on: a run that was cut off
+    goes on with what is there. Example i follows from i alone, as ever.
+
+    Args:
+        examples: the endless list.
+        n: how many are kept.
+        path: their file, float32; a second one beside it says which are there.
+        seed: of the order.
+
+    Raises:
+        InputError: there is no room for the file.
+    """
+
+    def __init__(self, examples: Examples, n: int, path: Path, *, seed: int) -> None:
+        self.sr, self.n_samples, self.n, self.path, self.seed = examples.sr, examples.n_samples, n, path, seed
+        self._examples, self._epoch = examples, -1
+        n_src = len(getattr(examples[0], "sources", ()))
+        self._shape = n, 2 + (n_src if n_src > 1 else 0), self.n_samples
+        _reserve(path, 4 * int(np.prod(self._shape)))
+        _reserve(self._list, n)
+        self._open()
+
+    @property
+    def _list(self) -> Path:
+        return self.path.with_suffix(".list")
+
+    def _open(self) -> None:
+        self._signals = np.memmap(self.path, np.float32, "r+", shape=self._shape)
+        self._there = np.memmap(self._list, np.uint8, "r+", shape=(self.n,))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("_signals", "_there")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._open()
+
+    def __getitem__(self, i: int) -> Example:
+        epoch, place = divmod(i, self.n)
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.n)
+        k = int(self._order[place])
+        if not self._there[k]:
+            made = self._examples[k]
+            sources = getattr(made, "sources", ()) if self._shape[1] > 2 else ()
+            self._signals[k] = np.stack([made.noisy, made.speech, *sources])
+            self._there[k] = 1
+        noisy, speech, *rest = np.array(self._signals[k])
+        return Example(noisy, speech, np.stack(rest) if rest else ())
+
+    def remove(self) -> None:
+        """Take the files away."""
+        del self._signals, self._there
+        for path in (self.path, self._list):
+            path.unlink(missing_ok=True)
+
+
+def _reserve(path: Path, n_bytes: int) -> None:
+    """Make a file of zeros of this size, if it is not there: on a full disk now, not in the middle of a step."""
+    if path.exists() and path.stat().st_size == n_bytes:
+        return
+    try:
+        with path.open("wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, n_bytes)
+            else:
+                file.truncate(n_bytes)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise InputError(f"train.kept needs {n_bytes / 1e9:.2g} GB at {path} ({error}): keep fewer, or none") from error
