@@ -124,7 +124,7 @@ def test_files_give_all_that_is_asked_for(tmp_path):
 
 def test_truncated_pipes():
     data = wav(q16())
-    with pytest.raises(InputError, match="ends 1 bytes too early, after 399 whole samples of 400"):
+    with pytest.raises(InputError, match="ends 1 byte too early, after 399 whole samples of 400"):
         load(Pipe(data[:-1]))
     with pytest.raises(InputError, match="ends 802 bytes too early, after 199 whole samples of 400"):
         load(Pipe(data[:-802]))
@@ -156,7 +156,7 @@ def test_raw_files_and_errors(tmp_path):
     (tmp_path / "a.pcm").write_bytes(bytes(201))
     with open_reader(tmp_path / "a.pcm", raw="s16le:16000") as reader:
         assert reader.format.n_samples == 100
-        with pytest.raises(InputError, match="ends 1 bytes too early, after 100 whole samples"):
+        with pytest.raises(InputError, match="ends 1 byte too early, after 100 whole samples"):
             list(reader.blocks(30))
     assert load(tmp_path / "a.pcm", raw="s16le:16000", truncated="keep")[0].shape == (1, 100)
     assert load(Pipe(b""), raw="s16le:16000")[0].shape == (1, 0)

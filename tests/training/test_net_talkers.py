@@ -296,6 +296,20 @@ def test_validation_clusters_the_first_examples(tmp_path):
     )
 
 
+def test_empty_bins_say_nothing():
+    X = 0.1 * torch.randn(1, 2, 40, 33)
+    X[..., 17:] = 0
+    net = make().eval()
+    with torch.no_grad():
+        net.trunk.mean[:], net.trunk.std[:] = torch.randn(33) - 3, torch.rand(33) + 0.5
+        before, _ = net(X, {})
+        net.trunk.mean[17:] += 5
+        after, _ = net(X, {})
+        net.trunk.mean[:17] += 5
+        changed, _ = net(X, {})
+    assert torch.equal(before, after) and not torch.allclose(before, changed, atol=1e-3)
+
+
 def test_batches_carry_talkers():
     batch = to_batch(stack(Pairs(), range(3)), 4000)
     assert batch.sources.shape == (3, 2, 3200) and not batch.noise.any()

@@ -1,6 +1,7 @@
 """What networks that separate talkers begin with: log spectra relative to a level, then layers that remember.
 
-    f_t = (log |X_t|² - level - mean) / std      level: of the last seconds, or of the whole signal for "blstm"
+    f_t = (log |X_t|² - level - mean) / std      level: of the last seconds, or of the whole signal for "blstm", where
+                                                 f is 0 in bins that are empty throughout
     h   = layers(f)                              "ff" frame by frame, "lstm" along time, "blstm" both ways
 
 With `width` = 0 the layers lie on one another; else layer l adds W_l layer_l(norm(u)) to a stream u of that width.
@@ -55,7 +56,10 @@ class Trunk(nn.Module):
     def forward(self, X: Tensor, state: State) -> tuple[Tensor, State]:
         """Any T >= 1."""
         f, new = self._spectrum(X, state)
-        u = self.inlet((f - self.mean) / self.std)
+        f_std = (f - self.mean) / self.std
+        if self.layer == "blstm":  # bins without any sound, as above 4 kHz in a call, say nothing: not "silence"
+            f_std = f_std * (f.amax(1, keepdim=True) > FLOOR).to(f.dtype)
+        u = self.inlet(f_std)
         hidden = []
         for k, (layer, norm, outlet) in enumerate(zip(self.layers, self.norms, self.outlets, strict=True)):
             v = norm(u)
