@@ -5,7 +5,9 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
+from textwrap import fill, indent
 from typing import Annotated, Any
 
 import typer
@@ -78,7 +80,9 @@ def run(
 
         for name, path in experiment.recipes().items():
             text = path.read_text(encoding="utf-8")
-            print(f"undin run {name}    {text.splitlines()[2].removeprefix('# ')}")
+            about = takewhile(lambda line: line != "#", text.splitlines()[2:])  # the first paragraph
+            print(f"undin run {name}")
+            print(indent(fill(" ".join(line.removeprefix("# ") for line in about), 100), "    "))
             if presets := tomllib.loads(text).get("presets"):
                 print(f"    --preset {' | '.join(presets)}")
         return 0
