@@ -16,7 +16,11 @@ from undin.evaluation.separation import SLICES, summarise
 from undin.methods import LEARNED
 from undin.methods.nmf import SHIPPED
 
-UNSHIPPED = "In brackets: weights that do not ship, of minutes of training, to compare with."
+UNSHIPPED = "In brackets: weights that do not ship, of minutes of training, to compare with: {}."
+TRAINED = {
+    False: "`mann-lstm-1` and `mann-dnn-1` of `undin train mann-tsou2017 --preset comparison`",
+    True: "`ff-upit` of `undin train talkers-trap --preset small`",
+}
 SCORES = {"pesq_wb": "PESQ-WB", "estoi": "ESTOI", "si_sdr_db": "SI-SDR (dB)"}
 
 
@@ -79,7 +83,8 @@ def enhancing(times: dict[str, dict[str, str]]) -> str:
     note = (
         f"Scores: the input's mean, then the mean change over n = {n} mixtures of unseen speakers, unseen recordings "
         f"of twelve everyday noises, -5 to 15 dB; 95 % intervals. Times: one thread of an {machine}, seconds of work "
-        f"per second of sound, live in packets of 10 ms, medians of {speed.RUNS} runs. {UNSHIPPED}"
+        f"per second of sound, live in packets of 10 ms, medians of {speed.RUNS} runs. "
+        f"{UNSHIPPED.format(TRAINED[False])}"
     )
     return f"{markdown(list(SCORES.values()), rows)}\n\n{note}"
 
@@ -93,7 +98,7 @@ def separating(times: dict[str, dict[str, str]]) -> str:
         rows.append([*about(name, times), *(f"{s['mean']:+.1f} ± {s['half']:.1f}" for s in found)])
     note = (
         f"Scores: what SI-SDR gains over the mixture, in the better order, {talkers_quality.N} mixtures of two unseen "
-        f"talkers who are equally loud within 2.5 dB; 95 % intervals. {UNSHIPPED}"
+        f"talkers who are equally loud within 2.5 dB; 95 % intervals. {UNSHIPPED.format(TRAINED[True])}"
     )
     return f"{markdown([f'SI-SDRi (dB), {part}' for part in SLICES.values()], rows)}\n\n{note}"
 

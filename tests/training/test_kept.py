@@ -51,7 +51,10 @@ def test_what_is_there_stays_after_a_break_and_in_another_process(tmp_path):
     again = pickle.loads(pickle.dumps(Kept(endless, 4, tmp_path / "kept.f32", seed=0)))
     assert all(np.array_equal(again[i].noisy, heard[i]) for i in (3, 0, 2, 1))
     assert again._examples.made == [0]  # for its size alone
-    again.remove()
+    (tmp_path / "kept.f32").unlink()
+    anew = Kept(Counted(), 4, tmp_path / "kept.f32", seed=0)
+    assert all(np.array_equal(anew[i].noisy, heard[i]) for i in range(4))  # not the zeros of the new file
+    anew.remove()
     assert not list(tmp_path.iterdir())
 
 

@@ -30,7 +30,7 @@ class Kept:
     Args:
         examples: the endless list.
         n: how many are kept.
-        path: their file, float32; a second one beside it says which are there.
+        path: their file: of each whether it is there, and its signals as float32.
         seed: of the order.
 
     Raises:
@@ -41,21 +41,16 @@ class Kept:
         self.sr, self.n_samples, self.n, self.path, self.seed = examples.sr, examples.n_samples, n, path, seed
         self._examples, self._epoch = examples, -1
         n_src = len(getattr(examples[0], "sources", ()))
-        self._shape = n, 2 + (n_src if n_src > 1 else 0), self.n_samples
-        _reserve(path, 4 * int(np.prod(self._shape)))
-        _reserve(self._list, n)
+        shape = 2 + (n_src if n_src > 1 else 0), self.n_samples
+        self._dtype = np.dtype([("signals", np.float32, shape), ("there", np.uint32)])
+        _reserve(path, n * self._dtype.itemsize)
         self._open()
 
-    @property
-    def _list(self) -> Path:
-        return self.path.with_suffix(".list")
-
     def _open(self) -> None:
-        self._signals = np.memmap(self.path, np.float32, "r+", shape=self._shape)
-        self._there = np.memmap(self._list, np.uint8, "r+", shape=(self.n,))
+        self._kept = np.memmap(self.path, self._dtype, "r+", shape=(self.n,))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_signals", "_there")}
+        return {name: value for name, value in vars(self).items() if name != "_kept"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -66,19 +61,19 @@ class Kept:
         if epoch != self._epoch:
             self._epoch, self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.n)
         k = int(self._order[place])
-        if not self._there[k]:
+        signals = self._kept["signals"]
+        if not self._kept["there"][k]:
             made = self._examples[k]
-            sources = getattr(made, "sources", ()) if self._shape[1] > 2 else ()
-            self._signals[k] = np.stack([made.noisy, made.speech, *sources])
-            self._there[k] = 1
-        noisy, speech, *rest = np.array(self._signals[k])
+            sources = getattr(made, "sources", ()) if signals.shape[1] > 2 else ()
+            signals[k] = np.stack([made.noisy, made.speech, *sources])
+            self._kept["there"][k] = 1
+        noisy, speech, *rest = np.array(signals[k])
         return Example(noisy, speech, np.stack(rest) if rest else ())
 
     def remove(self) -> None:
-        """Take the files away."""
-        del self._signals, self._there
-        for path in (self.path, self._list):
-            path.unlink(missing_ok=True)
+        """Take the file away."""
+        del self._kept
+        self.path.unlink(missing_ok=True)
 
 
 def _reserve(path: Path, n_bytes: int) -> None:
