@@ -17,7 +17,7 @@ from undin.audio import active_level_db
 from undin.corpora import Clip, Corpus
 from undin.errors import InputError
 from undin.mixing import Examples, Settings
-from undin.mixing.augment import USUAL
+from undin.mixing.augment import USUAL, Augment
 from undin.mixing.crops import Crops
 from undin.mixing.mix import PEAK, rms_db
 
@@ -269,6 +269,21 @@ def test_the_augmentation_is_asked_in_turn(packed):
         np.testing.assert_allclose(heard, Delay().wet(m.speech), atol=1e-6)
         assert rms_db(heard) - rms_db(m.noise) == pytest.approx(3, abs=1e-3)
         assert not m.speech[-7:].any() and m.speech.dtype == np.float32
+
+
+def test_what_a_channel_does_it_does_to_every_talker(packed):
+    two = replace(TRAIN, talkers=2, talker_db=(-2.5, 2.5))
+    plain = Examples(packed, two, Augment(), seed=0)
+    for i in range(3):
+        narrow = Examples(packed, two, Augment(band_limit=1.0, lowpass_hz=(1000.0, 1000.0)), seed=0)[i]
+        whole = plain[i].sources
+        assert narrow.sources.shape == whole.shape
+        np.testing.assert_allclose(narrow.sources.sum(0), narrow.speech, atol=1e-6)
+        np.testing.assert_allclose(narrow.speech + narrow.noise, narrow.noisy, atol=1e-5)
+        assert (np.abs(narrow.sources - whole).max(1) > 1e-3).all()
+        clipped = Examples(packed, two, Augment(clip=1.0, clip_db=(12.0, 12.0)), seed=0)[i]
+        np.testing.assert_array_equal(clipped.sources, whole)
+        assert np.abs(clipped.noisy).max() < 0.5 * np.abs(plain[i].noisy).max()
 
 
 def test_clean_and_noise_alone(packed):

@@ -213,25 +213,25 @@ class Augment:
     ) -> tuple[Samples, Samples, Samples]:
         """Record and transmit a mixture.
 
-        Band, level and pauses change all three, a microphone's floor noisy and noise. Clipping, codecs and lost packets
-        change noisy alone: noisy == speech + noise no longer holds then, and noise is what it was before.
+        Band, level and pauses change all of them, a microphone's floor noisy and noise. Clipping, codecs and lost
+        packets change noisy alone: noisy == speech + noise no longer holds then, and noise is what it was before.
 
         Args:
             noisy: (n_samples,) float32.
-            speech: (n_samples,) float32, the target.
+            speech: (n_samples,) float32, the target; or (n_src, n_samples), those of several talkers.
             noise: (n_samples,) float32.
             sr: their rate in Hz.
             rng: draws.
 
         Returns:
-            noisy, speech and noise, (n_samples,) float32; new arrays where they changed.
+            noisy, speech and noise, of the shapes they had, float32; new arrays where they changed.
         """
         name = str(rng.choice(self.codecs)) if rng.random() < self.codec else ""
         limited = rng.random() < self.band_limit
         if limited or name == "gsm":  # a telephone's codec has a telephone's band, which is not to be undone
             low_hz, high_hz = TELEPHONE_HZ if name == "gsm" else self._band(rng)
-            all_three = effects.band_limit(np.stack([noisy, speech, noise]), sr, low_hz, high_hz)
-            noisy, speech, noise = all_three
+            all_of_them = effects.band_limit(np.vstack([noisy, speech, noise]), sr, low_hz, high_hz)
+            noisy, speech, noise = all_of_them[0], all_of_them[1:-1].reshape(speech.shape), all_of_them[-1]
         if rng.random() < self.floor:
             hiss = rng.standard_normal(len(noisy), np.float32)
             hiss *= np.float32(10 ** (rng.uniform(*self.floor_db) / 20))

@@ -39,7 +39,7 @@ class Examples:
         n_samples: length of each mixture.
 
     noisy == speech + noise, exactly, but in a room, of which speech holds the early reflections only, and where the
-    channel of `augment` undoes it. With several talkers there is no channel: it would have to change every reference.
+    channel of `augment` undoes it.
 
     Raises:
         InputError: duration_s is missing; the split, a kind or a collection is not there; there is no speech, too few
@@ -97,7 +97,7 @@ class Examples:
         level = None if self.settings.level_db is None else float(rng.uniform(*self.settings.level_db))
         mixture = _mixed(heard if references is not talkers else None, sources, noise, gain_db, level)
         mixture = replace(mixture, onset=onset)
-        return self._sent(mixture, rng) if self.augment and len(dry) == 1 else mixture
+        return self._sent(mixture, rng) if self.augment else mixture
 
     def _talkers(self, rng: np.random.Generator) -> tuple[list[int], list[Samples]]:
         """The numbers of the voices, all different, and what they say."""
@@ -165,9 +165,10 @@ class Examples:
     def _sent(self, mixture: Mixture, rng: np.random.Generator) -> Mixture:
         """The mixture behind the channel of the augmentation."""
         assert self.augment is not None
-        signals = self.augment.channel(mixture.noisy, mixture.speech, mixture.noise, self.sr, rng)
-        noisy, speech, noise = map(self._fitted, signals)
-        return replace(mixture, noisy=noisy, speech=speech, noise=noise, sources=speech[None])
+        noisy, speech, noise = self.augment.channel(mixture.noisy, mixture.sources, mixture.noise, self.sr, rng)
+        sources = np.stack([self._fitted(x) for x in speech])
+        speech = _sum(sources, [0.0] * len(sources))
+        return replace(mixture, noisy=self._fitted(noisy), speech=speech, noise=self._fitted(noise), sources=sources)
 
     def _fitted(self, x: Samples) -> Samples:
         """n_samples of x in float32, cut or followed by silence."""
