@@ -1,11 +1,10 @@
 """Whether spectra made beforehand pay in training: python -m benchmarks.stft_cache [--table]
 
 The founding program writes the spectra of noisy, clean and noise of every mixture to disk before it trains. Here the
-same 200 mixtures of 3 s are, per example: drawn as training draws them, transformed as training transforms them, and
-read back as complex64 spectra, from memory that the system still holds and from the disk. A step of training of the
-small preset is there to compare, and mixtures of the recipe of `lull`, with its augmentation: drawn, and kept
-(`train.kept`). Medians of 5 rounds in turn, of the processor's time but for the disk, written to
-results/stft_cache.csv.
+same 200 mixtures of 3 s are, per example: drawn, and drawn with the augmentation of `lull`; kept (`train.kept`), kept
+with their spectra (`train.kept_spectra`) and read back, from memory that the system still holds and from the disk; and
+transformed as a step does. Beside that, a step of training of the small preset that transforms and one that does not.
+Medians of 5 rounds in turn, of the processor's time but for the disk, written to results/stft_cache.csv.
 """
 
 import csv
@@ -16,17 +15,21 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy is loaded
 
 import numpy as np
 
-import undin
 from benchmarks.scoring import RESULTS
 from benchmarks.speed import machine
 from undin import corpora, mixing
 from undin.mixing.augment import Augment
+
+if TYPE_CHECKING:
+    from undin.training.data import Examples
+    from undin.training.stft import Stft
 
 N, RUNS, BATCH = 200, 5, 16
 PATH = RESULTS / "stft_cache.csv"
@@ -42,48 +45,50 @@ def measure(folder: Path) -> dict[str, float]:
     """Milliseconds per example of each way, and the bytes of one."""
     import torch
 
+    from undin.training.data import stack
     from undin.training.kept import Kept
     from undin.training.stft import Stft
 
     torch.set_num_threads(1)
-    mini = corpora.mini()
-    corpora.pack(mini, folder / "mini.pack")
+    corpora.pack(corpora.mini(), folder / "mini.pack")
     settings = mixing.Settings(snr_db=(-6.0, 9.0), duration_s=3.0, split="train")
-    examples = mixing.Examples(corpora.open(folder / "mini.pack"), settings, seed=0)
-    waves = [np.stack([m.noisy, m.speech, m.noisy - m.speech]) for m in (examples[i] for i in range(N))]
-    paths = [folder / f"{i}.npy" for i in range(N)]
-    for x, path in zip(waves, paths, strict=True):
-        np.save(path, undin.stft(x, 400, 160, window="hann"))
+    drawn = mixing.Examples(corpora.open(folder / "mini.pack"), settings, seed=0)
+    augmented = mixing.Examples(drawn.corpus, settings, _augment(), seed=0)
     stft = Stft(400, 160, "hann")
-    os.sync()
+    files = {name: folder / f"{name}.f32" for name in ("kept", "spectra")}
+
+    def keep(transform: Stft | None = None) -> Kept:
+        return Kept(drawn, N, files["spectra" if transform else "kept"], seed=0, stft=transform)
+
+    def hear(examples: "Examples") -> None:
+        for first in range(0, N, BATCH):
+            stack(examples, range(first, min(first + BATCH, N)))
 
     def transform() -> None:
         for first in range(0, N, BATCH):
-            stft(torch.from_numpy(np.concatenate([x[:2] for x in waves[first : first + BATCH]])))
+            stft(signals[first : first + BATCH].flatten(0, 1))
 
-    def forget() -> None:
-        for path in paths:
-            with path.open("rb") as file:
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    def hear_from_disk() -> None:
+        with files["spectra"].open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        found["read_disk"].append(seconds(lambda: hear(keep(stft)), time.perf_counter))
 
-    def read() -> None:
-        for path in paths:
-            np.load(path)
-
-    augmented = mixing.Examples(examples.corpus, settings, _augment(), seed=0)
-    kept = Kept(augmented, N, folder / "kept.f32", seed=0)
-    for i in range(N):
-        kept[i]
-    ways = {"draw": lambda: [examples[i] for i in range(N)], "transform": transform, "read": read}
-    ways |= {"augmented": lambda: [augmented[i] for i in range(N)], "kept": lambda: [kept[i] for i in range(N)]}
-    found: dict[str, list[float]] = {name: [] for name in (*ways, "read_disk")}
+    signals = torch.stack([torch.from_numpy(np.stack([x.noisy, x.speech])) for x in (drawn[i] for i in range(N))])
+    hear(keep()), hear(keep(stft))
+    ways = {"draw": lambda: hear(drawn), "augmented": lambda: hear(augmented), "kept": lambda: hear(keep())}
+    ways |= {"transform": transform, "read": lambda: hear(keep(stft))}
+    steps = {"step": step(), "step_spectra": step(stft)}
+    found: dict[str, list[float]] = {name: [] for name in (*ways, "read_disk", *steps)}
     for _ in range(RUNS):
         for name, way in ways.items():
             found[name].append(seconds(way))
-        forget()
-        found["read_disk"].append(seconds(read, time.perf_counter))
+        hear_from_disk()
+        for name, work in steps.items():
+            found[name].append(seconds(work) * N / BATCH)
     ms = {name: round(1e3 * statistics.median(times) / N, 3) for name, times in found.items()}
-    return ms | {"step": step_ms(), "kb_cached": paths[0].stat().st_size / 1e3, "kb_pack": 2 * 2 * 48000 / 1e3}
+    kb = {f"kb_{name}": path.stat().st_size / N / 1e3 for name, path in files.items()}
+    return ms | {name: round(size, 1) for name, size in kb.items()}
 
 
 def _augment() -> Augment:
@@ -93,8 +98,8 @@ def _augment() -> Augment:
     return read_recipe("lull").sections["train"].plan("lull").augment
 
 
-def step_ms() -> float:
-    """Milliseconds per example of a training step of the small preset."""
+def step(stft: "Stft | None" = None) -> Callable[[], None]:
+    """A training step of the small preset, with spectra made beforehand where their transform is given."""
     import torch
 
     from undin.experiment import read_recipe
@@ -104,14 +109,15 @@ def step_ms() -> float:
     plan = read_recipe("cmask-wilson2018", preset="small").sections["train"].plan("cmask")
     net = NETS["cmask"](plan.config)
     x = 0.1 * torch.randn(2, BATCH, 48000, generator=torch.Generator().manual_seed(0))
+    spectra = None if stft is None else torch.stack([stft(x.sum(0)), stft(x[0])], 1)
 
-    def step() -> None:
+    def work() -> None:
         with torch.autocast("cpu", torch.bfloat16):
-            loss = net.loss(Batch(x.sum(0), x[0], x[1], 16000))["loss"]
+            loss = net.loss(Batch(x.sum(0), x[0], x[1], 16000, spectra=spectra))["loss"]
         loss.backward()
 
-    step()
-    return round(1e3 * statistics.median(seconds(step) for _ in range(RUNS)) / BATCH, 3)
+    work()
+    return work
 
 
 def show() -> None:
@@ -119,19 +125,19 @@ def show() -> None:
         row = next(csv.DictReader(file))
     told = {
         "draw": "draw and mix",
-        "transform": "transform noisy and speech, as training does",
-        "read": "read noisy, speech and noise as spectra, from the system's memory",
-        "read_disk": "the same, from the disk",
         "augmented": "draw, mix and augment as for `lull`",
-        "kept": "read that mixture, kept (`train.kept`)",
+        "kept": "read what was drawn and kept (`train.kept`)",
+        "transform": "transform noisy and speech, as a step does",
+        "read": "read what was kept with its spectra (`train.kept_spectra`), from the system's memory",
+        "read_disk": "the same, from the disk",
         "step": "learn: a step of the small preset",
+        "step_spectra": "the same, with the spectra that were kept",
     }
     print("| of one mixture of 3 s | ms |\n|---|---|")
     for name, words in told.items():
         print(f"| {words} | {float(row[name]):.2f} |")
-    cached, drawn = (float(row[name]) for name in ("kb_cached", "kb_pack"))
-    print(f"\n{cached:.0f} kB as spectra, {drawn:.0f} kB of the pack that it is drawn from. Medians of {RUNS} rounds,")
-    print(f"{row['machine']}, one core.")
+    kept, spectra = (float(row[name]) for name in ("kb_kept", "kb_spectra"))
+    print(f"\n{kept:.0f} kB kept, {spectra:.0f} kB with spectra. Medians of {RUNS} rounds, {row['machine']}, one core.")
 
 
 def main() -> None:

@@ -195,6 +195,11 @@ def test_weights_of_another_size_are_refused(finished, tmp_path):
         ("train.mixing.snr=3", "did you mean snr_db"),
         ("train.augment.tilt=3", "no setting of train.augment"),
         ("train.augment.eq=3", "eq must be"),
+        (
+            "train.kept_spectra=true",
+            "keeps spectra of kept mixtures: say how many, as train.kept=5000",
+        ),
+        ("train.kept_spectra=yes", "train.kept_spectra must be true or false; got 'yes'"),
         ("train.weights=fp8", "fp32, fp16 or int8"),
         ("train.settings.skip=maybe", "skip must be true or false"),
         ("train.options=3", "train.options must be a table of settings; got 3"),

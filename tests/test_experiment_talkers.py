@@ -33,8 +33,8 @@ def embedded_corpus(monkeypatch):
 
 @pytest.mark.parametrize(("recipe", "method"), [("talkers-upit", "blstm-mask"), ("talkers-dpcl", "deep-clustering")])
 def test_a_run_leaves_models_talkers_pictures_and_scores(tmp_path, recipe, method):
-    kept = ["train.kept=3"] if recipe == "talkers-upit" else []
-    run = Run(read_recipe(recipe, [*TINY, *kept], preset="mini"), tmp_path)
+    kept = [] if recipe == "talkers-upit" else ["train.kept_spectra=true"]
+    run = Run(read_recipe(recipe, [*TINY, "train.kept=3", *kept], preset="mini"), tmp_path)
     assert run.corpus.sr == 8000
     assert set(dict(run.run()).values()) == {"done"}
     model = undin.load(tmp_path / f"train/{method}.onnx")

@@ -75,6 +75,22 @@ def test_equaliser_has_its_gains_and_no_delay():
     np.testing.assert_allclose(effects.equalise(x, SR, [0.0] * 9), x, atol=1e-6)
 
 
+def test_a_steep_band_leaves_nothing_beyond_it():
+    noise = np.random.default_rng(0).standard_normal(4 * SR).astype(np.float32)
+    beyond = {}
+    for order in (8, 32):
+        steep = Augment(band_limit=1.0, lowpass_hz=(3000.0, 3000.0), highpass_hz=(20.0, 20.0), band_order=order)
+        limited = [steep.channel(noise, noise, noise, SR, rng_of(seed))[0] for seed in range(8)]
+        spectra = np.abs(np.fft.rfft(np.hanning(len(noise)) * limited)) ** 2
+        low = spectra[:, 16000:].mean(1) < 0.1 * spectra[:, 4000:8000].mean(1)  # above 4 kHz re 1 to 2
+        assert low.any()
+        beyond[order] = spectra[low][:, 18000:].mean() / spectra[low][:, 4000:8000].mean()
+    assert beyond[32] < 1e-9 < 1e-4 < beyond[8]
+    for order in (0, 33, 8.0, True):
+        with pytest.raises(InputError, match=f"band_order must be a whole number, 1 to 32; got {order}"):
+            Augment(band_order=order)
+
+
 def test_band_limit_attenuates_what_it_should():
     def through(hz, **edges):
         return gain_db(effects.band_limit(tone(hz), SR, **edges), tone(hz))

@@ -264,8 +264,8 @@ def test_two_processes_equal_one_with_the_double_batch(tmp_path):
 
 def test_processes_share_what_one_would_see():
     numbered = tone.Tones(0)
-    one = [pair[0] for pair in Loader(numbered, batch=4, start=2, stop=5)]
-    two = [[pair[0] for pair in Loader(numbered, batch=2, start=2, stop=5, rank=r, world=2)] for r in (0, 1)]
+    one = [pair["noisy"] for pair in Loader(numbered, batch=4, start=2, stop=5)]
+    two = [[pair["noisy"] for pair in Loader(numbered, batch=2, start=2, stop=5, rank=r, world=2)] for r in (0, 1)]
     assert all(torch.equal(torch.cat(pair), whole) for *pair, whole in zip(*two, one, strict=True))
     assert torch.equal(one[0][0], torch.tensor(numbered[8].noisy))
 
@@ -281,7 +281,7 @@ def test_workers_give_the_same_and_their_errors_are_ours():
     loader = Loader(Missing(0), batch=2, start=0, stop=4, workers=1)
     found = []
     with pytest.raises(InputError, match=r"^example 5: its file is gone$"):
-        for noisy, _ in loader:
-            found.append(noisy)
+        for pair in loader:
+            found.append(pair["noisy"])
     assert all(torch.equal(x, torch.tensor(tone.Tones(0)[2 * i].noisy)) for i, (x, _) in enumerate(found))
     assert len(found) == 2

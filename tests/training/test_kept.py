@@ -5,11 +5,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from undin.errors import InputError
 from undin.training import kept
 from undin.training.data import Loader
 from undin.training.kept import Kept
+from undin.training.stft import Stft
 
 
 class Counted:
@@ -62,7 +64,19 @@ def test_loaders_with_processes_hear_the_same(tmp_path):
     settings = {"batch": 2, "start": 0, "stop": 4}
     alone = list(Loader(Kept(Counted(2), 3, tmp_path / "a.f32", seed=1), **settings))
     shared = list(Loader(Kept(Counted(2), 3, tmp_path / "b.f32", seed=1), workers=2, **settings))
-    assert all((x == y).all() for a, b in zip(alone, shared, strict=True) for x, y in zip(a, b, strict=True))
+    for a, b in zip(alone, shared, strict=True):
+        assert a.keys() == b.keys() == {"noisy", "speech", "sources"}
+        assert all((a[name] == b[name]).all() for name in a)
+
+
+@pytest.mark.parametrize("n_src", [1, 2])
+def test_spectra_are_kept_beside_the_signals(tmp_path, n_src):
+    stft = Stft(16, 8)
+    examples = Kept(Counted(n_src), 3, tmp_path / "kept.f32", seed=0, stft=stft)
+    for batch in Loader(examples, batch=2, start=0, stop=2, workers=1):
+        signals = torch.stack([batch["noisy"], batch["speech"]], 1)
+        signals = torch.cat([signals, batch["sources"]], 1) if n_src > 1 else signals
+        torch.testing.assert_close(batch["spectra"].flatten(0, 1), stft(signals.flatten(0, 1)))
 
 
 def test_a_full_disk_is_told_before_the_first_step(tmp_path, monkeypatch):

@@ -106,7 +106,7 @@ def test_loss_falls_with_the_error_and_does_not_depend_on_the_level() -> None:
     net, speech, noise = make(), 0.1 * torch.randn(2, 800), 0.1 * torch.randn(2, 800)
 
     def loss(kept: float, level: float = 1.0) -> float:
-        net.enhance = lambda noisy: level * (speech + kept * noise)  # type: ignore[method-assign]
+        net.enhance = lambda noisy, X: level * (speech + kept * noise)  # type: ignore[method-assign]
         return float(net.loss(Batch(level * (speech + noise), level * speech, level * noise, 16000))["loss"])
 
     assert loss(0.0) < loss(0.1) < loss(0.5) < loss(1.0)

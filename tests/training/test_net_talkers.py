@@ -184,8 +184,10 @@ def test_a_share_of_the_talkers_is_left_alone_and_the_mixture_with_them():
 
     torch.manual_seed(3)
     batch = batch_of(voices(64))
-    noisy, sources = talkers_of(batch, 2, net.config.alone)
-    torch.testing.assert_close(noisy, sources.sum(1))
+    left, sources = talkers_of(batch, 2, net.config.alone)
+    assert left.sources is sources
+    torch.testing.assert_close(left.noisy, sources.sum(1))
+    torch.testing.assert_close(left.speech, left.noisy)
     alone = ~sources[:, 1].any(-1)
     assert 0.25 < alone.float().mean() < 0.75 and torch.equal(sources[~alone], batch.sources[~alone])
     assert torch.equal(sources[:, 0], batch.sources[:, 0])

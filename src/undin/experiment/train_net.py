@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from undin.mixing import Examples, Settings
 from undin.mixing.augment import Augment
 from undin.mixing.settings import more_speakers
 from undin.training.options import FREE, Options
+
+if TYPE_CHECKING:
+    from undin.training.kept import Kept
 
 MINUTE = 60.0
 N_SHOWN = 2  # examples in the tables that some networks leave
@@ -62,6 +65,7 @@ class NetTrain:
         noise: share of the split's recordings of noise, held out for validation.
         voices: speakers to learn from, the first of an order that the seed gives; all when 0.
         kept: mixtures that are drawn once, kept in a file and heard over and over; 0 draws new ones at every step.
+        kept_spectra: whether their spectra are kept too, so that no step transforms what goes in.
         seen: speakers of the split, among the first of that order, of whom a fifth is kept aside as split "seen", to
             test with; see `mix.split`.
         kinds: of noise; all when empty.
@@ -82,6 +86,7 @@ class NetTrain:
     noise: float = 0.1
     voices: int = 0
     kept: int = 0
+    kept_spectra: bool = False
     seen: int = 0
     kinds: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -96,6 +101,10 @@ class NetTrain:
     def __post_init__(self) -> None:
         if self.weights not in ("fp32", "fp16", "int8"):
             raise InputError(f"train.weights must be fp32, fp16 or int8; got {self.weights!r}")
+        if not isinstance(self.kept_spectra, bool):
+            raise InputError(f"train.kept_spectra must be true or false; got {self.kept_spectra!r}")
+        if self.kept_spectra and not self.kept:
+            raise InputError("train.kept_spectra keeps spectra of kept mixtures: say how many, as train.kept=5000")
         for name in ("settings", "options", "mixing", "augment", "valid", "variants"):
             if not isinstance(value := getattr(self, name), Mapping):
                 raise InputError(f"train.{name} must be a table of settings; got {value!r}")
@@ -246,7 +255,6 @@ def train(
     require("torch", extra="train")
     from undin.training.export import export
     from undin.training.fit import fit
-    from undin.training.kept import Kept
 
     digest = None if start_from is None else check_start(start_from, place)
     ends = None if max_minutes is None else time.monotonic() + max_minutes * MINUTE
@@ -254,13 +262,13 @@ def train(
     for variant, part in _parts(section, packed, _seen(corpus), seed):
         plan, method, file = section.plan(variant), section.method_of(variant), section.files[variant]
         drawn, about = seed + plan.options.seed, _about(part.select(split=section.split), plan.mixing)
-        more = (f"{section.kept} kept",) if section.kept else ()
+        more = (f"{section.kept} kept{' with spectra' * section.kept_spectra}",) if section.kept else ()
         folder = _folder(place / variant, plan.key(method, seed, about, digest, *more))
         left = None if ends is None else (ends - time.monotonic()) / MINUTE
         if left is not None and left <= 0:
             return False
         drawing = _examples(part, plan.mixing, plan.augment, drawn)
-        kept = Kept(drawing, section.kept, folder / "kept.f32", seed=drawn) if section.kept else None
+        kept = _kept(section, plan, drawing, folder, drawn)
         fitted = fit(
             method,
             plan.config,
@@ -281,6 +289,17 @@ def train(
         card = {"data": f"{name}, {about}{few}", "licence": section.licence}
         export(fitted.best, place / file, weights=section.weights, card=card)
     return True
+
+
+def _kept(section: NetTrain, plan: Plan, drawing: Examples, folder: Path, seed: int) -> "Kept | None":
+    from undin.training.kept import Kept
+    from undin.training.stft import Stft
+
+    if not section.kept:
+        return None
+    c = plan.config
+    stft = Stft(c.n_fft, c.hop_length, c.window) if section.kept_spectra else None
+    return Kept(drawing, section.kept, folder / "kept.f32", seed=seed, stft=stft)
 
 
 def _write_tables(weights: Path, examples: Examples, folder: Path) -> None:

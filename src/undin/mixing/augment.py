@@ -79,6 +79,7 @@ class Augment:
         band_limit: mixtures of a limited band: a telephone's, a low-pass or a high-pass.
         lowpass_hz: upper edge.
         highpass_hz: lower edge.
+        band_order: of the filter, 1 to 32: 8 falls by 48 dB per octave, 32 as steeply as a change of the sample rate.
         floor: mixtures with the noise of a microphone.
         floor_db: its RMS in dB re full scale.
         clip: mixtures that are clipped, hard or soft.
@@ -119,6 +120,7 @@ class Augment:
     band_limit: float = 0.0
     lowpass_hz: Range = (2000.0, 7000.0)
     highpass_hz: Range = (50.0, 300.0)
+    band_order: int = 8
     floor: float = 0.0
     floor_db: Range = (-80.0, -50.0)
     clip: float = 0.0
@@ -142,6 +144,9 @@ class Augment:
             elif field.name in CHOICES:
                 _check_names(field.name, value, CHOICES[field.name])
                 object.__setattr__(self, field.name, tuple(value))
+            elif field.name == "band_order":
+                if not (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 32):
+                    raise InputError(f"band_order must be a whole number, 1 to 32; got {value!r}")
             elif not (_is_number(value) and 0 <= value <= 1):
                 raise InputError(f"{field.name} must be a share of the mixtures, 0 to 1; got {value!r}")
         if not all(isinstance(n, int) for n in self.babble_talkers):
@@ -230,7 +235,7 @@ class Augment:
         limited = rng.random() < self.band_limit
         if limited or name == "gsm":  # a telephone's codec has a telephone's band, which is not to be undone
             low_hz, high_hz = TELEPHONE_HZ if name == "gsm" else self._band(rng)
-            all_of_them = effects.band_limit(np.vstack([noisy, speech, noise]), sr, low_hz, high_hz)
+            all_of_them = effects.band_limit(np.vstack([noisy, speech, noise]), sr, low_hz, high_hz, self.band_order)
             noisy, speech, noise = all_of_them[0], all_of_them[1:-1].reshape(speech.shape), all_of_them[-1]
         if rng.random() < self.floor:
             hiss = rng.standard_normal(len(noisy), np.float32)

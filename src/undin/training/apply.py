@@ -58,19 +58,20 @@ def _clustered(V: Tensor, X: Tensor, config: Any) -> Tensor:
     return torch.from_numpy(M).transpose(2, 3).to(X)
 
 
-def enhance(net: nn.Module, config: Any, noisy: Tensor) -> Tensor:
+def enhance(net: nn.Module, config: Any, noisy: Tensor, X: Tensor | None = None) -> Tensor:
     """Run a network over whole signals.
 
     Args:
         net: takes and gives what `undin.training.nets` says.
         config: its config: n_fft, hop_length, window, and lookahead where it has any.
         noisy: (B, n_samples).
+        X: its spectrum (B, 2, T, F), where it is there already.
 
     Returns:
         est (B, n_samples), aligned with noisy.
     """
     stft = Stft(config.n_fft, config.hop_length, config.window).to(noisy.device)
-    X, lookahead = stft(noisy), int(getattr(config, "lookahead", 0))  # (B, 2, T, F)
+    X, lookahead = stft(noisy) if X is None else X, int(getattr(config, "lookahead", 0))
     state = {name: value.to(noisy.device) for name, value in net.initial_state(len(noisy)).items()}  # type: ignore[operator]
     output, _ = net(F.pad(X, (0, 0, 0, lookahead)), state)  # frame t answers t - lookahead
     Y = apply_output(output[:, :, lookahead:], X, str(net.output))

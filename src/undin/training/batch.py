@@ -1,9 +1,14 @@
 """What a network learns from: mixtures and what they are made of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+from undin.training.stft import Stft
+
+Signal = Literal["noisy", "speech", "noise", "sources"]
 
 
 @dataclass(frozen=True)
@@ -16,6 +21,7 @@ class Batch:
         noise: (B, n_samples), the rest.
         sr: Hz.
         sources: (B, n_src, n_samples), the talkers one by one, where there are several; else None.
+        spectra: (B, 2 [+ n_src], 2, T, F) of noisy, speech and sources, where they were made beforehand; else None.
     """
 
     noisy: Tensor
@@ -23,12 +29,28 @@ class Batch:
     noise: Tensor
     sr: int
     sources: Tensor | None = None
+    spectra: Tensor | None = None
+
+    def spectrum(self, name: Signal, stft: Stft) -> Tensor:
+        """X (B, 2, T, F) of a signal, or (B, n_src, 2, T, F) of the sources: as it was made beforehand, or made now.
+
+        Args:
+            name: of the signal.
+            stft: the network's transform.
+        """
+        if self.spectra is not None:
+            noisy, speech = self.spectra[:, 0], self.spectra[:, 1]
+            if name == "noise":
+                return noisy - speech
+            return self.spectra[:, 2:] if name == "sources" else noisy if name == "noisy" else speech
+        x = getattr(self, name)
+        X: Tensor = stft(x.flatten(0, -2))
+        return X.reshape(*x.shape[:-1], *X.shape[1:])
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same on another device."""
-        noisy, speech, noise = (x.to(device, non_blocking=True) for x in (self.noisy, self.speech, self.noise))
-        sources = None if self.sources is None else self.sources.to(device, non_blocking=True)
-        return Batch(noisy, speech, noise, self.sr, sources)
+        moved = {name: x.to(device, non_blocking=True) for name, x in vars(self).items() if isinstance(x, Tensor)}
+        return replace(self, **moved)  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         return len(self.noisy)

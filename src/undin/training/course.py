@@ -172,7 +172,7 @@ class Course(Callback):
         """Count the step; log, validate, save and stop where it is time to."""
         state, now = self.state, time.monotonic()
         state.step += 1
-        state.audio_s += len(batch[0]) * self.world * self.plan.train.n_samples / self.plan.train.sr
+        state.audio_s += len(batch["noisy"]) * self.world * self.plan.train.n_samples / self.plan.train.sr
         self.losses.append({name: x.detach() for name, x in outputs.items()})
         self.mean.follow(state.step)
         self.step_s = max(now - self.step_began, 0.9 * self.step_s)

@@ -23,8 +23,8 @@ from undin.jobs.workers import quiet_start
 from undin.training.batch import Batch
 
 NICE = 10  # of processes that mix: batches are ahead, and a thread of the network that waits makes all others wait
-# Noisy and speech, (B, n_samples) float32, whose difference is the noise; and (B, n_src, n_samples) of several talkers.
-Pair = tuple[Tensor, ...]
+# `noisy` and `speech` of a Batch, whose difference is the noise; `sources` and `spectra` where there are any.
+Pair = dict[str, Tensor]
 
 
 class Mixture(Protocol):
@@ -48,22 +48,22 @@ class Examples(Protocol):
 
 def to_batch(pair: Pair, sr: int) -> Batch:
     """Complete a pair by its noise; on a GPU, after the pair has got there."""
-    noisy, speech, *sources = pair
-    return Batch(noisy, speech, noisy - speech, sr, *sources)
+    return Batch(**pair, noise=pair["noisy"] - pair["speech"], sr=sr)
 
 
 def stack(examples: Examples, numbers: Iterable[int]) -> Pair:
     """Make the examples of these numbers."""
-    numbers = list(numbers)
-    noisy, speech = torch.empty(2, len(numbers), examples.n_samples)
-    sources = []
-    for k, i in enumerate(numbers):
-        mixture = examples[i]
-        noisy[k] = torch.from_numpy(mixture.noisy)
-        speech[k] = torch.from_numpy(mixture.speech)
-        if len(talkers := getattr(mixture, "sources", ())) > 1:
-            sources.append(torch.from_numpy(talkers))
-    return (noisy, speech, torch.stack(sources)) if sources else (noisy, speech)
+    mixtures = [examples[i] for i in numbers]
+    pair = {name: _stacked([getattr(m, name) for m in mixtures]) for name in ("noisy", "speech")}
+    for name in ("sources", "spectra"):
+        parts: list[Any] = [getattr(m, name, ()) for m in mixtures]
+        if len(parts[0]) > 1:
+            pair[name] = _stacked(parts)
+    return pair
+
+
+def _stacked(arrays: list[np.ndarray[Any, Any]]) -> Tensor:
+    return torch.from_numpy(np.stack(arrays))
 
 
 class Loader:

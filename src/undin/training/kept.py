@@ -5,20 +5,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from undin.errors import InputError
+from undin.spectrum import n_frames_of
 from undin.training.data import Examples
+from undin.training.stft import Stft
 
 Signals = NDArray[np.float32]
 
 
 class Example(NamedTuple):
-    """What is kept of a mixture: (n_samples,) twice, and (n_src, n_samples) of several talkers."""
+    """What is kept of a mixture: (n_samples,) twice, (n_src, n_samples) of several talkers, (n, 2, T, F) of all."""
 
     noisy: Signals
     speech: Signals
     sources: Signals | tuple[()] = ()
+    spectra: Signals | tuple[()] = ()
 
 
 class Kept:
@@ -32,17 +36,22 @@ class Kept:
         n: how many are kept.
         path: their file: of each whether it is there, and its signals as float32.
         seed: of the order.
+        stft: the network's transform, where the signals' spectra are to be kept beside them; None for signals alone.
 
     Raises:
         InputError: there is no room for the file.
     """
 
-    def __init__(self, examples: Examples, n: int, path: Path, *, seed: int) -> None:
+    def __init__(self, examples: Examples, n: int, path: Path, *, seed: int, stft: Stft | None = None) -> None:
         self.sr, self.n_samples, self.n, self.path, self.seed = examples.sr, examples.n_samples, n, path, seed
-        self._examples, self._epoch = examples, -1
+        self._examples, self._stft, self._epoch = examples, stft, -1
         n_src = len(getattr(examples[0], "sources", ()))
-        shape = 2 + (n_src if n_src > 1 else 0), self.n_samples
-        self._dtype = np.dtype([("signals", np.float32, shape), ("there", np.uint32)])
+        n_signals = 2 + (n_src if n_src > 1 else 0)
+        kept: list[Any] = [("signals", np.float32, (n_signals, self.n_samples)), ("there", np.uint32)]
+        if stft is not None:
+            n_frames = n_frames_of(self.n_samples, stft.n_fft, stft.hop_length)
+            kept.append(("spectra", np.float32, (n_signals, 2, n_frames, stft.n_fft // 2 + 1)))
+        self._dtype = np.dtype(kept)
         _reserve(path, n * self._dtype.itemsize)
         self._open()
 
@@ -60,15 +69,20 @@ class Kept:
         epoch, place = divmod(i, self.n)
         if epoch != self._epoch:
             self._epoch, self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.n)
-        k = int(self._order[place])
-        signals = self._kept["signals"]
-        if not self._kept["there"][k]:
-            made = self._examples[k]
-            sources = getattr(made, "sources", ()) if signals.shape[1] > 2 else ()
-            signals[k] = np.stack([made.noisy, made.speech, *sources])
-            self._kept["there"][k] = 1
-        noisy, speech, *rest = np.array(signals[k])
-        return Example(noisy, speech, np.stack(rest) if rest else ())
+        kept = self._kept[int(self._order[place])]
+        if not kept["there"]:
+            self._make(int(self._order[place]))
+        signals = np.array(kept["signals"])
+        spectra = () if self._stft is None else np.array(kept["spectra"])
+        return Example(signals[0], signals[1], signals[2:] if len(signals) > 2 else (), spectra)
+
+    def _make(self, k: int) -> None:
+        made, kept = self._examples[k], self._kept[k]
+        sources = getattr(made, "sources", ()) if kept["signals"].shape[0] > 2 else ()
+        kept["signals"] = np.stack([made.noisy, made.speech, *sources])
+        if self._stft is not None:
+            kept["spectra"] = self._stft(torch.from_numpy(kept["signals"])).numpy()
+        kept["there"] = 1
 
     def remove(self) -> None:
         """Take the file away."""

@@ -47,7 +47,7 @@ class Validation:
         """
         found: dict[str, list[float]] = defaultdict(lambda: [0.0, 0])
         for first, pair in self._share(rank, world).items():
-            batch = to_batch(tuple(x.to(device) for x in pair), self.examples.sr)
+            batch = to_batch(pair, self.examples.sr).to(device)
             for name, value in net.loss(batch).items():  # type: ignore[operator]
                 found[f"valid_{name}"][0] += float(value) * len(batch)
                 found[f"valid_{name}"][1] += len(batch)

@@ -139,8 +139,9 @@ class Cmask(nn.Module):
         compared is the spectrum of the signal that comes out, so that nothing is learned which cancels afterwards.
         """
         c, level = self.config, 1 / (batch.noisy.square().mean(-1, keepdim=True).sqrt() + 1e-5)
-        est, ref = enhance(self, c, batch.noisy) * level, batch.speech * level
-        spectral = compressed_spectral(self.stft(est), self.stft(ref), c.power, c.complex_weight)
+        est = enhance(self, c, batch.noisy, batch.spectrum("noisy", self.stft)) * level
+        ref, S = batch.speech * level, batch.spectrum("speech", self.stft) * level[..., None, None]
+        spectral = compressed_spectral(self.stft(est), S, c.power, c.complex_weight)
         power, error = ref.square().mean(-1), (ref - est).square().mean(-1)
         # The ratio levels off at 30 dB; where there is no speech, what counts is the level of what is left.
         snr_db = 10 * torch.log10((power + 1e-6) / (error + 1e-3 * power + 1e-6))

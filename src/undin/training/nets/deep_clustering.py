@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from undin.methods.deep_clustering import ClusteringConfig
 from undin.training.batch import Batch
 from undin.training.nets.talker_masks import talkers_of
-from undin.training.nets.trunk import State, Trunk, active, clustering_loss, dominance, embed, spectra_of
+from undin.training.nets.trunk import State, Trunk, active, clustering_loss, dominance, embed
 from undin.training.stft import Stft
 
 
@@ -46,18 +46,19 @@ class DeepClustering(nn.Module):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """J, a mean over pairs of active bins: 0.5 where nothing was learned, 0 where all is."""
         c = self.config
-        noisy, sources = talkers_of(batch, c.talkers, c.alone if self.training else 0.0)
-        X, S = self.stft(noisy), spectra_of(sources, self.stft)
+        batch, _ = talkers_of(batch, c.talkers, c.alone if self.training else 0.0)
+        X, S = batch.spectrum("noisy", self.stft), batch.spectrum("sources", self.stft)
         return {"loss": clustering_loss(self._embed(X), dominance(S), active(X, c.active_db)[1])}
 
     def calibrate(self, batches: Iterable[Batch]) -> None:
         """Mean and deviation of the features."""
-        self.trunk.calibrate(self.stft(batch.noisy) for batch in batches)
+        self.trunk.calibrate(batch.spectrum("noisy", self.stft) for batch in batches)
 
     @torch.no_grad()
     def tables(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """To look at: what features are normalised by; embeddings (n, K) of active bins, who is loudest there (n,)."""
-        X, S = self.stft(batch.noisy), spectra_of(talkers_of(batch, self.config.talkers, 0.0)[1], self.stft)
+        batch, _ = talkers_of(batch, self.config.talkers, 0.0)
+        X, S = batch.spectrum("noisy", self.stft), batch.spectrum("sources", self.stft)
         heard = active(X, self.config.active_db)[1] > 0
         embedding = {"V": self._embed(X)[heard], "talker": dominance(S).argmax(1)[heard]}
         return {"embedding": embedding, "scaler": {"mean": self.trunk.mean, "std": self.trunk.std}}

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from undin.methods.dnn import DNNConfig
-from undin.training.batch import Batch
+from undin.training.batch import Batch, Signal
 from undin.training.nets.level import TINY, running_level
 from undin.training.stft import Stft
 
@@ -152,12 +152,12 @@ class DNN(nn.Module):
     def _pass(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """A batch from its first frame -> heads and log power (B, 1 or 2, T, F) of speech and noise, both aligned."""
         n = self.config.future
-        X = F.pad(self.stft(batch.noisy), (0, 0, 0, n))
+        X = F.pad(batch.spectrum("noisy", self.stft), (0, 0, 0, n))
         state = self.initial_state(len(X))
         f, z, level, _ = self._features(X, state)
         heads, _ = self._heads(f, z, self._delay(f, state)[0], state)
-        parts = (batch.speech, batch.noise)[: self.n_heads]
-        power = torch.stack([self.stft(x).square().sum(1) for x in parts], 1)
+        parts: tuple[Signal, ...] = ("speech", "noise")
+        power = torch.stack([batch.spectrum(x, self.stft).square().sum(1) for x in parts[: self.n_heads]], 1)
         log = power.clamp(min=TINY).log() - level[:, None, : power.shape[2]]
         return heads[:, :, n:], log
 
@@ -181,7 +181,7 @@ class DNN(nn.Module):
 
     def _sounding(self, batches: Iterable[Batch]) -> Iterator[Tensor]:
         for batch in batches:
-            X = self.stft(batch.noisy)
+            X = batch.spectrum("noisy", self.stft)
             f, z, _, _ = self._features(X, self.initial_state(len(X)))
             yield torch.stack([f, z])[:, X.square().sum((1, 3)) > TINY]  # (2, n, F)
 
@@ -214,7 +214,7 @@ class DNN(nn.Module):
         the estimate beside it; y (n, n_heads, F), log power relative to the level. scaler: mean and std of both.
         """
         c = self.config
-        X = self.stft(batch.noisy)
+        X = batch.spectrum("noisy", self.stft)
         f, z, _, _ = self._features(X, self.initial_state(len(X)))
         f, z = self.scale * (f - self.mean) / self.std, self.scale * (z - self.noise_mean) / self.noise_std
         x = F.pad(f, (0, 0, c.past, c.future)).unfold(1, c.past + 1 + c.future, 1)  # (B, T, F, context)

@@ -72,9 +72,9 @@ class Lull(nn.Module):
         scale = torch.sigmoid(4 * gain + 1) / (1 + u * u)
         return torch.stack([scale * (1 - u * u), scale * 2 * u], 1), new
 
-    def enhance(self, noisy: Tensor) -> Tensor:
-        """Noisy (B, n_samples) -> est (B, n_samples)."""
-        X = self.stft(noisy)
+    def enhance(self, noisy: Tensor, X: Tensor | None = None) -> Tensor:
+        """Noisy (B, n_samples), X its spectrum where that is there -> est (B, n_samples)."""
+        X = self.stft(noisy) if X is None else X
         state = {name: value.to(noisy.device) for name, value in self.initial_state(len(noisy)).items()}
         (a, b), (c, d) = self(X, state)[0].unbind(1), X.unbind(1)
         return self.stft.inverse(torch.stack([a * c - b * d, a * d + b * c], 1), noisy.shape[-1])
@@ -87,8 +87,9 @@ class Lull(nn.Module):
         `undin.training.losses.stoi`.
         """
         c, level = self.config, 1 / (batch.noisy.square().mean(-1, keepdim=True).sqrt() + 1e-5)
-        est, ref = self.enhance(batch.noisy) * level, batch.speech * level
-        (Y, Y_magnitude), (S, S_magnitude) = self._compressed(est), self._compressed(ref)
+        est, ref = self.enhance(batch.noisy, batch.spectrum("noisy", self.stft)) * level, batch.speech * level
+        Y, Y_magnitude = self._compressed(self.stft(est.float()))
+        S, S_magnitude = self._compressed(batch.spectrum("speech", self.stft) * level[..., None, None])
         magnitude, phase = (Y_magnitude - S_magnitude).square().mean(), (Y - S).square().sum(1).mean()
         spectral = (1 - c.complex_weight) * magnitude + c.complex_weight * phase
         power, error = ref.square().mean(-1), (ref - est).square().mean(-1)
@@ -99,9 +100,9 @@ class Lull(nn.Module):
         loss = spectral - c.snr_weight * snr_db + c.envelope_weight * envelope
         return {"loss": loss, "spectral": spectral, "snr_db": snr_db, "envelope": envelope}
 
-    def _compressed(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _compressed(self, X: Tensor) -> tuple[Tensor, Tensor]:
         """X |X|^(p - 1) (B, 2, T, F) and |X|^p (B, 1, T, F)."""
-        X, p = self.stft(x.float()), self.config.power
+        p = self.config.power
         magnitude = (X.square().sum(1, keepdim=True) + 1e-6).sqrt()
         return X * magnitude ** (p - 1), magnitude**p
 

@@ -103,10 +103,10 @@ class MANN(nn.Module):
         """Half the squared error of both magnitudes, less what the other source's would be; at a noisy RMS of 1."""
         c, n = self.config, self.config.lookahead
         level = 1 / (batch.noisy.square().mean(-1).sqrt() + 1e-5)[:, None]
-        X = self.stft(batch.noisy * level)
+        X, S, V = (batch.spectrum(x, self.stft) * level[..., None, None] for x in ("noisy", "speech", "noise"))
         masks = self._masks(F.pad(X, (0, 0, 0, n)), self.initial_state(len(X)))[0][:, :, n:]
         p = torch.stack([self._powered(M[:, None] * X) for M in masks.unbind(1)], 1)  # (B, 2, T, F)
-        y = torch.stack([self._powered(self.stft(x * level)) for x in (batch.speech, batch.noise)], 1)
+        y = torch.stack([self._powered(S), self._powered(V)], 1)
         own = (p - y).square().sum(1).mean()
         other = (p - y.flip(1)).square().sum(1).mean()
         error = (own - c.discriminative * other) / 2
@@ -133,7 +133,7 @@ class MANN(nn.Module):
             return
         found = []
         for batch in batches:
-            X = self.stft(batch.noisy)
+            X = batch.spectrum("noisy", self.stft)
             f, _ = self._relative(X, self.initial_state(len(X))["level"])
             f = f[X.square().sum((1, 3)) > TINY].double()  # (n, F)
             found.append(torch.stack([f.sum(0), f.square().sum(0), torch.full_like(f[0], len(f))]))
@@ -147,7 +147,7 @@ class MANN(nn.Module):
         """What the heads look at in a batch, to be drawn: attention: read and write, (B, heads, T, n_rows)."""
         if not isinstance(self.layer, NTM):
             return {}
-        X = self.stft(batch.noisy)
+        X = batch.spectrum("noisy", self.stft)
         looks = self._masks(X, self.initial_state(len(X)))[1].transpose(1, 2)
         return {"attention": {"read": looks[:, : self.config.n_read], "write": looks[:, self.config.n_read :]}}
 

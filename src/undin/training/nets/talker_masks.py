@@ -9,6 +9,7 @@ Cost: 2 x BLSTM of 896 units and more in the papers; the shipped preset is far s
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from undin.errors import InputError
 from undin.methods.talker_masks import MaskConfig
 from undin.training.batch import Batch
-from undin.training.nets.trunk import TO_DB, Layer, State, Trunk, active, clustering_loss, dominance, embed, spectra_of
+from undin.training.nets.trunk import TO_DB, Layer, State, Trunk, active, clustering_loss, dominance, embed
 from undin.training.order import cheapest, in_order
 from undin.training.stft import Stft
 
@@ -57,13 +58,14 @@ class TalkerMasks(nn.Module):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The objective over the target; "accuracy" and "chance" of `_accuracy`."""
-        c, noisy, sources = self.config, *talkers_of(batch, self.n_src, self.config.alone if self.training else 0.0)
-        X = self.stft(noisy)
+        c = self.config
+        batch, sources = talkers_of(batch, self.n_src, c.alone if self.training else 0.0)
+        X = batch.spectrum("noisy", self.stft)
         h = self.norm(self.trunk(X, self.initial_state(len(X)))[0])
         M = self._masks(h)
         if c.target == "signal" and self.embedding is None:  # which knows nothing of bins
             return {"loss": self._assign(self._signal_cost(M, X, sources))[0]}
-        S = spectra_of(sources, self.stft)
+        S = batch.spectrum("sources", self.stft)
         if c.target == "signal":
             loss, order = self._assign(self._signal_cost(M, X, sources))
         else:
@@ -130,7 +132,7 @@ class TalkerMasks(nn.Module):
 
     def calibrate(self, batches: Iterable[Batch]) -> None:
         """Mean and deviation of the features."""
-        self.trunk.calibrate(self.stft(batch.noisy) for batch in batches)
+        self.trunk.calibrate(batch.spectrum("noisy", self.stft) for batch in batches)
 
     def tables(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """What the features are normalised by, (F,) each: file name -> array name -> array."""
@@ -155,14 +157,19 @@ class BLSTMMask(TalkerMasks):
     layer, frames = "blstm", "all"
 
 
-def talkers_of(batch: Batch, n_src: int, alone: float) -> tuple[Tensor, Tensor]:
-    """The mixtures (B, n_samples) and their talkers (B, n_src, n_samples), a share of them with one talker left."""
+def talkers_of(batch: Batch, n_src: int, alone: float) -> tuple[Batch, Tensor]:
+    """The mixtures, of a share of them one talker alone; and their talkers (B, n_src, n_samples)."""
     found = 1 if batch.sources is None else batch.sources.shape[1]
     if batch.sources is None or found != n_src:
         raise InputError(f"this network separates {n_src} talkers, and mixtures have {found}: set mixing.talkers to it")
     if not alone:
-        return batch.noisy, batch.sources
-    muted = torch.rand(len(batch), 1, 1, device=batch.noisy.device) < alone
-    rest = batch.sources[:, 1:] * muted
-    sources = torch.cat([batch.sources[:, :1], batch.sources[:, 1:] - rest], 1)
-    return batch.noisy - rest.sum(1), sources
+        return batch, batch.sources
+    left = torch.rand(len(batch), 1, 1, device=batch.noisy.device) >= alone
+    sources = torch.cat([batch.sources[:, :1], batch.sources[:, 1:] * left], 1)
+    gone, spectra = (batch.sources - sources).sum(1), batch.spectra
+    if spectra is not None:
+        S = torch.cat([spectra[:, 2:3], spectra[:, 3:] * left[..., None, None]], 1)
+        sums = spectra[:, :2] - (spectra[:, 2:] - S).sum(1, keepdim=True)
+        spectra = torch.cat([sums, S], 1)
+    noisy, speech = batch.noisy - gone, batch.speech - gone
+    return replace(batch, noisy=noisy, speech=speech, sources=sources, spectra=spectra), sources

@@ -17,7 +17,6 @@ from torch.nn import functional as F
 
 from undin.methods.talker_masks import TrunkConfig
 from undin.training.nets.level import TINY, running_level
-from undin.training.stft import Stft
 
 Layer = Literal["ff", "lstm", "blstm"]
 State = dict[str, Tensor]
@@ -119,12 +118,6 @@ def active(X: Tensor, range_db: float) -> tuple[Tensor, Tensor]:
     loudest = power.amax((1, 2), keepdim=True).clamp(min=TINY)
     in_frames = frames > frames.amax(1, keepdim=True).clamp(min=TINY) * least
     return in_frames.to(X.dtype), (power > loudest * least).to(X.dtype)
-
-
-def spectra_of(sources: Tensor, stft: Stft) -> Tensor:
-    """Sources (B, n_src, n_samples) -> S (B, n_src, 2, T, F)."""
-    S: Tensor = stft(sources.flatten(0, 1))
-    return S.reshape(*sources.shape[:2], *S.shape[1:])
 
 
 def dominance(S: Tensor) -> Tensor:

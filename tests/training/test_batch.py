@@ -1,0 +1,52 @@
+"""What networks are given to learn from: spectra made beforehand teach what those made at every step teach."""
+
+import pytest
+import torch
+from test_export import CASES, network
+
+from undin.training.batch import Batch
+from undin.training.nets.talker_masks import talkers_of
+from undin.training.stft import Stft
+
+
+def batch_of(n_src: int, sr: int, stft: Stft | None = None) -> Batch:
+    rng = torch.Generator().manual_seed(0)
+    sources = 0.1 * torch.randn(3, n_src, sr // 2, generator=rng)
+    sources[:, :, : sr // 4] *= torch.rand(3, n_src, 1, generator=rng)
+    noise = 0.05 * torch.randn(3, sr // 2, generator=rng)
+    signals = torch.cat([(sources.sum(1) + noise)[:, None], sources.sum(1)[:, None], sources], 1)
+    spectra = None
+    if stft is not None:
+        signals = signals if n_src > 1 else signals[:, :2]
+        X = stft(signals.flatten(0, 1))
+        spectra = X.reshape(3, signals.shape[1], *X.shape[1:])
+    return Batch(signals[:, 0], signals[:, 1], noise, sr, sources if n_src > 1 else None, spectra)
+
+
+@pytest.mark.parametrize(("name", "settings"), [case for case in CASES if case[0] != "toy"], ids=str)
+def test_a_loss_is_the_same_with_spectra_made_beforehand(name, settings, monkeypatch):
+    loaded = network(name, settings)
+    net, c = loaded.net, loaded.config
+    n_src = 2 if hasattr(c, "talkers") else 1
+    ref = net.loss(batch_of(n_src, c.sr))
+    batch, made = batch_of(n_src, c.sr, net.stft), []
+    forward = Stft.forward
+    monkeypatch.setattr(Stft, "forward", lambda self, x: made.append(x.requires_grad) or forward(self, x))
+    losses = net.loss(batch)
+    assert all(made) or name == "lull"  # of what comes out alone; by lull also for envelopes, of both
+    assert len(made) == {"cmask": 1, "lull": 2}.get(name, 0)
+    for part, value in ref.items():
+        torch.testing.assert_close(losses[part], value, rtol=1e-4, atol=1e-5)
+
+
+def test_talkers_who_are_muted_are_gone_from_the_spectra_too():
+    stft = Stft(64, 32)
+    torch.manual_seed(2)
+    batch, sources = talkers_of(batch_of(2, 4000, stft), 2, 0.5)
+    muted = ~sources[:, 1].any(-1)
+    assert muted.any() and not muted.all() and batch.sources is sources
+    for name in ("noisy", "speech", "sources"):
+        made_now = Batch(batch.noisy, batch.speech, batch.noise, 4000, sources).spectrum(name, stft)
+        torch.testing.assert_close(batch.spectrum(name, stft), made_now, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(batch.spectrum("noise", stft), stft(batch.noise), rtol=1e-4, atol=1e-4)
+    assert len(batch.to("meta")) == 3 and batch.to("meta").spectra.device.type == "meta"
