@@ -23,9 +23,11 @@ def check_folder(path: Path) -> None:
     """Refuse to write where no folder is: a misspelt one is not made.
 
     Raises:
-        InputError: the folder is not there.
+        InputError: the folder is not there, or is a file.
     """
     folder = path.resolve().parent if path.is_symlink() else path.parent
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{path}: {folder} is a file, not a folder: choose another place")
     if not folder.is_dir():
         raise InputError(f"{path}: there is no folder {folder}: make it first")
 

@@ -119,3 +119,11 @@ def test_saving_where_there_is_no_folder(here):
     model.fit(rng.uniform(-1, 1, 4000), rng.uniform(-1, 1, 4000), 16000)
     with pytest.raises(InputError, match=r"nodir/x.npz: there is no folder nodir: make it first"):
         model.save("nodir/x.npz")
+
+
+def test_a_file_is_no_folder_to_save_in(undin, folders):
+    code, _, err = undin("fit", "speech", "noise", "-o", "speech.txt/x.npz")
+    assert code == 2 and "there is no folder" in err
+    (folders / "speech.txt").write_text("")
+    code, _, err = undin("fit", "speech", "noise", "-o", "speech.txt/x.npz")
+    assert (code, err) == (2, "undin: speech.txt/x.npz: speech.txt is a file, not a folder: choose another place\n")

@@ -28,6 +28,7 @@ from undin.corpora.layouts import Fault, fault_of
 from undin.corpora.pack_file import Packed, Writer
 from undin.corpora.packed import check_pack, open_pack
 from undin.errors import InputError, UndinError
+from undin.parts import check_folder
 
 __all__ = ["Packed", "check_pack", "open_pack", "pack"]
 
@@ -178,8 +179,7 @@ def _size(piece: Piece) -> int:
 def _paths(path: Path, n: int | None) -> list[Path]:
     if path.suffix != ".pack" or packed.part_of(path) or path.is_dir():
         raise InputError(f"a pack must be a file whose name ends in .pack, and not in .<i>-of-<n>.pack; got {path}")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.parent}: make it first")
+    check_folder(path)
     return [path] if n is None else [path.with_name(f"{path.stem}.{i}-of-{n}.pack") for i in range(1, n + 1)]
 
 
