@@ -143,6 +143,20 @@ def test_speakers_that_are_kept_are_not_held_out(many):
     assert {clip.speaker for clip in valid(many, but=names) if clip.speaker} == {"v79"}
 
 
+def test_a_collection_that_is_asked_for_keeps_a_voice():
+    names = ["big"] * 20 + ["pair"] * 2 + ["one"]
+    clips = [speech(f"v{v:02d}", k, corpus=name) for v, name in enumerate(names) for k in range(3)]
+    free, bound = Counter(), Counter()
+    for seed in range(40):
+        for learned, found in (((), free), (("one", "pair"), bound)):
+            held = valid(corpus_of(*clips), seed=seed, speakers=5, learned=learned)
+            assert len(voices(held)) == 5
+            found.update({clip.corpus for clip in held})
+            if learned:
+                assert {clip.speaker for clip in held if clip.corpus == "pair"} != {"v20", "v21"}
+    assert free["one"] > 3 and not bound["one"] and bound["pair"] > 10
+
+
 def test_few_voices_begin_with_those_named_and_grow(many):
     def left(n, seed=0):
         kept = few_voices(many, n, seed=seed, first={"v03", "v70"})

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +28,7 @@ def hold_out(
     split: str = "train",
     to: str = "valid",
     but: Collection[str] = (),
+    learned: Collection[str] = (),
 ) -> Corpus:
     """Give some speakers and recordings of noise another split.
 
@@ -46,6 +47,7 @@ def hold_out(
         split: the one to part.
         to: what the others are given.
         but: speakers who stay.
+        learned: collections (`Clip.corpus`) that are asked for by name, so that each keeps a voice in training.
 
     Returns:
         the corpus with all its rows, in their order. Without noise, or without speech, the other is parted alone.
@@ -70,7 +72,7 @@ def hold_out(
     noises = [clip for clip in corpus.noise if clip.split == split]
     held = set[Hashable]()
     if speech and speakers:
-        held |= _voices(speech, speakers, least, np.random.default_rng([seed, 0]), but)
+        held |= _voices(speech, speakers, least, np.random.default_rng([seed, 0]), but, learned)
     if noises and noise:
         held |= _recordings(noises, noise, np.random.default_rng([seed, 1]))
     rows = corpus.rows
@@ -151,21 +153,39 @@ def _voice(clip: Clip) -> tuple[str, str, str] | None:
 
 
 def _voices(
-    speech: Sequence[Clip], n: int, least: int, rng: np.random.Generator, but: Collection[str]
+    speech: Sequence[Clip],
+    n: int,
+    least: int,
+    rng: np.random.Generator,
+    but: Collection[str],
+    learned: Collection[str],
 ) -> set[Hashable]:
     """The voices to hold out, or recordings where voices have no names."""
     groups = [group for group in _groups(speech) if "" not in group]
     if len(groups) < 2:
         return _recordings(speech, WITHOUT_NAMES, rng)
-    seconds = dict[str, float]()
+    seconds, places = dict[str, float](), dict[str, set[str]]()
     for clip in speech:
         seconds[clip.speaker] = seconds.get(clip.speaker, 0.0) + clip.duration_s
+        places.setdefault(clip.speaker, set()).add(clip.corpus)
     lengths = [sum(seconds[name] for name in group) for group in groups]
     limit = TOO_LONG * sum(lengths) / len(lengths)
     able = [group for group, length in zip(groups, lengths, strict=True) if length <= limit and not {*group} & {*but}]
     n = min(n, max(least, int(MOST * len(groups))), len(able))
-    chosen = rng.permutation(len(able))[:n]
-    return {("voice", name, "") for k in chosen for name in able[k]}
+    left = Counter(place for group in groups for place in _places(group, places))
+    held = set[Hashable]()
+    for group in (able[k] for k in rng.permutation(len(able))):
+        there = _places(group, places)
+        if n and all(left[place] > 1 for place in there & {*learned}):
+            held |= {("voice", name, "") for name in group}
+            left.subtract(there)
+            n -= 1
+    return held
+
+
+def _places(group: Iterable[str], places: Mapping[str, set[str]]) -> set[str]:
+    """The collections in which these speakers are heard."""
+    return set[str]().union(*(places[name] for name in group))
 
 
 def _groups(speech: Iterable[Clip]) -> list[list[str]]:

@@ -205,14 +205,16 @@ def _seen(corpus: Corpus) -> set[str]:
 
 def _parts(section: NetTrain, corpus: Corpus, seen: set[str], seed: int) -> Iterator[tuple[str, Corpus]]:
     """Each variant, and the split as it learns from it: with voices and recordings held out."""
+    mixings = [section.plan(name).mixing for name in section.files]
     corpus = corpora.hold_out(
         corpus,
         seed=seed,
         speakers=section.speakers,
-        least=max(section.plan(name).mixing.talkers for name in section.files),
+        least=max(mixing.talkers for mixing in mixings),
         noise=section.noise,
         split=section.split,
         but=seen,
+        learned={name for mixing in mixings for name in mixing.speech_from or ()},
     )
     for variant in section.files:
         n = section.plan(variant).voices
