@@ -4,6 +4,7 @@ recipe.py    one TOML file -> Recipe: a section per stage, presets, changes
 run.py       Run: a recipe at work in a folder; which stages are finished
 lock.py      one process at a time in that folder
 stages.py    mix, enhance, evaluate
+plan.py      section [train] of networks: what each of them is trained with
 train_nmf.py the training stage of NMF              train_net.py that of networks [train]
 """
 

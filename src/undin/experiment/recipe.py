@@ -15,7 +15,7 @@ from typing import Any
 from undin import mixing
 from undin.errors import InputError
 from undin.experiment.names import check_known
-from undin.experiment.train_net import NetTrain
+from undin.experiment.plan import NetTrain
 from undin.experiment.train_nmf import NMFTrain
 from undin.methods import LEARNED
 

@@ -20,8 +20,8 @@ from undin.errors import InputError
 from undin.experiment import stages, train_net, train_nmf
 from undin.experiment.lock import alone
 from undin.experiment.names import Told, check_known
+from undin.experiment.plan import NetTrain
 from undin.experiment.recipe import Recipe, check_talkers
-from undin.experiment.train_net import NetTrain
 from undin.parts import whole
 
 Progress = Callable[[str, int, int, str], object]  # stage, done, of all, more in words

@@ -2,180 +2,28 @@
 
 import dataclasses
 import hashlib
-import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from undin import corpora
 from undin.corpora import Corpus
 from undin.errors import InputError, require
-from undin.experiment.names import Told, check_known
-from undin.methods import LEARNED
-from undin.methods.base import make_config
+from undin.experiment.names import Told
+from undin.experiment.plan import NetTrain, Plan
 from undin.mixing import Examples, Settings
 from undin.mixing.augment import Augment
 from undin.mixing.settings import more_speakers
-from undin.training.options import FREE, Options
 
 if TYPE_CHECKING:
     from undin.training.kept import Kept
 
 MINUTE = 60.0
 N_SHOWN = 2  # examples in the tables that some networks leave
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One network to be trained."""
-
-    config: Any
-    options: Options
-    mixing: Settings
-    augment: Augment
-    valid: Settings
-    voices: int = 0
-
-    @property
-    def talkers(self) -> int | None:
-        """How many the network separates; None where it enhances."""
-        return getattr(self.config, "talkers", None)
-
-    def key(self, *more: Any) -> str:
-        """Digest of all that the weights follow from; how long and where it is trained is left free."""
-        options = {name: value for name, value in dataclasses.asdict(self.options).items() if name not in FREE}
-        parts = [dataclasses.asdict(part) for part in (self.config, self.mixing, self.augment, self.valid)]
-        more = (*more, self.voices) if self.voices else more
-        return hashlib.sha256(json.dumps([parts, options, more], sort_keys=True).encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True)
-class NetTrain:
-    """Section [train] with a method that is a network.
-
-    Attributes:
-        method: what is trained.
-        split: of the corpus.
-        speakers: of the split, held out for validation.
-        noise: share of the split's recordings of noise, held out for validation.
-        voices: speakers to learn from, the first of an order that the seed gives; all when 0.
-        kept: mixtures that are drawn once, kept in a file and heard over and over; 0 draws new ones at every step.
-        kept_spectra: whether their spectra are kept too, so that no step transforms what goes in.
-        seen: speakers of the split, among the first of that order, of whom a fifth is kept aside as split "seen", to
-            test with; see `mix.split`.
-        kinds: of noise; all when empty.
-        settings: of the method's config; "none" for None.
-        options: of the training; see `undin.training.options.Options`. Its seed is added to the recipe's.
-        mixing: `undin.mixing.Settings` of what is learned from; a range drawn from is {low = ..., high = ...}.
-        augment: `undin.mixing.augment.Augment`.
-        valid: changes to `mixing` for validation, which is not augmented.
-        variants: name -> changes as {"settings.dropout" = 0.0}, {"options.seed" = 1}, {"voices" = 6} or
-            {"method" = "..."}; each is a network of its own. One, named as the method, when empty.
-        weights: how they are stored in the exported graph.
-        licence: of the weights, for their card.
-    """
-
-    method: str
-    split: str = "train"
-    speakers: int = 30
-    noise: float = 0.1
-    voices: int = 0
-    kept: int = 0
-    kept_spectra: bool = False
-    seen: int = 0
-    kinds: Sequence[str] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
-    mixing: Mapping[str, Any] = field(default_factory=dict)
-    augment: Mapping[str, Any] = field(default_factory=dict)
-    valid: Mapping[str, Any] = field(default_factory=dict)
-    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    weights: Literal["fp32", "fp16", "int8"] = "fp32"
-    licence: str = "yours"
-
-    def __post_init__(self) -> None:
-        if self.weights not in ("fp32", "fp16", "int8"):
-            raise InputError(f"train.weights must be fp32, fp16 or int8; got {self.weights!r}")
-        if not isinstance(self.kept_spectra, bool):
-            raise InputError(f"train.kept_spectra must be true or false; got {self.kept_spectra!r}")
-        if self.kept_spectra and not self.kept:
-            raise InputError("train.kept_spectra keeps spectra of kept mixtures: say how many, as train.kept=5000")
-        for name in ("settings", "options", "mixing", "augment", "valid", "variants"):
-            if not isinstance(value := getattr(self, name), Mapping):
-                raise InputError(f"train.{name} must be a table of settings; got {value!r}")
-        for name in self._variants:
-            self.plan(name)  # refuses wrong settings before anything is done
-
-    @property
-    def _variants(self) -> Mapping[str, Mapping[str, Any]]:
-        return self.variants or {self.method: {}}
-
-    @property
-    def files(self) -> dict[str, str]:
-        """The trained models' files, by their names."""
-        return {name: f"{name}.onnx" for name in self._variants}
-
-    def method_of(self, variant: str) -> str:
-        """What a variant is."""
-        return str(self._variants[variant].get("method", self.method))
-
-    def separates(self, variant: str) -> bool:
-        """Whether a variant parts talkers; else it enhances."""
-        return self.plan(variant).talkers is not None
-
-    def plan(self, variant: str) -> Plan:
-        """What a variant is trained with.
-
-        Raises:
-            InputError: a setting that does not exist, or a value that breaks its rule.
-        """
-        parts = {name: dict(getattr(self, name)) for name in ("settings", "options", "mixing", "augment", "valid")}
-        voices, method = self.voices, self.method_of(variant)
-        check_known(method, LEARNED, "network")
-        for key, value in self._variants[variant].items():
-            if key == "voices":
-                voices = value
-                continue
-            part, _, name = key.partition(".")
-            if key == "method":
-                continue
-            if part not in parts or not name:
-                raise InputError(
-                    f"a variant changes {', '.join(parts)}, as settings.dropout = 0.0, or voices; got {key!r}"
-                )
-            parts[part][name] = value
-        settings = {"split": self.split, "kinds": list(self.kinds) or None, **parts["mixing"]}
-        for name, number in (("voices", voices), ("kept", self.kept), ("seen", self.seen)):
-            if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-                raise InputError(f"train.{name} must be a whole number, 0 or more; got {number!r}")
-        return Plan(
-            voices=voices,
-            config=make_config(LEARNED[method].Config, {k: _value(v) for k, v in parts["settings"].items()}),
-            options=make(Options, parts["options"], "train.options"),
-            mixing=make(Settings, settings, "train.mixing"),
-            augment=make(Augment, parts["augment"], "train.augment"),
-            valid=make(Settings, {**settings, "split": "valid", **parts["valid"]}, "train.valid"),
-        )
-
-
-def make(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:
-    """An instance of a dataclass from a section of a recipe."""
-    names = [f.name for f in dataclasses.fields(kind)]
-    for name in values:
-        check_known(name, names, f"setting of {where}")
-    return kind(**{name: _value(value) for name, value in values.items()})
-
-
-def _value(value: Any) -> Any:
-    """What TOML cannot say: {low = ..., high = ...} is a range, "none" is None."""
-    if isinstance(value, dict) and set(value) == {"low", "high"}:
-        return value["low"], value["high"]
-    return None if value == "none" else value
 
 
 def check(section: NetTrain, corpus: Corpus, *, seed: int) -> None:
