@@ -53,6 +53,8 @@ def test_a_run_leaves_models_talkers_pictures_and_scores(tmp_path, recipe, metho
     with (tmp_path / "evaluate/scores.csv").open(newline="") as file:
         assert {row["method"] for row in csv.DictReader(file)} > {method}
     assert json.loads((tmp_path / "evaluate/summary.json").read_text())[0]["method"] == method
+    page = (tmp_path / "evaluate/report.html").read_text("utf-8")
+    assert f"talker 1, {method}" in page and f"undin run {recipe}" in page
     if method == "blstm-mask":
         with (tmp_path / f"train/{method}/log.csv").open(newline="") as file:
             last = list(csv.DictReader(file))[-1]

@@ -10,7 +10,7 @@ from undin import corpora, mixing
 def manifest(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("UNDIN_DATA", raising=False)
-    monkeypatch.setattr("undin.evaluation.report._can_draw", lambda: False)  # pictures take most of the time
+    monkeypatch.setattr("undin.evaluation.report.can_draw", lambda: False)  # pictures take most of the time
     mixing.write_manifest("m.csv", mixing.make_manifest(corpora.mini(), n=3, seed=1, snr_db=[0.0, 5.0]))
     return tmp_path / "m.csv"
 
@@ -123,6 +123,7 @@ def test_methods_that_separate_are_scored_in_the_best_order(undin, manifest):
     code, out, err = undin("evaluate", "two.csv", "-m", "mine=blstm-mask", "-o", "s")
     assert (code, err) == (0, "")
     assert out.splitlines()[2].startswith("| mine | all | 2 |") and "ideal binary mask" in out
+    assert "s/report.html" in out and "talker 2, mine" in (manifest.parent / "s/report.html").read_text("utf-8")
     code, out, _ = undin("evaluate", "two.csv", "-m", "blstm-mask", "-o", "s", "--json")
     assert code == 0 and json.loads(out)[0]["method"] == "blstm-mask"
     code, _, err = undin("evaluate", "m.csv", "-m", "blstm-mask", "-o", "s")

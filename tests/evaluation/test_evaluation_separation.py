@@ -9,6 +9,7 @@ import pytest
 
 import undin
 from undin.errors import InputError
+from undin.evaluation import facts_of_run, make_talker_examples, write_talkers_report
 from undin.evaluation.separation import (
     IDEAL,
     evaluate_talkers,
@@ -18,6 +19,7 @@ from undin.evaluation.separation import (
     score_talkers,
     summarise,
 )
+from undin.metrics import si_sdr
 from undin.mixing import make_manifest
 
 SR = 8000
@@ -94,3 +96,47 @@ def test_one_talker_is_refused(tmp_path):
     rows = make_manifest(corpus, n=1, seed=1, split="test")
     with pytest.raises(InputError, match="has one talker: mix with talkers = 2"):
         evaluate_talkers(rows, corpus, {}, tmp_path)
+
+
+def test_a_page_of_talkers_to_read_and_to_listen_to(tmp_path):
+    corpus = undin.corpora.mini()
+    rows = make_manifest(corpus, n=4, seed=1, talkers=2, split="test")
+    undin.mixing.write_manifest(tmp_path / "two.csv", rows)
+    order = np.random.default_rng(0)
+
+    def told(share):
+        """What knows the talkers, and gives them in any order."""
+
+        def separate(x, sr):
+            row = next(row for row in rows if row.n_samples == len(x))
+            s = undin.mixing.render(row, corpus).sources
+            return (share * s + (1 - share) / 2 * x)[order.permutation(2)]
+
+        return separate
+
+    def failing(x, sr):
+        raise InputError("not <today>")
+
+    methods = {"good": told(0.8), "poor": told(0.1), "never": failing}
+    scores = evaluate_talkers(rows, corpus, methods, tmp_path)
+    examples = make_talker_examples(scores, rows, corpus, methods, n=2, seed=0)
+    assert [list(e.sounds) for e in examples] == 2 * [
+        ["mixture", "talker 1", "talker 1, good", "talker 1, poor", "talker 2", "talker 2, good", "talker 2, poor"]
+    ]
+    for example in examples:  # outputs stand with the talker they are of
+        for k in (1, 2):
+            ref, est = (example.sounds[f"talker {k}{name}"] for name in ("", ", good"))
+            assert si_sdr(ref=ref, est=est) > 10
+    gains = [next(s.si_sdr_gain_db for s in scores if s.id == e.row.id and s.method == "good") for e in examples]
+    assert gains[0] <= gains[1]  # least gained first
+    described = {name: {"method": name} for name in methods}
+    about = facts_of_run(rows, described, ["si_sdr_db"], manifest=tmp_path / "two.csv", data=corpus.root)
+    page = write_talkers_report(tmp_path / "report.html", scores, about, examples=examples).read_text("utf-8")
+    for words in ("good against poor and 1 more", "n 4", "not &lt;today&gt;", "talker 2, poor", "ideal"):
+        assert words in page
+    assert page.count("data:audio/wav") == 14
+    mean = next(row for row in summarise(scores) if row["method"] == "good" and row["talkers"] == "all")
+    assert f"+{mean['si_sdr_gain_db']['mean']:.2f}" in page
+    nothing = [s for s in scores if s.method == "never"]
+    page = write_talkers_report(tmp_path / "none.html", nothing, about).read_text("utf-8")
+    assert "not &lt;today&gt;" in page and "No mixture could be scored." in page

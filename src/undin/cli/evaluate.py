@@ -91,7 +91,8 @@ def evaluate(
 ) -> int:
     """Score methods on mixtures, and write a report to read, look at and listen to.
 
-    Writes scores.csv (every file), per_noise.csv and summary.json (means) and report.html (all of it, one file).
+    Writes scores.csv (every file), per_noise.csv and summary.json (means) and report.html (all of it, one file);
+    of talkers summary.md instead of per_noise.csv.
     What scores.csv has already from the same settings is kept, so a run that was stopped goes on.
 
     [dim]Two methods:[/]  undin evaluate test.csv -m log-mmse -m nmf-exp -o scores/
@@ -111,7 +112,10 @@ def evaluate(
     if (inside := manifest / "manifest.csv").is_file():  # what undin mix leaves in its folder
         manifest = inside
     if not cmd and (separators := evaluation.make_separators(method or [])):
-        return _talkers(manifest, data, separators, output, json=json, quiet=quiet)
+        command = ["undin", *_words(context)]
+        return _talkers(
+            manifest, data, separators, output, command, examples=examples, seed=seed, json=json, quiet=quiet
+        )
     runners = evaluation.make_runners(method or [], cmd or [])
     wanted = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     corpus = _corpus(manifest, data)
@@ -146,19 +150,41 @@ def evaluate(
 
 
 def _talkers(
-    manifest: Path, data: Path | None, methods: "dict[str, Method]", output: Path, *, json: bool, quiet: bool
+    manifest: Path,
+    data: Path | None,
+    methods: "dict[str, Method]",
+    output: Path,
+    command: list[str],
+    *,
+    examples: int,
+    seed: int,
+    json: bool,
+    quiet: bool,
 ) -> int:
     """Methods that separate; the corpus is listed, as it knows who is of which gender."""
     from undin import corpora, evaluation, mixing
+    from undin.evaluation.separation import COLUMNS
+    from undin.jobs.notes import fingerprint
+    from undin.page import check_page
 
+    if (report := output / "report.html").exists():
+        check_page(report)
     rows = list(mixing.read_manifest(manifest))
     corpus = corpora.open(data, sr=rows[0].sr if rows else None)
     with _bar("scoring", wanted=not quiet) as progress:
         scores = evaluation.evaluate_talkers(rows, corpus, methods, output, progress=progress)
+    described = {name: fingerprint(method) for name, method in methods.items()}
+    about = evaluation.facts_of_run(
+        rows, described, list(COLUMNS), manifest=manifest, data=corpus.root, command=command
+    )
+    with show.busy("drawing the report"):
+        heard = evaluation.make_talker_examples(scores, rows, corpus, methods, n=examples, seed=seed)
+        evaluation.write_talkers_report(report, scores, about, examples=heard)
     if json:
         print((output / "summary.json").read_text(encoding="utf-8"), end="")
     elif not quiet:
         print((output / "summary.md").read_text(encoding="utf-8"), end="")
+        print(f"\n{report}    read, look and listen: open it in a browser")
     failed = [score for score in scores if score.error]
     for score in failed[:N_SHOWN]:
         print(f"undin: {score.id}, {score.method}: {score.error}", file=sys.stderr)

@@ -17,7 +17,7 @@ examples.py     mixtures to listen to
 tables.py       the tables of a report
 plots.py        its pictures [plot]
 separation.py   talkers pulled apart: scores in the best order, beside ideal masks
-report.py       the page
+report.py       the page; talkers_report.py that of talkers
 recording/      what is wrong with one recording, told without a reference
 """
 
@@ -32,7 +32,8 @@ from undin.evaluation.runners import CommandRunner, MethodRunner, Runner, make_r
 from undin.evaluation.scores import Score
 from undin.evaluation.separation import TalkerScore, evaluate_talkers, make_separators, score_talkers
 from undin.evaluation.statistics import Mean, PairedTest, mean_of, paired_test
-from undin.evaluation.summary import about_run, write_summary
+from undin.evaluation.summary import about_run, facts_of_run, write_summary
+from undin.evaluation.talkers_report import make_talker_examples, write_talkers_report
 
 __all__ = [
     "CommandRunner",
@@ -50,9 +51,11 @@ __all__ = [
     "draw_gains",
     "evaluate",
     "evaluate_talkers",
+    "facts_of_run",
     "make_examples",
     "make_runners",
     "make_separators",
+    "make_talker_examples",
     "mean_of",
     "paired_test",
     "score_talkers",
@@ -60,4 +63,5 @@ __all__ = [
     "write_report",
     "write_seen_speakers",
     "write_summary",
+    "write_talkers_report",
 ]

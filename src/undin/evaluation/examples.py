@@ -1,6 +1,6 @@
 """Mixtures to listen to, spread from where least was gained to where most was, and what every method makes of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,8 +48,12 @@ def choose_examples(evaluation: Evaluation, n: int, seed: int) -> list[str]:
             if id in gains:
                 gains[id].append(value - before[id])
     sign = 1 if metric.higher_is_better else -1
-    ranked = sorted((id for id in gains if gains[id]), key=lambda id: sign * float(np.mean(gains[id])))
-    rng = np.random.default_rng(seed)
+    return spread({id: sign * float(np.mean(values)) for id, values in gains.items() if values}, n, seed)
+
+
+def spread(gains: Mapping[str, float], n: int, seed: int) -> list[str]:
+    """Draw n ids (fewer where there are fewer), one from each n-th part of their ranking, least gained first."""
+    ranked, rng = sorted(gains, key=lambda id: gains[id]), np.random.default_rng(seed)
     return [
         str(part[rng.integers(len(part))]) for part in np.array_split(ranked, max(min(n, len(ranked)), 1)) if len(part)
     ]

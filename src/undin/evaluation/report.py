@@ -69,7 +69,7 @@ def write_report(
     for i, example in enumerate(examples, 1):
         sections[_name(i, example)] = _example(table, _name(i, example), example)
     sections["Failed and without a score"] = _failed(table)
-    sections["Repeat this run"] = _repeat(about)
+    sections["Repeat this run"] = repeat(about)
     title = title or f"{' against '.join(evaluation.methods[1:3])}" + (
         f" and {len(evaluation.methods) - 3} more" if len(evaluation.methods) > 3 else ""
     )
@@ -96,7 +96,7 @@ def _intro(table: Table) -> str:
 def _result(table: Table, notes: list[str]) -> list[str]:
     lower = [measure.label for measure in table.evaluation.measures if not measure.higher_is_better]
     notes += [f"Lower is better for {', '.join(lower)}."] if lower else []
-    if not _can_draw():
+    if not can_draw():
         notes.append(NO_PICTURES)
     if n_failed := len(table.evaluation.failures):
         were = "1 failure is" if n_failed == 1 else f"{n_failed} failures are"
@@ -125,7 +125,7 @@ def _late(table: Table) -> list[str]:
 
 def _metric(table: Table, measure: Metric) -> list[str]:
     methods, parts = table.evaluation.methods, []
-    if _can_draw() and len(table.snrs) > 1:
+    if can_draw() and len(table.snrs) > 1:
         curves = {m: [table.cell(m, measure.name, snr=snr).score for snr in table.snrs] for m in methods}
         figure = plots.over_snr(curves, table.snrs, measure.title, plain=INPUT)
         parts.append(page.picture(f"{measure.title} over SNR", figure))
@@ -140,7 +140,7 @@ def _metric(table: Table, measure: Metric) -> list[str]:
 def _kinds(table: Table, measure: Metric) -> list[str]:
     """The picture of gains per kind of noise, most gained first, and the table per kind."""
     parts = []
-    if _can_draw():
+    if can_draw():
         gains = {
             method: {kind: table.cell(method, measure.name, kind=kind).gain for kind in table.kinds}
             for method in table.evaluation.methods[1:]
@@ -169,7 +169,7 @@ def _seen(table: Table) -> list[str]:
 
 
 def _cost(table: Table) -> list[str]:
-    if not _can_draw():
+    if not can_draw():
         return []
     parts = []
     for measure in table.evaluation.measures[:1]:
@@ -193,8 +193,8 @@ def _example(table: Table, name: str, example: Example) -> list[str]:
     from undin import pictures
 
     sounds = {label: (y, example.sr) for label, y in example.sounds.items()}
-    parts = [page.player(name, sounds, panels=_can_draw())]
-    if _can_draw():
+    parts = [page.player(name, sounds, panels=can_draw())]
+    if can_draw():
         parts.append(page.picture(name, pictures.overview(example.sounds, example.sr), list(sounds)))
     by_method = {s.method: s for s in table.evaluation.scores if s.id == example.row.id}
     rows: tables.Rows = [
@@ -223,7 +223,8 @@ def _failed(table: Table) -> list[str]:
     return parts
 
 
-def _repeat(about: dict[str, Any]) -> list[str]:
+def repeat(about: dict[str, Any]) -> list[str]:
+    """The section that says how to get the same figures again."""
     machine = about["machine"]
     facts = {
         "command": shlex.join(about["command"]),
@@ -246,7 +247,8 @@ def _repeat(about: dict[str, Any]) -> list[str]:
     ]
 
 
-def _can_draw() -> bool:
+def can_draw() -> bool:
+    """Whether matplotlib is there."""
     from undin.errors import require
 
     try:

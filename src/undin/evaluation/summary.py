@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +18,7 @@ from undin.evaluation.run import Evaluation
 from undin.evaluation.runners import INPUT
 from undin.evaluation.scores import Score
 from undin.evaluation.statistics import Mean, differences, mean_of
+from undin.mixing import MixtureRow
 from undin.parts import whole
 
 SUMMARY = "summary.json"
@@ -107,7 +108,21 @@ def snr_names(snrs_db: Iterable[float]) -> Callable[[float], str]:
 
 def about_run(evaluation: Evaluation, *, manifest: Path, data: Path, command: Sequence[str] = ()) -> dict[str, Any]:
     """Say all that is needed to repeat a run."""
-    seeds = sorted({row.seed for row in evaluation.rows.values()})
+    methods = {runner.name: runner.describe() for runner in evaluation.runners}
+    metrics = [measure.name for measure in evaluation.measures]
+    return facts_of_run(evaluation.rows.values(), methods, metrics, manifest=manifest, data=data, command=command)
+
+
+def facts_of_run(
+    rows: Iterable[MixtureRow],
+    methods: Mapping[str, Mapping[str, Any]],
+    metrics: Sequence[str],
+    *,
+    manifest: Path,
+    data: Path,
+    command: Sequence[str] = (),
+) -> dict[str, Any]:
+    """What `about_run` says, of any mixtures, methods (name -> what shapes their output) and metrics."""
     return {
         "undin": undin.__version__,
         "commit": commit(),
@@ -115,10 +130,10 @@ def about_run(evaluation: Evaluation, *, manifest: Path, data: Path, command: Se
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "manifest": str(manifest),
         "manifest_sha256": _sha256(manifest),
-        "manifest_seeds": seeds,
+        "manifest_seeds": sorted({row.seed for row in rows}),
         "data": str(data),
-        "methods": {runner.name: runner.describe() for runner in evaluation.runners},
-        "metrics": [measure.name for measure in evaluation.measures],
+        "methods": dict(methods),
+        "metrics": list(metrics),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "python": platform.python_version(),
         "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},

@@ -7,8 +7,10 @@ import numpy as np
 
 from undin import audio, evaluation, methods, mixing, pictures
 from undin.errors import InputError
+from undin.evaluation.separation import COLUMNS
 from undin.experiment.names import Told
 from undin.jobs import process_file
+from undin.jobs.notes import fingerprint
 from undin.methods import DeepClustering, Method
 from undin.metrics import best_permutation, si_sdr
 from undin.mixing import Mixture
@@ -86,7 +88,7 @@ def embedding_of(model: DeepClustering, ref: Array, noisy: Array) -> tuple[Array
 
 
 def evaluate(run: "Run", place: Path, progress: Told) -> None:
-    """Leave scores.csv, summary.json and summary.md: SI-SDR and SDR gained, by gender, beside ideal masks."""
+    """Leave scores.csv, summary.json, summary.md and report.html: what was gained, by gender, beside ideal masks."""
     models = {name: _loaded(path) for name, path in run.weights.items()}
     for name in run.section("evaluate").methods:
         if (method := methods.load(name)).n_src:
@@ -95,6 +97,17 @@ def evaluate(run: "Run", place: Path, progress: Told) -> None:
     failed = [score for score in scores if score.error]
     if failed and len(failed) == len(scores):
         raise InputError(f"no mixture could be scored; the first: {failed[0].error}")
+    seed, n = run.section("experiment").seed, run.section("evaluate").examples
+    about = evaluation.facts_of_run(
+        run.rows,
+        {name: fingerprint(method) for name, method in models.items()},
+        list(COLUMNS),
+        manifest=run.folder / "mix" / "manifest.csv",
+        data=run.corpus.root,
+        command=["undin", "run", run.recipe.name],
+    )
+    heard = evaluation.make_talker_examples(scores, run.rows, run.corpus, models, n=n, seed=seed)
+    evaluation.write_talkers_report(place / "report.html", scores, about, examples=heard)
 
 
 def _loaded(path: Path) -> Method:
