@@ -20,6 +20,7 @@ bench: $(VENV)/.test
 results: $(VENV)/.test
 	$(BIN)/python -m benchmarks.quality
 	$(BIN)/python -m benchmarks.talkers_quality
+	$(BIN)/python -m benchmarks.talkers_development
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python scripts/make_docs.py
 

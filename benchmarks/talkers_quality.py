@@ -39,7 +39,8 @@ GROWTH = {
     "hours-285": (251, 5.0, 285),
     "hours-498": (301, 6.0, 498),
     "one-speed": (301, 6.0, "738, heard at its own speed alone"),
-    "blstm-mask": (301, 6.0, 738),
+    "wide-band": (301, 6.0, 738),
+    "blstm-mask": (301, 6.0, "839, half of the last 102 of a limited band"),
 }
 STEPS = GROWTH.keys() - METHODS.keys()
 

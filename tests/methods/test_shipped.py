@@ -39,10 +39,11 @@ def test_a_noisy_voice_gets_better_and_a_clean_one_stays(name, sounds):
 
 
 @pytest.mark.parametrize("sr", [16000, 8000])
-@pytest.mark.parametrize(("name", "least_db"), [("lstm-mask", 7), ("blstm-mask", 9), ("deep-clustering", 5)])
+@pytest.mark.parametrize(("name", "least_db"), [("lstm-mask", 10), ("blstm-mask", 12), ("deep-clustering", 7.5)])
 def test_two_talkers_come_apart_in_wide_and_in_narrow_band(name, least_db, sr):
+    """Of this mixture, networks that take an empty band for silence make 2 to 11 dB at 8 kHz."""
     corpus = undin.corpora.mini().select(split="test")
-    mixture = undin.mixing.render(undin.mixing.make_manifest(corpus, n=1, seed=0, talkers=2)[0], corpus)
+    mixture = undin.mixing.render(undin.mixing.make_manifest(corpus, n=1, seed=1, talkers=2)[0], corpus)
     x, ref = (undin.resample(signal, corpus.sr, sr) for signal in (mixture.noisy, mixture.sources))
     est = undin.separate(x, sr, method=name)
     assert max(si_sdr(ref=ref, est=each).mean() for each in (est, est[::-1])) > least_db  # the mixture has 0 dB

@@ -1,0 +1,123 @@
+"""What two talkers were chosen by: python -m benchmarks.talkers_development [NAME=x.onnx ...] [--table]
+
+Mixtures of development speakers, as those of `benchmarks.talkers_quality` are of test speakers: as they are, the first
+of them at 8 kHz, of LibriSpeech alone with voices of the development and of the training, and of three talkers for a
+method that gives as many as it is asked for. Weights and settings are chosen by these; what does not ship is given by
+name.
+
+    --only NAMES     these methods alone, by comma; what the results hold of others is kept
+    --views NAMES    of `VIEWS`, by comma; all
+"""
+
+import csv
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+
+import undin
+from benchmarks.scoring import RESULTS, real_data
+from undin.corpora import Corpus
+from undin.evaluation.statistics import mean_of
+from undin.methods import METHODS, Method
+from undin.metrics import best_permutation, si_sdr
+from undin.mixing import make_manifest, render
+
+PATH = RESULTS / "talkers_development.csv"
+SEED = 5
+
+
+@dataclass(frozen=True)
+class View:
+    """A list of mixtures."""
+
+    words: str
+    n: int = 150
+    split: str = "dev"
+    corpus: str = ""
+    talkers: int = 2
+    sr: int = 16000
+
+
+VIEWS = {
+    "all": View("development"),
+    "narrow": View("at 8 kHz", n=60, sr=8000),
+    "libri": View("of LibriSpeech", corpus="librispeech"),
+    "known": View("of voices in training", corpus="librispeech", split="train"),
+    "three": View("three talkers", n=60, talkers=3),
+}
+
+
+def gains(method: Method, corpus: Corpus, view: View) -> list[float]:
+    """SI-SDRi in dB of each mixture, in the best order."""
+    part = corpus.select(corpus=view.corpus) if view.corpus else corpus
+    found = []
+    rows = make_manifest(part, n=view.n, seed=SEED, talkers=view.talkers, talker_db=(-2.5, 2.5), split=view.split)
+    for row in rows:
+        made = render(row, part)
+        x, ref = (undin.resample(signal, row.sr, view.sr) for signal in (made.noisy, made.sources))
+        scores, _ = best_permutation(si_sdr, ref=ref, est=method(x, view.sr))
+        found.append(float(np.mean(scores) - si_sdr(ref=ref, est=np.broadcast_to(x, ref.shape)).mean()))
+    return found
+
+
+def measure(methods: dict[str, Method], views: list[str], corpus: Corpus) -> None:
+    """Write a row per method, view and mixture; rows of others stay."""
+    for name, method in methods.items():
+        for key in views:
+            view, made = VIEWS[key], method
+            if view.talkers != method.n_src:
+                if method.id != "deep-clustering":
+                    continue
+                made = method.with_settings(talkers=view.talkers)
+            values = gains(made, corpus, view)
+            print(f"{name}, {view.words}: {np.mean(values):.3f} dB", flush=True)
+            rows = [row for row in _rows() if (row["method"], row["view"]) != (name, key)]
+            rows += [{"method": name, "view": key, "i": str(i), "gain_db": f"{x:.4f}"} for i, x in enumerate(values)]
+            order = [*METHODS, *sorted({row["method"] for row in rows} - METHODS.keys())]
+            rows.sort(key=lambda row: (order.index(row["method"]), list(VIEWS).index(row["view"]), int(row["i"])))
+            with PATH.open("w", newline="") as file:
+                table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+                table.writeheader()
+                table.writerows(rows)
+
+
+def _rows() -> list[dict[str, str]]:
+    if not PATH.exists():
+        return []
+    with PATH.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def show() -> None:
+    """The table."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for row in _rows():
+        found.setdefault(row["method"], {}).setdefault(row["view"], []).append(float(row["gain_db"]))
+    first = VIEWS["narrow"].n
+    print(f"| SI-SDRi (dB), mean ± 95 % | {VIEWS['all'].words} | the first {first} | ", end="")
+    print(" | ".join(view.words for key, view in VIEWS.items() if key != "all") + " |")
+    print("|---" * (len(VIEWS) + 2) + "|")
+    for name, views in found.items():
+        columns = [views.get("all", []), views.get("all", [])[:first], *(views.get(key, []) for key in list(VIEWS)[1:])]
+        print(f"| {name} | {' | '.join(map(_cell, columns))} |")
+
+
+def _cell(values: list[float]) -> str:
+    mean = mean_of(values)
+    return f"{mean.mean:.2f} ± {mean.half:.2f}" if mean and mean.half else ""
+
+
+def main() -> None:
+    if "--table" not in sys.argv:
+        given = dict(zip(sys.argv, sys.argv[1:], strict=False))
+        methods = {name: method for name in METHODS if (method := undin.load(name)).n_src}
+        methods |= {name: undin.load(path) for name, _, path in (w.partition("=") for w in sys.argv[1:] if "=" in w)}
+        only, views = (given.get(name, "").split(",") for name in ("--only", "--views"))
+        methods = {name: method for name, method in methods.items() if only == [""] or name in only}
+        measure(methods, list(VIEWS) if views == [""] else views, real_data())
+    show()
+
+
+if __name__ == "__main__":
+    main()
