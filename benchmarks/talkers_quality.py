@@ -73,6 +73,8 @@ def measure_alone(methods: dict[str, Method], corpus: Corpus) -> None:
             energy = np.square(method(corpus.load(clip), corpus.sr), dtype=float).sum(-1)
             below = 10 * np.log10(energy.max() / max(energy.min(), 1e-12))
             rows.append({"method": name, "path": clip.path, "offset_s": clip.offset_s, "below_db": round(below, 2)})
+    order = [*METHODS, *dict.fromkeys(row["method"] for row in rows if row["method"] not in METHODS)]
+    rows.sort(key=lambda row: order.index(row["method"]))
     if rows:
         _write(ALONE, rows)
 

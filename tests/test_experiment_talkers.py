@@ -23,6 +23,7 @@ TINY = [
     "enhance.audio=1",
     "enhance.pictures=1",
     "evaluate.methods=[]",
+    "evaluate.examples=0",
 ]
 
 
@@ -34,7 +35,7 @@ def embedded_corpus(monkeypatch):
 @pytest.mark.parametrize(("recipe", "method"), [("talkers-upit", "blstm-mask"), ("talkers-dpcl", "deep-clustering")])
 def test_a_run_leaves_models_talkers_pictures_and_scores(tmp_path, recipe, method):
     kept = [] if recipe == "talkers-upit" else ["train.kept_spectra=true"]
-    run = Run(read_recipe(recipe, [*TINY, "train.kept=3", *kept], preset="mini"), tmp_path)
+    run = Run(read_recipe(recipe, [*TINY, "train.kept=3", "evaluate.examples=1", *kept], preset="mini"), tmp_path)
     assert run.corpus.sr == 8000
     assert set(dict(run.run()).values()) == {"done"}
     model = undin.load(tmp_path / f"train/{method}.onnx")

@@ -235,7 +235,7 @@ def player(name: str, sounds: Mapping[str, Sound], *, panels: bool = False) -> s
     quieter = f'<p class="note">Turned down by {-20 * math.log10(gain):.1f} dB, all alike, so that nothing clips.</p>\n'
     return PLAYER.format(
         name=escape(name),
-        n=len(labels),
+        n=min(len(labels), 9),
         choices="".join(
             f'<label><input type="radio" name="{group}" value="{i}"{" checked" * (i == 0)}>'
             f'<span><kbd aria-hidden="true">{i + 1}</kbd>{label}</span></label>'

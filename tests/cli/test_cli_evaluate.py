@@ -126,6 +126,8 @@ def test_methods_that_separate_are_scored_in_the_best_order(undin, manifest):
     assert "s/report.html" in out and "talker 2, mine" in (manifest.parent / "s/report.html").read_text("utf-8")
     code, out, _ = undin("evaluate", "two.csv", "-m", "blstm-mask", "-o", "s", "--json")
     assert code == 0 and json.loads(out)[0]["method"] == "blstm-mask"
+    code, _, err = undin("evaluate", "two.csv", "-m", "blstm-mask", "--metrics", "stoi")
+    assert code == 2 and "--metrics is for methods that enhance" in err
     code, _, err = undin("evaluate", "m.csv", "-m", "blstm-mask", "-o", "s")
     assert code == 2 and "has one talker: mix with talkers = 2" in err
     code, _, err = undin("evaluate", "two.csv", "-m", "blstm-mask", "-m", "log-mmse", "-o", "s")

@@ -154,6 +154,10 @@ def test_a_collection_that_is_asked_for_keeps_a_voice():
             found.update({clip.corpus for clip in held})
             if learned:
                 assert {clip.speaker for clip in held if clip.corpus == "pair"} != {"v20", "v21"}
+    with pytest.raises(
+        InputError, match="1 to validate with cannot be held out, as each of big, one keeps a voice to le"
+    ):
+        valid(corpus_of(clips[0], clips[-1]), seed=0, learned=("big", "one"))
     assert free["one"] > 3 and not bound["one"] and bound["pair"] > 10
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import undin
 from undin.errors import InputError
 from undin.evaluation import facts_of_run, make_talker_examples, write_talkers_report
 from undin.evaluation.separation import (
+    COLUMNS,
     IDEAL,
     evaluate_talkers,
     ideal_masks,
@@ -19,6 +21,8 @@ from undin.evaluation.separation import (
     score_talkers,
     summarise,
 )
+from undin.evaluation.statistics import Mean
+from undin.evaluation.tables import interval
 from undin.metrics import si_sdr
 from undin.mixing import make_manifest
 
@@ -98,7 +102,7 @@ def test_one_talker_is_refused(tmp_path):
         evaluate_talkers(rows, corpus, {}, tmp_path)
 
 
-def test_a_page_of_talkers_to_read_and_to_listen_to(tmp_path):
+def test_a_page_of_talkers_to_read_and_to_listen_to(tmp_path, monkeypatch):
     corpus = undin.corpora.mini()
     rows = make_manifest(corpus, n=4, seed=1, talkers=2, split="test")
     undin.mixing.write_manifest(tmp_path / "two.csv", rows)
@@ -131,12 +135,19 @@ def test_a_page_of_talkers_to_read_and_to_listen_to(tmp_path):
     assert gains[0] <= gains[1]  # least gained first
     described = {name: {"method": name} for name in methods}
     about = facts_of_run(rows, described, ["si_sdr_db"], manifest=tmp_path / "two.csv", data=corpus.root)
-    page = write_talkers_report(tmp_path / "report.html", scores, about, examples=examples).read_text("utf-8")
-    for words in ("good against poor and 1 more", "n 4", "not &lt;today&gt;", "talker 2, poor", "ideal"):
+    page = write_talkers_report(tmp_path / "report.html", scores, about, examples=examples[1:]).read_text("utf-8")
+    for words in ("good against poor and 1 more", "n 4", "not &lt;today&gt;", "talker 2, poor", "<small>n 0</small>"):
         assert words in page
-    assert page.count("data:audio/wav") == 14
+    assert page.count("data:audio/wav") == 7 and "4 failures are listed below" in page
     mean = next(row for row in summarise(scores) if row["method"] == "good" and row["talkers"] == "all")
-    assert f"+{mean['si_sdr_gain_db']['mean']:.2f}" in page
+    gain, mixture = (mean[name] for name in ("si_sdr_gain_db", "mixture_si_sdr_db"))
+    assert f"+{gain['mean']:.2f} ± {gain['half']:.2f}" in page
+    assert f"an SI-SDR of {interval(Mean(**mixture), 2)} dB" in page
+
+    monkeypatch.setattr("undin.evaluation.report.can_draw", lambda: False)
+    some = [replace(s, error="no", **dict.fromkeys(COLUMNS, math.nan)) if s.id == rows[0].id else s for s in scores]
+    page = write_talkers_report(tmp_path / "some.html", some, about).read_text("utf-8")
+    assert "<small>n 3</small>" in page and "Pictures are left out" in page and "<img" not in page
     nothing = [s for s in scores if s.method == "never"]
     page = write_talkers_report(tmp_path / "none.html", nothing, about).read_text("utf-8")
-    assert "not &lt;today&gt;" in page and "No mixture could be scored." in page
+    assert "not &lt;today&gt;" in page and "<small>n 0</small>" in page

@@ -91,9 +91,10 @@ def evaluate(
 ) -> int:
     """Score methods on mixtures, and write a report to read, look at and listen to.
 
-    Writes scores.csv (every file), per_noise.csv and summary.json (means) and report.html (all of it, one file);
-    of talkers summary.md instead of per_noise.csv.
+    Writes scores.csv (every file), per_noise.csv and summary.json (means) and report.html (all of it, one file).
     What scores.csv has already from the same settings is kept, so a run that was stopped goes on.
+
+    Talkers are scored by SI-SDR and SDR, all anew, with summary.md in place of per_noise.csv.
 
     [dim]Two methods:[/]  undin evaluate test.csv -m log-mmse -m nmf-exp -o scores/
 
@@ -102,6 +103,7 @@ def evaluate(
     [dim]Against another program:[/]  undin evaluate test.csv -m log-mmse --cmd 'sox=sox {in} {out} highpass 100'
     """
     from undin import evaluation, mixing
+    from undin.errors import InputError
     from undin.experiment import is_recipe
     from undin.mixing.manifest import read_numbered
     from undin.page import check_page
@@ -112,6 +114,11 @@ def evaluate(
     if (inside := manifest / "manifest.csv").is_file():  # what undin mix leaves in its folder
         manifest = inside
     if not cmd and (separators := evaluation.make_separators(method or [])):
+        for name, value in (("--metrics", metrics), ("--trained-on", trained_on)):
+            if value is not None:
+                raise InputError(
+                    f"{name} is for methods that enhance: talkers are scored by SI-SDR and SDR; leave it out"
+                )
         command = ["undin", *_words(context)]
         return _talkers(
             manifest, data, separators, output, command, examples=examples, seed=seed, json=json, quiet=quiet

@@ -41,7 +41,7 @@ def hold_out(
         speakers: how many voices; at most a quarter of those with a name, and at least `least`. A label that speaks
             more than ten times as long as the mean (a crowd under one label, or the main voice) stays. Speech without
             names stays too, but where fewer than two speakers are named a tenth of the speech recordings goes instead.
-        least: voices that must be held out, as many as talk at once.
+        least: voices that must be held out, where there are as many: as many as talk at once.
         noise: share of the recordings of noise, up to a quarter, at least one recording if more than 0. As long as
             there is a choice, every kind keeps a recording in training.
         split: the one to part.
@@ -53,7 +53,8 @@ def hold_out(
         the corpus with all its rows, in their order. Without noise, or without speech, the other is parted alone.
 
     Raises:
-        InputError: there is nothing of that split, or one voice or recording only; a number is out of range.
+        InputError: there is nothing of that split, or one voice or recording only; a number is out of range; too few
+            voices are left to hold out.
 
     >>> from undin import corpora
     >>> held = hold_out(corpora.mini(), seed=0).select(split="valid")
@@ -173,14 +174,18 @@ def _voices(
     able = [group for group, length in zip(groups, lengths, strict=True) if length <= limit and not {*group} & {*but}]
     n = min(n, max(least, int(MOST * len(groups))), len(able))
     left = Counter(place for group in groups for place in _places(group, places))
-    held = set[Hashable]()
+    held = list[list[str]]()
     for group in (able[k] for k in rng.permutation(len(able))):
         there = _places(group, places)
-        if n and all(left[place] > 1 for place in there & {*learned}):
-            held |= {("voice", name, "") for name in group}
+        if len(held) < n and all(left[place] > 1 for place in there & {*learned}):
+            held.append(group)
             left.subtract(there)
-            n -= 1
-    return held
+    if len(held) < min(n, least):
+        raise InputError(
+            f"{min(n, least)} to validate with cannot be held out, as each of {', '.join(sorted(learned))} keeps a "
+            "voice to learn from: add speakers, or name fewer collections"
+        )
+    return {("voice", name, "") for group in held for name in group}
 
 
 def _places(group: Iterable[str], places: Mapping[str, set[str]]) -> set[str]:

@@ -11,9 +11,8 @@ import numpy as np
 from undin import page
 from undin.corpora import Corpus
 from undin.errors import UndinError
-from undin.evaluation import plots, tables
+from undin.evaluation import plots, report, tables
 from undin.evaluation.examples import SECONDS, Example, spread
-from undin.evaluation.report import NO_PICTURES, can_draw, repeat
 from undin.evaluation.separation import COLUMNS, IDEAL, SLICES, TalkerScore
 from undin.evaluation.statistics import Mean, mean_of
 from undin.methods import Method
@@ -95,13 +94,13 @@ def write_talkers_report(
     """
     methods = [name for name in dict.fromkeys(score.method for score in scores) if name not in IDEAL]
     sections = {"Result": _result(scores)}
-    if can_draw() and methods:
+    if report.can_draw() and any(not score.error for score in scores):
         sections["Gains"] = _gains(scores, methods)
     for i, example in enumerate(examples, 1):
         name = f"Example {i}: {' and '.join(source.label or 'somebody' for source in example.row.speech)}"
         sections[name] = _heard(scores, name, example)
     sections["Failed"] = _failed(scores)
-    sections["Repeat this run"] = repeat(about)
+    sections["Repeat this run"] = report.repeat(about)
     n, n_methods = len({score.id for score in scores}), len(methods)
     intro = (
         f"{n_methods} {'method' if n_methods == 1 else 'methods'} on {n} {'mixture' if n == 1 else 'mixtures'} of "
@@ -117,22 +116,29 @@ def _means(scores: Sequence[TalkerScore], method: str, part: str) -> dict[str, M
 
 
 def _result(scores: Sequence[TalkerScore]) -> list[str]:
-    rows = tables.Rows()
+    """A group per slice, whose heading gives n; a method that lacks some of these mixtures has an n of its own."""
+    rows, first = tables.Rows(), next(iter(SHOWN.values()))
     for part, words in SLICES.items():
-        if n := len({score.id for score in scores if part in ("all", score.genders)}):
-            rows.append(page.Group(words, {next(iter(SHOWN.values())): f"n {n}"}))
-        for method in dict.fromkeys(score.method for score in scores):
-            means = _means(scores, method, part)
-            if any(means.values()):
-                rows.append({"": method, **_cells(means)})
-    mixed = mean_of(score.mixture_si_sdr_db for score in scores if math.isfinite(score.mixture_si_sdr_db))
+        of = [score for score in scores if part in ("all", score.genders)]
+        n = len({score.id for score in of})
+        if n:
+            rows.append(page.Group(words, {first: f"n {n}"}))
+        for method in dict.fromkeys(score.method for score in of):
+            cells = _cells(_means(scores, method, part))
+            n_own = sum(score.method == method and not score.error for score in of)
+            cells[first] = cells[first] if n_own == n else page.Cell(cells[first] or "–", note=f"n {n_own}")
+            rows.append({"": method, **cells})
+    mixtures = {score.id: score.mixture_si_sdr_db for score in scores if math.isfinite(score.mixture_si_sdr_db)}
+    mixed = mean_of(mixtures.values())
     notes = [f"The mixtures have an SI-SDR of {tables.interval(mixed, 2)} dB."] if mixed else []
-    notes += [] if can_draw() else [NO_PICTURES]
-    table = page.table("Result", rows) if mixed else page.prose("No mixture could be scored.")
-    return [table, page.prose("\n\n".join(notes))] if notes else [table]
+    if n_failed := sum(bool(score.error) for score in scores):
+        were = "1 failure is" if n_failed == 1 else f"{n_failed} failures are"
+        notes.append(f"{were} listed below; means hold what went well.")
+    notes += [] if report.can_draw() else [report.NO_PICTURES]
+    return [page.table("Result", rows), *([page.prose("\n\n".join(notes))] if notes else [])]
 
 
-def _cells(means: Mapping[str, Mean | None]) -> dict[str, str | None]:
+def _cells(means: Mapping[str, Mean | None]) -> dict[str, object]:
     return {
         words: tables.interval(mean, 2 if name.endswith("_db") else 3, sign="gain" in name) if mean else None
         for name, words in SHOWN.items()
@@ -143,6 +149,7 @@ def _cells(means: Mapping[str, Mean | None]) -> dict[str, str | None]:
 def _gains(scores: Sequence[TalkerScore], methods: list[str]) -> list[str]:
     parts = [part for part in SLICES if any(part in ("all", score.genders) for score in scores)]
     shown = dict.fromkeys([*methods, *(score.method for score in scores)])
+    shown = {name: None for name in shown if any(score.method == name and not score.error for score in scores)}
     means = {name: [_means(scores, name, part)["si_sdr_gain_db"] for part in parts] for name in shown}
     figure = plots.per_kind(means, [SLICES[part] for part in parts], "gain in SI-SDR (dB)")
     each = {name: [s.si_sdr_gain_db for s in scores if s.method == name and not s.error] for name in methods}
@@ -157,8 +164,8 @@ def _heard(scores: Sequence[TalkerScore], name: str, example: Example) -> list[s
     from undin import pictures
 
     sounds = {label: (y, example.sr) for label, y in example.sounds.items()}
-    parts = [page.player(name, sounds, panels=can_draw())]
-    if can_draw():
+    parts = [page.player(name, sounds, panels=report.can_draw())]
+    if report.can_draw():
         parts.append(page.picture(name, pictures.overview(example.sounds, example.sr), list(sounds)))
     rows: tables.Rows = []
     for score in (score for score in scores if score.id == example.row.id and not score.error):

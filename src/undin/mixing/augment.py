@@ -79,7 +79,7 @@ class Augment:
         band_limit: mixtures of a limited band: a telephone's, a low-pass or a high-pass.
         lowpass_hz: upper edge.
         highpass_hz: lower edge.
-        band_order: of the filter, 1 to 32: 8 falls by 48 dB per octave, 32 as steeply as a change of the sample rate.
+        band_order: of the filter, 1 to 32: 8 falls by 48 dB per octave, 32 by 192, which leaves nothing.
         floor: mixtures with the noise of a microphone.
         floor_db: its RMS in dB re full scale.
         clip: mixtures that are clipped, hard or soft.

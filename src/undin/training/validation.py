@@ -47,7 +47,7 @@ class Validation:
         """
         found: dict[str, list[float]] = defaultdict(lambda: [0.0, 0])
         for first, pair in self._share(rank, world).items():
-            batch = to_batch(pair, self.examples.sr).to(device)
+            batch = to_batch({name: x.to(device) for name, x in pair.items()}, self.examples.sr)
             for name, value in net.loss(batch).items():  # type: ignore[operator]
                 found[f"valid_{name}"][0] += float(value) * len(batch)
                 found[f"valid_{name}"][1] += len(batch)
