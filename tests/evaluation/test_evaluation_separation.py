@@ -10,7 +10,7 @@ import pytest
 
 import undin
 from undin.errors import InputError
-from undin.evaluation import facts_of_run, make_talker_examples, write_talkers_report
+from undin.evaluation import make_talker_examples, write_talkers_report
 from undin.evaluation.separation import (
     COLUMNS,
     IDEAL,
@@ -22,6 +22,7 @@ from undin.evaluation.separation import (
     summarise,
 )
 from undin.evaluation.statistics import Mean
+from undin.evaluation.summary import facts_of_run
 from undin.evaluation.tables import interval
 from undin.metrics import si_sdr
 from undin.mixing import make_manifest

@@ -170,8 +170,6 @@ def _talkers(
 ) -> int:
     """Methods that separate; the corpus is listed, as it knows who is of which gender."""
     from undin import corpora, evaluation, mixing
-    from undin.evaluation.separation import COLUMNS
-    from undin.jobs.notes import fingerprint
     from undin.page import check_page
 
     if (report := output / "report.html").exists():
@@ -180,11 +178,8 @@ def _talkers(
     corpus = corpora.open(data, sr=rows[0].sr if rows else None)
     with _bar("scoring", wanted=not quiet) as progress:
         scores = evaluation.evaluate_talkers(rows, corpus, methods, output, progress=progress)
-    described = {name: fingerprint(method) for name, method in methods.items()}
-    about = evaluation.facts_of_run(
-        rows, described, list(COLUMNS), manifest=manifest, data=corpus.root, command=command
-    )
     with show.busy("drawing the report"):
+        about = evaluation.about_talkers(rows, methods, manifest=manifest, data=corpus.root, command=command)
         heard = evaluation.make_talker_examples(scores, rows, corpus, methods, n=examples, seed=seed)
         evaluation.write_talkers_report(report, scores, about, examples=heard)
     if json:

@@ -32,8 +32,8 @@ from undin.evaluation.runners import CommandRunner, MethodRunner, Runner, make_r
 from undin.evaluation.scores import Score
 from undin.evaluation.separation import TalkerScore, evaluate_talkers, make_separators, score_talkers
 from undin.evaluation.statistics import Mean, PairedTest, mean_of, paired_test
-from undin.evaluation.summary import about_run, facts_of_run, write_summary
-from undin.evaluation.talkers_report import make_talker_examples, write_talkers_report
+from undin.evaluation.summary import about_run, write_summary
+from undin.evaluation.talkers_report import about_talkers, make_talker_examples, write_talkers_report
 
 __all__ = [
     "CommandRunner",
@@ -47,11 +47,11 @@ __all__ = [
     "Score",
     "TalkerScore",
     "about_run",
+    "about_talkers",
     "choose",
     "draw_gains",
     "evaluate",
     "evaluate_talkers",
-    "facts_of_run",
     "make_examples",
     "make_runners",
     "make_separators",

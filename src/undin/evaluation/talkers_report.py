@@ -15,6 +15,8 @@ from undin.evaluation import plots, report, tables
 from undin.evaluation.examples import SECONDS, Example, spread
 from undin.evaluation.separation import COLUMNS, IDEAL, SLICES, TalkerScore
 from undin.evaluation.statistics import Mean, mean_of
+from undin.evaluation.summary import facts_of_run
+from undin.jobs.notes import fingerprint
 from undin.methods import Method
 from undin.metrics import best_permutation, si_sdr
 from undin.mixing import MixtureRow, render
@@ -26,6 +28,19 @@ and SDRi are gained over the mixture. "Bins right" is the share of the mixture's
 talker who is loudest there, "all to one" what giving every bin to one talker reaches. Ideal masks know the talkers: \
 what a mask of that kind reaches at most, with the phase of the mixture. Means stand with their 95 % interval (normal \
 approximation)."""
+
+
+def about_talkers(
+    rows: Sequence[MixtureRow],
+    methods: Mapping[str, Method],
+    *,
+    manifest: Path,
+    data: Path,
+    command: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Say all that is needed to repeat an evaluation of talkers, as `about_run` does of others."""
+    described = {name: fingerprint(method) for name, method in methods.items()}
+    return facts_of_run(rows, described, list(COLUMNS), manifest=manifest, data=data, command=command)
 
 
 def make_talker_examples(
@@ -83,7 +98,7 @@ def write_talkers_report(
     Args:
         path: the file to write.
         scores: from `evaluate_talkers`.
-        about: from `facts_of_run`.
+        about: from `about_talkers`.
         examples: from `make_talker_examples`.
 
     Returns:

@@ -7,10 +7,8 @@ import numpy as np
 
 from undin import audio, evaluation, methods, mixing, pictures
 from undin.errors import InputError
-from undin.evaluation.separation import COLUMNS
 from undin.experiment.names import Told
 from undin.jobs import process_file
-from undin.jobs.notes import fingerprint
 from undin.methods import DeepClustering, Method
 from undin.metrics import best_permutation, si_sdr
 from undin.mixing import Mixture
@@ -98,14 +96,8 @@ def evaluate(run: "Run", place: Path, progress: Told) -> None:
     if failed and len(failed) == len(scores):
         raise InputError(f"no mixture could be scored; the first: {failed[0].error}")
     seed, n = run.section("experiment").seed, run.section("evaluate").examples
-    about = evaluation.facts_of_run(
-        run.rows,
-        {name: fingerprint(method) for name, method in models.items()},
-        list(COLUMNS),
-        manifest=run.folder / "mix" / "manifest.csv",
-        data=run.corpus.root,
-        command=["undin", "run", run.recipe.name],
-    )
+    manifest, command = run.folder / "mix" / "manifest.csv", ["undin", "run", run.recipe.name]
+    about = evaluation.about_talkers(run.rows, models, manifest=manifest, data=run.corpus.root, command=command)
     heard = evaluation.make_talker_examples(scores, run.rows, run.corpus, models, n=n, seed=seed)
     evaluation.write_talkers_report(place / "report.html", scores, about, examples=heard)
 
