@@ -22,7 +22,7 @@ The package is laid out as the data flows (docs/flow.md walks through it):
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from undin.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from undin import corpora, metrics, mixing, page, pictures

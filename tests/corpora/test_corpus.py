@@ -9,7 +9,7 @@ import soundfile
 
 from undin import corpora
 from undin.corpora import Clip, Corpus
-from undin.corpora.corpus import SliceReader
+from undin.corpora.readers import SliceReader
 from undin.errors import InputError
 
 SPEECH = "path,offset_s,duration_s,split,corpus,speaker\n"

@@ -2,8 +2,9 @@
 
     check.py    check_audio, the check at the public door; resample, the one resampler
     files.py    read, write, blocks, info: whole files in one call
-    reader.py   open_reader -> Reader: files, pipes and headerless samples, block by block
-    writer.py   open_writer -> Writer: beside the file and renamed; or a stream, flushed block by block
+    open.py     open_reader, open_writer: the right reader or writer for a source or a target
+    reader.py   Reader: files, pipes and headerless samples, block by block
+    writer.py   Writer: beside the file and renamed; or a stream, flushed block by block
     part.py     the file in the making, with its disk errors
     format.py   AudioFormat, what a file is; format_for, what an output becomes; compression, bit rates
     level.py    active_level_db: how loud speech is without its pauses
@@ -23,8 +24,9 @@ from undin.audio.files import blocks, info, read, write
 from undin.audio.format import EXTENSIONS, VIDEO_EXTENSIONS, AudioFormat, format_for, parse_raw
 from undin.audio.level import active_level_db
 from undin.audio.limiter import Limiter
-from undin.audio.reader import Reader, open_reader
-from undin.audio.writer import Writer, open_writer
+from undin.audio.open import open_reader, open_writer
+from undin.audio.reader import Reader
+from undin.audio.writer import Writer
 
 __all__ = [
     "EXTENSIONS",

@@ -10,9 +10,9 @@ import numpy as np
 
 from undin.audio.check import Array, Nan, check_audio, check_axes
 from undin.audio.format import EXTENSIONS, AudioFormat
-from undin.audio.reader import Truncated, open_reader
+from undin.audio.open import open_reader, open_writer
+from undin.audio.reader import Truncated
 from undin.audio.source import AudioPath, AudioSource
-from undin.audio.writer import open_writer
 from undin.errors import InputError
 
 

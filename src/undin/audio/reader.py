@@ -13,16 +13,15 @@ import numpy as np
 import soundfile
 
 from undin.audio.check import Array, Nan, check_file_rate, check_finite
-from undin.audio.format import ALSO_READ, LOSSY, VIDEO_EXTENSIONS, AudioFormat, parse_raw, vorbis_nominal
+from undin.audio.format import LOSSY, AudioFormat, vorbis_nominal
 from undin.audio.mp3 import counts_frames, with_count
-from undin.audio.riff import channel_mask, missing_bytes, read_wav_header
+from undin.audio.riff import channel_mask, missing_bytes
 from undin.audio.samples import BYTES, decode
-from undin.audio.source import AudioSource, Source, open_source
+from undin.audio.source import Source
 from undin.audio.tags import id3_length
 from undin.errors import InputError
 
 Truncated = Literal["raise", "keep"]
-HEADERS = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"ID3")
 STEP = 1024  # samples a damaged file is read by
 
 
@@ -206,77 +205,6 @@ class FileReader(Reader):
         self._file.close()
         if not isinstance(self._owned, Path):
             self._owned.close()
-
-
-def open_reader(
-    source: AudioSource,
-    *,
-    raw: str | None = None,
-    truncated: Truncated = "raise",
-    nan: Nan = "raise",
-    dtype: Any = np.float32,
-) -> Reader:
-    """Open a source of sound for reading in blocks; nothing longer than a block is held in memory.
-
-    Args:
-        source: a path; "-" for standard input; or a binary file object. WAV on a pipe is read as it arrives, even with
-            the unknown length that ffmpeg and sox write; other formats on a pipe are first copied to a temporary file.
-            Sound in .m4a, .mp4, .mov, .mkv, .webm, .aac and others needs the extra `video`.
-        raw: "encoding:rate:channels" for headerless samples, e.g. "s16le:16000:1"; see `parse_raw`.
-        truncated: a file shorter than its header promises is refused ("raise") or taken as it is ("keep"). An MP3 is
-            refused only at its end, and Ogg files and videos cannot tell.
-        nan: what to do about NaN and infinity, as in `check_audio`.
-        dtype: float32, or float64 for what float32 cannot hold (PCM_32, DOUBLE).
-
-    Raises:
-        InputError: there is no such file, it is empty, no sound, damaged or truncated: the message says which.
-    """
-    if truncated not in ("raise", "keep"):
-        raise InputError(f'truncated must be "raise" or "keep"; got {truncated!r}')
-    if dtype not in (float, np.float32, np.float64, "float32", "float64"):
-        raise InputError(f"dtype must be float32 or float64; got {dtype!r}: read floats, full scale is 1.0")
-    f = open_source(source)
-    try:
-        return _open(f, raw, truncated, {"nan": nan, "dtype": dtype})
-    except BaseException:
-        f.close()
-        raise
-
-
-def _open(f: Source, raw: str | None, truncated: Truncated, options: dict[str, Any]) -> Reader:
-    """Choose the reader by what the source holds."""
-    path = Path(f.name) if f.owned else None
-    if raw is not None:
-        if f.peek(4).startswith(HEADERS):
-            raise InputError(f"{f.name}: begins as a sound file with a header does: leave out raw={raw!r}")
-        n_bytes = path.stat().st_size if path and f.seekable else None
-        return PlainReader(f, parse_raw(raw), n_bytes, truncated, **options)
-    head = f.peek(12)
-    if not head:
-        raise InputError(f"{f.name}: is empty (0 bytes): there is no sound in it")
-    if head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE":
-        f.mark()
-        format, n_bytes = read_wav_header(f)
-        if format and (n_bytes is None or path is None):
-            f.forget()
-            if path and f.seekable:  # never closed properly: all that follows is sound
-                n_bytes = path.stat().st_size - f.position
-            return PlainReader(f, format, n_bytes, truncated, **options)
-        f.rewind()
-    extension = Path(f.name).suffix.lower()
-    is_video = head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3" or extension in VIDEO_EXTENSIONS + ALSO_READ
-    file = path if path and f.seekable else f.spool()
-    f.close()
-    try:
-        if is_video:
-            from undin.audio.video import VideoReader
-
-            return VideoReader(file, f.name, **options)
-        return FileReader(file, f.name, truncated, **options)
-    except BaseException:
-        if not isinstance(file, Path):
-            file.close()
-        raise
 
 
 def _open_soundfile(file: Path | IO[bytes], name: str) -> Any:

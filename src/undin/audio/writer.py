@@ -3,10 +3,8 @@
 import contextlib
 import os
 import sys
-import warnings
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
@@ -14,7 +12,7 @@ import numpy as np
 import soundfile
 
 from undin.audio.check import Array, check_finite
-from undin.audio.format import NEAREST, VIDEO_EXTENSIONS, WAV_MAX, AudioFormat, compression, format_for
+from undin.audio.format import NEAREST, WAV_MAX, AudioFormat, compression
 from undin.audio.limiter import Limiter
 from undin.audio.part import PartFile
 from undin.audio.riff import channel_mask, wav_header
@@ -24,7 +22,6 @@ from undin.audio.tags import id3_of, make_id3
 from undin.errors import InputError
 
 TAGS = {"title", "copyright", "software", "artist", "comment", "date", "album", "license", "tracknumber", "genre"}
-PADDED = ("IMA_ADPCM", "MS_ADPCM", "GSM610")  # codecs of whole blocks: the last one is filled up
 
 
 class Writer(ABC):
@@ -196,40 +193,3 @@ class StreamWriter(Writer):
         n_bytes = self.position * self.format.n_channels * BYTES[self.format.subtype]
         if n_bytes % 2 and self.format.container != "RAW" and n is not None:
             self._send(b"\0")  # chunks are even
-
-
-def open_writer(
-    target: AudioPath | IO[bytes], format: AudioFormat, *, like: AudioPath | None = None, subtype: str | None = None
-) -> Writer:
-    """Open a target for writing in blocks.
-
-    A file is written beside its name, hidden (`.name.ext.<pid>.part`), and renamed when all is well: until then, and
-    after any exception, a full disk or a kill, what was there before stays. So it may even be the file being read.
-
-    Args:
-        target: a path, whose extension chooses the container (see `format_for`); "-" for standard output, or a binary
-            file object: a streamed WAV of the same sample format, or headerless samples if format.container is "RAW".
-            .m4a, .mp4, .mov, .mkv, .webm need the extra `video`.
-        format: what to keep, mostly the reader's `.format`: rate, channels, sample format, bit rate, tags. Its
-            n_samples, where known, is used for the header of a stream and for RF64 in place of WAV beyond 4 GiB.
-        like: the file that the sound came from: an MP3's whole tag, a video's picture, subtitles and other sound
-            tracks are copied from it untouched. Where it has no extension, the target needs none.
-        subtype: sample format to store instead of format.subtype.
-
-    Raises:
-        InputError: unknown extension, a folder that is not there or cannot be written to, or a format that the
-            container cannot hold.
-    """
-    if not isinstance(target, (str, Path)):
-        return StreamWriter(target, "the file object", format)
-    if target == "-":
-        return StreamWriter(sys.stdout.buffer, "standard output", format)
-    like = None if like == "-" else like
-    stored = format_for(target, format, subtype=subtype, like=like)
-    if Path(target).suffix.lower() in VIDEO_EXTENSIONS:
-        from undin.audio.video import VideoWriter
-
-        return VideoWriter(target, stored, like)
-    if stored.subtype in PADDED:
-        warnings.warn(f"{target}: {stored.subtype} stores whole blocks, so its last one is padded", stacklevel=2)
-    return FileWriter(target, stored, like)

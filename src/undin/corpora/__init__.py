@@ -2,7 +2,8 @@
 
 open(root) -> Corpus(root, rows) -> select(split="test", ...) -> load(row) -> x
 
-    corpus.py    Clip, a slice of a file and what is known about it; Corpus, rows of them; readers.py: their samples
+    clip.py      Clip, a slice of a file and what is known about it
+    corpus.py    Corpus, rows of clips; readers.py: their samples
     layouts.py   LAYOUTS, the corpora whose folders are known; scan: a folder -> its clips
     tables.py    speech.csv and noise.csv, read and written
     plain.py     folders of one's own; and one file for each of the other layouts
@@ -17,8 +18,9 @@ import os
 import warnings
 from pathlib import Path
 
+from undin.corpora.clip import Clip
 from undin.corpora.contents import Survey, survey
-from undin.corpora.corpus import Clip, Corpus
+from undin.corpora.corpus import Corpus
 from undin.corpora.holdout import few_voices, hold_out, keep_aside
 from undin.corpora.layouts import LAYOUTS, Fault, Scan, scan
 from undin.corpora.pack import Packed, check_pack, pack

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from undin.corpora import trees
-from undin.corpora.corpus import Clip
+from undin.corpora.clip import Clip
 
 HOMES = ("", "backgrounds", "audio/16kHz/backgrounds", "data/audio/16kHz/backgrounds")
 NAME = re.compile(r"(BGD_(\w+)_\w+_([A-Z]{3}))\.CH(\d)\.wav")

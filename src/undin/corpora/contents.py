@@ -12,7 +12,8 @@ import numpy as np
 
 from undin import audio
 from undin.audio.check import Array
-from undin.corpora.corpus import Clip, Corpus
+from undin.corpora.clip import Clip
+from undin.corpora.corpus import Corpus
 from undin.corpora.faults import faults
 from undin.corpora.headers import about, in_threads
 from undin.corpora.layouts import Fault, fault_of

@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,57 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undin import audio
-from undin.corpora.readers import JoinedReader, Reader, SliceReader
+from undin.corpora.clip import Clip, moved
+from undin.corpora.readers import ClipReader, JoinedReader, SliceReader
 from undin.errors import InputError
 
 SPLIT_IS_SET = "folders named train, dev and test above the recordings set it, or the column split of their tables"
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One utterance of speech or one recording of noise: a slice of a file, and what is known about it.
-
-    Attributes:
-        path: the audio file, relative to the corpus.
-        offset_s: where the slice starts in it, in seconds.
-        duration_s: how long it is, in seconds.
-        split: train, dev or test.
-        corpus: the collection it comes from.
-        speaker: label of the talker; empty for noise.
-        gender: F, M or empty.
-        language: code such as en; empty for noise.
-        text: what is said, where that is known.
-        kind: what sort of noise it is; empty for speech.
-        licence: under which it was published.
-        source: who or what made it.
-        original: its name there.
-        noisy_path: file of the same length and offset in which this utterance lies under noise or other talkers.
-        active_level_db: level without pauses, dB re full scale (see `audio.active_level_db`); None where not measured.
-    """
-
-    path: str
-    offset_s: float
-    duration_s: float
-    split: str
-    corpus: str = ""
-    speaker: str = ""
-    gender: str = ""
-    language: str = ""
-    text: str = ""
-    kind: str = ""
-    licence: str = ""
-    source: str = ""
-    original: str = ""
-    noisy_path: str = ""
-    active_level_db: float | None = None
-
-    def __post_init__(self) -> None:
-        if not self.path:
-            raise InputError("path must not be empty")
-        if self.offset_s < 0:
-            raise InputError(f"offset_s must be 0 or more; got {self.offset_s}")
-        if self.duration_s <= 0:
-            raise InputError(f"duration_s must be more than 0; got {self.duration_s}")
 
 
 class Corpus:
@@ -86,11 +40,11 @@ class Corpus:
         *,
         sr: int | None = None,
         mono: bool = False,
-        reader: Reader | None = None,
+        reader: ClipReader | None = None,
     ) -> None:
         self.root, self.rows = root, tuple(rows)
         self._sr = sr if sr is None else audio.check_rate(sr)
-        self.reader: Reader = reader or SliceReader(root, mono=mono)
+        self.reader: ClipReader = reader or SliceReader(root, mono=mono)
 
     def __reduce__(self) -> Any:
         return _reopened, (self.root, _told(self.rows, self.reader.clips), self._sr, self.reader)
@@ -226,12 +180,6 @@ class Corpus:
         return np.pad(y, (0, round(duration_s * self.sr) - len(y))).astype(np.float32, copy=False)
 
 
-def moved(clip: Clip, folder: Path) -> Clip:
-    """The clip as seen from a folder further up; absolute paths stay."""
-    noisy_path = (folder / clip.noisy_path).as_posix() if clip.noisy_path else ""
-    return replace(clip, path=(folder / clip.path).as_posix(), noisy_path=noisy_path)
-
-
 def _prefix(folder: Path, root: Path) -> str:
     return "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
 
@@ -252,7 +200,7 @@ def _told(rows: tuple[Clip, ...], known: tuple[Clip, ...]) -> Any:
     return np.array(which, np.int32), changes, {n: rows[n] for n, k in enumerate(which) if k < 0}
 
 
-def _reopened(root: Path, told: Any, sr: int | None, reader: Reader) -> Corpus:
+def _reopened(root: Path, told: Any, sr: int | None, reader: ClipReader) -> Corpus:
     if told is None:
         return Corpus(root, reader.clips, sr=sr, reader=reader)
     which, changes, others = told

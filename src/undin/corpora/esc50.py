@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from undin.corpora import trees
-from undin.corpora.corpus import Clip
+from undin.corpora.clip import Clip
 from undin.errors import InputError
 
 SPLITS = {"1": "train", "2": "train", "3": "train", "4": "dev", "5": "test"}

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from undin.corpora.corpus import Clip, Corpus
+from undin.corpora.clip import Clip
+from undin.corpora.corpus import Corpus
 from undin.errors import InputError
 
 MOST = 0.25  # of the voices, or of the recordings, at most

@@ -23,7 +23,7 @@ from undin.corpora import (
     voicebank_demand,
     wsj0,
 )
-from undin.corpora.corpus import Clip, moved
+from undin.corpora.clip import Clip, moved
 from undin.corpora.headers import duration_s, in_threads
 from undin.errors import InputError, UndinError
 

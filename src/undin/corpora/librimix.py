@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from undin.corpora import trees
-from undin.corpora.corpus import Clip
+from undin.corpora.clip import Clip
 
 SPLITS = {"tr": "train", "cv": "dev", "tt": "test"}  # WSJ0-2mix
 MIXES = ("mix_clean", "mix_both", "mix")

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from undin.corpora import trees
-from undin.corpora.corpus import Clip
+from undin.corpora.clip import Clip
 
 SPLIT = re.compile(r"(train|dev|test)-(clean|other)(-\d+)?")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from undin.corpora import trees
-from undin.corpora.corpus import Clip
+from undin.corpora.clip import Clip
 
 PARTS = ("clean_train", "clean_test", "noise_train", "noise_test")
 

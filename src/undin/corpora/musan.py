@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from undin.corpora import trees
-from undin.corpora.corpus import Clip
+from undin.corpora.clip import Clip
 
 SOURCES = {"speech": {"librivox", "us-gov"}, "music": {"fma", "jamendo", "hd-classical"}, "noise": {"free-sound"}}
 LANGUAGES = {"english": "en", "german": "de", "spanish": "es", "french": "fr", "italian": "it", "russian": "ru"}

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from undin import audio
 from undin.corpora import packed
-from undin.corpora.corpus import Clip, Corpus
+from undin.corpora.clip import Clip
+from undin.corpora.corpus import Corpus
 from undin.corpora.layouts import Fault, fault_of
 from undin.corpora.pack_file import Packed, Writer
 from undin.corpora.packed import check_pack, open_pack

@@ -9,12 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from undin import __version__
 from undin.audio.part import PartFile
 from undin.corpora import packed
-from undin.corpora.corpus import Clip
+from undin.corpora.clip import Clip
 from undin.corpora.layouts import Fault
 from undin.parts import clear_parts
+from undin.version import __version__
 
 
 @dataclass(frozen=True)

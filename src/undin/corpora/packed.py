@@ -25,7 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from undin.corpora.corpus import Clip, Corpus
+from undin.corpora.clip import Clip
+from undin.corpora.corpus import Corpus
 from undin.errors import InputError
 
 MAGIC, FORMAT = b"undinpak", 1

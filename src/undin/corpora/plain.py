@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from undin.corpora import trees
-from undin.corpora.corpus import Clip
+from undin.corpora.clip import Clip
 
 Role = Literal["speech", "noise"]
 

@@ -5,17 +5,15 @@ from collections.abc import Iterable
 from copy import copy
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from undin import audio
+from undin.corpora.clip import Clip
 from undin.corpora.headers import about
 from undin.errors import InputError
-
-if TYPE_CHECKING:
-    from undin.corpora.corpus import Clip
 
 LOSSLESS = {
     "WAV",
@@ -30,7 +28,7 @@ LOSSLESS = {
 }  # formats in which libsndfile seeks exactly
 
 
-class Reader(Protocol):
+class ClipReader(Protocol):
     """Reads slices of the sound files of a folder.
 
     Attributes:
@@ -39,7 +37,7 @@ class Reader(Protocol):
     """
 
     mono: bool
-    clips: "tuple[Clip, ...]"
+    clips: tuple[Clip, ...]
 
     def sr(self, path: str) -> int:
         """Sample rate of a file in Hz."""
@@ -54,9 +52,9 @@ class JoinedReader:
     An absolute path is for the first that reads plain files.
     """
 
-    clips: "tuple[Clip, ...]" = ()
+    clips: tuple[Clip, ...] = ()
 
-    def __init__(self, places: Iterable[tuple[str, Reader]]) -> None:
+    def __init__(self, places: Iterable[tuple[str, ClipReader]]) -> None:
         self._places = sorted(places, key=lambda place: -len(place[0]))  # the longest prefix first
         self.mono = any(reader.mono for _, reader in self._places)
 
@@ -73,7 +71,7 @@ class JoinedReader:
         reader, path = self._of(path)
         return reader.read(path, offset_s, duration_s)
 
-    def _of(self, path: str) -> tuple[Reader, str]:
+    def _of(self, path: str) -> tuple[ClipReader, str]:
         if Path(path).is_absolute():
             return next(reader for _, reader in self._places if isinstance(reader, SliceReader)), path
         return next((reader, path.removeprefix(prefix)) for prefix, reader in self._places if path.startswith(prefix))
@@ -87,7 +85,7 @@ class SliceReader:
     files are decoded whole, and the latest are kept.
     """
 
-    clips: "tuple[Clip, ...]" = ()
+    clips: tuple[Clip, ...] = ()
 
     def __init__(self, root: Path, *, mono: bool = False, keep_samples: int = 2**26) -> None:
         self.root, self.mono, self.keep_samples = root, mono, keep_samples

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from undin.corpora.corpus import Clip, Corpus
+from undin.corpora.clip import Clip
+from undin.corpora.corpus import Corpus
 from undin.errors import InputError
 from undin.parts import whole
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from undin.audio import EXTENSIONS, VIDEO_EXTENSIONS
-from undin.corpora.corpus import Clip
+from undin.corpora.clip import Clip
 from undin.errors import InputError
 
 SUFFIXES = frozenset((*EXTENSIONS, *VIDEO_EXTENSIONS, ".sph", ".nist", ".wv1", ".wv2"))

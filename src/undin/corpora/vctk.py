@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from undin.corpora import trees
-from undin.corpora.corpus import Clip
+from undin.corpora.clip import Clip
 
 SOUND = ("wav48_silence_trimmed", "wav48")
 

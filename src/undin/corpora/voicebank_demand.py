@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from undin.corpora import trees
-from undin.corpora.corpus import Clip
+from undin.corpora.clip import Clip
 
 CLEAN = re.compile(r"clean_(train|test)set.*")
 DEV = ("p226", "p287")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from undin.corpora import trees
-from undin.corpora.corpus import Clip
+from undin.corpora.clip import Clip
 
 SPLITS = {"si_tr_s": "train", "si_dt_05": "dev", "si_et_05": "test"}
 

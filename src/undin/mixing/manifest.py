@@ -14,13 +14,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from undin.errors import InputError
-from undin.mixing.mix import SnrOver
 from undin.parts import whole
 
 Errors = Callable[[InputError], object]
+SnrOver = Literal["clip", "active"]
 
 PREFIXES = ("speech", "noise")
 LABELS = {"speech": "speaker", "noise": "kind"}  # the column of their labels

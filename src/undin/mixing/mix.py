@@ -12,18 +12,14 @@ a processor's arithmetic changes in an RMS, so that a gain written to a manifest
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from undin.audio import active_level_db
 from undin.errors import InputError
+from undin.mixing.manifest import MixtureRow, SnrOver
 
-if TYPE_CHECKING:
-    from undin.mixing.manifest import MixtureRow
-
-SnrOver = Literal["clip", "active"]
 Samples = NDArray[np.float32]
 
 PEAK = 0.99  # of full scale: a mixture that would pass it is brought down to it
@@ -52,7 +48,7 @@ class Mixture:
     onset: int
     noise_gain_db: float
     scale_db: float
-    row: "MixtureRow | None" = None
+    row: MixtureRow | None = None
 
     @property
     def scale(self) -> float:

@@ -9,7 +9,7 @@ from undin.corpora import Corpus
 from undin.corpora.corpus import SPLIT_IS_SET
 from undin.errors import InputError
 from undin.methods.talker_masks import MOST_TALKERS
-from undin.mixing.mix import SnrOver
+from undin.mixing.manifest import SnrOver
 
 Snr = float | tuple[float, float] | Sequence[float]
 MOST_NOISES = 3  # in one mixture
