@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 import undin
-from undin.jobs.notes import fingerprint
+from undin.provenance import fingerprint
 from undin.spectrum import Array, get_window
 
 Step = Callable[[Array], Array]  # as many samples out as in, with a state of its own

@@ -4,8 +4,9 @@ import os
 import numpy as np
 import pytest
 
-from undin.jobs.notes import NOTES, Notebook, Settings, add, describe, fingerprint, read
+from undin.jobs.notes import NOTES, Notebook, Settings, add, describe, read
 from undin.methods import load
+from undin.provenance import fingerprint
 
 
 @pytest.fixture

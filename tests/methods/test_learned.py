@@ -9,8 +9,8 @@ from graph_files import Hand, power_ratio, write_both_ways, write_hand
 
 import undin
 from undin.errors import InputError, WeightsError
-from undin.jobs.notes import fingerprint
 from undin.methods import LEARNED
+from undin.provenance import fingerprint
 from undin.spectrum import istft, stft
 
 SR = 16000

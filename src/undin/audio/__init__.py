@@ -19,7 +19,7 @@
 Sound is (n_channels, n_samples) in blocks, (n_samples,) for one channel from `read`; full scale is 1.0.
 """
 
-from undin.audio.check import MOST_CHANNELS, check_audio, check_axes, check_finite, check_rate, resample
+from undin.audio.check import MOST_CHANNELS, MOST_TALKERS, check_audio, check_axes, check_finite, check_rate, resample
 from undin.audio.files import blocks, info, read, write
 from undin.audio.format import EXTENSIONS, VIDEO_EXTENSIONS, AudioFormat, format_for, parse_raw
 from undin.audio.level import active_level_db
@@ -31,6 +31,7 @@ from undin.audio.writer import Writer
 __all__ = [
     "EXTENSIONS",
     "MOST_CHANNELS",
+    "MOST_TALKERS",
     "VIDEO_EXTENSIONS",
     "AudioFormat",
     "Limiter",

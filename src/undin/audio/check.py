@@ -13,6 +13,7 @@ Array = NDArray[np.floating]
 Nan = Literal["raise", "zero"]
 SR_MIN, SR_MAX = 1000, 768_000
 MOST_CHANNELS = 256  # an array with more, and fewer samples than that, has its axes the wrong way round
+MOST_TALKERS = 4  # at once, mixed and separated: training tries 4! orders at every step
 
 
 def check_rate(sr: int) -> int:

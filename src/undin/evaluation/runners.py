@@ -13,8 +13,8 @@ import numpy as np
 
 from undin import audio
 from undin.errors import InputError
-from undin.jobs.notes import fingerprint
 from undin.methods import METHODS, load
+from undin.provenance import fingerprint
 from undin.spectrum import Array
 
 Enhance = Callable[[Array, int], Array]

@@ -2,18 +2,15 @@
 
 import json
 import math
-import os
 import platform
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import undin
+from undin import provenance
 from undin.evaluation.run import Evaluation
 from undin.evaluation.runners import INPUT
 from undin.evaluation.scores import Score
@@ -125,18 +122,18 @@ def facts_of_run(
     """What `about_run` says, of any mixtures, methods (name -> what shapes their output) and metrics."""
     return {
         "undin": undin.__version__,
-        "commit": commit(),
+        "commit": provenance.commit(),
         "command": list(command),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "manifest": str(manifest),
-        "manifest_sha256": _sha256(manifest),
+        "manifest_sha256": provenance.sha256(manifest),
         "manifest_seeds": sorted({row.seed for row in rows}),
         "data": str(data),
         "methods": dict(methods),
         "metrics": list(metrics),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "packages": provenance.versions(PACKAGES),
         "python": platform.python_version(),
-        "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
+        "machine": provenance.machine(),
     }
 
 
@@ -163,39 +160,3 @@ def write_summary(path: Path, evaluation: Evaluation, about: dict[str, Any]) -> 
 
 def _as_dict(cell: Cell) -> dict[str, Any]:
     return {name: value for name, value in asdict(cell).items() if value is not None}
-
-
-def _sha256(path: Path) -> str:
-    import hashlib
-
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def commit() -> str | None:
-    """The commit of undin's own sources, with a plus where they were changed; None outside git."""
-    here = Path(undin.__file__).parent
-    try:
-        ask = ["git", "-C", str(here), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
-        if subprocess.run(
-            ["git", "-C", str(here), "ls-files", "--error-unmatch", "__init__.py"], capture_output=True
-        ).returncode:
-            return None
-        done = subprocess.run(ask, capture_output=True, text=True)
-    except OSError:
-        return None
-    return done.stdout.strip() or None
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _processor() -> str:
-    if sys.platform == "linux":
-        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

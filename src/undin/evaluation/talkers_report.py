@@ -16,10 +16,10 @@ from undin.evaluation.examples import SECONDS, Example, spread
 from undin.evaluation.separation import COLUMNS, IDEAL, SLICES, TalkerScore
 from undin.evaluation.statistics import Mean, mean_of
 from undin.evaluation.summary import facts_of_run
-from undin.jobs.notes import fingerprint
 from undin.methods import Method
 from undin.metrics import best_permutation, si_sdr
 from undin.mixing import MixtureRow, render
+from undin.provenance import fingerprint
 
 MIXTURE = "mixture"
 SHOWN = {name: words for name, words in COLUMNS.items() if name not in ("si_sdr_db", "mixture_si_sdr_db")}

@@ -1,7 +1,6 @@
 """The training stage of networks: pack, hold out, fit, export; one folder per variant, each resumed on its own."""
 
 import dataclasses
-import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from undin import corpora
+from undin import corpora, provenance
 from undin.corpora import Corpus
 from undin.errors import InputError, require
 from undin.experiment.names import Told
@@ -174,7 +173,7 @@ def check_start(path: Path, place: Path) -> str:
         raise InputError(f"--from {path}: a graph cannot learn: give best.pt or last.ckpt of its training")
     if path.resolve().is_relative_to(place.resolve()):
         raise InputError(f"--from {path} lies in the run folder that is to be trained in: choose another with -o")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return provenance.sha256(path)
 
 
 def _tell(progress: Told, variant: str, step: int, steps: int, row: Mapping[str, Any]) -> None:

@@ -5,11 +5,12 @@ from typing import Any
 
 from undin.errors import InputError
 from undin.jobs.job import Job, Result, do, failed
-from undin.jobs.notes import Notebook, Settings, describe, fingerprint
+from undin.jobs.notes import Notebook, Settings, describe
 from undin.jobs.plan import Task
 from undin.jobs.process import Progress
 from undin.jobs.workers import share_out
 from undin.methods.base import Method
+from undin.provenance import fingerprint
 
 
 def run(

@@ -7,15 +7,11 @@ several processes can share it and a crash can tear no line but the last, which 
 import hashlib
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 import undin
-from undin.methods.base import Method
 
 NOTES = ".undin.jsonl"
 Standing = Literal["absent", "same", "other", "foreign"]
@@ -32,36 +28,12 @@ class Settings:
     raw: str | None = None
 
 
-def fingerprint(method: Method) -> dict[str, Any]:
-    """Say all that shapes a method's output: its id, its settings and a digest of every array that it has learned."""
-    digest = hashlib.sha256()
-    for name, value in sorted(vars(method).items()):
-        digest.update(name.encode())
-        for part in _learned(value):
-            digest.update(part)
-    return {"method": method.id, "config": asdict(method.config), "weights": digest.hexdigest()[:16]}
-
-
-def _learned(value: Any) -> Iterator[bytes]:
-    """The arrays and texts in an attribute, however nested."""
-    if isinstance(value, np.ndarray):
-        yield f"{value.dtype}{value.shape}".encode() + np.ascontiguousarray(value).tobytes()
-    elif isinstance(value, (bytes, str, int, float)):
-        yield repr(value).encode()
-    elif isinstance(value, (tuple, list)):
-        for each in value:
-            yield from _learned(each)
-    elif isinstance(value, dict):
-        for key, each in sorted(value.items()):
-            yield from _learned([key, each])
-
-
 def describe(source: str, method: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Make the note of a job: what went in, what was done to it, and `key`, a digest of both.
 
     Args:
         source: path of the input, or "-" for a pipe, which is never the same twice.
-        method: what `fingerprint` gives.
+        method: from `undin.provenance.fingerprint`.
         settings: the rest of what shapes the output.
 
     Raises:

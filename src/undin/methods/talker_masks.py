@@ -15,13 +15,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from undin.audio import MOST_TALKERS
 from undin.errors import InputError
 from undin.methods.base import Card, check_positive
 from undin.methods.learned import Learned, planes
 from undin.spectrum import ComplexArray, Window, istft, stft
 from undin.stream import frame_at, source_order
-
-MOST_TALKERS = 4  # at once, mixed and separated: 4! orders are tried at every step
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from undin.audio import MOST_TALKERS
 from undin.corpora import Corpus
 from undin.corpora.corpus import SPLIT_IS_SET
 from undin.errors import InputError
-from undin.methods.talker_masks import MOST_TALKERS
 from undin.mixing.manifest import SnrOver
 
 Snr = float | tuple[float, float] | Sequence[float]

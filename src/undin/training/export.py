@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 import undin
+from undin import provenance
 from undin.errors import InputError
 from undin.parts import whole
 from undin.runner import FORMAT, Runner
@@ -81,8 +82,6 @@ def _finish(model: onnx.ModelProto, loaded: Loaded, weights: Weights, card: dict
 
 
 def _describe(loaded: Loaded, weights: Weights, card: dict[str, Any]) -> dict[str, Any]:
-    from undin.evaluation.summary import commit
-
     net = loaded.net
     beside = getattr(net, "beside", ())  # what was learned from and is not in the graph
     return {
@@ -98,7 +97,7 @@ def _describe(loaded: Loaded, weights: Weights, card: dict[str, Any]) -> dict[st
         "parameters": sum(p.numel() for name, p in net.named_parameters() if not name.startswith(beside)),
         "card": card,
         "undin": undin.__version__,
-        "commit": commit(),
+        "commit": provenance.commit(),
     }
 
 

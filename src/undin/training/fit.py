@@ -7,7 +7,6 @@ import platform
 import signal
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -18,8 +17,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
 import undin
+from undin import provenance
 from undin.errors import InputError, WeightsError
-from undin.evaluation.summary import commit
 from undin.parts import whole
 from undin.training import processes, snapshot
 from undin.training.batch import Batch
@@ -268,9 +267,9 @@ def _note(plan: Plan, start_from: Path | None, *, new: bool) -> None:
         settings["start_from"] = before.get("start_from")
     else:
         settings["start_from"] = None if start_from is None else str(start_from)
-    versions = {name: version(name) for name in ("torch", "lightning", "numpy")}
+    versions = provenance.versions(("torch", "lightning", "numpy"))
     settings |= {"options": plain(plan.options), "versions": {"undin": undin.__version__, **versions}}
-    settings |= {"commit": commit(), "python": platform.python_version()}
+    settings |= {"commit": provenance.commit(), "python": platform.python_version()}
     if processes.is_first():
         with whole(path) as part:
             part.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
