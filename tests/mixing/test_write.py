@@ -116,6 +116,22 @@ def test_a_killed_run_leaves_nothing_half_written(shared, tmp_path):
     assert len(list(mixing.read_manifest(tmp_path / "out/manifest.csv"))) == known + 5
 
 
+class Fatal(Drawing):
+    def mixture(self, i):
+        return os._exit(7) if i == 3 else super().mixture(i)
+
+    def __reduce__(self):
+        return Fatal, (self.corpus, self.settings)
+
+
+def test_a_process_that_dies_fails_its_mixture_alone(shared, tmp_path):
+    made = list(Job(shared, tmp_path, drawing=Fatal(shared), n=6).run(workers=2))
+    assert [(each.n, each.status) for each in made] == [(i, "failed" if i == 4 else "done") for i in range(1, 7)]
+    assert made[3].error.startswith("mixture 4: its process ended with 7 (out of memory, or a crash in a library)")
+    assert statuses(job(shared, tmp_path, 6, seed=0)) == ["skipped"] * 3 + ["done"] + ["skipped"] * 2
+    assert list(mixing.read_manifest(tmp_path / "manifest.csv")) == list(mixing.draw(shared, 6))
+
+
 def test_other_settings_are_refused(shared, tmp_path):
     statuses(job(shared, tmp_path, 3))
     for other in (job(shared, tmp_path, 3, seed=2), job(shared, tmp_path, 3, Settings(snr_db=0.0))):

@@ -5,6 +5,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,12 @@ import undin
 from undin.corpora import Corpus
 from undin.errors import InputError, UndinError
 from undin.evaluation.measures import measure_all
-from undin.evaluation.pool import Died, share_out
 from undin.evaluation.runners import INPUT, Enhance, Runner
 from undin.evaluation.scores import Score, ScoreFile
 from undin.metrics import METRICS, Metric
 from undin.mixing import MixtureRow, render
 from undin.spectrum import Array
+from undin.workers import Executor, Progress, WorkerDied, executor
 
 SCORES = "scores.csv"
 
@@ -70,7 +71,7 @@ class Bench:
     runners: Sequence[Runner]
     measures: Sequence[str]
 
-    def __call__(self) -> Callable[[Job], list[Score]]:
+    def __call__(self, _: Progress) -> Callable[[Job], list[Score]]:
         """Load every method."""
         measures = [METRICS[name] for name in self.measures]
         enhance: dict[str, Enhance] = {runner.name: runner.load() for runner in self.runners}
@@ -87,7 +88,7 @@ def evaluate(
     measures: Sequence[Metric],
     folder: str | Path,
     *,
-    workers: int = 1,
+    workers: int | Executor = 1,
     seen_kinds: Collection[str] | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Evaluation:
@@ -99,7 +100,7 @@ def evaluate(
         runners: from `make_runners`.
         measures: from `choose`.
         folder: where `scores.csv` is, or is to be.
-        workers: processes.
+        workers: how many processes, or an `Executor`.
         seen_kinds: kinds of noise that the methods learned from, where that is known.
         progress: called with (mixtures done, of all).
 
@@ -111,8 +112,7 @@ def evaluate(
         InputError: workers is not at least 1, or the manifest is empty.
         OSError: the folder cannot be written.
     """
-    if workers < 1:
-        raise InputError(f"workers must be at least 1; got {workers}")
+    pool = executor(workers)
     jobs, failures = _jobs(rows, runners, measures, corpus, seen_kinds)
     if not jobs and not failures:
         raise InputError("the manifest has no rows: there is nothing to evaluate")
@@ -125,13 +125,14 @@ def evaluate(
     todo = [job for job in (_rest(job, done) for job in jobs) if job.keys]
     n_done = len(jobs) - len(todo)
     bench = Bench(corpus, runners, file.metrics)
-    for job, result in share_out(todo, bench, min(workers, max(len(todo), 1))):
-        scores = _failed(job, str(result)) if isinstance(result, Died) else result
-        file.append(scores)
-        done |= {(score.id, score.method): score for score in scores}
-        n_done += 1
-        if progress:
-            progress(n_done, len(jobs))
+    with closing(pool.map(bench, todo)) as outcomes:
+        for job, outcome in outcomes:
+            scores = _failed(job, str(outcome)) if isinstance(outcome, WorkerDied) else outcome
+            file.append(scores)
+            done |= {(score.id, score.method): score for score in scores}
+            n_done += 1
+            if progress:
+                progress(n_done, len(jobs))
     ordered = [done[job.row.id, name] for job in jobs for name in _names(runners)]
     file.write([*ordered, *others])
     failures += _failures(jobs, ordered)

@@ -1,16 +1,16 @@
 """Many files, one or several processes: what is done already is skipped, what fails is named, the rest is done."""
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from functools import partial
 from typing import Any
 
-from undin.errors import InputError
-from undin.jobs.job import Job, Result, do, failed
+from undin.jobs.job import Job, Result, clear, died, do, failed
 from undin.jobs.notes import Notebook, Settings, describe
 from undin.jobs.plan import Task
-from undin.jobs.process import Progress
-from undin.jobs.workers import share_out
 from undin.methods.base import Method
 from undin.provenance import fingerprint
+from undin.workers import Executor, Here, Make, Progress, WorkerDied, executor
 
 
 def run(
@@ -18,7 +18,7 @@ def run(
     make: Callable[[], Method],
     settings: Settings | None = None,
     *,
-    workers: int = 1,
+    workers: int | Executor = 1,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Generator[Result, None, None]:
@@ -29,18 +29,16 @@ def run(
 
     Args:
         tasks: what `plan` gives.
-        make: makes the method, once per process; several workers need it picklable (a function of a module, a partial).
+        make: makes the method, once per worker; several workers need it picklable (a function of a module, a partial).
         settings: how to work, beside the method.
-        workers: processes; 1 works in this one.
+        workers: how many processes, or an `Executor`; 1 works in this process.
         overwrite: replace whatever lies where an output goes.
         progress: called with the seconds of audio done since the last call.
 
     Raises:
         InputError: workers is not at least 1, or the method cannot be made.
     """
-    if workers < 1:
-        raise InputError(f"workers must be at least 1; got {workers}")
-    settings = settings or Settings()
+    pool, settings = executor(workers), settings or Settings()
     method = make()
     described, notebook = fingerprint(method), Notebook()
     jobs: list[Job] = []
@@ -50,11 +48,37 @@ def run(
             jobs.append(job)
         else:
             yield job
-    if workers == 1 or len(jobs) < 2:
-        for job in jobs:
-            yield do(job, method, settings, progress)
-    else:
-        yield from share_out(jobs, make, settings, min(workers, len(jobs)), progress)
+    pool = Here() if len(jobs) < 2 else pool  # a pipe is open in this process only
+    loaded = (lambda: method) if isinstance(pool, Here) else make
+    yield from _work(jobs, pool, partial(_worker, loaded, settings), progress)
+
+
+def _work(
+    jobs: Sequence[Job], pool: Executor, make: Make[Job, Result], progress: Progress | None
+) -> Generator[Result, None, None]:
+    """Do the jobs, and remove what is left of those that were cut off."""
+    begun = set[Task]()
+
+    def begin(job: Job) -> Job:
+        begun.add(job.task)
+        return job
+
+    try:
+        with closing(pool.map(make, map(begin, jobs), progress=progress)) as outcomes:
+            for job, outcome in outcomes:
+                if isinstance(outcome, WorkerDied):
+                    clear(job.task)
+                begun.discard(job.task)
+                yield died(job.task, outcome) if isinstance(outcome, WorkerDied) else outcome
+    finally:
+        for task in begun:
+            clear(task)
+
+
+def _worker(make: Callable[[], Method], settings: Settings, progress: Progress) -> Callable[[Job], Result]:
+    """Make the method of a worker; return what does one job with it."""
+    method = make()
+    return lambda job: do(job, method, settings, progress)
 
 
 def _job(task: Task, method: dict[str, Any], settings: Settings, notebook: Notebook, overwrite: bool) -> Job | Result:

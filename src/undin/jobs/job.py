@@ -10,9 +10,10 @@ from undin.audio import info, read
 from undin.errors import InputError, UndinError
 from undin.jobs.notes import NOTES, Settings, add
 from undin.jobs.plan import Task
-from undin.jobs.process import FileReport, Progress, process_file
+from undin.jobs.process import FileReport, process_file
 from undin.methods.base import Method
 from undin.parts import clear_parts
+from undin.workers import Progress, WorkerDied
 
 PICTURE_S = 60.0
 
@@ -94,6 +95,11 @@ def clear(task: Task) -> None:
     """Remove what processes that were killed left half-written beside the outputs of a task."""
     for output in map(Path, task.outputs):
         clear_parts(output)
+
+
+def died(task: Task, error: WorkerDied) -> Result:
+    """Say that the process that had a task is gone."""
+    return Result(task, "failed", error=f"{task.source}: {error}: process it alone", kind="system")
 
 
 def failed(task: Task, error: Exception) -> Result:

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,11 @@ from undin.errors import InputError
 from undin.methods.base import Method
 from undin.spectrum import Array
 from undin.stream import Stream
+from undin.workers import Progress
 
 STDIN = "standard input"  # as the reader of "-" is named
 PICTURE_EXTENSIONS = tuple(name for name in VIDEO_EXTENSIONS if name not in (".m4a", ".mka"))
 BLOCK_S = 2.0  # seconds read at a time; a live pipe gives what it has
-
-
-Progress = Callable[[float], object]  # called with seconds of audio done since the last call
 
 
 @dataclass(frozen=True)

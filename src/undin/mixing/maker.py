@@ -1,17 +1,19 @@
 """One mixture, made and written: what every process does."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from undin import audio
 from undin.corpora import Corpus
-from undin.errors import InputError
+from undin.errors import InputError, UndinError
 from undin.mixing.draw import Drawing
 from undin.mixing.layout import Layout
 from undin.mixing.manifest import MixtureRow
 from undin.mixing.mix import Mixture
 from undin.mixing.render import render
+from undin.workers import Progress
 
 
 class Item(NamedTuple):
@@ -26,6 +28,12 @@ class Item(NamedTuple):
     n: int
     what: MixtureRow | int | InputError
     earlier: MixtureRow | None = None
+
+    def failed(self, error: Exception) -> "Made":
+        """Say in one line what went wrong."""
+        name = f"mixture {self.what.id}" if isinstance(self.what, MixtureRow) else f"mixture {self.n}"
+        message = " ".join(str(error).split())
+        return Made(self.n, "failed", error=message if isinstance(error, UndinError) else f"{name}: {message}")
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ class Made:
 
 @dataclass
 class Maker:
-    """Makes items.
+    """Makes items; called by each worker.
 
     Attributes:
         corpus: where the sound is.
@@ -68,7 +76,11 @@ class Maker:
     replace: bool
     _folders: set[Path] = field(default_factory=set)
 
-    def __call__(self, item: Item) -> Made:
+    def __call__(self, _: Progress) -> Callable[[Item], Made]:
+        """What a worker does."""
+        return self.make
+
+    def make(self, item: Item) -> Made:
         """Make one.
 
         Raises:
@@ -81,7 +93,7 @@ class Maker:
             if not self.replace and (old := [name for name in self._names(row, item.n) if (self.out / name).exists()]):
                 raise InputError(f"{self.out / old[0]} exists and was not made by undin mix: --overwrite it")
         except (InputError, OSError) as error:
-            return Made(item.n, "failed", error=" ".join(str(error).split()))
+            return item.failed(error)
         if mixture:
             self._write(mixture, row, item.n)
         return Made(item.n, "done", row, self._names(row, item.n))

@@ -15,7 +15,7 @@ import heapq
 import json
 from array import array
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -30,8 +30,8 @@ from undin.mixing.draw import Drawing
 from undin.mixing.layout import Layout, name_of
 from undin.mixing.maker import Item, Made, Maker
 from undin.mixing.manifest import COLUMNS, MixtureRow, read_manifest, read_numbered, to_cells, write_manifest
-from undin.mixing.pool import in_order
 from undin.parts import clear_parts_below, whole
+from undin.workers import Executor, WorkerDied, executor
 
 
 @dataclass(frozen=True)
@@ -96,14 +96,16 @@ class Job:
         i, m = self.shard
         return self.out / (f"{self.name}.csv" if m == 1 else f"{self.name}.{i:0{len(str(m))}d}-of-{m}.csv")
 
-    def run(self, workers: int = 1) -> Generator[Made, None, None]:
+    def run(self, workers: int | Executor = 1) -> Generator[Made, None, None]:
         """Make them, and say what became of each, in order.
+
+        Args:
+            workers: how many processes, or an `Executor`; 1 works in this process.
 
         Raises:
             InputError: workers is not at least 1; the folder holds another set of mixtures; a file cannot be written.
         """
-        if workers < 1:
-            raise InputError(f"workers must be at least 1; got {workers}")
+        pool = executor(workers)
         _ = self._range  # a manifest that cannot be read leaves no trace
         try:
             self.out.mkdir(parents=True, exist_ok=True)
@@ -126,11 +128,14 @@ class Job:
         with journal.open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(COLUMNS)
-            for made in in_order(maker, items, workers):
-                if made.row:
-                    table.writerow(to_cells(made.row))
-                    file.flush()
-                yield made
+            with closing(pool.map(maker, items, ordered=True)) as outcomes:
+                for item, outcome in outcomes:
+                    was_cut_off |= isinstance(outcome, WorkerDied)
+                    made = item.failed(outcome) if isinstance(outcome, WorkerDied) else outcome
+                    if made.row:
+                        table.writerow(to_cells(made.row))
+                        file.flush()
+                    yield made
         if self._is_given(self.result):
             journal.unlink()
         else:

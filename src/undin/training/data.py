@@ -7,10 +7,8 @@ its number alone: a run that was cut off goes on with the same data, and W proce
 import multiprocessing
 import os
 import sys
-import threading
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from multiprocessing.connection import wait
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,8 +17,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from undin.errors import UndinError
-from undin.jobs.workers import quiet_start
 from undin.training.batch import Batch
+from undin.workers import end_with_parent, quiet_start
 
 NICE = 10  # of processes that mix: batches are ahead, and a thread of the network that waits makes all others wait
 # `noisy` and `speech` of a Batch, whose difference is the noise; `sources` and `spectra` where there are any.
@@ -159,14 +157,7 @@ def _serve(_: int) -> None:
     """
     if hasattr(os, "nice"):
         os.nice(NICE)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_after(sentinel: int) -> None:
-    wait([sentinel])
-    os._exit(1)
+    end_with_parent()
 
 
 def _context() -> Any:

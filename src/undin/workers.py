@@ -1,0 +1,278 @@
+"""Many items, one function: in this process, in several, or wherever an `Executor` of one's own runs it.
+
+    with closing(executor(workers).map(make, items, ordered=True)) as outcomes:
+        for item, outcome in outcomes: ...
+
+Every worker calls `make` once and the function that it returns once per item. A worker that dies fails the item it had
+and is replaced. What the function raises is raised to the caller and ends the run: it returns what a run can survive.
+"""
+
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from typing import Any, Generic, Protocol, TypeVar
+
+from undin.errors import InputError
+
+Item = TypeVar("Item")
+Out = TypeVar("Out")
+Progress = Callable[[float], object]  # called with the seconds of audio done since the last call
+Make = Callable[[Progress], Callable[[Item], Out]]  # returns the function that works on one item
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+INTERRUPTS = [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)]
+PATIENCE_S = 5.0  # that a worker has to finish its block and remove its unfinished files
+AHEAD = 32  # outcomes per worker that may wait for an earlier one
+CANNOT_START = "workers end while they start: see what they printed, or use 1 worker"
+SPAWN = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
+
+
+class WorkerDied(Exception):
+    """The outcome of an item whose worker ended without an answer; raised where workers cannot even start."""
+
+
+class Executor(Protocol):
+    """Where work is done."""
+
+    def map(
+        self, make: Make[Item, Out], items: Iterable[Item], *, ordered: bool = False, progress: Progress | None = None
+    ) -> Generator[tuple[Item, Out | WorkerDied], None, None]:
+        """Work on items.
+
+        Args:
+            make: called once per worker with the function that reports progress; returns the function that works on
+                one item. Workers that are other processes need it and the items picklable.
+            items: what to work on, taken as workers become free; may be endless.
+            ordered: yield outcomes in the order of the items, not as they come.
+            progress: called here with what workers report. Their warnings become warnings here.
+
+        Yields:
+            (item, what the function returned, or `WorkerDied`). Workers end with the generator, however it ends.
+        """
+
+
+def executor(workers: "int | Executor") -> Executor:
+    """Choose where to work.
+
+    Args:
+        workers: 1 for this process, n for n processes, or an `Executor`, which is returned.
+
+    Raises:
+        InputError: workers is less than 1.
+    """
+    if not isinstance(workers, int):
+        return workers
+    if workers < 1:
+        raise InputError(f"workers must be at least 1; got {workers}")
+    return Here() if workers == 1 else Processes(workers)
+
+
+class Here:
+    """This process: one item after the other, in order."""
+
+    def map(
+        self, make: Make[Item, Out], items: Iterable[Item], *, ordered: bool = False, progress: Progress | None = None
+    ) -> Generator[tuple[Item, Out | WorkerDied], None, None]:
+        """See `Executor.map`."""
+        work = make(progress or (lambda _: None))
+        for item in items:
+            yield item, work(item)
+
+
+class Processes:
+    """Processes that are started when they are needed; BLAS takes one thread in each.
+
+    Args:
+        n: how many.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def map(
+        self, make: Make[Item, Out], items: Iterable[Item], *, ordered: bool = False, progress: Progress | None = None
+    ) -> Generator[tuple[Item, Out | WorkerDied], None, None]:
+        """See `Executor.map`.
+
+        Raises:
+            WorkerDied: workers die before they take an item.
+        """
+        crew = [_Worker[Item, Out](make) for _ in range(self.n)]
+        numbered = enumerate(items)
+        outcomes: dict[int, tuple[Item, Out | WorkerDied]] = {}
+        due = 0
+        try:
+            while busy := _feed(crew, numbered, AHEAD * self.n - len(outcomes)):
+                outcomes.update(found for worker in _ready(busy) if (found := worker.hear(progress)))
+                _check_start(crew, outcomes)
+                _feed(crew, numbered, AHEAD * self.n - len(outcomes))  # they work while the caller looks at outcomes
+                while (index := due if ordered else next(iter(outcomes), -1)) in outcomes:
+                    yield outcomes.pop(index)
+                    due += 1
+        finally:
+            _stop(crew)
+
+
+class _Worker(Generic[Item, Out]):
+    """A process, started when it is first needed and again when it has died, and our end of the line to it."""
+
+    line: "Connection[Any, Any]"
+    process: Any = None
+    has_started = False
+    task: tuple[int, Item] | None = None
+
+    def __init__(self, make: Make[Item, Out]) -> None:
+        self._make = make
+
+    def give(self, task: tuple[int, Item]) -> None:
+        """Send it an item."""
+        self.task = task
+        if self.process is None or not self.process.is_alive():
+            self._start()
+        with suppress(OSError):  # it has died: that is seen when its answer is read
+            self.line.send(task[1])
+
+    def _start(self) -> None:
+        self.line, theirs = SPAWN.Pipe()
+        self.process = SPAWN.Process(target=_serve, args=(theirs, self._make), daemon=True)
+        try:
+            with quiet_start():
+                self.process.start()
+        except BrokenPipeError as error:
+            raise WorkerDied(CANNOT_START) from error
+        theirs.close()  # so that its death ends the line
+
+    def hear(self, progress: Progress | None) -> tuple[int, tuple[Item, Out | WorkerDied]] | None:
+        """Take a message, for which to `wait`; return what became of its item, with its index, when it is known."""
+        try:
+            kind, value = self.line.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            why = f"its process ended with {self.process.exitcode} (out of memory, or a crash in a library)"
+            kind, value = "done", WorkerDied(why)
+        if kind == "raised":
+            raise value
+        if kind == "done":
+            assert self.task is not None
+            (index, item), self.task = self.task, None
+            return index, (item, value)
+        if kind == "started":
+            self.has_started = True
+        elif kind == "warning":
+            warnings.warn(value, stacklevel=4)  # where the caller of `map` asks for outcomes
+        elif progress:
+            progress(value)
+        return None
+
+
+def _feed(crew: Sequence[_Worker[Item, Out]], tasks: Iterator[tuple[int, Item]], room: int) -> list[_Worker[Item, Out]]:
+    """Give every idle worker an item as long as there are any and room for outcomes; return the busy ones."""
+    for worker in crew:
+        if worker.task is None and room > 0 and (task := next(tasks, None)):
+            worker.give(task)
+    return [worker for worker in crew if worker.task is not None]
+
+
+def _ready(busy: Sequence[_Worker[Item, Out]]) -> list[_Worker[Item, Out]]:
+    """Wait for messages; return the workers that have sent one, or died."""
+    lines = {worker.line: worker for worker in busy}
+    return [lines[line] for line in wait(list(lines))]  # type: ignore[index]
+
+
+def _check_start(crew: Sequence[_Worker[Item, Out]], outcomes: dict[int, tuple[Item, Out | WorkerDied]]) -> None:
+    """End the run where workers cannot even start: that is no fault of an item, and every item would fail."""
+    if outcomes and not any(worker.has_started for worker in crew):
+        raise WorkerDied(CANNOT_START)
+
+
+def _stop(crew: Sequence[_Worker[Item, Out]]) -> None:
+    """End the workers: they notice at their next message, or at once where they wait for an item."""
+    running = [worker for worker in crew if worker.process is not None]
+    for worker in running:
+        worker.line.close()
+    deadline = time.monotonic() + PATIENCE_S
+    for worker in running:
+        worker.process.join(max(deadline - time.monotonic(), 0))
+        worker.process.kill()
+        worker.process.join()
+
+
+def _serve(line: "Connection[Any, Any]", make: Make[Any, Any]) -> None:
+    """What a worker does until the parent hangs up or is gone."""
+
+    def tell(kind: str, value: Any = None) -> None:
+        try:
+            line.send((kind, value))
+        except OSError:
+            sys.exit()  # through all that is open, so that unfinished files go
+
+    warnings.showwarning = lambda message, *_, **__: tell("warning", str(message))
+    end_with_parent(PATIENCE_S)
+    try:
+        work = make(partial(tell, "progress"))
+        tell("started")
+        while True:
+            tell("done", work(_next(line)))
+    except Exception as error:
+        tell("raised", _portable(error))
+
+
+def _next(line: "Connection[Any, Any]") -> Any:
+    try:
+        return line.recv()
+    except (EOFError, OSError):
+        sys.exit()
+
+
+def _portable(error: Exception) -> Exception:
+    """The error, or where it does not survive pickling one that says the same; with its traceback as a note."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+    error.add_note(f"In a worker:\n{traceback.format_exc()}")
+    return error
+
+
+@contextmanager
+def quiet_start() -> Iterator[None]:
+    """What a process inherits at its start: interrupts ignored, one thread for each library that would take all."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    in_main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in INTERRUPTS if in_main}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def end_with_parent(patience_s: float = 0.0) -> None:
+    """Have this process end when its parent does, however that ends.
+
+    Args:
+        patience_s: seconds to end by itself, when it notices.
+    """
+
+    def follow(sentinel: int) -> None:
+        wait([sentinel])
+        time.sleep(patience_s)
+        os._exit(1)
+
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=follow, args=(parent.sentinel,), daemon=True).start()
