@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from undin.training.gru import GRU
 from undin.training.muon import OF_MATRICES, Muon, orthogonal
 
 
@@ -18,8 +19,9 @@ def test_singular_values_come_near_one_and_the_directions_stay(shape):
     assert torch.allclose(directions, torch.diag_embed(found), atol=1e-4)
 
 
-def test_gates_convolutions_and_stacks_are_turned_each_by_themselves():
-    net = nn.ModuleList([nn.GRU(4, 6), nn.Conv2d(3, 5, (2, 3)), nn.ParameterList([torch.randn(2, 4, 7)])])
+@pytest.mark.parametrize("gru", [nn.GRU, GRU])
+def test_gates_convolutions_and_stacks_are_turned_each_by_themselves(gru):
+    net = nn.ModuleList([gru(4, 6), nn.Conv2d(3, 5, (2, 3)), nn.ParameterList([torch.randn(2, 4, 7)])])
     before = {name: p.detach().clone() for name, p in net.named_parameters()}
     for p in net.parameters():
         p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(1))

@@ -34,7 +34,8 @@ class Muon(torch.optim.Optimizer):
     def __init__(self, net: nn.Module, lr: float, weight_decay: float = 0.0) -> None:
         groups: dict[tuple[bool, bool, int], dict[str, Any]] = {}
         for module in net.modules():
-            flat, gates = isinstance(module, nn.modules.conv._ConvNd), GATES.get(type(module), 1)
+            flat = isinstance(module, nn.modules.conv._ConvNd)
+            gates = next((n for kind, n in GATES.items() if isinstance(module, kind)), 1)
             for p in module.parameters(recurse=False):
                 if p.requires_grad:
                     facts = {"params": [], "matrices": p.ndim > 1, "flat": flat, "gates": gates}

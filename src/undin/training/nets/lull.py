@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from undin.methods.lull import LullConfig
 from undin.training.batch import Batch
+from undin.training.gru import GRU
 from undin.training.losses import stoi
 from undin.training.nets.level import running_level
 from undin.training.stft import Stft
@@ -160,7 +161,7 @@ class Block(nn.Module):
         self.conv = nn.Conv2d(C, C, (config.kernel_frames, bands), padding=(0, bands // 2), bias=False)
         self.conv_norm = nn.BatchNorm2d(C)
         self.norm = Norm(C)
-        self.gru = nn.GRU(C, C)
+        self.gru = GRU(C, C)
         self.linear = nn.Linear(C, C)
 
     def forward(self, u: Tensor, frames: Tensor | None, memory: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
@@ -183,7 +184,7 @@ class Scene(nn.Module):
         C, n = config.channels, config.scene_channels
         width = len(config.band_bins) * n
         self.squeeze = nn.Linear(C, n)
-        self.gru = nn.GRU(width, config.scene)
+        self.gru = GRU(width, config.scene)
         self.spread, self.expand = nn.Linear(config.scene, width), nn.Linear(n, C, bias=False)
         self.norm = Norm(C)
 
