@@ -28,13 +28,11 @@ from undin.mixing import Settings
 from undin.mixing.augment import Augment
 from undin.mixing.examples import Examples
 from undin.training import losses
-from undin.training.apply import apply_output
 from undin.training.batch import Batch
 from undin.training.data import stack, to_batch
 from undin.training.fit import fit
-from undin.training.nets import NETS
+from undin.training.nets import NETS, Network
 from undin.training.options import Options
-from undin.training.stft import Stft
 
 STEPS, FIRST, BATCH, SECONDS = 24, 5, 32, 4.0  # the steps before the first that counts fill caches and queues
 AUGMENT = Augment(
@@ -60,14 +58,11 @@ class Config:
     hidden: int = 256
 
 
-class Net(nn.Module):
+class Net(Network):
     """Magnitudes -> 2 x GRU 256 -> mask."""
 
-    output = "mask"
-
     def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.stft = Stft(config.n_fft, config.hop_length, config.window)
+        super().__init__(config)
         self.gru = nn.GRU(config.n_fft // 2 + 1, config.hidden, 2, batch_first=True)
         self.out = nn.Linear(config.hidden, config.n_fft // 2 + 1)
 
@@ -85,7 +80,7 @@ class Net(nn.Module):
         """Of compressed spectra."""
         X = self.stft(batch.noisy)
         M, _ = self(X, self.initial_state(len(X)))
-        return {"loss": losses.compressed_spectral(apply_output(M, X, "mask"), self.stft(batch.speech))}
+        return {"loss": losses.compressed_spectral(M * X, self.stft(batch.speech))}
 
 
 def options(threads: int, workers: int | None) -> Options:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from undin.methods import LEARNED
 from undin.methods.base import Card
 from undin.methods.learned import Learned
-from undin.training.nets import NETS
+from undin.training.nets import NETS, Network
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class Toy(Learned):
     card = Card(summary="a toy", source="none")
 
 
-class ToyNet(nn.Module):
+class ToyNet(Network):
     """Convolution over time, GRU, two layers of LSTM, a running sum and a linear head: each with its state."""
 
     def __init__(self, config: ToyConfig) -> None:
-        super().__init__()
-        self.config, self.output = config, config.output.removesuffix(" complex")
+        super().__init__(config)
+        self.output = config.output.removesuffix(" complex")
         self.n_freq, self.n_out = config.n_fft // 2 + 1, 1 if config.output == "mask" else 2
         self.conv = nn.Conv2d(1, 3, (3, 3), padding=(0, 1))
         self.gru = nn.GRU(3 * self.n_freq, 24, batch_first=True)

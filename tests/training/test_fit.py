@@ -18,7 +18,6 @@ import torch
 from undin.errors import InputError, UndinError, WeightsError
 from undin.metrics import si_sdr, snr
 from undin.training import snapshot
-from undin.training.apply import enhance
 from undin.training.checkpoint import load_weights
 from undin.training.data import Loader
 from undin.training.fit import fit
@@ -87,7 +86,7 @@ def test_validation_measures_what_the_best_weights_do(unbroken):
     net, examples = load_weights(fitted.best).net, [tone.Tones(1)[i] for i in range(6)]
     ref, noisy = (np.stack([getattr(x, name) for x in examples]) for name in ("speech", "noisy"))
     with torch.no_grad():
-        est = enhance(net, net.config, torch.tensor(noisy)).numpy()
+        est = net.enhance(torch.tensor(noisy)).numpy()
     last = read_log(folder / "log.csv")[-1]
     assert last["si_sdr_db"] == pytest.approx(si_sdr(ref=ref, est=est).mean(), abs=1e-3)
     assert last["si_sdr_in_db"] == pytest.approx(si_sdr(ref=ref, est=noisy).mean(), abs=1e-3)

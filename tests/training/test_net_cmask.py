@@ -9,9 +9,9 @@ import torch
 from undin.errors import InputError
 from undin.methods.cmask import CmaskConfig
 from undin.spectrum import stft
-from undin.training.apply import apply_output, enhance
 from undin.training.batch import Batch
 from undin.training.losses import compressed_spectral
+from undin.training.nets.base import multiply
 from undin.training.nets.cmask import Cmask
 
 SMALL = CmaskConfig(
@@ -94,7 +94,7 @@ def test_masks_keep_their_bounds(mask: str, skip: bool) -> None:
 def test_a_complex_mask_turns_phases() -> None:
     """By definition, beside numpy's product of complex numbers."""
     M, X = torch.randn(1, 2, 5, 4), torch.randn(1, 2, 5, 4)
-    Y = apply_output(M, X, "mask").numpy()
+    Y = multiply(M, X).numpy()
     product = (M[:, 0].numpy() + 1j * M[:, 1].numpy()) * (X[:, 0].numpy() + 1j * X[:, 1].numpy())
     np.testing.assert_allclose(Y[:, 0] + 1j * Y[:, 1], product, atol=1e-6)
 
@@ -153,7 +153,7 @@ def test_silence_has_no_delta_phase_and_stays_silent() -> None:
     net = make(config)
     for scale in (0.0, 1e-6, 1.0):
         with torch.no_grad():
-            y = enhance(net, config, scale * torch.ones(1, 500))
+            y = net.enhance(scale * torch.ones(1, 500))
         assert y.shape == (1, 500) and y.isfinite().all() and (scale or not y.any())
 
 
@@ -177,7 +177,7 @@ def test_loss_is_of_the_signal_that_comes_out_and_does_not_depend_on_its_level()
     with torch.no_grad():
         losses = net.loss(Batch(speech + noise, speech, noise, 16000))
         level = 1 / (speech + noise).square().mean(-1, keepdim=True).sqrt()
-        Y, S = (net.stft(x * level) for x in (enhance(net, net.config, speech + noise), speech))
+        Y, S = (net.stft(x * level) for x in (net.enhance(speech + noise), speech))
         quiet = net.loss(Batch(0.01 * (speech + noise), 0.01 * speech, 0.01 * noise, 16000))
     torch.testing.assert_close(losses["spectral"], compressed_spectral(Y, S, 0.3, 0.113), rtol=1e-3, atol=0)
     torch.testing.assert_close(losses["loss"], losses["spectral"] - 0.02 * losses["snr_db"])

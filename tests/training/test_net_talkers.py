@@ -225,10 +225,8 @@ def test_the_graph_separates_like_the_network(name, tmp_path):
     assert y.shape == (2, 3200)
     np.testing.assert_allclose(y.sum(0), x, atol=1e-5)
     if name != "deep-clustering":
-        from undin.training.apply import separate
-
         with torch.no_grad():
-            est = separate(net, config, torch.from_numpy(x)[None])[0].numpy()
+            est = net.separate(torch.from_numpy(x)[None])[0].numpy()
         np.testing.assert_allclose(y, est, atol=1e-5)
     for n_frames in (1, 7, 300):
         X = np.random.default_rng(0).standard_normal((3, 2, n_frames, 33)).astype(np.float32)

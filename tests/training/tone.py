@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from undin.training.nets.base import Network
+
 SR, N_SAMPLES = 4000, 800
 
 
@@ -29,17 +31,14 @@ class ToneConfig:
     helper: int = 0
 
 
-class ToneNet(nn.Module):
+class ToneNet(Network):
     """A GRU on magnitudes, with dropout and one frame of look-ahead."""
 
-    output, beside = "mask", ("helper.",)
+    beside = ("helper.",)
 
     def __init__(self, config):
-        super().__init__()
-        from undin.training.stft import Stft
-
-        self.config, n_freq = config, config.n_fft // 2 + 1
-        self.stft = Stft(config.n_fft, config.hop_length, config.window)
+        super().__init__(config)
+        n_freq = config.n_fft // 2 + 1
         self.gru = nn.GRU(n_freq, config.hidden, batch_first=True)
         self.dropout = nn.Dropout(config.dropout)
         self.out = nn.Linear(config.hidden, n_freq)
@@ -56,10 +55,9 @@ class ToneNet(nn.Module):
         return torch.sigmoid(self.out(self.dropout(h)))[:, None], {"h": last[0]}
 
     def loss(self, batch):
-        from undin.training.apply import enhance
         from undin.training.losses import compressed_spectral, si_sdr
 
-        est = enhance(self, self.config, batch.noisy)
+        est = self.enhance(batch.noisy)
         spectral = compressed_spectral(self.stft(est), self.stft(batch.speech))
         return {"loss": spectral, "si_sdr": si_sdr(est, batch.speech)}
 

@@ -152,13 +152,14 @@ def _kept(section: NetTrain, plan: Plan, drawing: Examples, folder: Path, seed: 
 
 
 def _write_tables(weights: Path, examples: Examples, folder: Path) -> None:
-    """Leave <table>.npz of the first examples, where the network has tables to show."""
+    """Save the network's tables of the first examples, if it has any, as <table>.npz."""
     from undin.training.checkpoint import load_weights
     from undin.training.data import stack, to_batch
 
-    if tables := getattr(load_weights(weights).net, "tables", None):
-        for name, arrays in tables(to_batch(stack(examples, range(N_SHOWN)), examples.sr)).items():
-            np.savez_compressed(folder / f"{name}.npz", **{key: x.numpy() for key, x in arrays.items()})
+    batch = to_batch(stack(examples, range(N_SHOWN)), examples.sr)
+    for name, arrays in load_weights(weights).net.tables(batch).items():
+        saved: dict[str, Any] = {key: x.numpy() for key, x in arrays.items()}
+        np.savez_compressed(folder / f"{name}.npz", **saved)
 
 
 def check_start(path: Path, place: Path) -> str:

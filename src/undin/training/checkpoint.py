@@ -13,6 +13,7 @@ from undin.errors import InputError, WeightsError
 from undin.methods import LEARNED
 from undin.methods.base import make_config
 from undin.parts import whole
+from undin.training.nets import NETS, Network
 
 
 class Loaded(NamedTuple):
@@ -20,7 +21,7 @@ class Loaded(NamedTuple):
 
     name: str  # key of NETS
     config: Any
-    net: Any  # a network of NETS, on the CPU, in evaluation mode
+    net: Network  # on the CPU, in evaluation mode
 
 
 def save_weights(path: Path, name: str, config: Any, net: nn.Module) -> Path:
@@ -51,8 +52,6 @@ def load_weights(path: Path) -> Loaded:
         InputError: no such file.
         WeightsError: it is damaged or something else, its network is unknown, or its weights do not fit its config.
     """
-    from undin.training.nets import NETS
-
     if not path.is_file():
         raise InputError(f"{path} is no file: give a checkpoint of undin train")
     try:

@@ -16,7 +16,7 @@ import lightning.pytorch as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
-from torch import Tensor, nn
+from torch import Tensor
 
 import undin
 from undin.errors import UndinError
@@ -26,6 +26,7 @@ from undin.training.checkpoint import save_weights
 from undin.training.data import Examples, Loader, Pair, to_batch
 from undin.training.logs import Bar, Log, Progress, draw_curve, gains, shown
 from undin.training.muon import Muon
+from undin.training.nets import Network
 from undin.training.options import Options
 from undin.training.processes import SIGNALS, silence
 from undin.training.snapshot import State, full_disk_told
@@ -70,13 +71,13 @@ class Plan:
 class Learner(L.LightningModule):
     """What Lightning asks of a network: its loss, its optimizer, its data from a step on."""
 
-    def __init__(self, net: nn.Module, plan: Plan, step: int, workers: int) -> None:
+    def __init__(self, net: Network, plan: Plan, step: int, workers: int) -> None:
         super().__init__()
         self.net, self.plan, self.step, self.workers = net, plan, step, workers
 
     def training_step(self, pair: Pair, _: int) -> dict[str, Tensor]:
         """The loss and its parts."""
-        losses: dict[str, Tensor] = self.net.loss(to_batch(pair, self.plan.train.sr))  # type: ignore[operator]
+        losses: dict[str, Tensor] = self.net.loss(to_batch(pair, self.plan.train.sr))
         return losses
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -140,9 +141,9 @@ class Course(Callback):
 
     def on_train_start(self, trainer: L.Trainer, learner: L.LightningModule) -> None:
         """Take up what the snapshot holds; each process does."""
-        self.net: nn.Module = learner.net  # type: ignore[assignment]
+        self.net: Network = learner.net  # type: ignore[assignment]
         self.device, self.world = trainer.strategy.root_device, trainer.world_size
-        self.validation = Validation(self.plan.valid, self.plan.config, self.options)
+        self.validation = Validation(self.plan.valid, self.options)
         if self.past:
             trainer.optimizers[0].load_state_dict(self.past["optimizer"])
             if self.past["scaler"]:

@@ -23,6 +23,7 @@ from undin.parts import whole
 from undin.runner import FORMAT, Runner
 from undin.spectrum import Array
 from undin.training.checkpoint import Loaded, load_weights
+from undin.training.nets import Network
 from undin.training.stft import Stft
 
 Weights = Literal["fp32", "fp16", "int8"]
@@ -83,18 +84,17 @@ def _finish(model: onnx.ModelProto, loaded: Loaded, weights: Weights, card: dict
 
 def _describe(loaded: Loaded, weights: Weights, card: dict[str, Any]) -> dict[str, Any]:
     net = loaded.net
-    beside = getattr(net, "beside", ())  # what was learned from and is not in the graph
     return {
         "format": FORMAT,
         "method": loaded.name,
         "config": {name: _plain(value) for name, value in vars(loaded.config).items()},
         "output": net.output,
-        "lookahead": getattr(loaded.config, "lookahead", 0),
-        "frames": getattr(net, "frames", "any"),
-        "n_src": getattr(net, "n_src", None),
+        "lookahead": net.lookahead,
+        "frames": net.frames,
+        "n_src": net.n_src,
         "states": {name: list(value.shape[1:]) for name, value in net.initial_state(1).items()},
         "weights": weights,
-        "parameters": sum(p.numel() for name, p in net.named_parameters() if not name.startswith(beside)),
+        "parameters": sum(p.numel() for name, p in net.named_parameters() if not name.startswith(net.beside)),
         "card": card,
         "undin": undin.__version__,
         "commit": provenance.commit(),
@@ -108,7 +108,7 @@ def _plain(value: Any) -> Any:
 class _Flat(nn.Module):
     """A network whose states are positional, as a graph's are."""
 
-    def __init__(self, net: Any, names: list[str]) -> None:
+    def __init__(self, net: Network, names: list[str]) -> None:
         super().__init__()
         self.net, self.names = net, names
 
@@ -117,14 +117,13 @@ class _Flat(nn.Module):
         return (out, *(new[name] for name in self.names))
 
 
-def _trace(net: Any, n_freq: int, path: Path) -> onnx.ModelProto:
+def _trace(net: Network, n_freq: int, path: Path) -> onnx.ModelProto:
     """Trace by TorchScript: the newer exporter fixes T in GRU and LSTM (torch 2.13), and takes 30 times as long."""
-    frames = getattr(net, "frames", "any")
     state = net.eval().initial_state(2)
-    X = torch.randn(2, 2, 1 if frames == 1 else 5, n_freq, generator=torch.Generator().manual_seed(0))
-    outputs = [str(net.output), *(f"{name}_out" for name in state)]
+    X = torch.randn(2, 2, 1 if net.frames == 1 else 5, n_freq, generator=torch.Generator().manual_seed(0))
+    outputs = [net.output, *(f"{name}_out" for name in state)]
     open_axes = {name: {0: "B"} for name in (*state, *outputs[1:])}
-    open_axes |= {name: {0: "B"} if frames == 1 else {0: "B", 2: "T"} for name in ("X", outputs[0])}
+    open_axes |= {name: {0: "B"} if net.frames == 1 else {0: "B", 2: "T"} for name in ("X", outputs[0])}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*legacy TorchScript-based ONNX export")
         warnings.filterwarnings("ignore", category=DeprecationWarning, message="The feature will be removed")

@@ -14,7 +14,6 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch import nn
 
 import undin
 from undin import provenance
@@ -26,7 +25,7 @@ from undin.training.checkpoint import load_weights, save_weights
 from undin.training.course import Course, Learner, Plan
 from undin.training.data import Examples, batches
 from undin.training.logs import Progress
-from undin.training.nets import NETS
+from undin.training.nets import NETS, Network
 from undin.training.options import Options
 from undin.training.snapshot import State, full_disk_told, plain
 from undin.training.validation import check_metrics
@@ -177,7 +176,7 @@ def _logger(plan: Plan, step: int) -> TensorBoardLogger:
     return TensorBoardLogger(plan.folder, name="tensorboard", version="", purge_step=step + 1)
 
 
-def _network(plan: Plan, past: dict[str, Any] | None, start_from: Path | None, workers: int) -> nn.Module:
+def _network(plan: Plan, past: dict[str, Any] | None, start_from: Path | None, workers: int) -> Network:
     """The network as the run left it, as another run left it, or new."""
     torch.manual_seed(plan.options.seed)
     network = NETS[plan.net](plan.config)
@@ -185,12 +184,12 @@ def _network(plan: Plan, past: dict[str, Any] | None, start_from: Path | None, w
         network.load_state_dict(past["weights"])
     elif start_from is not None:
         _take_over(network, plan, Path(start_from))
-    elif calibrate := getattr(network, "calibrate", None):
-        calibrate(_some_batches(plan, workers))
+    else:
+        network.calibrate(_some_batches(plan, workers))
     return network.train()
 
 
-def _take_over(network: nn.Module, plan: Plan, path: Path) -> None:
+def _take_over(network: Network, plan: Plan, path: Path) -> None:
     """Copy the weights of another run.
 
     What is learned only beside what ships may be in one and not in the other; networks with `shared` parts give them
@@ -204,13 +203,12 @@ def _take_over(network: nn.Module, plan: Plan, path: Path) -> None:
     theirs, ours = plain(loaded.config), plain(plan.config)
     differing = [name for name in ours if theirs.get(name) != ours[name]]
     told = ", ".join(f"{name} = {theirs.get(name)!r} there and {ours[name]!r} here" for name in differing)
-    shared = tuple(getattr(network, "shared", ()))  # between networks that separate talkers
-    if loaded.name != plan.net and not (shared and shared == getattr(loaded.net, "shared", ())):
+    shared, beside = network.shared, network.beside
+    if loaded.name != plan.net and not (shared and shared == loaded.net.shared):
         raise InputError(f"start_from {path} is of the network {loaded.name!r}; this run trains {plan.net!r}")
-    waits = [getattr(config, "lookahead", 0) for config in (loaded.config, plan.config)]
-    if set(differing) & set(FRAME) or waits[0] != waits[1]:
+    if set(differing) & set(FRAME) or loaded.net.lookahead != network.lookahead:
         raise InputError(f"start_from {path} has {told}: frames and look-ahead must be the same")
-    new, found, beside = network.state_dict(), loaded.net.state_dict(), tuple(getattr(network, "beside", ()))
+    new, found = network.state_dict(), loaded.net.state_dict()
     if loaded.name == plan.net:
         found = {name: value for name, value in found.items() if name in new or not name.startswith(beside)}
         found |= {name: value for name, value in new.items() if name not in found and name.startswith(beside)}
@@ -236,12 +234,12 @@ def _finish(plan: Plan, content: dict[str, Any], *, trained: bool) -> bool:
     """What a network does at the end, on its best weights; whether there was the time for it."""
     state: State = content["state"]
     best = load_weights(plan.best)
-    if finish := getattr(best.net, "finish", None):
+    if type(best.net).finish is not Network.finish:
         needed_s = MINUTE * state.minutes / state.step * plan.options.n_calibrate
         if trained and plan.deadline is not None and monotonic() + needed_s > plan.deadline:
             return False
         with torch.no_grad():
-            finish(_some_batches(plan, plan.options.workers or 0))
+            best.net.finish(_some_batches(plan, plan.options.workers or 0))
         save_weights(plan.best, plan.net, plan.config, best.net)
     state.finished = True
     snapshot.write(plan.last, {**content, "state": asdict(state)})

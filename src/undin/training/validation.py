@@ -1,18 +1,17 @@
 """How good a network is on examples that it does not learn from: always the same ones, shared out over processes."""
 
 from collections import defaultdict
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from undin.errors import InputError
 from undin.metrics import METRICS
-from undin.training.apply import enhance, separate
 from undin.training.batch import Batch
 from undin.training.data import Examples, Pair, stack, to_batch
 from undin.training.logs import of_input
 from undin.training.losses import SILENT, si_sdr_each
+from undin.training.nets.base import Network
 from undin.training.options import Options
 from undin.training.order import cheapest, in_order
 
@@ -24,16 +23,15 @@ class Validation:
 
     Args:
         examples: to validate on.
-        config: of the network.
         options: n_valid, batch, valid_metrics, n_metrics.
     """
 
-    def __init__(self, examples: Examples, config: Any, options: Options) -> None:
-        self.examples, self.config, self.options = examples, config, options
+    def __init__(self, examples: Examples, options: Options) -> None:
+        self.examples, self.options = examples, options
         self._pairs: dict[int, Pair] = {}  # first number -> examples
         self._of_input: dict[tuple[int, str], float | None] = {}  # number of an example, metric -> score of its noisy
 
-    def sums(self, net: nn.Module, device: torch.device, rank: int = 0, world: int = 1) -> dict[str, tuple[float, int]]:
+    def sums(self, net: Network, device: torch.device, rank: int = 0, world: int = 1) -> dict[str, tuple[float, int]]:
         """Measure this process's share.
 
         Args:
@@ -48,16 +46,16 @@ class Validation:
         found: dict[str, list[float]] = defaultdict(lambda: [0.0, 0])
         for first, pair in self._share(rank, world).items():
             batch = to_batch({name: x.to(device) for name, x in pair.items()}, self.examples.sr)
-            for name, value in net.loss(batch).items():  # type: ignore[operator]
+            for name, value in net.loss(batch).items():
                 found[f"valid_{name}"][0] += float(value) * len(batch)
                 found[f"valid_{name}"][1] += len(batch)
-            output = getattr(net, "output", None)
-            if batch.sources is not None and output in ("mask", "embedding"):
-                n = len(batch) if output == "mask" else max(self.options.n_metrics - first, 0)  # clustering takes long
+            if batch.sources is not None and net.output != "spectrum":
+                slow = net.output == "embedding"  # clustering
+                n = max(self.options.n_metrics - first, 0) if slow else len(batch)
                 if len(noisy := batch.noisy[:n]):
-                    self._score_talkers(noisy, batch.sources[:n], separate(net, self.config, noisy), found)
-            elif output in ("mask", "spectrum"):
-                self._score(batch, enhance(net, self.config, batch.noisy), first, found)
+                    self._score_talkers(noisy, batch.sources[:n], net.separate(noisy), found)
+            elif net.output != "embedding":
+                self._score(batch, net.enhance(batch.noisy), first, found)
         return {name: (total, int(n)) for name, (total, n) in found.items()}
 
     def _share(self, rank: int, world: int) -> dict[int, Pair]:

@@ -1,7 +1,6 @@
-"""The networks: one file each, which mirrors a file of `undin.methods`."""
+"""The networks: one file each, named after a file of `undin.methods`, on the contract of `base.Network`."""
 
-from torch import nn
-
+from undin.training.nets.base import Network
 from undin.training.nets.cmask import Cmask
 from undin.training.nets.deep_clustering import DeepClustering
 from undin.training.nets.dnn import DNN
@@ -9,7 +8,7 @@ from undin.training.nets.lull import Lull
 from undin.training.nets.mann import MANN
 from undin.training.nets.talker_masks import BLSTMMask, FFMask, LSTMMask
 
-NETS: dict[str, type[nn.Module]] = {
+NETS: dict[str, type[Network]] = {
     "dnn": DNN,
     "cmask": Cmask,
     "lull": Lull,
@@ -22,4 +21,4 @@ NETS: dict[str, type[nn.Module]] = {
     "deep-clustering": DeepClustering,
 }
 
-__all__ = ["NETS"]
+__all__ = ["NETS", "Network"]

@@ -20,27 +20,25 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from undin.methods.cmask import CmaskConfig
-from undin.training.apply import enhance
 from undin.training.batch import Batch
 from undin.training.losses import compressed_spectral
+from undin.training.nets.base import Network, State
 from undin.training.nets.level import running_level
-from undin.training.stft import Stft
 
-State = dict[str, Tensor]
 GUARD = 1e-6  # power, relative to the running level, under which a bin has no phase and no slope
 N_MASK = {"real": 1, "complex": 2, "polar": 3}  # numbers per bin
 N_SKIP = {"real": 1, "complex": 2, "polar": 1}  # and more of them with `skip`
 
 
-class Cmask(nn.Module):
+class Cmask(Network):
     """See the file; X (B, 2, T, F) and the state in, a mask (B, 1 or 2, T, F) and the next state out."""
 
-    output = "mask"
+    config: CmaskConfig
     turn: Tensor  # of each bin's own frequency, backwards by a hop
 
     def __init__(self, config: CmaskConfig) -> None:
-        super().__init__()
-        c = self.config = config
+        super().__init__(config)
+        c = config
         self.frames = "all" if c.bidirectional else "any"
         self.n_freq, self.n_out = c.n_fft // 2 + 1, N_MASK[c.mask] + c.skip * N_SKIP[c.mask]
         self.in_time, self.in_frequency = (c.delta_phase in (axis, "both") for axis in ("time", "frequency"))
@@ -59,7 +57,6 @@ class Cmask(nn.Module):
         )
         self.hidden = nn.Linear(c.n_lstm * (1 + c.bidirectional), c.n_hidden)
         self.head = nn.Linear(c.n_hidden, self.n_out * self.n_freq)
-        self.stft = Stft(c.n_fft, c.hop_length, c.window)
         turn = torch.arange(self.n_freq) * (-2 * math.pi * c.hop_length / c.n_fft)
         self.register_buffer("turn", torch.stack([turn.cos(), turn.sin()])[None, :, None], persistent=False)
 
@@ -139,7 +136,7 @@ class Cmask(nn.Module):
         compared is the spectrum of the signal that comes out, so that nothing is learned which cancels afterwards.
         """
         c, level = self.config, 1 / (batch.noisy.square().mean(-1, keepdim=True).sqrt() + 1e-5)
-        est = enhance(self, c, batch.noisy, batch.spectrum("noisy", self.stft)) * level
+        est = self.enhance(batch.noisy, batch.spectrum("noisy", self.stft)) * level
         ref, S = batch.speech * level, batch.spectrum("speech", self.stft) * level[..., None, None]
         spectral = compressed_spectral(self.stft(est), S, c.power, c.complex_weight)
         power, error = ref.square().mean(-1), (ref - est).square().mean(-1)

@@ -8,29 +8,30 @@ under the loudest have weight 0: nobody is loudest where nobody speaks.
 
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from undin.methods.deep_clustering import ClusteringConfig
+from undin.methods.deep_clustering import ClusteringConfig, part_bins
 from undin.training.batch import Batch
+from undin.training.nets.base import Network, State, Tables
 from undin.training.nets.talker_masks import talkers_of
-from undin.training.nets.trunk import State, Trunk, active, clustering_loss, dominance, embed
-from undin.training.stft import Stft
+from undin.training.nets.trunk import Trunk, active, clustering_loss, dominance, embed
 
 
-class DeepClustering(nn.Module):
+class DeepClustering(Network):
     """X (B, 2, T, F), all frames of a signal, in; V (B, K, T, F) out."""
 
+    config: ClusteringConfig
     output, frames, shared = "embedding", "all", ("trunk.",)
 
     def __init__(self, config: ClusteringConfig) -> None:
-        super().__init__()
-        c, self.config = config, config
+        super().__init__(config)
+        c = config
         self.n_freq = c.n_fft // 2 + 1
         self.trunk = Trunk(c, "blstm")
         self.norm = nn.LayerNorm(c.width) if c.width else nn.Identity()
         self.head = nn.Linear(self.trunk.n_out, c.embedding * self.n_freq)
-        self.stft = Stft(c.n_fft, c.hop_length, c.window)
 
     def initial_state(self, batch: int) -> State:
         """None: it takes the whole signal."""
@@ -50,12 +51,19 @@ class DeepClustering(nn.Module):
         X, S = batch.spectrum("noisy", self.stft), batch.spectrum("sources", self.stft)
         return {"loss": clustering_loss(self._embed(X), dominance(S), active(X, c.active_db)[1])}
 
+    def source_masks(self, X: Tensor, output: Tensor) -> Tensor:
+        """Cluster the embeddings V (B, K, T, F) -> binary masks (B, n_src, T, F)."""
+        spectra = torch.complex(*X.float().unbind(1)).transpose(1, 2).cpu().numpy()
+        points = output.float().permute(0, 3, 2, 1).cpu().numpy()
+        M = np.stack([part_bins(*pair, self.config) for pair in zip(spectra, points, strict=True)])
+        return torch.from_numpy(M).transpose(2, 3).to(X)
+
     def calibrate(self, batches: Iterable[Batch]) -> None:
         """Mean and deviation of the features."""
         self.trunk.calibrate(batch.spectrum("noisy", self.stft) for batch in batches)
 
     @torch.no_grad()
-    def tables(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
+    def tables(self, batch: Batch) -> Tables:
         """To look at: what features are normalised by; embeddings (n, K) of active bins, who is loudest there (n,)."""
         batch, _ = talkers_of(batch, self.config.talkers, 0.0)
         X, S = batch.spectrum("noisy", self.stft), batch.spectrum("sources", self.stft)

@@ -21,18 +21,18 @@ from torch.nn import functional as F
 
 from undin.methods.dnn import DNNConfig
 from undin.training.batch import Batch, Signal
+from undin.training.nets.base import Network, State, Tables
 from undin.training.nets.level import TINY, running_level
-from undin.training.stft import Stft
 
 FLOOR = -14.0  # log power of the least that counts, 61 dB under the running level
 GAIN_MAX = 2.0
 BIG = 1e4
 
 
-class DNN(nn.Module):
+class DNN(Network):
     """See the file; X (B, 2, T, F) and the state in, a real mask (B, 1, T, F) and the next state out."""
 
-    output = "mask"
+    config: DNNConfig
     mean: Tensor
     std: Tensor
     noise_mean: Tensor
@@ -40,8 +40,8 @@ class DNN(nn.Module):
     equaliser: Tensor
 
     def __init__(self, config: DNNConfig) -> None:
-        super().__init__()
-        c = self.config = config
+        super().__init__(config)
+        c = config
         self.n_freq = c.n_fft // 2 + 1
         self.n_heads = 2 if c.target == "ratio" else 1
         self.n_level, self.n_minimum = c.frames(c.level_s), c.frames(c.nat_s)
@@ -54,14 +54,13 @@ class DNN(nn.Module):
         self.head = nn.Linear(c.n_hidden, self.n_heads * self.n_freq)
         self.skip = nn.Parameter(_skip(self.n_heads, self.n_freq)) if c.skip else None
         self.activation = torch.relu if c.activation == "relu" else torch.sigmoid
-        self.stft = Stft(c.n_fft, c.hop_length, c.window)
         for name in ("mean", "noise_mean"):
             self.register_buffer(name, torch.zeros(self.n_freq))
         for name in ("std", "noise_std"):
             self.register_buffer(name, torch.ones(self.n_freq))
         self.register_buffer("equaliser", torch.ones(self.n_heads, self.n_freq))
 
-    def initial_state(self, batch: int) -> dict[str, Tensor]:
+    def initial_state(self, batch: int) -> State:
         """Nothing heard yet."""
         c, n_freq = self.config, self.n_freq
         shapes: dict[str, tuple[int, ...]] = {"level": (self.n_level - 1,)}
@@ -75,7 +74,7 @@ class DNN(nn.Module):
             shapes["delayed"] = (c.future, n_freq)
         return {name: self.mean.new_zeros(batch, *shape) for name, shape in shapes.items()}
 
-    def forward(self, X: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, X: Tensor, state: State) -> tuple[Tensor, State]:
         """Answer frames X (B, 2, T, F), frame t answering frame t - lookahead."""
         f, z, _, new = self._features(X, state)
         answered, delayed = self._delay(f, state)
@@ -86,14 +85,14 @@ class DNN(nn.Module):
             return torch.sigmoid((o[:, :1] - o[:, 1:]) / 2), new
         return torch.exp((o - answered[:, None]) / 2).clamp(max=GAIN_MAX), new
 
-    def _delay(self, f: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def _delay(self, f: Tensor, state: State) -> tuple[Tensor, State]:
         """The frames (B, T, F) that are answered, and what the next call needs."""
         if "delayed" not in state:
             return f, {}
         f, n = torch.cat([state["delayed"], f], 1), self.config.future
         return f[:, :-n], {"delayed": f[:, -n:]}
 
-    def _features(self, X: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
+    def _features(self, X: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor, State]:
         """X -> f (B, T, F), z (B, T, F), log level (B, T, 1) and what the next frames need."""
         power = X.square().sum(1)  # (B, T, F)
         level, past = running_level(power, state["level"])
@@ -105,7 +104,7 @@ class DNN(nn.Module):
         z, noise = self._follow(heard, state) if self.config.nat == "minimum" else self._start(heard, state)
         return f, (z + math.log(TINY) - level).clamp(min=FLOOR), level, {**new, **noise}
 
-    def _follow(self, heard: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def _follow(self, heard: Tensor, state: State) -> tuple[Tensor, State]:
         """Minimum over nat_s of the mean over nat_frames, of what was heard; all is past."""
         past = torch.cat([state["noise"], heard], 1)[:, None]  # (B, 1, n_minimum + nat_frames - 2 + T, F)
         total, count = (F.avg_pool2d(x, (self.config.nat_frames, 1), 1) for x in (past, (past > 0).to(past.dtype)))
@@ -114,7 +113,7 @@ class DNN(nn.Module):
         n_keep = self.n_minimum + self.config.nat_frames - 2
         return torch.where(least < BIG, least, torch.zeros_like(least)), {"noise": past[:, 0, past.shape[2] - n_keep :]}
 
-    def _start(self, heard: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def _start(self, heard: Tensor, state: State) -> tuple[Tensor, State]:
         """Mean of the first nat_frames that are not silent, of those so far until they are there."""
         n = self.config.nat_frames
         sounds = (heard.amax(-1, keepdim=True) > 0).to(heard.dtype)  # (B, T, 1)
@@ -123,14 +122,12 @@ class DNN(nn.Module):
         count = count.clamp(max=n + 1)
         return total / count.clamp(min=1, max=n), {"noise_sum": total[:, -1], "noise_count": count[:, -1]}
 
-    def _heads(
-        self, f: Tensor, z: Tensor, answered: Tensor, state: dict[str, Tensor]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def _heads(self, f: Tensor, z: Tensor, answered: Tensor, state: State) -> tuple[Tensor, State]:
         """The network proper -> (B, n_heads, T, F), with mean and variance normalised on both sides."""
         c = self.config
         h = self.scale * (f - self.mean) / self.std
         h = self.bottleneck(F.dropout(h, c.dropout_input, self.training))  # (B, T, width)
-        new: dict[str, Tensor] = {}
+        new: State = {}
         if c.past + c.future:
             h = torch.cat([state["context"], h], 1)
             new["context"] = h[:, h.shape[1] - c.past - c.future :]
@@ -207,7 +204,7 @@ class DNN(nn.Module):
         self.equaliser.copy_((variance[self.n_heads :] / variance[: self.n_heads].clamp(min=1e-8)).sqrt())
 
     @torch.no_grad()
-    def tables(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
+    def tables(self, batch: Batch) -> Tables:
         """What the network is shown and asked for, to look at: file name -> array name -> array.
 
         features: x (n, past + 1 + future, F), normalised frames, the one that is asked for at `past`; noise (n, F),

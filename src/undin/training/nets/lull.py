@@ -24,25 +24,22 @@ from undin.methods.lull import LullConfig
 from undin.training.batch import Batch
 from undin.training.gru import GRU
 from undin.training.losses import stoi
+from undin.training.nets.base import Network, State
 from undin.training.nets.level import running_level
-from undin.training.stft import Stft
-
-State = dict[str, Tensor]
 
 
-class Lull(nn.Module):
+class Lull(Network):
     """The live enhancer's network; see the head of this file."""
 
-    output = "mask"
+    config: LullConfig
 
     def __init__(self, config: LullConfig) -> None:
-        super().__init__()
-        self.config, C = config, config.channels
+        super().__init__(config)
+        C = config.channels
         self.split = BandSplit(config.band_bins, 3, C)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.scene = Scene(config)
         self.merge = BandMerge(config.band_bins, C, 2)
-        self.stft = Stft(config.n_fft, config.hop_length, config.window)
 
     def initial_state(self, batch: int) -> State:
         """Silence before the first frame, batch first."""

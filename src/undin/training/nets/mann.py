@@ -23,24 +23,23 @@ from undin.methods.mann import MANNConfig
 from undin.spectrum import get_window
 from undin.training.batch import Batch
 from undin.training.losses import stoi as stoi_loss
+from undin.training.nets.base import Network, State, Tables
 from undin.training.nets.level import TINY, running_level
-from undin.training.stft import Stft
 
-State = dict[str, Tensor]
 TINY_M = 1e-6
 FLOOR = 1e-5  # power relative to the level that counts no more: missing bins look like quiet ones
 
 
-class MANN(nn.Module):
+class MANN(Network):
     """See the file; X (B, 2, T, F) and the state in, a real mask (B, 1, T, F) and the next state out."""
 
-    output = "mask"
+    config: MANNConfig
     mean: Tensor
     std: Tensor
 
     def __init__(self, config: MANNConfig) -> None:
-        super().__init__()
-        c = self.config = config
+        super().__init__(config)
+        c = config
         self.n_freq = c.n_fft // 2 + 1
         self.n_level = c.frames(c.level_s)
         self.scale = 1 / math.sqrt(float((get_window(c.window, c.n_fft) ** 2).sum()))  # a signal of RMS 1: |X| near 1
@@ -53,7 +52,6 @@ class MANN(nn.Module):
         for linear in (self.first, self.last, self.heads):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.constant_(linear.bias, 0.1)
-        self.stft = Stft(c.n_fft, c.hop_length, c.window)
         self.register_buffer("mean", torch.zeros(self.n_freq))
         self.register_buffer("std", torch.ones(self.n_freq))
 
@@ -143,7 +141,7 @@ class MANN(nn.Module):
         self.std.copy_((square / count.clamp(min=1) - mean.square()).clamp(min=1e-4).sqrt())
 
     @torch.no_grad()
-    def tables(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
+    def tables(self, batch: Batch) -> Tables:
         """What the heads look at in a batch, to be drawn: attention: read and write, (B, heads, T, n_rows)."""
         if not isinstance(self.layer, NTM):
             return {}

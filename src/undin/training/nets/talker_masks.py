@@ -17,29 +17,30 @@ from torch import Tensor, nn
 from undin.errors import InputError
 from undin.methods.talker_masks import MaskConfig
 from undin.training.batch import Batch
-from undin.training.nets.trunk import TO_DB, Layer, State, Trunk, active, clustering_loss, dominance, embed
+from undin.training.nets.base import Network, State, Tables
+from undin.training.nets.trunk import TO_DB, Layer, Trunk, active, clustering_loss, dominance, embed
 from undin.training.order import cheapest, in_order
-from undin.training.stft import Stft
 
 LIMIT = 1e-3  # error that does not count any more, re the power of the talker or, where he is silent, of the mixture
 SILENT = 1e-8  # power re that of the mixture under which a talker is silent
 
 
-class TalkerMasks(nn.Module):
+class TalkerMasks(Network):
     """See the file; the subclasses say what the layers are."""
 
-    output, beside, shared = "mask", ("embedding.",), ("trunk.",)
+    config: MaskConfig
+    beside, shared = ("embedding.",), ("trunk.",)
     layer: Layer
 
     def __init__(self, config: MaskConfig) -> None:
-        super().__init__()
-        c, self.config = config, config
-        self.n_src, self.n_freq = c.talkers, c.n_fft // 2 + 1
+        super().__init__(config)
+        c = config
+        self.n_src: int = c.talkers
+        self.n_freq = c.n_fft // 2 + 1
         self.trunk = Trunk(c, self.layer)
         self.norm = nn.LayerNorm(c.width) if c.width else nn.Identity()
         self.head = nn.Linear(self.trunk.n_out, self.n_src * self.n_freq)
         self.embedding = nn.Linear(self.trunk.n_out, c.embedding * self.n_freq) if c.embedding else None
-        self.stft = Stft(c.n_fft, c.hop_length, c.window)
 
     def initial_state(self, batch: int) -> State:
         """Nothing heard yet."""
@@ -134,7 +135,7 @@ class TalkerMasks(nn.Module):
         """Mean and deviation of the features."""
         self.trunk.calibrate(batch.spectrum("noisy", self.stft) for batch in batches)
 
-    def tables(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
+    def tables(self, batch: Batch) -> Tables:
         """What the features are normalised by, (F,) each: file name -> array name -> array."""
         return {"scaler": {"mean": self.trunk.mean, "std": self.trunk.std}}
 

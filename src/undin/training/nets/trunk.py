@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from undin.methods.talker_masks import TrunkConfig
+from undin.training.nets.base import State
 from undin.training.nets.level import TINY, running_level
 
 Layer = Literal["ff", "lstm", "blstm"]
-State = dict[str, Tensor]
 FLOOR = -14.0  # log power of the least that counts, 61 dB under the level
 
 
