@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from undin.atomic import atomic_write, check_folder
 from undin.errors import InputError
-from undin.parts import check_folder, whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -190,8 +190,8 @@ def write_sections(
         js=resources.files("undin").joinpath("page.js").read_text("utf-8"),
     )
     path = Path(path)
-    with whole(path) as part:
-        part.write_text(page, "utf-8", newline="\n")
+    with atomic_write(path) as file:
+        file.write(page)
     return path
 
 

@@ -187,9 +187,22 @@ def test_an_exception_leaves_the_old_file(tmp_path, x):
     before = path.read_bytes()
     with pytest.raises(KeyboardInterrupt), open_writer(path, info(path)) as writer:
         writer.write(x[None] / 2)
-        assert (tmp_path / f".a.wav.{os.getpid()}.part").exists() and path.read_bytes() == before
+        assert len(list(tmp_path.glob(".undin-*.part"))) == 1 and path.read_bytes() == before
         raise KeyboardInterrupt
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".m4a"])
+def test_a_planted_link_is_not_followed_and_long_names_are_written(tmp_path, x, suffix):
+    if suffix == ".m4a":
+        pytest.importorskip("av", reason="the extra video is not installed")
+    path, victim = tmp_path / f"{'a' * 240}{suffix}", tmp_path / "victim"
+    victim.write_text("precious")
+    for name in ("a", "a" * 230):
+        (tmp_path / f".{name}{suffix}.{os.getpid()}.part").symlink_to(victim)
+        write(tmp_path / f"{name}{suffix}", x, 16000)
+    write(path, x, 16000)
+    assert victim.read_text() == "precious" and read(path)[0].shape[-1] >= x.shape[-1]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a thing of POSIX")

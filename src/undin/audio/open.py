@@ -94,7 +94,7 @@ def open_writer(
 ) -> Writer:
     """Open a target for writing in blocks.
 
-    A file is written beside its name, hidden (`.name.ext.<pid>.part`), and renamed when all is well: until then, and
+    A file is written under a hidden name beside its own and renamed when all is well: until then, and
     after any exception, a full disk or a kill, what was there before stays. So it may even be the file being read.
 
     Args:

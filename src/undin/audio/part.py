@@ -1,27 +1,26 @@
-"""A file in the making: written beside its name, hidden, and renamed when it is whole."""
+"""A sound file in the making: written under a hidden name and renamed when it is complete."""
 
 from pathlib import Path
 
+from undin.atomic import check_folder, open_part
 from undin.audio.source import AudioPath
 from undin.errors import InputError
-from undin.parts import check_folder, part_of
 
 
 class PartFile:
-    """The file beside the target, hidden, with the process id in its name; remembers the first error of the disk.
+    """The hidden file beside the target, for libraries to write to; remembers the first error of the disk.
 
-    libsndfile calls it through a C callback, which cannot raise, and does not look at errors while it closes.
+    libsndfile and PyAV call it from C, where nothing can be raised, and libsndfile ignores errors while it closes.
     """
 
     def __init__(self, target: AudioPath, head: bytes = b"") -> None:
         self.target = Path(target).resolve()
-        self.path = part_of(self.target)
         self.error: OSError | None = None
         if self.target.is_dir():
             raise InputError(f"{target}: is a folder: name a file to be written in it")
         check_folder(Path(target))
         try:
-            self.file = self.path.open("w+b")
+            self.path, self.file = open_part(self.target)
         except OSError as error:
             raise InputError(f"{target}: cannot be written: {error.strerror}: choose another folder") from error
         self.write(head)

@@ -133,7 +133,7 @@ class VideoWriter(Writer):
         self._like: Any = None
         try:
             brand = {"brand": "M4A "} if extension == ".m4a" else {}  # the muxer "ipod" takes no covers
-            self._out = av.open(str(self._part.path), "w", format=MUXERS[extension], options=brand)
+            self._out = av.open(self._part, "w", format=MUXERS[extension], options=brand)
             self._like = av.open(str(like)) if like and Path(like).suffix.lower() in VIDEOS else None
             self._open(codec, av)
         except (av.FFmpegError, ValueError, OSError) as error:

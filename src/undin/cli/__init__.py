@@ -36,7 +36,6 @@ from undin.cli.show import as_option
 from undin.cli.signals import graceful_signals
 from undin.cli.train import train
 from undin.errors import UndinError
-from undin.parts import PART
 
 app = typer.Typer(
     name="undin",
@@ -163,8 +162,6 @@ def _disk(error: OSError) -> str:
     path = Path(error.filename) if isinstance(error.filename, str) else None
     if path is None:
         return f"standard output: {error.strerror or error}"
-    found = PART.fullmatch(path.name)
-    path = path.with_name(path.name[1 : -len(f".{found[1]}.part")]) if found else path
     cure = "make room, or choose another place" if error.errno == errno.ENOSPC else "choose another place"
     return f"{path}: {error.strerror or error}: {cure}"
 

@@ -51,8 +51,8 @@ def export(
 
     [dim]The same to train on from:[/]  undin export runs/a runs/b -o mean.pt
     """
+    from undin.atomic import check_folder
     from undin.errors import InputError, require
-    from undin.parts import check_folder
 
     if output.suffix not in (".onnx", ".pt"):
         raise InputError(f"-o must end in .onnx, or in .pt for what is to be trained on; got {output}")

@@ -70,8 +70,8 @@ def fit(
 
 def check_output(output: Path, *, overwrite: bool) -> None:
     """Refuse, before anything is learned, a place where the model could not be saved."""
+    from undin.atomic import check_folder
     from undin.errors import InputError
-    from undin.parts import check_folder
 
     if output.suffix != ".npz":
         raise InputError(f"-o must end in .npz; got {output}")

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undin import audio
+from undin.atomic import check_folder
 from undin.corpora import packed
 from undin.corpora.clip import Clip
 from undin.corpora.corpus import Corpus
@@ -29,7 +30,6 @@ from undin.corpora.layouts import Fault, fault_of
 from undin.corpora.pack_file import Packed, Writer
 from undin.corpora.packed import check_pack, open_pack
 from undin.errors import InputError, UndinError
-from undin.parts import check_folder
 
 __all__ = ["Packed", "check_pack", "open_pack", "pack"]
 

@@ -9,11 +9,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from undin.atomic import clear_parts
 from undin.audio.part import PartFile
 from undin.corpora import packed
 from undin.corpora.clip import Clip
 from undin.corpora.layouts import Fault
-from undin.parts import clear_parts
 from undin.version import __version__
 
 
@@ -42,7 +42,7 @@ class Writer:
     """One file in the making: a place for the header, the samples, then the index; the header last."""
 
     def __init__(self, path: Path, sr: int, digest: str) -> None:
-        clear_parts(path)
+        clear_parts(path.parent)
         self.path, self.sr, self.digest = path, sr, digest
         self.rows: list[int] = []
         self.left_out: list[Fault] = []

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
+from undin.atomic import atomic_write
 from undin.corpora.clip import Clip
 from undin.corpora.corpus import Corpus
 from undin.errors import InputError
-from undin.parts import whole
 
 Row = TypeVar("Row")
 
@@ -87,7 +87,7 @@ def _write_table(table: Path, clips: Iterable[Clip], root: Path) -> None:
     columns = {field.name: TABLES[table.name].get(field.name, field.name) for field in dataclasses.fields(Clip)}
     for field in ("kind",) if table.name == "speech.csv" else SPEECH_ONLY:
         del columns[field]
-    with whole(table) as part, part.open("w", encoding="utf-8", newline="") as file:
+    with atomic_write(table) as file:
         sheet = csv.writer(file, lineterminator="\n")
         sheet.writerow(columns.values())
         for clip in clips:

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from undin.atomic import atomic_write
 from undin.errors import MissingExtraError
 from undin.evaluation.plots import histograms
 from undin.evaluation.run import Evaluation
 from undin.evaluation.runners import INPUT
 from undin.evaluation.statistics import differences
 from undin.evaluation.summary import Table
-from undin.parts import whole
 
 
 def draw_gains(path: Path, evaluation: Evaluation) -> None:
@@ -34,5 +34,5 @@ def draw_gains(path: Path, evaluation: Evaluation) -> None:
         figure = histograms(gains)
     except MissingExtraError:
         return
-    with whole(path) as part:
-        figure.savefig(part, dpi=120, format="png", metadata={"Software": None})
+    with atomic_write(path, "wb") as file:
+        figure.savefig(file, dpi=120, format="png", metadata={"Software": None})

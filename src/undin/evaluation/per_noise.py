@@ -5,9 +5,9 @@ import os
 import statistics
 from pathlib import Path
 
+from undin.atomic import atomic_write
 from undin.evaluation.run import Evaluation
 from undin.evaluation.summary import ALL, Table
-from undin.parts import whole
 
 
 def write_per_noise(path: str | os.PathLike[str], evaluation: Evaluation) -> None:
@@ -18,7 +18,7 @@ def write_per_noise(path: str | os.PathLike[str], evaluation: Evaluation) -> Non
         evaluation: from `evaluate`.
     """
     table, path = Table(evaluation), Path(path)
-    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as file:
         names = [f"{metric}_{of}" for metric in table.metrics for of in ("mean", "std")]
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["method", "noise", "n", *names])

@@ -8,10 +8,10 @@ import importlib.util
 import os
 from pathlib import Path
 
+from undin.atomic import atomic_write
 from undin.evaluation.run import Evaluation
 from undin.evaluation.statistics import Mean, mean_of
 from undin.evaluation.summary import ALL, Table
-from undin.parts import whole
 
 SIDES = {"seen": "yes", "unseen": "no"}
 
@@ -29,7 +29,7 @@ def write_seen_speakers(place: str | os.PathLike[str], evaluation: Evaluation) -
     if not {*SIDES.values()} <= {row.speaker_seen for row in evaluation.rows.values()}:
         return False
     table, path = Table(evaluation), Path(place) / "seen_speakers.csv"
-    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as file:
         names = [f"{metric}_{of}" for metric in table.metrics for of in ("mean", "half")]
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["speakers", "noise", "snr", "method", "n", *names])

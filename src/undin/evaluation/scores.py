@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from undin.atomic import atomic_write
 from undin.errors import InputError
-from undin.parts import whole
 
 ABOUT = ("id", "method", "kind", "snr_db", "speaker", "seen")
 COST = ("duration_s", "seconds", "lag_ms", "error", "undefined", "key")  # key is last: a torn line has another
@@ -78,8 +78,8 @@ class ScoreFile:
 
     def write(self, scores: Iterable[Score]) -> None:
         """Replace the file by these rows."""
-        with whole(self.path) as part:
-            part.write_text(_csv([self.header]) + _csv(map(self._cells, scores)), "utf-8", newline="")
+        with atomic_write(self.path) as file:
+            file.write(_csv([self.header]) + _csv(map(self._cells, scores)))
 
     def append(self, scores: Iterable[Score]) -> None:
         """Add rows in one write."""

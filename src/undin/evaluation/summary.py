@@ -11,12 +11,12 @@ from typing import Any
 
 import undin
 from undin import provenance
+from undin.atomic import atomic_write
 from undin.evaluation.run import Evaluation
 from undin.evaluation.runners import INPUT
 from undin.evaluation.scores import Score
 from undin.evaluation.statistics import Mean, differences, mean_of
 from undin.mixing import MixtureRow
-from undin.parts import whole
 
 SUMMARY = "summary.json"
 ALL = "all"
@@ -153,8 +153,8 @@ def write_summary(path: Path, evaluation: Evaluation, about: dict[str, Any]) -> 
             for metric, reason in score.undefined.items()
         ],
     }
-    with whole(path) as part:
-        part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    with atomic_write(path) as file:
+        file.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return content
 
 

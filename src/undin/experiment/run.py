@@ -15,6 +15,7 @@ from typing import Any
 
 import undin
 from undin import corpora, mixing
+from undin.atomic import atomic_write
 from undin.corpora import Corpus
 from undin.errors import InputError
 from undin.experiment import stages, train_net, train_nmf
@@ -22,7 +23,6 @@ from undin.experiment.lock import alone
 from undin.experiment.names import Told, check_known
 from undin.experiment.plan import NetTrain
 from undin.experiment.recipe import Recipe, check_talkers
-from undin.parts import whole
 
 Progress = Callable[[str, int, int, str], object]  # stage, done, of all, more in words
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -205,8 +205,8 @@ class Run:
     def _note(self, stage: str, status: str, **more: str) -> None:
         notes = self._notes() | {stage: {"key": self.keys[stage], "status": status, **more}}
         about = {"recipe": self.recipe.name, "undin": undin.__version__, "settings": self.recipe.text()}
-        with whole(self.folder / "stages.json") as part:
-            part.write_text(json.dumps({**about, "stages": notes}, indent=1, default=list), encoding="utf-8")
+        with atomic_write(self.folder / "stages.json") as file:
+            file.write(json.dumps({**about, "stages": notes}, indent=1, default=list))
 
 
 WORK: dict[str, Callable[[Run, Path, int, Told], None]] = {

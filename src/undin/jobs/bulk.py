@@ -1,11 +1,13 @@
 """Many files, one or several processes: what is done already is skipped, what fails is named, the rest is done."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from undin.jobs.job import Job, Result, clear, died, do, failed
+from undin.atomic import clear_parts
+from undin.jobs.job import Job, Result, died, do, failed
 from undin.jobs.notes import Notebook, Settings, describe
 from undin.jobs.plan import Task
 from undin.methods.base import Method
@@ -56,23 +58,20 @@ def run(
 def _work(
     jobs: Sequence[Job], pool: Executor, make: Make[Job, Result], progress: Progress | None
 ) -> Generator[Result, None, None]:
-    """Do the jobs, and remove what is left of those that were cut off."""
-    begun = set[Task]()
-
-    def begin(job: Job) -> Job:
-        begun.add(job.task)
-        return job
-
+    """Do the jobs; remove what killed processes, of this run or an earlier one, have left half-written."""
+    folders = {Path(output).parent for job in jobs for output in job.task.outputs if output != "-"}
+    _clear(folders)
     try:
-        with closing(pool.map(make, map(begin, jobs), progress=progress)) as outcomes:
+        with closing(pool.map(make, jobs, progress=progress)) as outcomes:
             for job, outcome in outcomes:
-                if isinstance(outcome, WorkerDied):
-                    clear(job.task)
-                begun.discard(job.task)
                 yield died(job.task, outcome) if isinstance(outcome, WorkerDied) else outcome
     finally:
-        for task in begun:
-            clear(task)
+        _clear(folders)
+
+
+def _clear(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        clear_parts(folder)
 
 
 def _worker(make: Callable[[], Method], settings: Settings, progress: Progress) -> Callable[[Job], Result]:

@@ -12,7 +12,6 @@ from undin.jobs.notes import NOTES, Settings, add
 from undin.jobs.plan import Task
 from undin.jobs.process import FileReport, process_file
 from undin.methods.base import Method
-from undin.parts import clear_parts
 from undin.workers import Progress, WorkerDied
 
 PICTURE_S = 60.0
@@ -45,7 +44,6 @@ def do(job: Job, method: Method, settings: Settings, progress: Progress | None =
     try:
         for file in files:
             _make_folder(file)
-        clear(task)
         targets = task.targets if method.n_src else task.targets[0]
         report = process_file(
             method, task.source, targets, residual=task.residual, progress=progress, **asdict(settings)
@@ -89,12 +87,6 @@ def draw(task: Task, picture: str) -> None:
         sr = info(path, truncated="keep").sr
         signals[name], _ = read(path, stop=round(PICTURE_S * sr), nan="zero", truncated="keep")
     spectrograms(signals, sr, picture)
-
-
-def clear(task: Task) -> None:
-    """Remove what processes that were killed left half-written beside the outputs of a task."""
-    for output in map(Path, task.outputs):
-        clear_parts(output)
 
 
 def died(task: Task, error: WorkerDied) -> Result:

@@ -11,9 +11,9 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from undin.atomic import atomic_write
 from undin.errors import InputError, WeightsError
 from undin.methods.nmf_updates import Matrix, fit_gamma
-from undin.parts import whole
 
 FORMAT = "undin-nmf"
 VERSION = 1
@@ -55,7 +55,7 @@ def write_model(
     text = json.dumps(meta, default=lambda a: np.asarray(a).tolist())
     arrays = {f"{name}{i}": a.astype(dtype) for i, b in enumerate(bases) for name, a in b._asdict().items()}
     try:
-        with whole(path) as part, part.open("wb") as file:
+        with atomic_write(path, "wb") as file:
             np.savez_compressed(file, meta=np.array(text), **arrays)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}: choose another place, or make room") from error

@@ -16,8 +16,8 @@ from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
+from undin.atomic import atomic_write
 from undin.errors import InputError
-from undin.parts import whole
 
 Errors = Callable[[InputError], object]
 SnrOver = Literal["clip", "active"]
@@ -152,7 +152,7 @@ def write_manifest(path: str | os.PathLike[str], rows: Iterable[MixtureRow]) -> 
         rows: from `draw`, `make_manifest` or `read_manifest`.
     """
     path = Path(path)
-    with whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+    with atomic_write(path) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
         table.writerows(map(to_cells, rows))

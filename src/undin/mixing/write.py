@@ -24,13 +24,13 @@ from typing import Any
 
 import numpy as np
 
+from undin.atomic import atomic_write, clear_parts
 from undin.corpora import Corpus
 from undin.errors import InputError
 from undin.mixing.draw import Drawing
 from undin.mixing.layout import Layout, name_of
 from undin.mixing.maker import Item, Made, Maker
 from undin.mixing.manifest import COLUMNS, MixtureRow, read_manifest, read_numbered, to_cells, write_manifest
-from undin.parts import clear_parts_below, whole
 from undin.workers import Executor, WorkerDied, executor
 
 
@@ -119,7 +119,7 @@ class Job:
                     path.unlink(missing_ok=True)
         was_cut_off = journal.exists()
         if was_cut_off:
-            clear_parts_below(self.out)
+            clear_parts(self.out, below=True)
         if self.drawing:
             _fold([self.result, earlier, journal], earlier, journal)
         known = _known(earlier if earlier.exists() else self.result) if self.drawing else iter(())
@@ -142,7 +142,7 @@ class Job:
             journal.replace(self.result)
         earlier.unlink(missing_ok=True)
         if was_cut_off:
-            clear_parts_below(self.out)
+            clear_parts(self.out, below=True)
         self._finish()
 
     def _items(self, known: Iterator[tuple[int, MixtureRow]], *, skip: bool) -> Iterator[Item]:
@@ -216,8 +216,8 @@ class Job:
                         f"{self.out / folder} holds files that undin mix did not make: choose another -o, or "
                         "--overwrite those of the same names"
                     )
-        with whole(note) as part:
-            part.write_text(json.dumps({"digest": digest, "made_by": "undin mix"}) + "\n", encoding="utf-8")
+        with atomic_write(note) as file:
+            file.write(json.dumps({"digest": digest, "made_by": "undin mix"}) + "\n")
         return bool(old == digest)
 
     def _digest(self) -> str:
@@ -291,8 +291,7 @@ def _write_tables(out: Path, manifest: Path) -> None:
     with ExitStack() as stack:
         for row in read_manifest(manifest):
             if row.split not in files:
-                part = stack.enter_context(whole(folder / f"{row.split}.csv"))
-                files[row.split] = stack.enter_context(part.open("w", encoding="utf-8", newline=""))
+                files[row.split] = stack.enter_context(atomic_write(folder / f"{row.split}.csv"))
                 files[row.split].write("speech_name\tnoise_name\tnoise_onset\tnoise_offset\n")
             for noise in row.noise[:1]:
                 names = f"{name_of(row.speech[0])}.wav\t{name_of(noise)}.wav"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from undin.atomic import atomic_write
 from undin.errors import InputError, require
-from undin.parts import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,8 +127,8 @@ def saved(figure: "Figure", path: str | PathLike[str] | None) -> "Figure":
         suffix = Path(path).suffix.lower()
         if suffix not in NO_DATES:
             raise InputError(f"path must end in {', '.join(NO_DATES)}; got {str(path)!r}")
-        with whole(Path(path)) as part:
-            figure.savefig(part, dpi=DPI, format=suffix[1:], metadata=NO_DATES[suffix])
+        with atomic_write(Path(path), "wb") as file:
+            figure.savefig(file, dpi=DPI, format=suffix[1:], metadata=NO_DATES[suffix])
     return figure
 
 

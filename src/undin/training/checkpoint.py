@@ -9,10 +9,10 @@ from zipfile import BadZipFile
 import torch
 from torch import nn
 
+from undin.atomic import atomic_write
 from undin.errors import InputError, WeightsError
 from undin.methods import LEARNED
 from undin.methods.base import make_config
-from undin.parts import whole
 from undin.training.nets import NETS, Network
 
 
@@ -38,7 +38,7 @@ def save_weights(path: Path, name: str, config: Any, net: nn.Module) -> Path:
     """
     weights = {key: value.detach().cpu() for key, value in net.state_dict().items()}
     try:
-        with whole(path) as part, part.open("wb") as file:
+        with atomic_write(path, "wb") as file:
             torch.save({"net": name, "config": asdict(config), "weights": weights}, file)
     except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError where the disk is full
         raise InputError(f"{path}: cannot be written ({error}): choose another place, or make room") from error

@@ -7,6 +7,7 @@ again when the graph is opened, so that all arithmetic is in float32 and only th
 import json
 import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -18,8 +19,8 @@ from torch import Tensor, nn
 
 import undin
 from undin import provenance
+from undin.atomic import atomic_write
 from undin.errors import InputError
-from undin.parts import whole
 from undin.runner import FORMAT, Runner
 from undin.spectrum import Array
 from undin.training.checkpoint import Loaded, load_weights
@@ -61,11 +62,14 @@ def export(checkpoint: Path, path: Path, *, weights: Weights = "fp32", card: dic
 def write_graph(loaded: Loaded, path: Path, *, weights: Weights = "fp32", card: dict[str, Any]) -> Path:
     """`export` of a network that is in memory."""
     try:
-        with whole(path) as part:
-            model = _trace(loaded.net, loaded.config.n_fft // 2 + 1, part)
+        with TemporaryDirectory() as folder:  # of this user alone: libraries open the graph by its name
+            draft = Path(folder, "graph.onnx")
+            model = _trace(loaded.net, loaded.config.n_fft // 2 + 1, draft)
             _finish(model, loaded, weights, card)
-            part.write_bytes(model.SerializeToString(deterministic=True))
-            Runner(part)
+            draft.write_bytes(graph := model.SerializeToString(deterministic=True))
+            Runner(draft)
+        with atomic_write(path, "wb") as file:
+            file.write(graph)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}): choose another place, or make room") from error
     return path

@@ -17,8 +17,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 import undin
 from undin import provenance
+from undin.atomic import atomic_write
 from undin.errors import InputError, WeightsError
-from undin.parts import whole
 from undin.training import processes, snapshot
 from undin.training.batch import Batch
 from undin.training.checkpoint import load_weights, save_weights
@@ -269,8 +269,8 @@ def _note(plan: Plan, start_from: Path | None, *, new: bool) -> None:
     settings |= {"options": plain(plan.options), "versions": {"undin": undin.__version__, **versions}}
     settings |= {"commit": provenance.commit(), "python": platform.python_version()}
     if processes.is_first():
-        with whole(path) as part:
-            part.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+        with atomic_write(path) as file:
+            file.write(json.dumps(settings, indent=1) + "\n")
 
 
 def _about(examples: Examples) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from undin.atomic import atomic_write
 from undin.errors import MissingExtraError, require
 from undin.metrics import METRICS
-from undin.parts import whole
 
 Row = Mapping[str, float]
 Progress = Callable[[int, int, Row], object]  # steps done, of all, the last line of log.csv
@@ -35,7 +35,7 @@ class Log:
         self.path = path
         rows = [row for row in read_log(path) if row["step"] <= step] if step and path.exists() else []
         self._columns = list(rows[0]) if rows else []
-        with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        with atomic_write(path) as file:
             if rows:
                 csv.writer(file, lineterminator="\n").writerows(
                     [self._columns, *([_cell(name, row) for name in self._columns] for row in rows)]
@@ -116,8 +116,8 @@ def draw_curve(log: Path, picture: Path) -> None:
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend(fontsize=9)
-    with whole(picture) as part:
-        figure.savefig(part, dpi=120, format="png", metadata={"Software": None})
+    with atomic_write(picture, "wb") as file:
+        figure.savefig(file, dpi=120, format="png", metadata={"Software": None})
 
 
 def _line(axes: Any, rows: list[dict[str, float]], column: str, label: str, colour: str, **style: Any) -> None:

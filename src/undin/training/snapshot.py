@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
+from undin.atomic import atomic_write
 from undin.errors import InputError, UndinError, WeightsError
-from undin.parts import whole
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -67,7 +67,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
     """Put a snapshot in the place of the last one, which stays whole until this one is."""
     data = io.BytesIO()
     torch.save(content, data)  # in memory first: a full disk then is a plain OSError
-    with whole(path) as part, part.open("wb") as file:
+    with atomic_write(path, "wb") as file:
         file.write(data.getbuffer())
         file.flush()
         os.fsync(file.fileno())

@@ -1,0 +1,118 @@
+"""Files that appear complete or not at all: written under a hidden name beside their own, then renamed.
+
+The hidden name cannot be guessed, is created exclusively and is never opened again by name. So in a folder that others
+write to, no link that they plant makes undin overwrite what it points to. It tells the machine and the process, by
+which the next run finds what killed processes have left.
+"""
+
+import hashlib
+import io
+import os
+import platform
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import IO, Any, BinaryIO, Literal, TextIO, overload
+
+from undin.errors import InputError
+
+PART = re.compile(r"\.undin-([0-9a-f]{8})-(\d+)-[0-9a-f]+\.part")  # machine, process
+OLD_S = 86_400.0  # another machine has given up a file that it has not written to for so long
+
+
+def open_part(path: Path) -> tuple[Path, BinaryIO]:
+    """Create the hidden file that will become `path`, for reading and writing.
+
+    Raises:
+        OSError: it cannot be created, or `path` is too long a name.
+    """
+    with suppress(FileNotFoundError):
+        path.lstat()  # a name that is too long is refused now, not when the file is complete
+    part = path.with_name(f".undin-{_machine()}-{os.getpid()}-{secrets.token_hex(8)}.part")
+    return part, part.open("x+b")  # x: O_CREAT | O_EXCL, which follows no link
+
+
+def check_folder(path: Path) -> None:
+    """Refuse to write where no folder is: a misspelt one is not made.
+
+    Raises:
+        InputError: the folder is not there, or is a file.
+    """
+    folder = path.resolve().parent if path.is_symlink() else path.parent
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{path}: {folder} is a file, not a folder: choose another place")
+    if not folder.is_dir():
+        raise InputError(f"{path}: there is no folder {folder}: make it first")
+
+
+@overload
+def atomic_write(path: Path, mode: Literal["w"] = "w") -> AbstractContextManager[TextIO]: ...
+@overload
+def atomic_write(path: Path, mode: Literal["wb"]) -> AbstractContextManager[BinaryIO]: ...
+@contextmanager  # type: ignore[misc]
+def atomic_write(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
+    """Open a file that appears under its name when the block ends; if it fails, what was there before stays.
+
+    Args:
+        path: the file; a link keeps pointing to the file that is written.
+        mode: "w" for UTF-8 text with line ends as they are, "wb" for bytes.
+
+    Raises:
+        InputError: its folder is not there.
+        OSError: it cannot be written.
+    """
+    check_folder(path)
+    path = path.resolve()
+    part = None
+    try:
+        part, file = open_part(path)
+        with file if mode == "wb" else io.TextIOWrapper(file, "utf-8", newline="") as opened:
+            yield opened
+        part.replace(path)
+    except OSError as error:
+        if error.filename is None or error.filename == str(part):  # a full disk does not say where
+            error.filename = str(path)
+        raise
+    finally:
+        if part:
+            part.unlink(missing_ok=True)
+
+
+def clear_parts(folder: Path, *, below: bool = False) -> None:
+    """Remove what killed processes have left half-written in a folder, or also in those below it."""
+    for parent, folders, names in os.walk(folder):
+        for part in (Path(parent, name) for name in names if name.startswith(".undin-")):
+            with suppress(OSError):
+                if _is_left(part):
+                    part.unlink(missing_ok=True)
+        if not below:
+            folders.clear()
+
+
+def _is_left(part: Path) -> bool:
+    found = PART.fullmatch(part.name)
+    if not found:
+        return False
+    if found[1] != _machine() or os.name != "posix":  # elsewhere than on POSIX signal 0 does not ask
+        return time.time() - part.stat().st_mtime > OLD_S
+    try:
+        os.kill(int(found[2]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
+
+
+@cache
+def _machine() -> str:
+    """Where process ids mean the same: this machine, and on it this container."""
+    try:
+        container = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 (a link to no file)
+    except OSError:
+        container = 0
+    return hashlib.sha256(f"{platform.node()} {container}".encode()).hexdigest()[:8]
