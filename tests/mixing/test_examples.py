@@ -151,7 +151,7 @@ def test_each_utterance_of_a_crowd_is_a_voice():
     first = crops.voice([], rng)
     second = crops.voice([first], rng)
     assert first != second
-    assert not crops.speech(first, rng)[-2000:].any()  # nobody else goes on when they fall silent
+    assert not crops.speech(first, rng).samples[-2000:].any()  # nobody else goes on when they fall silent
 
 
 def test_kinds_are_drawn_equally_often():
@@ -159,7 +159,7 @@ def test_kinds_are_drawn_equally_often():
     crops, rng, kinds = Crops(corpus, Settings(duration_s=1.0)), np.random.default_rng(0), Counter()
     values = {round(float(Sound().read(clip.path, 0, 0.01)[0]), 3): clip.kind for clip in corpus.noise[-2:]}
     for _ in range(3000):
-        x, _ = crops.noise(rng)
+        x = crops.noise(rng).samples
         kinds[values.get(round(float(x[500]), 3), "rain")] += 1
     assert [kinds[kind] / 3000 for kind in ("hum", "wind")] == pytest.approx([1 / 3, 1 / 3], abs=0.1)
 
@@ -168,7 +168,7 @@ def test_crops_are_slices_of_an_utterance(packed):
     corpus, rng = packed.select(split="train"), np.random.default_rng(0)
     crops = Crops(corpus, Settings(duration_s=1.0))
     for k, voice in enumerate(crops._voices.items):
-        x = crops.speech(k, rng)
+        x = crops.speech(k, rng).samples
         assert any(_is_in(x, corpus.load(clip)) for clip in voice.items)
 
 
@@ -182,12 +182,12 @@ def test_short_utterances_of_one_voice_are_joined():
     crops, rng = Crops(corpus, Settings(duration_s=3.0, noises=0)), np.random.default_rng(1)
     level = {name: {float(Sound().read(f"{name}{k}.wav", 0, 0.01)[0]) for k in range(9)} for name in "ab"}
     for _ in range(20):
-        x = crops.speech(0, rng)
+        x = crops.speech(0, rng).samples
         assert len(x) == 3000 and set(map(float, x[x > 0])) & level["a"]
         edges = np.flatnonzero(np.diff((x > 0).astype(int)))
         gaps = np.diff(edges[1:-1] if len(edges) % 2 else edges[1:])[::2]
         assert x[:501].any() and all(99 <= gap <= 501 for gap in gaps)
-        y = crops.speech(1, rng)
+        y = crops.speech(1, rng).samples
         assert np.count_nonzero(y) == 500 and not y[-1500:].any()  # each once, then silence
 
 
@@ -230,6 +230,8 @@ class Told:
     """An augmentation that notes how it was called, and does what is seen in the mixture."""
 
     what: str = "mix"
+
+    fill_band = 0.0
 
     def kind(self, rng):
         return self.what

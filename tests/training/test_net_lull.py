@@ -126,7 +126,7 @@ def test_runs_join_bands_of_one_width() -> None:
         ),
         ({"kernel_bands": 4}, "kernel_bands must be odd"),
         ({"complex_weight": 1.5}, "complex_weight must be in 0 ... 1"),
-        ({"snr_weight": float("nan")}, "snr_weight and envelope_weight 0 or more"),
+        ({"snr_weight": float("nan")}, "snr_weight, envelope_weight and upper_weight 0 or more"),
         ({"channels": 0}, "channels must be above 0"),
     ],
 )

@@ -26,6 +26,7 @@ class Clip:
         original: its name there.
         noisy_path: file of the same length and offset in which this utterance lies under noise or other talkers.
         active_level_db: level without pauses, dB re full scale (see `audio.active_level_db`); None where not measured.
+        bandwidth_hz: where its own sound ends; nothing is known above. None: half the sample rate.
     """
 
     path: str
@@ -43,6 +44,7 @@ class Clip:
     original: str = ""
     noisy_path: str = ""
     active_level_db: float | None = None
+    bandwidth_hz: float | None = None
 
     def __post_init__(self) -> None:
         if not self.path:

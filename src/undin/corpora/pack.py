@@ -253,7 +253,8 @@ def _cut(corpus: Corpus, pieces: Sequence[Piece], end: int) -> list[Cut] | Fault
         x = corpus.apart().read(path, 0.0, end / sr)
         scale = _scale(x)
         q = np.rint(x * np.float32(32768 / scale)).astype("<i2")
-        return [Cut(q[p.begin : p.stop], _measured(p.clip, x[p.start : p.stop], sr), scale) for p in pieces]
+        top_hz = corpus.reader.sr(path) / 2  # a file of a lower rate has nothing above it
+        return [Cut(q[p.begin : p.stop], _measured(p.clip, x[p.start : p.stop], sr, top_hz), scale) for p in pieces]
     except (UndinError, OSError) as error:
         return fault_of(corpus.root, path, error)
 
@@ -264,6 +265,9 @@ def _scale(x: NDArray[np.float32]) -> float:
     return 1.0 if low >= -1 and round(high * 32768) <= 32767 else max(-low, high) * 32768 / 32767
 
 
-def _measured(clip: Clip, x: NDArray[np.float32], sr: int) -> Clip:
+def _measured(clip: Clip, x: NDArray[np.float32], sr: int, top_hz: float) -> Clip:
     level_db = audio.active_level_db(x, sr)
-    return replace(clip, active_level_db=round(level_db, 3) if math.isfinite(level_db) else None, noisy_path="")
+    known_db = round(level_db, 3) if math.isfinite(level_db) else None
+    bandwidth_hz = min(clip.bandwidth_hz or top_hz, top_hz)
+    limited_hz = bandwidth_hz if bandwidth_hz < sr / 2 else None
+    return replace(clip, active_level_db=known_db, bandwidth_hz=limited_hz, noisy_path="")

@@ -35,7 +35,7 @@ CRC = struct.Struct("<I")  # of HEADER, behind it
 SAMPLES_AT = 4096  # a page, so that mapped samples are aligned
 PART = re.compile(r"(.+)\.(\d+)-of-(\d+)\.pack")
 TEXTS = ("path", "split", "corpus", "speaker", "gender", "language", "text", "kind", "licence", "source", "original")
-NUMBERS = ("offset_s", "duration_s", "active_level_db")
+NUMBERS = ("offset_s", "duration_s", "active_level_db", "bandwidth_hz")
 SEGMENT = ("file", "start", "length")  # columns of the index: number of a sound file, samples of it
 AGAIN = "copy or make it anew"
 
@@ -294,7 +294,7 @@ def columns(clips: Sequence[Clip]) -> dict[str, Any]:
 def _clips(index: dict[str, Any]) -> list[tuple[int, Clip]]:
     """(number of its row in the corpus, clip) for each clip of a pack."""
     table = index["clips"]
-    fields = {name: table[name] for name in NUMBERS}
+    fields = {name: table.get(name) or [None] * len(table["row"]) for name in NUMBERS}  # old packs have fewer
     for name in TEXTS:
         values, codes = table[name]
         fields[name] = [values[code] for code in codes]

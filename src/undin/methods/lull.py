@@ -27,11 +27,14 @@ class LullConfig:
         scene_channels: numbers by which a band is told to it and told by it.
         kernel_frames: frames that a convolution sees, this one and those before.
         kernel_bands: bands that a convolution sees, odd.
-        level_s: what is heard counts relative to the level of so many seconds.
+        separable: whether convolutions are depthwise, followed by a matrix: a fifth of the products.
+        level_s: the input is divided by its running level over this many seconds.
+        level_hz: frequency up to which that level is measured, so that it does not depend on the sample rate.
         power: compression of magnitudes in the loss.
         complex_weight: share of the phase in the spectral loss, 0 to 1.
         snr_weight: weight of the signal-to-noise ratio in the loss, per dB.
         envelope_weight: weight in the loss of 1 less the correlation of envelopes that ESTOI measures.
+        upper_weight: weight in the spectral loss of a bin above level_hz, relative to one below.
     """
 
     sr: int = 16000
@@ -45,15 +48,18 @@ class LullConfig:
     scene_channels: int = 8
     kernel_frames: int = 2
     kernel_bands: int = 3
+    separable: bool = False
     level_s: float = 1.5
+    level_hz: float = 8000.0
     power: float = 0.3
     complex_weight: float = 0.1
     snr_weight: float = 0.01
     envelope_weight: float = 1.5
+    upper_weight: float = 0.25
 
     def __post_init__(self) -> None:
         check_positive(self, "channels", "blocks", "scene", "scene_channels", "kernel_frames", "kernel_bands")
-        check_positive(self, "level_s", "power")
+        check_positive(self, "level_s", "level_hz", "power")
         if sum(self.band_bins) != self.n_fft // 2 or min(self.band_bins) < 1:
             raise InputError(
                 f"band_bins must be 1 or more each and n_fft // 2 = {self.n_fft // 2} in all; "
@@ -61,11 +67,17 @@ class LullConfig:
             )
         if self.kernel_bands % 2 == 0:
             raise InputError(f"kernel_bands must be odd, so that a band lies in its middle; got {self.kernel_bands}")
-        if not 0 <= self.complex_weight <= 1 or not min(self.snr_weight, self.envelope_weight) >= 0:
+        weights = self.snr_weight, self.envelope_weight, self.upper_weight
+        if not 0 <= self.complex_weight <= 1 or not min(weights) >= 0:
             raise InputError(
-                "complex_weight must be in 0 ... 1, snr_weight and envelope_weight 0 or more; "
-                f"got {self.complex_weight!r}, {self.snr_weight!r} and {self.envelope_weight!r}"
+                "complex_weight must be in 0 ... 1, snr_weight, envelope_weight and upper_weight 0 or more; "
+                f"got {self.complex_weight!r}, {weights[0]!r}, {weights[1]!r} and {weights[2]!r}"
             )
+
+    @property
+    def level_bins(self) -> int:
+        """Bins up to level_hz."""
+        return min(round(self.level_hz * self.n_fft / self.sr), self.n_fft // 2) + 1
 
     def frames(self, seconds: float) -> int:
         """A duration in frames, at least one."""

@@ -67,6 +67,8 @@ class Augment:
         tilt_db: dB per octave.
         eq_db: standard deviation of the curve at octaves, dB.
         noise_eq: noises of another colour, by the same ranges.
+        fill_band: recordings of noise of at most half the bandwidth that are played two or more times as fast, so that
+            their sound reaches sr / 2.
         silence: talkers who fall silent for stretches, while the noise goes on.
         silence_s: length of each of 1 to 3 stretches in seconds.
         synthetic: mixtures with a synthetic noise more.
@@ -108,6 +110,7 @@ class Augment:
     tilt_db: Range = (-3.0, 3.0)
     eq_db: Range = (0.0, 4.0)
     noise_eq: float = 0.0
+    fill_band: float = 0.0
     silence: float = 0.0
     silence_s: Range = (0.3, 1.5)
     synthetic: float = 0.0

@@ -13,7 +13,7 @@ A crop that fell into a pause, 40 dB under the active level of its clip, is draw
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -31,6 +31,20 @@ PAUSE_DB = 40.0  # under the active level of its clip a crop counts as silent
 SILENT_DB = -100.0  # as does one of a clip whose level is not known
 TRIES = 50  # to find sound
 CROWD_S = 60.0  # that each of a crowd is taken to speak for
+
+
+class Crop(NamedTuple):
+    """Samples of a clip (or of several of one voice), (n_samples,).
+
+    Attributes:
+        samples: float32.
+        bandwidth_hz: where their own sound ends, Hz; at most half the sample rate.
+        onset: where they start in the recording, in samples.
+    """
+
+    samples: Samples
+    bandwidth_hz: float
+    onset: int = 0
 
 
 class Crops:
@@ -71,14 +85,14 @@ class Crops:
         free = [k for k in range(len(self._voices.items)) if k not in taken] or [voice]
         return free[int(rng.integers(len(free)))]
 
-    def speech(self, voice: int, rng: np.random.Generator) -> Samples:
+    def speech(self, voice: int, rng: np.random.Generator) -> Crop:
         """n_samples of a voice that are not silent."""
         clips = self._voices.items[voice]
         for _ in range(TRIES):
             first = clips.place(rng)
             x = self._utterances(clips.items, first, rng)
             if _is_heard(x, clips.items[first]):
-                return x
+                return Crop(x, min(map(self._bandwidth_hz, clips.items)))
         raise InputError(f"{clips.items[0].path} is silent wherever it was tried: take it out of the corpus")
 
     def _utterances(self, clips: Sequence[Clip], first: int, rng: np.random.Generator) -> Samples:
@@ -97,20 +111,29 @@ class Crops:
                 break
         return y
 
-    def noise(self, rng: np.random.Generator) -> tuple[Samples, int]:
-        """n_samples of a noise that are not silent, and where they start in its recording."""
+    def noise(self, rng: np.random.Generator, fill_band: float = 0.0) -> Crop:
+        """n_samples of a noise that are not silent.
+
+        Args:
+            rng: draws.
+            fill_band: probability that a recording of half the bandwidth or less is played as many times as fast as
+                brings its sound up to sr / 2; taking every second or third sample then loses nothing.
+        """
         for _ in range(TRIES):
             recordings = self._kinds[int(rng.integers(len(self._kinds)))]
             clip = recordings.items[recordings.place(rng)]
-            length = self._length(clip)
-            onset = draw_onset(self.n_samples, length, rng)
-            if length >= self.n_samples:
-                x = self._read(clip, onset, self.n_samples)
-            else:
-                x = cut(self._read(clip, 0, length), self.n_samples, onset)
-            if _is_heard(x, clip):
-                return x, onset
+            bandwidth_hz, factor = self._bandwidth_hz(clip), 1
+            if fill_band and (most := int(self.sr / 2 / bandwidth_hz)) > 1 and rng.random() < fill_band:
+                factor = int(rng.integers(2, most + 1))
+            n, length = factor * self.n_samples, self._length(clip)
+            onset = draw_onset(n, length, rng)
+            x = self._read(clip, onset, n) if length >= n else cut(self._read(clip, 0, length), n, onset)
+            if _is_heard(x := x[::factor], clip):
+                return Crop(x, factor * bandwidth_hz, onset)
         raise InputError(f"{clip.path} and {TRIES - 1} other noises are silent: take such recordings out of the corpus")
+
+    def _bandwidth_hz(self, clip: Clip) -> float:
+        return min(clip.bandwidth_hz or self.sr / 2, self.sr / 2)
 
     def _length(self, clip: Clip) -> int:
         return round(clip.duration_s * self.sr)

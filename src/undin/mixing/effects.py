@@ -4,6 +4,7 @@ Filters multiply the spectrum of the whole signal by a real gain: no phase chang
 and a filter of any shape costs the same. `augment.py` draws the settings.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import cast
@@ -121,6 +122,25 @@ def band_limit(
         return cast(Values, (1 + low + high) ** -0.5)
 
     return filtered(x, sr, gain)
+
+
+def low_pass(x: Samples, sr: int, edge_hz: float) -> Samples:
+    """Remove what lies above edge_hz, with a linear slope over the 300 Hz below it.
+
+    Args:
+        x: (..., n_samples) float32.
+        sr: its rate in Hz.
+        edge_hz: above it nothing is left.
+
+    Returns:
+        (..., n_samples) float32.
+    """
+    n = fast_length(x.shape[-1] + round(PAD_S * sr))
+    X = np.fft.rfft(x, n, norm="ortho")
+    edge, slope = math.ceil(edge_hz / sr * n), max(round(300 / sr * n), 1)
+    X[..., edge:] = 0
+    X[..., max(edge - slope, 0) : edge] *= np.linspace(1, 0, slope, dtype=np.float32)[-min(slope, edge) :]
+    return cast(Samples, np.fft.irfft(X, n, norm="ortho")[..., : x.shape[-1]])
 
 
 def clip(x: Samples, depth_db: float, *, soft: bool = False) -> Samples:

@@ -12,6 +12,7 @@ import numpy as np
 
 from undin.corpora import Corpus
 from undin.errors import InputError
+from undin.mixing import effects
 from undin.mixing.crops import SILENT_DB, Crops
 from undin.mixing.mix import Mixture, Samples, amplified, find_gain, find_scale, level_db, rms_db
 from undin.mixing.rooms import draw_room
@@ -78,9 +79,11 @@ class Examples:
 
     def _made(self, rng: np.random.Generator) -> Mixture:
         """Draw what is heard, then its levels, then mix."""
-        kind = self.augment.kind(rng) if self.augment else "mix"
-        voices, dry = self._talkers(rng)
-        noises, onset = self._noises(voices, rng, least=int(kind == "noise-only")) if kind != "clean" else ([], 0)
+        kind, edges_hz = self.augment.kind(rng) if self.augment else "mix", list[float]()
+        voices, dry = self._talkers(rng, edges_hz)
+        noises, onset = list[Samples](), 0
+        if kind != "clean":
+            noises, onset = self._noises(voices, rng, edges_hz, least=int(kind == "noise-only"))
         if not noises and kind == "noise-only":  # there is none to hear
             kind = "mix"
         talkers, references, noises = self._placed(dry, noises, rng)
@@ -97,33 +100,53 @@ class Examples:
         level = None if self.settings.level_db is None else float(rng.uniform(*self.settings.level_db))
         mixture = _mixed(heard if references is not talkers else None, sources, noise, gain_db, level)
         mixture = replace(mixture, onset=onset)
-        return self._sent(mixture, rng) if self.augment else mixture
+        mixture = self._sent(mixture, rng) if self.augment else mixture
+        return self._limited(mixture, min(edges_hz))
 
-    def _talkers(self, rng: np.random.Generator) -> tuple[list[int], list[Samples]]:
+    def _speech(self, voice: int, rng: np.random.Generator, edges_hz: list[float]) -> Samples:
+        crop = self._crops.speech(voice, rng)
+        edges_hz.append(crop.bandwidth_hz)
+        return crop.samples
+
+    def _talkers(self, rng: np.random.Generator, edges_hz: list[float]) -> tuple[list[int], list[Samples]]:
         """The numbers of the voices, all different, and what they say."""
         voices: list[int] = []
         while len(voices) < self.settings.talkers:
             voices.append(self._crops.voice(voices, rng))
-        dry = [self._crops.speech(voice, rng) for voice in voices]
+        dry = [self._speech(voice, rng, edges_hz) for voice in voices]
         if self.augment:
             dry = [self._fitted(self.augment.voice(x, self.sr, rng)) for x in dry]
             if any(rms_db(x) < SILENT_DB for x in dry):  # only silence came through: as it was, then
-                dry = [self._crops.speech(voice, rng) for voice in voices]
+                dry = [self._speech(voice, rng, edges_hz) for voice in voices]
         return voices, dry
 
-    def _noises(self, voices: Sequence[int], rng: np.random.Generator, *, least: int) -> tuple[list[Samples], int]:
+    def _noises(
+        self, voices: Sequence[int], rng: np.random.Generator, edges_hz: list[float], *, least: int
+    ) -> tuple[list[Samples], int]:
         """Recorded noises and those of the augmentation, and the onset of the first recording."""
         low, high = self.settings.noise_range
-        n_noises = int(rng.integers(low, high + 1))
-        drawn = [self._crops.noise(rng) for _ in range(max(n_noises, least if self._crops.has_noise else 0))]
-        noises = [x for x, _ in drawn]
+        n_noises, fill_band = int(rng.integers(low, high + 1)), self.augment.fill_band if self.augment else 0.0
+        n_noises = max(n_noises, least if self._crops.has_noise else 0)
+        drawn = [self._crops.noise(rng, fill_band) for _ in range(n_noises)]
+        edges_hz += [crop.bandwidth_hz for crop in drawn]
+        noises = [crop.samples for crop in drawn]
         if self.augment:
             noises = [self._fitted(self.augment.noise(x, self.sr, rng)) for x in noises]
             more = self.augment.noises(
-                self.n_samples, self.sr, rng, lambda: self._crops.speech(self._crops.voice(voices, rng), rng)
+                self.n_samples, self.sr, rng, lambda: self._speech(self._crops.voice(voices, rng), rng, edges_hz)
             )
             noises += [self._fitted(x) for x in more if len(x) and rms_db(x) > SILENT_DB]
-        return noises, drawn[0][1] if drawn else 0
+        return noises, drawn[0].onset if drawn else 0
+
+    def _limited(self, mixture: Mixture, edge_hz: float) -> Mixture:
+        """Without what lies above the bandwidth of a clip in it: that is not silence, but not known."""
+        if edge_hz >= self.sr / 2:
+            return mixture
+        stack = effects.low_pass(np.vstack([mixture.noisy, mixture.sources, mixture.noise]), self.sr, edge_hz)
+        sources = stack[1:-1]
+        return replace(
+            mixture, noisy=stack[0], sources=sources, speech=_sum(sources, [0.0] * len(sources)), noise=stack[-1]
+        )
 
     def _placed(
         self, dry: list[Samples], noises: list[Samples], rng: np.random.Generator

@@ -54,7 +54,8 @@ class Lull(Network):
     def forward(self, X: Tensor, state: State) -> tuple[Tensor, State]:
         """X (B, 2, T, F), any T >= 1 -> M (B, 2, T, F) and the state after it."""
         new: State = {}
-        level, new["level"] = running_level(X.square().sum(1), state["level"])  # (B, T)
+        power = X[..., : self.config.level_bins].square().sum(1)
+        level, new["level"] = running_level(power, state["level"])  # (B, T)
         X = X / (level.sqrt() + 1e-6)[:, None, :, None]
         magnitude = (X.square().sum(1, keepdim=True) + 1e-10).sqrt()  # (B, 1, T, F)
         u = torch.cat([X * magnitude**-0.7, magnitude**0.3], 1)  # (B, 3, T, F)
@@ -88,7 +89,8 @@ class Lull(Network):
         est, ref = self.enhance(batch.noisy, batch.spectrum("noisy", self.stft)) * level, batch.speech * level
         Y, Y_magnitude = self._compressed(self.stft(est.float()))
         S, S_magnitude = self._compressed(batch.spectrum("speech", self.stft) * level[..., None, None])
-        magnitude, phase = (Y_magnitude - S_magnitude).square().mean(), (Y - S).square().sum(1).mean()
+        magnitude = self._mean((Y_magnitude - S_magnitude).square().sum(1))
+        phase = self._mean((Y - S).square().sum(1))
         spectral = (1 - c.complex_weight) * magnitude + c.complex_weight * phase
         power, error = ref.square().mean(-1), (ref - est).square().mean(-1)
         # The ratio levels off at 30 dB; where there is no speech, what counts is the level of what is left.
@@ -97,6 +99,11 @@ class Lull(Network):
         envelope = stoi(est, ref, batch.sr, extended=True)
         loss = spectral - c.snr_weight * snr_db + c.envelope_weight * envelope
         return {"loss": loss, "spectral": spectral, "snr_db": snr_db, "envelope": envelope}
+
+    def _mean(self, error: Tensor) -> Tensor:
+        """Mean over bins up to level_hz, those above added with their weight: (B, T, F) -> ()."""
+        n = self.config.level_bins
+        return error[..., :n].mean() + self.config.upper_weight * error[..., n:].sum(-1).mean() / n
 
     def _compressed(self, X: Tensor) -> tuple[Tensor, Tensor]:
         """X |X|^(p - 1) (B, 2, T, F) and |X|^p (B, 1, T, F)."""
@@ -155,7 +162,9 @@ class Block(nn.Module):
     def __init__(self, config: LullConfig) -> None:
         super().__init__()
         C, bands = config.channels, config.kernel_bands
-        self.conv = nn.Conv2d(C, C, (config.kernel_frames, bands), padding=(0, bands // 2), bias=False)
+        groups = C if config.separable else 1
+        self.conv = nn.Conv2d(C, C, (config.kernel_frames, bands), padding=(0, bands // 2), bias=False, groups=groups)
+        self.mix = nn.Linear(C, C, bias=False) if config.separable else nn.Identity()
         self.conv_norm = nn.BatchNorm2d(C)
         self.norm = Norm(C)
         self.gru = GRU(C, C)
@@ -166,7 +175,8 @@ class Block(nn.Module):
         B, T, K, C = u.shape
         v = u if frames is None else torch.cat([frames.to(u.dtype), u], 1)
         frames = None if frames is None else v[:, T:].float()
-        u = u + F.relu(self.conv_norm(self.conv(v.permute(0, 3, 1, 2)))).permute(0, 2, 3, 1)
+        v = self.mix(self.conv(v.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
+        u = u + F.relu(self.conv_norm(v.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
         v = self.norm(u).transpose(0, 1).reshape(T, B * K, C)
         v, memory = self.gru(v, memory.reshape(1, B * K, C).to(v.dtype))
         v = self.linear(v).reshape(T, B, K, C).transpose(0, 1)
