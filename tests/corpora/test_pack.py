@@ -186,6 +186,14 @@ def test_other_rates_are_resampled(tmp_path):
     np.testing.assert_allclose(x, y, rtol=0, atol=STEP)
 
 
+def test_bandwidths_are_kept_and_those_of_lower_rates_noted(tmp_path):
+    corpus = tiny(tmp_path, sr=16000)
+    rows = [replace(corpus.rows[0], bandwidth_hz=3000.0), replace(corpus.rows[1], bandwidth_hz=9000.0), corpus.rows[2]]
+    for sr, edges_hz in ((16000, [3000.0, None, None]), (48000, [3000.0, 8000.0, 8000.0])):
+        pack(Corpus(tmp_path, rows, sr=sr), tmp_path / "a.pack", overwrite=True)
+        assert [clip.bandwidth_hz for clip in open_pack(tmp_path / "a.pack").rows] == edges_hz
+
+
 def test_the_same_is_skipped_and_another_not_replaced(tmp_path):
     corpus, path = tiny(tmp_path), tmp_path / "a.pack"
     seen = []

@@ -201,7 +201,7 @@ def test_metrics_are_chosen_by_name_package_and_rate(monkeypatch):
     assert [m.name for m in choose(["lsd_db", "si_sdr_db"], 16000)[0]] == ["lsd_db", "si_sdr_db"]
     with pytest.raises(InputError, match="'pesc' is no metric: there are pesq_wb"):
         choose(["pesc"], 16000)
-    with pytest.raises(InputError, match="pesq_wb is defined at 16000 Hz; the mixtures have 8000 Hz"):
+    with pytest.raises(InputError, match="pesq_wb needs 16000 Hz or more; the mixtures have 8000 Hz"):
         choose(["pesq_wb"], 8000)
     chosen, left_out = choose(None, 8000)
     assert "pesq_wb" not in [m.name for m in chosen] and any("wide band" in note for note in left_out)

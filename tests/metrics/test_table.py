@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import undin
+from undin.audio import resample
 from undin.errors import InputError
 from undin.metrics import METRICS
 
@@ -39,11 +42,20 @@ def test_its_sample_rates_are_those_it_says(name, noisy_pairs):
     ref, good, _ = noisy_pairs
     for sr in (4000, 8000, 44100):
         x, y = ref[: 2 * sr], good[: 2 * sr]
-        if (metric.rates and sr not in metric.rates) or sr < metric.min_sr:
+        if metric.rate_at(sr) is None:
+            assert sr < max(metric.min_sr, min(metric.rates, default=0))
             with pytest.raises(InputError, match="sr"):
                 metric(x, y, sr)
         else:
             assert np.isfinite(metric(x, y, sr))
+
+
+def test_signals_of_a_higher_rate_are_resampled_to_one_it_is_defined_at(noisy_pairs):
+    ref, est, _ = noisy_pairs
+    metric = replace(METRICS["snr_db"], rates=(8000, 16000))
+    assert [metric.rate_at(sr) for sr in (4000, 8000, 11025, 16000, 48000)] == [None, 8000, 8000, 16000, 16000]
+    low = (resample(x, 48000, 16000) for x in (ref, est))
+    assert metric(ref, est, 48000) == METRICS["snr_db"](*low, 16000) != METRICS["snr_db"](ref, est, 48000)
 
 
 @pytest.mark.parametrize("name", METRICS)

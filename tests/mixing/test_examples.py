@@ -164,6 +164,46 @@ def test_kinds_are_drawn_equally_often():
     assert [kinds[kind] / 3000 for kind in ("hum", "wind")] == pytest.approx([1 / 3, 1 / 3], abs=0.1)
 
 
+class Hiss(Sound):
+    """A reader whose every file is white noise up to 100 Hz, or up to SR / 2 where its name says "full"."""
+
+    def read(self, path, offset_s, duration_s):
+        n = round(duration_s * SR)
+        X = np.fft.rfft(np.random.default_rng(0).standard_normal(n))
+        if "full" not in path:
+            X[round(100 / SR * n) :] = 0
+        return 0.1 * np.fft.irfft(X, n).astype(np.float32)
+
+
+def power_above(x, edge_hz):
+    power = np.abs(np.fft.rfft(x * np.hanning(len(x)))) ** 2
+    return power[round(edge_hz / SR * len(x)) :].sum() / power.sum()
+
+
+@pytest.mark.parametrize(("bandwidth_hz", "low", "high"), [(None, 0.2, 1.0), (100.0, 0.0, 1e-9)])
+def test_sound_above_the_bandwidth_of_a_clip_is_left_out(bandwidth_hz, low, high):
+    noise = Clip("full.wav", 0.0, 9.0, "train", kind="hiss")
+    corpus = Corpus(Path("nowhere"), [*talk("a", 9.0, bandwidth_hz=bandwidth_hz), noise], reader=Hiss())
+    mixture = Examples(corpus, Settings(duration_s=4.0, snr_db=0.0), seed=0)[0]
+    for x in (mixture.noisy, mixture.noise):
+        assert low <= power_above(x, 110) <= high
+    np.testing.assert_allclose(mixture.noisy, mixture.speech + mixture.noise, atol=1e-6)
+
+
+def test_narrow_noise_may_be_played_faster_to_fill_the_band():
+    clips = [*talk("a", 9.0), Clip("hiss.wav", 0.0, 30.0, "train", kind="hiss", bandwidth_hz=100.0)]
+    crops = Crops(Corpus(Path("nowhere"), clips, reader=Hiss()), Settings(duration_s=2.0))
+    rng, edges = np.random.default_rng(0), set()
+    for _ in range(20):
+        crop = crops.noise(rng, fill_band=1.0)
+        edges.add(crop.bandwidth_hz)
+        assert len(crop.samples) == 2 * SR
+        assert power_above(crop.samples, crop.bandwidth_hz + 2) < 1e-6
+        assert power_above(crop.samples, 0.8 * crop.bandwidth_hz) > 0.1
+    assert edges == {200.0, 300.0, 400.0, 500.0}
+    assert crops.noise(rng).bandwidth_hz == 100.0
+
+
 def test_crops_are_slices_of_an_utterance(packed):
     corpus, rng = packed.select(split="train"), np.random.default_rng(0)
     crops = Crops(corpus, Settings(duration_s=1.0))

@@ -24,7 +24,10 @@ def make(config: LullConfig = SMALL) -> Lull:
 
 
 @pytest.mark.parametrize("n_frames", [1, 7, 300])
-@pytest.mark.parametrize("config", [SMALL, replace(SMALL, kernel_frames=1), replace(SMALL, kernel_frames=3, blocks=1)])
+@pytest.mark.parametrize(
+    "config",
+    [SMALL, replace(SMALL, kernel_frames=1), replace(SMALL, kernel_frames=3, blocks=1), replace(SMALL, separable=True)],
+)
 def test_whole_is_frame_by_frame(n_frames: int, config: LullConfig) -> None:
     net, X = make(config), torch.randn(2, 2, n_frames, 33)
     with torch.no_grad():
@@ -100,6 +103,23 @@ def test_every_parameter_learns_from_every_mixture(silent: str) -> None:
         assert p.grad is not None, name
         assert p.grad.isfinite().all(), name
         assert silent == "both" or p.grad.any(), name
+
+
+def test_the_level_is_that_below_level_hz() -> None:
+    net, X = make(replace(SMALL, level_hz=4000.0)), torch.randn(1, 2, 10, 33)
+    louder = X.clone()
+    louder[..., 17:] *= 10
+    with torch.no_grad():
+        (M, state), (M_louder, state_louder) = (net(x, net.initial_state(1)) for x in (X, louder))
+    assert torch.equal(state["level"], state_louder["level"])
+    assert not torch.equal(M, M_louder)
+
+
+def test_bins_above_level_hz_have_their_weight_in_the_loss() -> None:
+    below, above = (replace(SMALL, level_hz=4000.0, upper_weight=w) for w in (0.0, 0.5))
+    error = torch.ones(2, 5, 33)
+    assert float(Lull(below)._mean(error)) == 1.0
+    assert float(Lull(above)._mean(error)) == pytest.approx(1 + 0.5 * 16 / 17)
 
 
 def test_loss_falls_with_the_error_and_does_not_depend_on_the_level() -> None:

@@ -77,9 +77,9 @@ def measure_all(measures: Iterable[Metric], ref: Array, est: Array, sr: int) -> 
 
 def _try_out(metric: Metric, sr: int) -> None:
     """Raise where a metric cannot be used at all, at this rate or without its package."""
-    if (metric.rates and sr not in metric.rates) or sr < metric.min_sr:
-        rates = " or ".join(map(str, metric.rates)) or f"{metric.min_sr} and more"
-        raise InputError(f"{metric.name} is defined at {rates} Hz; the mixtures have {sr} Hz: choose another metric")
+    if metric.rate_at(sr) is None:
+        least = max(metric.min_sr, min(metric.rates, default=0))
+        raise InputError(f"{metric.name} needs {least} Hz or more; the mixtures have {sr} Hz: choose another metric")
     try:
         metric(np.zeros(1, np.float32), np.zeros(1, np.float32), sr)
     except InputError:

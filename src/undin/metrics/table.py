@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from numpy.typing import ArrayLike
 
+from undin.audio import resample
 from undin.metrics.composite import composite, llr, wss
 from undin.metrics.fw_segmental_snr import fw_segmental_snr
 from undin.metrics.lsd import lsd
@@ -28,7 +30,8 @@ class Metric:
         score: (ref, est, sr) -> score.
         higher_is_better: its direction.
         extra: of `pip install undin[extra]`; empty where numpy is enough.
-        rates: the sample rates it is defined at, Hz; empty for any.
+        rates: the sample rates it is defined at, Hz; empty for any. Signals of a higher rate are resampled to the
+            highest of these below.
         min_sr: the least sample rate it takes, Hz.
     """
 
@@ -44,7 +47,16 @@ class Metric:
 
     def __call__(self, ref: ArrayLike, est: ArrayLike, sr: int) -> Score:
         """Score (..., n_samples) against (..., n_samples) at sr; raises what the metric raises."""
-        return self.score(ref, est, sr)
+        rate = self.rate_at(sr) or sr  # at a rate that is too low the metric itself says what it needs
+        if rate != sr:
+            ref, est = (resample(np.asarray(x), sr, rate) for x in (ref, est))
+        return self.score(ref, est, rate)
+
+    def rate_at(self, sr: int) -> int | None:
+        """Sample rate at which signals of rate sr are scored, Hz; None where sr is too low."""
+        if sr < self.min_sr:
+            return None
+        return max((rate for rate in self.rates or (sr,) if rate <= sr), default=None)
 
     @property
     def title(self) -> str:

@@ -5,7 +5,6 @@ from collections import defaultdict
 import torch
 from torch import Tensor
 
-from undin.audio import resample
 from undin.errors import InputError
 from undin.metrics import METRICS
 from undin.training.batch import Batch
@@ -96,18 +95,10 @@ class Validation:
 
 def _measure(name: str, ref: Tensor, est: Tensor, sr: int) -> float | None:
     """None where the metric is undefined, as for silence."""
-    rate = _rate_of(name, sr)
-    signals = (resample(x.float().cpu().numpy(), sr, rate) for x in (ref, est))
     try:
-        return float(METRICS[name](*signals, rate))
+        return float(METRICS[name](ref.cpu().numpy(), est.float().cpu().numpy(), sr))
     except InputError:
         return None
-
-
-def _rate_of(name: str, sr: int) -> int:
-    """The rate that a metric is measured at: that of the signals, or the highest below that it is defined at."""
-    rates = [rate for rate in METRICS[name].rates or (sr,) if rate <= sr]
-    return sr if not rates or sr in rates else max(rates)
 
 
 def columns(parts: list[str], options: Options) -> tuple[str, ...]:
@@ -126,9 +117,9 @@ def check_metrics(options: Options, sr: int) -> None:
     noise = torch.rand(2, 2 * sr, generator=torch.Generator().manual_seed(0)).sub(0.5).numpy()
     for name in options.valid_metrics:
         metric = METRICS[name]
-        if (metric.rates and sr < min(metric.rates)) or sr < metric.min_sr:
+        if metric.rate_at(sr) is None:
             raise InputError(f"{name} is not defined at {sr} Hz: leave it out of valid_metrics")
         try:
-            metric(noise[0], noise[0] + 0.1 * noise[1], _rate_of(name, sr))
+            metric(noise[0], noise[0] + 0.1 * noise[1], sr)
         except InputError:  # of this noise; what matters is that it can be called
             continue
