@@ -30,7 +30,7 @@ from benchmarks.scoring import (
     table,
     table_by,
 )
-from undin.evaluation.plots import histograms
+from undin.evaluation.report.plots import histograms
 from undin.mixing import MixtureRow, make_manifest
 
 METHODS = {"log-mmse": "log-mmse", "cmask": "cmask"}

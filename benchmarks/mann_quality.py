@@ -34,7 +34,7 @@ from benchmarks.scoring import (
     table,
     table_by,
 )
-from undin.evaluation.plots import bars
+from undin.evaluation.report.plots import bars
 from undin.evaluation.statistics import Mean, mean_of
 from undin.methods import MANN, Method
 from undin.mixing import MixtureRow, make_manifest

@@ -12,7 +12,6 @@ from pathlib import Path
 import undin
 from benchmarks import quality, speed, talkers_quality
 from benchmarks.scoring import Scores, gains, interval
-from undin.evaluation.separation import SLICES, summarise
 from undin.methods import LEARNED
 from undin.methods.nmf import SHIPPED
 
@@ -91,16 +90,18 @@ def enhancing(times: dict[str, dict[str, str]]) -> str:
 
 def separating(times: dict[str, dict[str, str]]) -> str:
     """Methods that pull two talkers apart."""
-    scores = {(r["method"], r["talkers"]): r["si_sdr_gain_db"] for r in summarise(talkers_quality.read())}
+    scores = {
+        (r["method"], r["talkers"]): r["si_sdr_gain_db"] for r in talkers_quality.summarise(talkers_quality.read())
+    }
     rows = []
     for name in listed(times, separates=True):
-        found = [scores[name, part] for part in SLICES]
-        rows.append([*about(name, times), *(f"{s['mean']:+.1f} ± {s['half']:.1f}" for s in found)])
+        found = [scores[name, part] for part in talkers_quality.SLICES]
+        rows.append([*about(name, times), *(f"{s.mean:+.1f} ± {s.half:.1f}" for s in found)])
     note = (
         f"Scores: what SI-SDR gains over the mixture, in the better order, {talkers_quality.N} mixtures of two unseen "
         f"talkers who are equally loud within 2.5 dB; 95 % intervals. {UNSHIPPED.format(TRAINED[True])}"
     )
-    return f"{markdown([f'SI-SDRi (dB), {part}' for part in SLICES.values()], rows)}\n\n{note}"
+    return f"{markdown([f'SI-SDRi (dB), {part}' for part in talkers_quality.SLICES.values()], rows)}\n\n{note}"
 
 
 def table() -> str:

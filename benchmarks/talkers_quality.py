@@ -6,23 +6,25 @@ talker alone, 40 recordings: how far the second output lies below the first. Not
 
 Names of `GROWTH` are `blstm-mask` with fewer voices or hours, of which there is a table by itself.
 
-    --only NAMES    these methods alone, by comma ("" for the ideal masks); what the results hold of others is kept
+    --only NAMES    these methods alone, by comma; results of other methods are kept
 """
 
 import csv
+import math
 import sys
-from collections.abc import Sequence
-from dataclasses import fields
-from functools import partial
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import undin
 from benchmarks.scoring import RESULTS, real_data
 from undin.corpora import Corpus
-from undin.evaluation.separation import IDEAL, TalkerScore, evaluate_talkers, markdown, summarise
-from undin.evaluation.statistics import mean_of
+from undin.evaluation import Evaluation, Mean, MethodSystem, Separation, choose, evaluate, mean_of
+from undin.evaluation.separation import DIFFERENT, IDEAL, SAME
+from undin.evaluation.slices import Slices
 from undin.methods import METHODS, Method
 from undin.mixing import make_manifest
 
@@ -42,25 +44,59 @@ GROWTH = {
     "wide-band": (301, 6.0, 738),
     "blstm-mask": (301, 6.0, "839, half of the last 102 of a limited band"),
 }
+TEXT = ("id", "method", "genders", "error")
+COLUMNS = {
+    "si_sdr_gain_db": "SI-SDRi (dB)", "sdr_gain_db": "SDRi (dB)", "si_sdr_db": "SI-SDR (dB)",
+    "mixture_si_sdr_db": "mixture's (dB)", "accuracy": "bins right", "chance": "all to one",
+}  # fmt: skip
+SLICES = {"all": "all", "different": "of different gender", "same": "of the same gender"}
+GENDERS = {DIFFERENT: "different", SAME: "same"}
+Score = dict[str, Any]  # a row of PATH
 STEPS = GROWTH.keys() - METHODS.keys()
 
 
-def measure(methods: dict[str, Method], corpus: Corpus) -> None:
-    """Score and write; rows of other methods stay."""
+def measure(methods: dict[str, str], corpus: Corpus) -> None:
+    """Score methods, name -> source, and write; rows of other methods stay."""
     rows = make_manifest(corpus, n=N, seed=SEED, talkers=2, talker_db=(-2.5, 2.5), split="test")
+    task = Separation.of(corpus)
+    systems = [MethodSystem(name, source, 2) for name, source in methods.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        measures = choose(None, corpus.sr, task)[0]
+        found = evaluate(rows, corpus, systems, measures, folder, task=task, workers=2, progress=_tell)
+    scores = _flat(found)
+    made, ids = {score["method"] for score in scores}, {row.id for row in rows}
     kept = read() if PATH.exists() else []
-    calls = {name: partial(_separate, method) for name, method in methods.items()}
-    known = {score.id for score in kept if score.method in IDEAL} == {row.id for row in rows}
-    scores = evaluate_talkers(rows, corpus, calls, RESULTS / "talkers.part", ideal=not known, progress=_tell)
-    made = {score.method for score in scores}
-    ids = {row.id for row in rows}
-    scores += [score for score in kept if score.method not in made and score.id in ids]
-    order = [*METHODS, *sorted({s.method for s in scores} - {*METHODS, *IDEAL}), *IDEAL]
-    scores.sort(key=lambda score: order.index(score.method))
-    _write(PATH, [{f.name: getattr(score, f.name) for f in fields(TalkerScore)} for score in scores])
-    for path in (RESULTS / "talkers.part").iterdir():
-        path.unlink()
-    (RESULTS / "talkers.part").rmdir()
+    scores += [score for score in kept if score["method"] not in made and score["id"] in ids]
+    order = [*METHODS, *sorted({score["method"] for score in scores} - {*METHODS, *IDEAL}), *IDEAL]
+    scores.sort(key=lambda score: order.index(score["method"]))
+    _write(PATH, scores)
+
+
+def _flat(found: Evaluation) -> list[Score]:
+    """A row per method and mixture, the input's scores beside it."""
+    slices = Slices(found)
+    values = {m: {k: slices.values(m, k) for k in slices.metrics} for m in found.methods}
+    gains = {
+        (m, k): {id: v - values["input"][k][id] for id, v in values[m][k].items() if id in values["input"][k]}
+        for m in found.methods
+        for k in slices.metrics
+    }
+    return [
+        {
+            "id": score.id,
+            "method": score.method,
+            "genders": GENDERS.get(score.kind, ""),
+            "si_sdr_gain_db": gains[score.method, "si_sdr_db"].get(score.id, math.nan),
+            "sdr_gain_db": gains[score.method, "sdr_db"].get(score.id, math.nan),
+            "si_sdr_db": score.values.get("si_sdr_db", math.nan),
+            "mixture_si_sdr_db": values["input"]["si_sdr_db"].get(score.id, math.nan),
+            "accuracy": score.values.get("accuracy", math.nan),
+            "chance": values["input"]["accuracy"].get(score.id, math.nan),
+            "error": score.error,
+        }
+        for score in found.scores
+        if score.method != "input"
+    ]
 
 
 def measure_alone(methods: dict[str, Method], corpus: Corpus) -> None:
@@ -79,22 +115,41 @@ def measure_alone(methods: dict[str, Method], corpus: Corpus) -> None:
         _write(ALONE, rows)
 
 
-def _separate(method: Method, x: np.ndarray, sr: int) -> np.ndarray:
-    return method(x, sr)
-
-
 def _tell(done: int, of: int) -> None:
     if done % 20 == 0:
         print(f"{done} of {of}", flush=True)
 
 
-def read() -> list[TalkerScore]:
+def read() -> list[Score]:
     """The scores."""
-    text = {"id", "method", "genders", "error"}
-    return [
-        TalkerScore(**{k: v if k in text else float(v or "nan") for k, v in row.items()})  # type: ignore[arg-type]
-        for row in _rows(PATH)
-    ]
+    return [{k: v if k in TEXT else float(v or "nan") for k, v in row.items()} for row in _rows(PATH)]
+
+
+def summarise(scores: Sequence[Score]) -> list[dict[str, Any]]:
+    """Means with intervals: a row per method and slice (all, different and same gender)."""
+    table = []
+    for method in dict.fromkeys(score["method"] for score in scores):
+        for part in SLICES:
+            own = [s for s in scores if s["method"] == method and part in ("all", s["genders"])]
+            means = {name: mean_of(s[name] for s in own if math.isfinite(s[name])) for name in COLUMNS}
+            if any(means.values()):
+                table.append({"method": method, "talkers": part, **means})
+    return table
+
+
+def markdown(table: Sequence[Mapping[str, Any]]) -> str:
+    """The summary as a table: means ± half of the 95 % interval."""
+    lines = ["| | talkers | n | " + " | ".join(COLUMNS.values()) + " |", "|---" * (len(COLUMNS) + 3) + "|"]
+    for row in table:
+        n = max(mean.n for name in COLUMNS if (mean := row[name]))
+        cells = [row["method"], SLICES[row["talkers"]], str(n), *(_cell(row[name], name) for name in COLUMNS)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(mean: Mean | None, name: str) -> str:
+    digits = 2 if name.endswith("_db") else 3
+    return "–" if mean is None or mean.half is None else f"{mean.mean:.{digits}f} ± {mean.half:.{digits}f}"
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -119,7 +174,7 @@ def show() -> None:
     print("|---" * 6 + "|")
     for name, amounts in GROWTH.items():
         gains = [row["si_sdr_gain_db"] for row in summary if row["method"] == name]
-        cells = [f"{gain['mean']:.2f} ± {gain['half']:.2f}" for gain in gains]
+        cells = [_cell(gain, "_db") for gain in gains]
         if cells:
             print(f"| {' | '.join([*map(str, amounts), *cells])} |")
     print()
@@ -137,12 +192,12 @@ def main() -> None:
     if "--table" not in sys.argv:
         words = [word for word in sys.argv[1:] if "=" in word]
         only = next((b.split(",") for a, b in zip(sys.argv, sys.argv[1:], strict=False) if a == "--only"), None)
-        methods = {name: method for name in METHODS if (method := undin.load(name)).n_src}
-        methods |= {name: undin.load(path) for name, _, path in (word.partition("=") for word in words)}
-        methods = {name: method for name, method in methods.items() if only is None or name in only}
+        sources = {name: name for name in METHODS if undin.load(name).n_src}
+        sources |= {name: path for name, _, path in (word.partition("=") for word in words)}
+        sources = {name: source for name, source in sources.items() if only is None or name in only}
         corpus = real_data()
-        measure(methods, corpus)
-        measure_alone({name: method for name, method in methods.items() if name not in STEPS}, corpus)
+        measure(sources, corpus)
+        measure_alone({name: undin.load(x) for name, x in sources.items() if name not in STEPS}, corpus)
     show()
 
 

@@ -64,7 +64,7 @@ def test_levels_are_evened_on_request(undin, here):
 def test_one_that_fails_is_named_and_the_rest_is_there(undin, here):
     crash = f"crash={sys.executable} -c 'raise SystemExit(\"no weights\")' {{in}} {{out}}"
     code, _, err = undin("compare", "a.wav", "-m", "log-mmse", "--cmd", crash)
-    assert code == 1 and err == "undin: crash: it ended with 1: no weights\n"
+    assert code == 1 and err == "undin: crash: exited with 1: no weights\n"
     assert list(sounds(here / "a.html")) == ["input", "log-mmse"]
 
 

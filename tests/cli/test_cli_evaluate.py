@@ -1,4 +1,5 @@
 import json
+import re
 import sys
 
 import pytest
@@ -10,7 +11,7 @@ from undin import corpora, mixing
 def manifest(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("UNDIN_DATA", raising=False)
-    monkeypatch.setattr("undin.evaluation.report.can_draw", lambda: False)  # pictures take most of the time
+    monkeypatch.setattr("undin.evaluation.report.page.can_draw", lambda: False)  # pictures take most of the time
     mixing.write_manifest("m.csv", mixing.make_manifest(corpora.mini(), n=3, seed=1, snr_db=[0.0, 5.0]))
     return tmp_path / "m.csv"
 
@@ -23,8 +24,8 @@ def test_scores_summary_and_report(undin, manifest):
     assert (code, err) == (0, "")
     files = {"scores.csv", "per_noise.csv", "summary.json", "report.html"}
     assert {path.name for path in (manifest.parent / "s").iterdir()} == files
-    lines = out.splitlines()
-    assert [line.split()[0] for line in lines[1:4]] == ["input", "log-mmse", "gate"]
+    names = [line.split()[0] for line in out.splitlines()[1:6]]
+    assert [name for name in names if not name.startswith("(+")] == ["input", "log-mmse", "gate"]
     assert "means with 95 % intervals over 3 mixtures" in out and "s/report.html" in out
     scores = (manifest.parent / "s/scores.csv").read_text().splitlines()
     assert len(scores) == 10 and scores[0].startswith("id,method,kind,snr_db,speaker,seen,si_sdr_db,duration_s,")
@@ -34,7 +35,7 @@ def test_the_same_again_keeps_what_is_there(undin, manifest):
     assert undin("evaluate", "m.csv", "-m", "log-mmse", "-o", "s", *QUICK).code == 0
     before = (manifest.parent / "s/scores.csv").read_text()
     code, out, _ = undin("evaluate", "m.csv", "-m", "log-mmse", "-o", "s", *QUICK)
-    assert code == 0 and "6 scores were there already" in out
+    assert code == 0 and "6 existing scores were reused" in out
     assert (manifest.parent / "s/scores.csv").read_text() == before
 
 
@@ -61,7 +62,7 @@ def test_what_fails_is_named_and_the_rest_is_done(undin, manifest):
     crash = f"crash={sys.executable} -c 'raise SystemExit(\"no weights\")' {{in}} {{out}}"
     code, out, err = undin("evaluate", "m.csv", "-m", "log-mmse", "--cmd", crash, "-o", "s", *QUICK)
     assert code == 1
-    assert "undin: row 2 (test-00000, crash): it ended with 1: no weights" in err
+    assert "undin: row 2 (test-00000, crash): exited with 1: no weights" in err
     assert "undin: row 5 (test-00000): its id is that of row 2 too: give every row an id of its own" in err
     assert "and 1 more failures: see report.html" in err
     report = (manifest.parent / "s/report.html").read_text("utf-8")
@@ -73,7 +74,7 @@ def test_the_wrong_corpus_is_said_at_once(undin, manifest):
     folder = manifest.parent / "other"
     folder.mkdir()
     code, _, err = undin("evaluate", "m.csv", "-m", "log-mmse", "--data", folder, "-o", "s", *QUICK)
-    assert code == 2 and "m.csv begins with speech/" in err and "give --data DIR, what it was mixed from" in err
+    assert code == 2 and "m.csv begins with speech/" in err and "use --data DIR, the corpus it was mixed from" in err
     assert not (manifest.parent / "s").exists()
 
 
@@ -81,7 +82,7 @@ def test_scores_of_another_stay(undin, manifest):
     (manifest.parent / "s").mkdir()
     (manifest.parent / "s/scores.csv").write_text("name,points\nann,3\n")
     code, _, err = undin("evaluate", "m.csv", "-m", "log-mmse", "-o", "s", *QUICK)
-    assert code == 2 and "scores.csv exists and undin evaluate did not make it: choose another -o" in err
+    assert code == 2 and "scores.csv exists and was not written by undin evaluate: move it away, or choose" in err
     assert (manifest.parent / "s/scores.csv").read_text() == "name,points\nann,3\n"
 
 
@@ -104,7 +105,7 @@ def test_the_folder_of_a_mix_has_its_manifest(undin, manifest):
     [
         (("m.csv",), "nothing to evaluate: give at least one method"),
         (("m.csv", "-m", "log-mse"), "'log-mse' is no method: did you mean log-mmse?"),
-        (("m.csv", "-m", "log-mmse", "--metrics", "si_sdr"), "'si_sdr' is no metric: did you mean si_sdr_db?"),
+        (("m.csv", "-m", "log-mmse", "--metrics", "si_sdr"), "unknown metric 'si_sdr': did you mean si_sdr_db?"),
         (("no.csv", "-m", "log-mmse"), "cannot read the manifest no.csv: No such file"),
         (("m.csv", "--cmd", "sox a b"), "--cmd must be 'name=program {in} {out}'"),
         (("empty.csv", "-m", "log-mmse"), "empty.csv, row 1: column id is missing"),
@@ -122,13 +123,14 @@ def test_methods_that_separate_are_scored_in_the_best_order(undin, manifest):
     mixing.write_manifest("two.csv", rows)
     code, out, err = undin("evaluate", "two.csv", "-m", "mine=blstm-mask", "-o", "s")
     assert (code, err) == (0, "")
-    assert out.splitlines()[2].startswith("| mine | all | 2 |") and "ideal binary mask" in out
+    assert re.search(r"^input +−?0\.\d ± .*\n^mine +\d+\.\d ± .*\n +\(\+\d+\.\d ± ", out, re.M) and "ideal ratio" in out
     assert "s/report.html" in out and "talker 2, mine" in (manifest.parent / "s/report.html").read_text("utf-8")
-    code, out, _ = undin("evaluate", "two.csv", "-m", "blstm-mask", "-o", "s", "--json")
-    assert code == 0 and json.loads(out)[0]["method"] == "blstm-mask"
-    code, _, err = undin("evaluate", "two.csv", "-m", "blstm-mask", "--metrics", "stoi")
-    assert code == 2 and "--metrics is for methods that enhance" in err
+    code, out, _ = undin("evaluate", "two.csv", "-m", "mine=blstm-mask", "-o", "s", "--json")
+    gains = {r["metric"]: r["gain"]["mean"] for r in json.loads(out)["results"] if r["method"] == "mine"}
+    assert code == 0 and gains["si_sdr_db"] > 3 and set(gains) == {"si_sdr_db", "sdr_db", "accuracy"}
+    assert undin("evaluate", "two.csv", "-m", "blstm-mask", "-o", "s", "--metrics", "snr_db", "-q").code == 0
+    assert (manifest.parent / "s/per_gender.csv").read_text().startswith("method,gender,n,snr_db_mean")
     code, _, err = undin("evaluate", "m.csv", "-m", "blstm-mask", "-o", "s")
     assert code == 2 and "has one talker: mix with talkers = 2" in err
     code, _, err = undin("evaluate", "two.csv", "-m", "blstm-mask", "-m", "log-mmse", "-o", "s")
-    assert code == 2 and "blstm-mask separates into 2 talkers and others do not" in err
+    assert code == 2 and "blstm-mask separates 2 talkers, others enhance" in err

@@ -7,16 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from evaluation_files import CRASH, LATE, program, rows
+from evaluation_files import CRASH, LATE, program, rows, words
 
 from undin import corpora, evaluation
-from undin.evaluation import tables
-from undin.evaluation.examples import choose_examples
-from undin.evaluation.per_noise import write_per_noise
+from undin.evaluation.enhancement import Enhancement
+from undin.evaluation.per_kind import write_per_kind
+from undin.evaluation.report import tables
+from undin.evaluation.report.examples import choose_examples
 from undin.evaluation.run import Evaluation, Failure
-from undin.evaluation.runners import MethodRunner
 from undin.evaluation.scores import Score
-from undin.evaluation.summary import Table, snr_names
+from undin.evaluation.slices import Slices, snr_names
+from undin.evaluation.statistics import number
+from undin.evaluation.systems import MethodSystem
 from undin.metrics import METRICS
 from undin.page import Cell
 
@@ -25,13 +27,24 @@ def made(scores, metrics=("si_sdr_db",), methods=("a", "b"), failures=()):
     """An evaluation from {method: [(kind, snr_db, value), ...]}."""
     out = []
     for method, cells in scores.items():
+        seconds = 0.0 if method == "input" else 0.5
         for i, (kind, snr_db, value) in enumerate(cells):
             values = {} if value is None else {metrics[0]: value}
             undefined = {metrics[0]: "est is silent"} if value is None else {}
             out.append(
-                Score(f"m{i}", method, kind, snr_db, values=values, undefined=undefined, duration_s=2.0, seconds=0.5)
+                Score(
+                    f"m{i}",
+                    method,
+                    kind,
+                    snr_db,
+                    values=values,
+                    undefined=undefined,
+                    duration_s=2.0,
+                    seconds=seconds,
+                )
             )
-    return Evaluation(out, list(failures), [MethodRunner(m, m) for m in methods], [METRICS[m] for m in metrics], {}, 0)
+    systems, measures = [MethodSystem(m, m) for m in methods], [METRICS[m] for m in metrics]
+    return Evaluation(Enhancement(), out, list(failures), systems, measures, {})
 
 
 PLACES = [("rain", 0.0), ("rain", 5.0), ("fan", 0.0), ("fan", 5.0)]
@@ -46,19 +59,19 @@ def small():
 
 
 def test_slices_means_and_gains_by_hand(small):
-    table = Table(small)
-    cell = table.cell("a", "si_sdr_db")
+    table = Slices(small)
+    cell = table.at("a", "si_sdr_db")
     assert (cell.score.n, cell.score.mean, cell.gain.mean) == (4, 5.0, 2.5)
     assert cell.score.half == pytest.approx(1.959964 * np.std([1, 7, 3, 9], ddof=1) / 2)
-    assert table.cell("a", "si_sdr_db", kind="fan").gain.mean == 3.5
-    assert table.cell("a", "si_sdr_db", kind="rain", snr="5 dB").score.mean == 7
-    lame = table.cell("b", "si_sdr_db")
+    assert table.at("a", "si_sdr_db", kind="fan").gain.mean == 3.5
+    assert table.at("a", "si_sdr_db", kind="rain", snr="5 dB").score.mean == 7
+    lame = table.at("b", "si_sdr_db")
     assert (lame.score.n, lame.score.mean, lame.gain.mean) == (3, 4.0, pytest.approx((4 - 1 - 1) / 3))
     assert table.real_time_factor("a") == 0.25 and table.real_time_factor("input") is None
 
 
 def test_means_and_deviations_per_noise(small, tmp_path):
-    write_per_noise(tmp_path / "per_noise.csv", small)
+    assert write_per_kind(tmp_path, small) == tmp_path / "per_noise.csv"
     with (tmp_path / "per_noise.csv").open(newline="") as file:
         rows = {(row.pop("method"), row.pop("noise")): row for row in csv.DictReader(file)}
     assert list(rows) == [(m, k) for m in ("input", "a", "b") for k in ("fan", "rain", "all")]
@@ -72,7 +85,7 @@ def test_means_and_deviations_per_noise(small, tmp_path):
 
 
 def test_cells_of_the_tables(small):
-    table, measure = Table(small), small.measures[0]
+    table, measure = Slices(small), small.measures[0]
     rows = tables.by_kind_and_snr(table, measure, ["all", "fan"])
     assert rows[0].cells == {"0 dB": "n 2", "5 dB": "n 2", "all SNRs": "n 4"}
     assert rows[2]["5 dB"] == Cell("8.0 ± 2.0", "", best=True)
@@ -83,23 +96,23 @@ def test_cells_of_the_tables(small):
 
 
 def test_where_lower_is_better_the_lowest_is_bold():
-    table = Table(made({"input": [("k", 0.0, 3.0)], "a": [("k", 0.0, 2.0)]}, ("lsd_db",), ("a",)))
+    table = Slices(made({"input": [("k", 0.0, 3.0)], "a": [("k", 0.0, 2.0)]}, ("lsd_db",), ("a",)))
     rows = tables.overall(table)
     assert [row["LSD (dB)"].best for row in rows] == [False, True]
 
 
 def test_pairs_are_row_minus_column_each_once(small):
-    matrix = tables.pair_matrix(Table(small), small.measures[0])
+    matrix = tables.pair_matrix(Slices(small), small.measures[0])
     assert [row["row minus column"] for row in matrix] == ["a", "b"]
     assert matrix[0]["input"].text.startswith("+2.5 ± 1.3") and matrix[0]["a"] == ""
     assert matrix[1]["a"].note.endswith("n 3")
-    tests = tables.pair_tests(Table(small), small.measures[0])
+    tests = tables.pair_tests(Slices(small), small.measures[0])
     assert set(tests) == {("a", "input"), ("b", "input"), ("b", "a")}
     assert tests["b", "a"].difference.mean == pytest.approx(np.mean([3, -3, -5]))
 
 
 def test_undefined_scores_are_counted_with_their_reason(small):
-    assert tables.undefined(Table(small)) == [
+    assert tables.undefined(Slices(small)) == [
         {"metric": "SI-SDR", "method": "b", "files": 1, "reason": "est is silent", "first": "m2"}
     ]
 
@@ -127,19 +140,15 @@ def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     manifest = folder / "m.csv"
     manifest.write_text("as it was\n")
-    runners = evaluation.make_runners(["log-mmse"], [CRASH, LATE])
+    systems = evaluation.make_systems(["log-mmse"], [CRASH, LATE])
     measures = evaluation.choose(["si_sdr_db"], 16000)[0]
     kinds = {rows()[0].kind}
-    result = evaluation.evaluate(rows(), corpora.mini(), runners, measures, folder, seen_kinds=kinds)
+    task = Enhancement(kinds)
+    result = evaluation.evaluate(rows(), corpora.mini(), systems, measures, folder, task=task)
     about = evaluation.about_run(result, manifest=manifest, data=folder, command=["undin", "evaluate", "a b.csv"])
     heard = evaluation.make_examples(result, corpora.mini(), n=1, seed=0)
     evaluation.write_summary(folder / "summary.json", result, about)
     return result, about, heard, folder
-
-
-def words(path):
-    text = re.sub(r"<(style|script)>.*?</\1>", "", path.read_text("utf-8"), flags=re.S)
-    return " ".join(re.sub(r"<[^>]+>", " ", text).split())
 
 
 def test_a_page_with_everything(report):
@@ -148,12 +157,12 @@ def test_a_page_with_everything(report):
     page = evaluation.write_report(folder / "report.html", result, about, examples=heard, notes=["PESQ is left out."])
     text, source = words(page), page.read_text("utf-8")
     assert "http" not in source and source.count("<audio") == 4  # input, log-mmse, late, clean
-    assert "it ended with 1: no such weights" in text and "PESQ is left out." in text
-    assert "late gives its output 10.0 ms late (median)" in text
+    assert "exited with 1: no such weights" in text and "PESQ is left out." in text
+    assert "The output of late is 10.0 ms late (median)" in text
     assert "undin evaluate &#x27;a b.csv&#x27;" in text and about["manifest_sha256"][:16] in text
     assert "Seen and unseen noise" in text and "row minus column" in text
     assert re.search(r"3 methods on 6 mixtures \(0\.\d minutes\): \d kinds of noise, SNR 0 to 10 dB", text)
-    mean = tables.number(np.mean([s.values["si_sdr_db"] for s in result.scores if s.method == "log-mmse"]), 1)
+    mean = number(np.mean([s.values["si_sdr_db"] for s in result.scores if s.method == "log-mmse"]), 1)
     assert mean in text
 
 
@@ -190,8 +199,8 @@ def test_nothing_scored_gives_a_page_too(tmp_path):
 
 
 def test_numbers():
-    assert [tables.number(v, 1) for v in (-0.04, 0.0, -1.25)] == ["0.0", "0.0", "−1.2"]
-    assert tables.number(0.51, 1, sign=True) == "+0.5"
+    assert [number(v, 1) for v in (-0.04, 0.0, -1.25)] == ["0.0", "0.0", "−1.2"]
+    assert number(0.51, 1, sign=True) == "+0.5"
     assert tables.probability(1e-9) == "p < 0.001"
     assert replace(METRICS["si_sdr_db"], unit="").title == "SI-SDR"
     assert program("a", "b").startswith("a=")

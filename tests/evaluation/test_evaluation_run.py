@@ -10,10 +10,10 @@ from evaluation_files import COPY, CRASH, LATE, NOTHING, SHORT, SLOW, program, r
 import undin
 from undin import corpora, mixing
 from undin.errors import InputError
-from undin.evaluation import choose, evaluate, make_runners
+from undin.evaluation import Enhancement, choose, evaluate, make_systems
 from undin.evaluation.run import lag_ms
-from undin.evaluation.runners import CommandRunner
 from undin.evaluation.scores import ScoreFile
+from undin.evaluation.systems import CommandSystem
 from undin.metrics import METRICS
 
 ROWS = rows()
@@ -24,8 +24,8 @@ def run(tmp_path):
     """Evaluate in a folder of one's own."""
 
     def run(methods=("log-mmse",), commands=(), *, rows=ROWS, **settings):
-        runners = make_runners(methods, commands)
-        return evaluate(rows, corpora.mini(), runners, si_sdr(), tmp_path, **settings)
+        systems = make_systems(methods, commands)
+        return evaluate(rows, corpora.mini(), systems, si_sdr(), tmp_path, **settings)
 
     return run
 
@@ -64,10 +64,10 @@ def test_a_command_gets_a_wav_and_gives_one(run):
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
-        (CRASH, "it ended with 1: no such weights"),
-        (SHORT, r"it gave \d+ samples for \d+ samples \(-0.4 ms\): its output must be as long as its input"),
-        (SLOW, "it gave 8000 Hz for an input of 16000 Hz"),
-        (NOTHING, "it ended well but wrote no output"),
+        (CRASH, "exited with 1: no such weights"),
+        (SHORT, r"returned \d+ samples for \d+ \(-0.4 ms\): the output must have the length of the input"),
+        (SLOW, "returned 8000 Hz for an input of 16000 Hz"),
+        (NOTHING, "succeeded without writing an output"),
         ("gone=/no/such/program {in} {out}", "/no/such/program cannot be started: No such file"),
         (program("words", "open(sys.argv[2],'w').write('words')"), "is no sound file that can be read"),
     ],
@@ -87,7 +87,7 @@ def test_a_method_that_fails_on_one_file_is_scored_on_the_others(run):
     result = run(
         [], [program("picky", f"len(x) == {longest.n_samples} and sys.exit('too long');f.write(sys.argv[2],x,sr)")]
     )
-    assert [(f.id, f.method, f.reason) for f in result.failures] == [(longest.id, "picky", "it ended with 1: too long")]
+    assert [(f.id, f.method, f.reason) for f in result.failures] == [(longest.id, "picky", "exited with 1: too long")]
     assert sum(bool(s.values) for s in result.scores if s.method == "picky") == len(rows()) - 1
 
 
@@ -121,12 +121,12 @@ def test_undefined_and_infinite_scores_are_missing_with_the_reason(run, monkeypa
     endless = replace(METRICS["si_sdr_db"], score=lambda *_: np.inf)
     monkeypatch.setitem(METRICS, "si_sdr_db", endless)
     score = run([], [program("again", "f.write(sys.argv[2],x,sr)")], rows=rows()[:1]).scores[1]
-    assert not score.values and score.undefined == {"si_sdr_db": "SI-SDR is infinite: no mean could hold it"}
+    assert not score.values and score.undefined == {"si_sdr_db": "SI-SDR is infinite"}
 
 
 def test_a_second_run_keeps_what_is_there(run, tmp_path, monkeypatch):
     first = run()
-    monkeypatch.setattr("undin.evaluation.run.score_job", lambda *_: pytest.fail("worked again"))
+    monkeypatch.setattr("undin.evaluation.run.Scorer.score", lambda *_: pytest.fail("worked again"))
     second = run()
     assert second.n_kept == 12 and [s.values for s in second.scores] == [s.values for s in first.scores]
 
@@ -158,7 +158,7 @@ def test_rows_of_other_methods_stay_and_failed_ones_are_tried_again(run, tmp_pat
 def test_seen_is_told_by_the_kinds_of_a_training_set(run):
     kinds = {row.kind for row in rows()}
     one = sorted(kinds)[0]
-    seen = {s.kind: s.seen for s in run(seen_kinds={one}).scores}
+    seen = {s.kind: s.seen for s in run(task=Enhancement({one})).scores}
     assert seen == {kind: "yes" if kind == one else "no" for kind in kinds}
 
 
@@ -177,7 +177,7 @@ def test_lag_of_a_noisy_copy(shift):
     [
         ([], [], "nothing to evaluate"),
         (["log-mmse", "log-mmse"], [], "'log-mmse' names two methods"),
-        (["input=log-mmse"], [], "'input' names what methods are compared with"),
+        (["input=log-mmse"], [], "the name 'input' is reserved"),
         (["log-mse"], [], "did you mean log-mmse"),
         ([], ["sox in.wav out.wav"], r"--cmd must be 'name=program \{in\} \{out\}'"),
         ([], ["a=prog '{in} {out}"], "cannot be split into words: No closing quotation"),
@@ -185,13 +185,13 @@ def test_lag_of_a_noisy_copy(shift):
 )
 def test_bad_methods_are_refused_before_any_work(methods, commands, message):
     with pytest.raises(InputError, match=message):
-        make_runners(methods, commands)
+        make_systems(methods, commands)
 
 
 def test_file_names_with_spaces_reach_the_program(tmp_path, monkeypatch):
     (tmp_path / "a b").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "a b"))
-    runner = CommandRunner(*COPY.split("=", 1))
+    runner = CommandSystem(*COPY.split("=", 1))
     x = np.random.default_rng(0).uniform(-0.5, 0.5, 800).astype(np.float32)
     np.testing.assert_allclose(runner.load()(x, 16000), x, atol=1 / 32768)
     assert not list((tmp_path / "a b").iterdir())
@@ -199,7 +199,7 @@ def test_file_names_with_spaces_reach_the_program(tmp_path, monkeypatch):
 
 def test_metrics_are_chosen_by_name_package_and_rate(monkeypatch):
     assert [m.name for m in choose(["lsd_db", "si_sdr_db"], 16000)[0]] == ["lsd_db", "si_sdr_db"]
-    with pytest.raises(InputError, match="'pesc' is no metric: there are pesq_wb"):
+    with pytest.raises(InputError, match="unknown metric 'pesc': there are pesq_wb"):
         choose(["pesc"], 16000)
     with pytest.raises(InputError, match="pesq_wb needs 16000 Hz or more; the mixtures have 8000 Hz"):
         choose(["pesq_wb"], 8000)

@@ -25,7 +25,7 @@ def test_foreign_files_and_other_metrics(tmp_path):
     path = tmp_path / "scores.csv"
     assert ScoreFile(path, ["a"]).read() == []
     path.write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match=r"scores.csv exists and undin evaluate did not make it: choose another -o"):
+    with pytest.raises(InputError, match=r"scores.csv exists and was not written by undin evaluate: move it away, or"):
         ScoreFile(path, ["a"]).read()
     ScoreFile(path, ["a", "b"]).write([Score("x", "m", "k", 0.0, values={"a": 1.0, "b": 2.0}, key="k")])
     assert ScoreFile(path, ["b", "c"]).read()[0].values == {"b": 2.0}

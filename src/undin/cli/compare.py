@@ -59,7 +59,7 @@ def compare(
     """
     from undin import audio, evaluation
     from undin.errors import InputError, MissingExtraError
-    from undin.evaluation.runners import named
+    from undin.evaluation.systems import named
     from undin.methods import load
     from undin.page import check_page, picture, player, prose, write_sections
 
@@ -77,18 +77,18 @@ def compare(
         if n_src := load(model).n_src:
             cure = f"undin separate {shlex.quote(str(source))} -m {shlex.quote(model)}"
             raise InputError(f"compare plays methods that enhance, and {model} separates {n_src} talkers: {cure}")
-    runners = evaluation.make_runners(names, cmd or [])
+    systems = evaluation.make_systems(names, cmd or [])
     sounds: dict[str, Array] = {"input": x}
     failures: list[str] = []
     with show.busy("enhancing"):
-        for runner in runners:
+        for system in systems:
             try:
-                y = runner.load()(x.copy(), sr)
+                y = system.load()(x.copy(), sr)
                 if y.shape != x.shape:
                     raise InputError(f"it gave shape {y.shape} for {x.shape}: it must keep length and channels")
-                sounds[runner.name] = y
+                sounds[system.name] = y
             except Exception as error:  # whatever a method does, the others go on
-                failures.append(f"{runner.name}: {' '.join(str(error).split())}")
+                failures.append(f"{system.name}: {' '.join(str(error).split())}")
     notes = _match(sounds, sr) if match_level else ["Levels are as the methods leave them; --match-level evens them."]
     notes.append(
         "There is no clean voice to compare with, so there are no scores: listen, and look for what is missing."

@@ -17,10 +17,9 @@ from undin.cli.run import do
 if TYPE_CHECKING:
     from undin.corpora import Corpus
     from undin.evaluation import Evaluation
-    from undin.methods import Method
 
 OUTPUT = Path("undin-evaluation")
-N_SHOWN = 5  # failures told on the screen; the report has all
+N_SHOWN = 5  # failures printed; the report has all
 
 Methods = Annotated[
     list[str] | None,
@@ -66,24 +65,22 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="Metrics to score by, as pesq_wb,lsd_db.",
-            show_default="pesq_wb,estoi,si_sdr_db",
+            help="Metrics, as pesq_wb,lsd_db.",
+            show_default="pesq_wb,estoi,si_sdr_db; of talkers si_sdr_db,sdr_db,accuracy",
             rich_help_panel=o.HOW,
         ),
     ] = None,
     trained_on: Annotated[
         Path | None,
         typer.Option(
-            metavar="MANIFEST", help="Noise of its kinds counts as seen; other as unseen.", rich_help_panel=o.HOW
+            metavar="MANIFEST", help="Its kinds of noise count as seen, others as unseen.", rich_help_panel=o.HOW
         ),
     ] = None,
     workers: o.Workers = 1,
     examples: Annotated[
         int, typer.Option(min=0, metavar="N", help="Mixtures to listen to in the report.", rich_help_panel=o.SHOW)
     ] = 6,
-    seed: Annotated[
-        int, typer.Option(min=0, help="Number that the choice of these is drawn from.", rich_help_panel=o.SHOW)
-    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed for choosing them.", rich_help_panel=o.SHOW)] = 0,
     json: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON object.", rich_help_panel=o.SHOW)
     ] = False,
@@ -91,19 +88,18 @@ def evaluate(
 ) -> int:
     """Score methods on mixtures, and write a report to read, look at and listen to.
 
-    Writes scores.csv (every file), per_noise.csv and summary.json (means) and report.html (all of it, one file).
-    What scores.csv has already from the same settings is kept, so a run that was stopped goes on.
+    Writes scores.csv (every mixture), per_noise.csv and summary.json (means) and report.html (all of it, one file).
+    Existing scores with the same settings are reused, so an interrupted run resumes.
 
-    Talkers are scored by SI-SDR and SDR, all anew, with summary.md in place of per_noise.csv.
+    Methods that separate are scored on the talkers of each mixture, in the best order, beside ideal masks.
 
     [dim]Two methods:[/]  undin evaluate test.csv -m log-mmse -m nmf-exp -o scores/
 
-    [dim]Talkers pulled apart, in the best order, beside ideal masks:[/]  undin evaluate two.csv -m blstm-mask
+    [dim]Two talkers:[/]  undin evaluate two.csv -m blstm-mask -m deep-clustering
 
     [dim]Against another program:[/]  undin evaluate test.csv -m log-mmse --cmd 'sox=sox {in} {out} highpass 100'
     """
     from undin import evaluation, mixing
-    from undin.errors import InputError
     from undin.experiment import is_recipe
     from undin.mixing.manifest import read_numbered
     from undin.page import check_page
@@ -111,44 +107,29 @@ def evaluate(
     if is_recipe(str(manifest)):
         folder = None if output == OUTPUT else output  # a run has a folder of its own
         return do(str(manifest), ["evaluate"], output=folder, data=data, workers=workers, json=json, quiet=quiet)
-    if (inside := manifest / "manifest.csv").is_file():  # what undin mix leaves in its folder
+    if (inside := manifest / "manifest.csv").is_file():  # the folder of a mix
         manifest = inside
-    if not cmd and (separators := evaluation.make_separators(method or [])):
-        for name, value in (("--metrics", metrics), ("--trained-on", trained_on)):
-            if value is not None:
-                raise InputError(
-                    f"{name} is for methods that enhance: talkers are scored by SI-SDR and SDR; leave it out"
-                )
-        command = ["undin", *_words(context)]
-        return _talkers(
-            manifest, data, separators, output, command, examples=examples, seed=seed, json=json, quiet=quiet
-        )
-    runners = evaluation.make_runners(method or [], cmd or [])
+    systems = evaluation.make_systems(method or [], cmd or [])
+    separate = bool(systems[0].n_src)
+    corpus = _corpus(manifest, data, listed=separate)
+    seen = None if trained_on is None else {row.kind for row in mixing.read_manifest(trained_on)}
+    task = evaluation.Separation.of(corpus) if separate else evaluation.Enhancement(seen)
     wanted = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
-    corpus = _corpus(manifest, data)
-    measures, notes = evaluation.choose(wanted, corpus.sr)
+    measures, notes = evaluation.choose(wanted, corpus.sr, task)
     if (report := output / "report.html").exists():
         check_page(report)
-    seen = None if trained_on is None else {row.kind for row in mixing.read_manifest(trained_on)}
     with _bar("scoring", wanted=not quiet) as progress:
+        rows = (row for _, row in read_numbered(manifest))
         result = evaluation.evaluate(
-            (row for _, row in read_numbered(manifest)),
-            corpus,
-            runners,
-            measures,
-            output,
-            workers=workers,
-            seen_kinds=seen,
-            progress=progress,
+            rows, corpus, systems, measures, output, task=task, workers=workers, progress=progress
         )
-    command = ["undin", *_words(context)]
-    about = evaluation.about_run(result, manifest=manifest, data=corpus.root, command=command)
-    evaluation.write_per_noise(output / "per_noise.csv", result)
+    about = evaluation.about_run(result, manifest=manifest, data=corpus.root, command=["undin", *_words(context)])
+    evaluation.write_per_kind(output, result)
     summary = evaluation.write_summary(output / "summary.json", result, about)
     with _bar("examples", wanted=not quiet) as progress:
-        heard = evaluation.make_examples(result, corpus, n=examples, seed=seed, progress=progress)
+        played = evaluation.make_examples(result, corpus, n=examples, seed=seed, progress=progress)
     with show.busy("drawing the report"):
-        evaluation.write_report(report, result, about, examples=heard, notes=notes)
+        evaluation.write_report(report, result, about, examples=played, notes=notes)
     if json:
         print(json_.dumps(summary, ensure_ascii=False))
     elif not quiet:
@@ -156,58 +137,29 @@ def evaluate(
     return _tell_failures(result)
 
 
-def _talkers(
-    manifest: Path,
-    data: Path | None,
-    methods: "dict[str, Method]",
-    output: Path,
-    command: list[str],
-    *,
-    examples: int,
-    seed: int,
-    json: bool,
-    quiet: bool,
-) -> int:
-    """Methods that separate; the corpus is listed, as it knows who is of which gender."""
-    from undin import corpora, evaluation, mixing
-    from undin.page import check_page
+def _corpus(manifest: Path, data: Path | None, *, listed: bool) -> "Corpus":
+    """The corpus that the paths of a manifest start from, at the manifest's rate.
 
-    if (report := output / "report.html").exists():
-        check_page(report)
-    rows = list(mixing.read_manifest(manifest))
-    corpus = corpora.open(data, sr=rows[0].sr if rows else None)
-    with _bar("scoring", wanted=not quiet) as progress:
-        scores = evaluation.evaluate_talkers(rows, corpus, methods, output, progress=progress)
-    with show.busy("drawing the report"):
-        about = evaluation.about_talkers(rows, methods, manifest=manifest, data=corpus.root, command=command)
-        heard = evaluation.make_talker_examples(scores, rows, corpus, methods, n=examples, seed=seed)
-        evaluation.write_talkers_report(report, scores, about, examples=heard)
-    if json:
-        print((output / "summary.json").read_text(encoding="utf-8"), end="")
-    elif not quiet:
-        print((output / "summary.md").read_text(encoding="utf-8"), end="")
-        print(f"\n{report}    read, look and listen: open it in a browser")
-    failed = [score for score in scores if score.error]
-    for score in failed[:N_SHOWN]:
-        print(f"undin: {score.id}, {score.method}: {score.error}", file=sys.stderr)
-    return 1 if failed else 0
-
-
-def _corpus(manifest: Path, data: Path | None) -> "Corpus":
-    """The folder that the paths of a manifest start from, at the manifest's rate; nothing in it is listed."""
+    Args:
+        manifest: the table of mixtures.
+        data: the folder; None for the default.
+        listed: with its clips, which know the genders of speakers.
+    """
     from undin import corpora
     from undin.errors import InputError
     from undin.mixing import MixtureRow
     from undin.mixing.manifest import read_numbered
 
+    first = next((row for _, row in read_numbered(manifest) if isinstance(row, MixtureRow)), None)
+    if listed:
+        return corpora.open(data, sr=first.sr if first else None)
     root = Path(data or os.environ.get("UNDIN_DATA") or corpora.mini().root)
     if not root.is_dir():
-        raise InputError(f"{root}: there is no such folder: give --data DIR, from which the manifest's paths start")
-    first = next((row for _, row in read_numbered(manifest) if isinstance(row, MixtureRow)), None)
+        raise InputError(f"{root}: no such folder; use --data DIR, the folder that the manifest's paths start from")
     sources = [source.path for source in (*first.speech, *first.noise)] if first else []
     if sources and not any((root / path).exists() for path in sources):
         raise InputError(
-            f"{manifest} begins with {sources[0]}, which {root} does not hold: give --data DIR, what it was mixed from"
+            f"{manifest} begins with {sources[0]}, which is not in {root}: use --data DIR, the corpus it was mixed from"
         )
     return corpora.Corpus(root, (), sr=first.sr if first else 16000, mono=True)
 
@@ -236,32 +188,35 @@ def _show(result: "Evaluation", notes: list[str], output: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from undin.evaluation import summary, tables
+    from undin.evaluation.report import tables
+    from undin.evaluation.slices import Slices
     from undin.page import Group
 
-    sliced = summary.Table(result)
-    rows: list[dict[str, Any]] = [dict(row) for row in tables.overall(sliced) if not isinstance(row, Group)]
+    rows: list[dict[str, Any]] = [dict(row) for row in tables.overall(Slices(result)) if not isinstance(row, Group)]
+    if not any(row["failed"] for row in rows):
+        rows = [{name: cell for name, cell in row.items() if name != "failed"} for row in rows]
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in rows[0]:
         table.add_column(name, justify="right" if name else "left")
     for row in rows:
-        table.add_row(*(_plain(cell) for cell in row.values()))
+        table.add_row(*(_plain(cell, with_gain=i == 1) for i, cell in enumerate(row.values())))
     console = show.console()
     console.print(table)
-    kept = f"; {result.n_kept} scores were there already" if result.n_kept else ""
-    told = [f"means with 95 % intervals over {len(result.rows)} mixtures{kept}", *notes]
-    console.print(Text("\n".join(told), style="dim"))
+    reused = f"; {result.n_kept} existing scores were reused" if result.n_kept else ""
+    facts = f"means with 95 % intervals over {len(result.rows)} mixtures, in brackets the gain over the input{reused}"
+    console.print(Text("\n".join([facts, *notes]), style="dim"))
     console.print(f"\n[bold]{output / 'report.html'}[/]  [dim]open it in a browser[/]")
 
 
-def _plain(cell: object) -> Any:
+def _plain(cell: object, *, with_gain: bool) -> Any:
     from rich.text import Text
 
     from undin.page import Cell
 
-    if isinstance(cell, Cell):
-        return Text(str(cell.text), "bold" if cell.best else "")
-    return "–" if cell is None else str(cell)
+    if not isinstance(cell, Cell):
+        return "–" if cell is None else str(cell)
+    gain = cell.note.partition("\n")[0] if with_gain and cell.note.startswith("(") else ""
+    return Text(f"{cell.text}\n{gain}".rstrip(), "bold" if cell.best else "")
 
 
 def _tell_failures(result: "Evaluation") -> int:

@@ -1,4 +1,4 @@
-"""The metrics of a report, and what becomes of one that is undefined."""
+"""Which metrics are scored, and the scores of one pair."""
 
 import difflib
 import math
@@ -7,36 +7,34 @@ from collections.abc import Iterable
 import numpy as np
 
 from undin.errors import InputError, MissingExtraError
-from undin.metrics import METRICS, Metric
+from undin.evaluation.enhancement import Enhancement
+from undin.evaluation.task import Task
+from undin.metrics import Metric
 from undin.spectrum import Array
 
-DEFAULT = ("pesq_wb", "estoi", "si_sdr_db")
 
-
-def choose(names: Iterable[str] | None, sr: int) -> tuple[list[Metric], list[str]]:
-    """Take the wanted metrics; by default those whose packages are installed and that are defined at the rate.
+def choose(names: Iterable[str] | None, sr: int, task: Task | None = None) -> tuple[list[Metric], list[str]]:
+    """Choose metrics; by default those of the task whose packages are installed and that are defined at the rate.
 
     Args:
-        names: of `METRICS`; `DEFAULT` when None.
+        names: of the task's metrics; None for its default.
         sr: sample rate of the mixtures in Hz.
+        task: what is evaluated; `Enhancement()` when None.
 
     Returns:
         the metrics, and a sentence for each default one that is left out.
 
     Raises:
-        InputError: there is no such metric, or it is not defined at sr.
+        InputError: a metric is unknown, or not defined at sr.
         MissingExtraError: the package of a metric that was asked for is not installed.
 
     >>> [metric.name for metric in choose(["si_sdr_db"], 16000)[0]]
     ['si_sdr_db']
     """
+    task = task or Enhancement()
     chosen, left_out = [], []
-    for name in DEFAULT if names is None else dict.fromkeys(names):
-        if name not in METRICS:
-            near = difflib.get_close_matches(name, METRICS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(METRICS)}"
-            raise InputError(f"{name!r} is no metric: {hint}")
-        metric = METRICS[name]
+    for name in task.default if names is None else dict.fromkeys(names):
+        metric = _metric(name, task)
         try:
             _try_out(metric, sr)
         except (MissingExtraError, InputError) as error:
@@ -49,30 +47,38 @@ def choose(names: Iterable[str] | None, sr: int) -> tuple[list[Metric], list[str
 
 
 def measure_all(measures: Iterable[Metric], ref: Array, est: Array, sr: int) -> tuple[dict[str, float], dict[str, str]]:
-    """Score one pair by every measure.
+    """Score one mixture by every measure.
 
     Args:
         measures: what to score by.
-        ref: (n_samples,) clean.
-        est: (n_samples,) its estimate.
+        ref: (n_samples,) or (n_src, n_samples) clean.
+        est: its estimate, in the same order.
         sr: sample rate in Hz.
 
     Returns:
-        name -> score, and name -> reason for those without one: undefined, or infinite, which no mean could hold.
+        name -> score, the mean over sources; and name -> reason where it is undefined or infinite.
     """
     values: dict[str, float] = {}
     missing: dict[str, str] = {}
     for measure in measures:
         try:
-            value = float(measure(ref, est, sr))
+            value = float(np.mean(measure(ref, est, sr)))
         except InputError as error:
             missing[measure.name] = " ".join(str(error).split())
             continue
         if math.isfinite(value):
             values[measure.name] = value
         else:
-            missing[measure.name] = f"{measure.label} is infinite: no mean could hold it"
+            missing[measure.name] = f"{measure.label} is infinite"
     return values, missing
+
+
+def _metric(name: str, task: Task) -> Metric:
+    if name not in task.metrics:
+        near = difflib.get_close_matches(name, task.metrics, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(task.metrics)}"
+        raise InputError(f"unknown metric {name!r}: {hint}")
+    return task.metrics[name]
 
 
 def _try_out(metric: Metric, sr: int) -> None:

@@ -1,12 +1,11 @@
-"""methods x mixtures -> scores: every mixture is made once, enhanced by every method, and scored against its voice."""
+"""methods x mixtures -> scores: every mixture is rendered once, processed by every method, and scored."""
 
 import hashlib
 import json
-import math
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,13 @@ import numpy as np
 import undin
 from undin.corpora import Corpus
 from undin.errors import InputError, UndinError
+from undin.evaluation.enhancement import Enhancement
 from undin.evaluation.measures import measure_all
-from undin.evaluation.runners import INPUT, Enhance, Runner
 from undin.evaluation.scores import Score, ScoreFile
-from undin.metrics import METRICS, Metric
-from undin.mixing import MixtureRow, render
+from undin.evaluation.systems import INPUT, Answer, Oracle, System
+from undin.evaluation.task import Task
+from undin.metrics import Metric
+from undin.mixing import Mixture, MixtureRow, render
 from undin.spectrum import Array
 from undin.workers import Executor, Progress, WorkerDied, executor
 
@@ -38,136 +39,180 @@ class Failure:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The outcome: scores in the manifest's order, the input first, then each method."""
+    """The outcome.
 
+    Attributes:
+        task: what was evaluated.
+        scores: in the manifest's order: the input, each system, the task's oracles.
+        failures: by row.
+        systems: what was compared.
+        measures: the metrics.
+        rows: the mixtures, by id.
+        n_kept: scores reused from an earlier run.
+    """
+
+    task: Task
     scores: list[Score]
     failures: list[Failure]
-    runners: list[Runner]
+    systems: Sequence[System]
     measures: list[Metric]
-    rows: dict[str, MixtureRow]  # by id
-    n_kept: int = 0  # scores that an earlier run had left
+    rows: dict[str, MixtureRow]
+    n_kept: int = 0
+
+    @property
+    def compared(self) -> list[str]:
+        """Names of the input and the systems."""
+        return [INPUT, *(system.name for system in self.systems)]
 
     @property
     def methods(self) -> list[str]:
-        """Names, the input first."""
-        return [INPUT, *(runner.name for runner in self.runners)]
+        """Names of all that is scored, the input first."""
+        return [*self.compared, *(oracle.name for oracle in self.task.oracles)]
 
 
 @dataclass(frozen=True)
-class Job:
+class Pending:
     """A mixture and the methods that have no score for it yet."""
 
     number: int  # its row in the manifest
     row: MixtureRow
-    keys: dict[str, str] = field(default_factory=dict)  # method -> key
-    seen: str = ""
+    keys: dict[str, str]  # method -> key
+
+    def blank(self, task: Task, name: str) -> Score:
+        """The score of a method before it is known."""
+        row = self.row
+        return Score(row.id, name, task.group(row), row.snr_db, row.speaker, task.seen(row), key=self.keys[name])
+
+    def failed(self, task: Task, reason: str) -> list[Score]:
+        """The scores of a mixture that cannot be scored."""
+        return [replace(self.blank(task, name), error=" ".join(reason.split())) for name in self.keys]
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What a process needs to score mixtures; `__call__` makes its function."""
+class Scorer:
+    """What a process needs to score mixtures; calling it loads the systems and returns the function that scores one."""
 
+    task: Task
     corpus: Corpus
-    runners: Sequence[Runner]
+    systems: Sequence[System]
     measures: Sequence[str]
 
-    def __call__(self, _: Progress) -> Callable[[Job], list[Score]]:
-        """Load every method."""
-        measures = [METRICS[name] for name in self.measures]
-        enhance: dict[str, Enhance] = {runner.name: runner.load() for runner in self.runners}
-        return lambda job: score_job(job, self.corpus, enhance, measures)
+    def __call__(self, _: Progress) -> Callable[[Pending], list[Score]]:
+        """Load every system."""
+        answers = {system.name: system.answer() for system in self.systems}
+        return lambda pending: self.score(pending, answers)
 
-    def __reduce__(self) -> Any:
-        return Bench, (self.corpus, self.runners, self.measures)
+    def score(self, pending: Pending, answers: Mapping[str, Answer]) -> list[Score]:
+        """Score one mixture by its pending methods; an error is part of the score and never raised."""
+        try:
+            mixture = render(pending.row, self.corpus)
+        except Exception as error:
+            return pending.failed(self.task, f"the mixture cannot be rendered: {_words(error)}")
+        return [
+            self._score(pending.blank(self.task, system.name), mixture, answers[system.name], timed=system.timed)
+            for system in self.systems
+            if system.name in pending.keys
+        ]
+
+    def _score(self, blank: Score, mixture: Mixture, answer: Answer, *, timed: bool) -> Score:
+        sr, ref = self.corpus.sr, self.task.references(mixture)
+        score = replace(blank, duration_s=mixture.noisy.shape[-1] / sr)
+        start = time.perf_counter()
+        try:
+            est = answer(mixture, sr)
+            seconds = time.perf_counter() - start if timed else 0.0
+            _check_output(est, ref, sr)
+            measures = [self.task.metrics[name] for name in self.measures]
+            values, undefined = measure_all(measures, ref, self.task.matched(ref, est), sr)
+            lag = lag_ms(est if est.ndim == 1 else est.sum(0), mixture.noisy, sr)
+        except Exception as error:  # whatever a method does, the others are scored
+            return replace(score, error=_words(error))
+        return replace(score, values=values, undefined=undefined, seconds=seconds, lag_ms=lag)
 
 
 def evaluate(
     rows: Iterable[MixtureRow | InputError],
     corpus: Corpus,
-    runners: Sequence[Runner],
+    systems: Sequence[System],
     measures: Sequence[Metric],
     folder: str | Path,
     *,
+    task: Task | None = None,
     workers: int | Executor = 1,
-    seen_kinds: Collection[str] | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Evaluation:
-    """Score methods on the mixtures of a manifest; what `scores.csv` in the folder has already is kept.
+    """Score systems on the mixtures of a manifest; scores in `scores.csv` with the same settings are reused.
 
     Args:
         rows: of a manifest, in its order; an error stands for a row that cannot be read.
         corpus: the one it was made from.
-        runners: from `make_runners`.
+        systems: from `make_systems`, or `Oracle`.
         measures: from `choose`.
-        folder: where `scores.csv` is, or is to be.
+        folder: output folder for `scores.csv`.
+        task: what is evaluated; `Enhancement()` when None.
         workers: how many processes, or an `Executor`.
-        seen_kinds: kinds of noise that the methods learned from, where that is known.
         progress: called with (mixtures done, of all).
 
     Returns:
-        the Evaluation. A mixture that cannot be made and a method that fails on one are among its failures; failed
-        scores are tried again in the next run.
+        the Evaluation. A mixture that cannot be rendered and a method that fails on one are among its failures; they
+        are tried again in the next run.
 
     Raises:
-        InputError: workers is not at least 1, or the manifest is empty.
+        InputError: workers is less than 1, or no row of the manifest can be scored.
         OSError: the folder cannot be written.
     """
-    pool = executor(workers)
-    jobs, failures = _jobs(rows, runners, measures, corpus, seen_kinds)
-    if not jobs and not failures:
-        raise InputError("the manifest has no rows: there is nothing to evaluate")
+    pool, task = executor(workers), task or Enhancement()
+    scorer = Scorer(task, corpus, _with_oracles(systems, task), [measure.name for measure in measures])
+    mixtures, failures = _pending(rows, scorer)
+    if not mixtures:
+        why = f"row {failures[0].row}: {failures[0].reason}" if failures else "the manifest has no rows"
+        raise InputError(f"nothing to evaluate: {why}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    file = ScoreFile(folder / SCORES, [measure.name for measure in measures])
-    done, others = _standing(file.read(), jobs)
+    file = ScoreFile(folder / SCORES, scorer.measures)
+    done, others = _reusable(file.read(), mixtures, task)
     n_kept = len(done)
     file.write([*done.values(), *others])
-    todo = [job for job in (_rest(job, done) for job in jobs) if job.keys]
-    n_done = len(jobs) - len(todo)
-    bench = Bench(corpus, runners, file.metrics)
-    with closing(pool.map(bench, todo)) as outcomes:
-        for job, outcome in outcomes:
-            scores = _failed(job, str(outcome)) if isinstance(outcome, WorkerDied) else outcome
-            file.append(scores)
-            done |= {(score.id, score.method): score for score in scores}
-            n_done += 1
-            if progress:
-                progress(n_done, len(jobs))
-    ordered = [done[job.row.id, name] for job in jobs for name in _names(runners)]
+    for score in _missing(mixtures, done, scorer, file, pool, progress):
+        done[score.id, score.method] = score
+    ordered = [done[pending.row.id, name] for pending in mixtures for name in pending.keys]
     file.write([*ordered, *others])
-    failures += _failures(jobs, ordered)
-    by_id = {job.row.id: job.row for job in jobs}
-    return Evaluation(ordered, sorted(failures, key=lambda f: f.row), list(runners), list(measures), by_id, n_kept)
+    failures = sorted([*failures, *_failures(mixtures, ordered)], key=lambda failure: failure.row)
+    by_id = {pending.row.id: pending.row for pending in mixtures}
+    return Evaluation(task, ordered, failures, systems, list(measures), by_id, n_kept)
 
 
-def score_job(job: Job, corpus: Corpus, enhance: dict[str, Enhance], measures: Sequence[Metric]) -> list[Score]:
-    """Make one mixture and score what each of its methods makes of it; nothing that goes wrong is raised."""
-    try:
-        mixture = render(job.row, corpus)
-        sr = corpus.sr
-    except (UndinError, OSError) as error:
-        return _failed(job, f"the mixture cannot be made: {error}")
-    return [_score(job, name, mixture.speech, mixture.noisy, sr, enhance.get(name), measures) for name in job.keys]
-
-
-def _score(
-    job: Job, name: str, clean: Array, noisy: Array, sr: int, enhance: Enhance | None, measures: Sequence[Metric]
-) -> Score:
-    score = replace(_blank(job, name), duration_s=len(noisy) / sr)
-    start = time.perf_counter()
-    try:
-        y = enhance(noisy.copy(), sr) if enhance else noisy
-        seconds = time.perf_counter() - start if enhance else 0.0
-        _check_output(y, noisy, sr)
-        values, undefined = measure_all(measures, clean, y, sr)
-    except Exception as error:  # whatever a method does, the others go on
-        known = isinstance(error, UndinError)
-        return replace(score, error=" ".join(str(error).split()) if known else f"{type(error).__name__}: {error}")
-    return replace(score, values=values, undefined=undefined, seconds=seconds, lag_ms=lag_ms(y, noisy, sr))
+def _missing(
+    mixtures: Sequence[Pending],
+    done: Mapping[tuple[str, str], Score],
+    scorer: Scorer,
+    file: ScoreFile,
+    pool: Executor,
+    progress: Callable[[int, int], object] | None,
+) -> Iterator[Score]:
+    """Score what is not done, and append it to the file mixture by mixture."""
+    left = [
+        replace(mixture, keys={name: key for name, key in mixture.keys.items() if (mixture.row.id, name) not in done})
+        for mixture in mixtures
+    ]
+    todo = [mixture for mixture in left if mixture.keys]
+    with closing(pool.map(scorer, todo)) as outcomes:
+        for n_done, (pending, outcome) in enumerate(outcomes, len(mixtures) - len(todo) + 1):
+            scores = pending.failed(scorer.task, str(outcome)) if isinstance(outcome, WorkerDied) else outcome
+            file.append(scores)
+            yield from scores
+            if progress:
+                progress(n_done, len(mixtures))
 
 
 def lag_ms(y: Array, x: Array, sr: int) -> float:
-    """How late y is against x, by the highest cross-correlation within 100 ms; 0 where either is silent.
+    """Delay of y against x in ms, by the highest cross-correlation within 100 ms; 0 where either is silent.
+
+    Args:
+        y: (n_samples,) the output.
+        x: (n_samples,) the input.
+        sr: Hz.
+
 
     >>> x = np.random.default_rng(0).standard_normal(8000)
     >>> lag_ms(np.roll(x, 80), x, 8000)
@@ -180,83 +225,78 @@ def lag_ms(y: Array, x: Array, sr: int) -> float:
     return 1000 * int(lags[np.argmax(r[lags])]) / sr
 
 
-def _check_output(y: Array, x: Array, sr: int) -> None:
-    if y.shape != x.shape:
-        was, now = (f"{a.shape[-1]} samples" + (f" in {len(a)} channels" if a.ndim > 1 else "") for a in (x, y))
-        by_ms = f" ({1000 * (y.shape[-1] - x.shape[-1]) / sr:+.1f} ms)" if y.ndim == x.ndim else ""
-        raise InputError(f"it gave {now} for {was}{by_ms}: its output must be as long as its input and aligned")
-    if not np.isfinite(y).all():
-        raise InputError("it gave samples that are no numbers (nan or infinity)")
+def _with_oracles(systems: Sequence[System], task: Task) -> list[System]:
+    return [Oracle(INPUT, task.unprocessed), *systems, *task.oracles]
 
 
-def _jobs(
-    rows: Iterable[MixtureRow | InputError],
-    runners: Sequence[Runner],
-    measures: Sequence[Metric],
-    corpus: Corpus,
-    seen_kinds: Collection[str] | None,
-) -> tuple[list[Job], list[Failure]]:
-    """A job per row with the key of every score; ids that come twice are failures."""
-    shape = {"metrics": [measure.name for measure in measures], "corpus": str(corpus.root), "undin": undin.__version__}
-    described: dict[str, Any] = {INPUT: {}} | {runner.name: runner.describe() for runner in runners}
-    jobs: dict[str, Job] = {}
+def _words(error: Exception) -> str:
+    """An error in one line; one that is not undin's with its type."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, UndinError) else f"{type(error).__name__}: {text}"
+
+
+def _check_output(est: Array, ref: Array, sr: int) -> None:
+    if est.shape[:-1] != ref.shape[:-1]:
+        got, wanted = (x.shape[0] if x.ndim > 1 else 1 for x in (est, ref))
+        raise InputError(f"returned {got} signals; expected {wanted}, one per reference")
+    if est.shape != ref.shape:
+        got, wanted = est.shape[-1], ref.shape[-1]
+        raise InputError(
+            f"returned {got} samples for {wanted} ({1000 * (got - wanted) / sr:+.1f} ms): the output must have "
+            "the length of the input and be aligned with it"
+        )
+    if not np.isfinite(est).all():
+        raise InputError("returned NaN or infinite samples")
+
+
+def _pending(rows: Iterable[MixtureRow | InputError], scorer: Scorer) -> tuple[list[Pending], list[Failure]]:
+    """Every mixture with the key of every score; rows that cannot be scored are failures."""
+    task = scorer.task
+    shape = {"metrics": list(scorer.measures), "corpus": str(scorer.corpus.root), "undin": undin.__version__}
+    about = {system.name: {**shape, **task.describe(), **system.describe()} for system in scorer.systems}
+    mixtures: dict[str, Pending] = {}
     failures: list[Failure] = []
     for number, row in enumerate(rows, 2):
         if isinstance(row, InputError):
             failures.append(Failure("", number, "", str(row).partition(f"row {number}: ")[2] or str(row)))
-            continue
-        if reason := _refusal(row, jobs):
+        elif reason := _refusal(row, mixtures, task):
             failures.append(Failure(row.id, number, "", reason))
-            continue
-        keys = {name: _digest({**shape, **about, "row": asdict(row)}) for name, about in described.items()}
-        seen = row.seen if seen_kinds is None else ("yes" if row.kind in seen_kinds else "no")
-        jobs[row.id] = Job(number, row, keys, seen)
-    return list(jobs.values()), failures
+        else:
+            keys = {name: _digest({**facts, "row": asdict(row)}) for name, facts in about.items()}
+            mixtures[row.id] = Pending(number, row, keys)
+    return list(mixtures.values()), failures
 
 
-def _refusal(row: MixtureRow, jobs: dict[str, Job]) -> str:
-    """Why a row is not taken; "" where it is."""
-    if row.id in jobs:
-        return f"its id is that of row {jobs[row.id].number} too: give every row an id of its own"
-    if not math.isfinite(row.snr_db):
-        return "it has no noise, so there is nothing to enhance: leave it out"
-    return ""
+def _refusal(row: MixtureRow, mixtures: Mapping[str, Pending], task: Task) -> str:
+    """Why a row is not scored; "" where it is."""
+    if row.id in mixtures:
+        return f"its id is that of row {mixtures[row.id].number} too: give every row an id of its own"
+    return task.refusal(row)
 
 
 def _digest(about: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def _standing(scores: Sequence[Score], jobs: Sequence[Job]) -> tuple[dict[tuple[str, str], Score], list[Score]]:
-    """What is scored already in the same way, and the scores of methods that this run is not about."""
-    by_id = {job.row.id: job for job in jobs}
+def _reusable(
+    scores: Sequence[Score], mixtures: Sequence[Pending], task: Task
+) -> tuple[dict[tuple[str, str], Score], list[Score]]:
+    """Scores with the same settings, and those of methods and mixtures that are not in this run."""
+    by_id = {pending.row.id: pending for pending in mixtures}
     done: dict[tuple[str, str], Score] = {}
     others: dict[tuple[str, str], Score] = {}
     for score in scores:
-        job = by_id.get(score.id)
-        if job is None or score.method not in job.keys:
+        pending = by_id.get(score.id)
+        if pending is None or score.method not in pending.keys:
             others[score.id, score.method] = score
-        elif score.key == job.keys[score.method] and not score.error:
-            done[score.id, score.method] = replace(score, seen=job.seen)
+        elif score.key == pending.keys[score.method] and not score.error:
+            done[score.id, score.method] = replace(score, kind=task.group(pending.row), seen=task.seen(pending.row))
     return done, list(others.values())
 
 
-def _rest(job: Job, done: dict[tuple[str, str], Score]) -> Job:
-    return replace(job, keys={name: key for name, key in job.keys.items() if (job.row.id, name) not in done})
-
-
-def _blank(job: Job, name: str) -> Score:
-    row = job.row
-    return Score(row.id, name, row.kind, row.snr_db, row.speaker, job.seen, key=job.keys[name])
-
-
-def _failed(job: Job, reason: str) -> list[Score]:
-    return [replace(_blank(job, name), error=" ".join(reason.split())) for name in job.keys]
-
-
-def _failures(jobs: Sequence[Job], scores: Iterable[Score]) -> Iterator[Failure]:
-    """One failure per method and mixture, but one only where all fail alike: then it is the mixture."""
-    numbers = {job.row.id: job.number for job in jobs}
+def _failures(mixtures: Sequence[Pending], scores: Iterable[Score]) -> Iterator[Failure]:
+    """One failure per method and mixture, but only one where the input fails too: then the mixture is at fault."""
+    numbers = {pending.row.id: pending.number for pending in mixtures}
     errors: dict[str, dict[str, list[str]]] = {}
     for score in scores:
         if score.error:
@@ -267,7 +307,3 @@ def _failures(jobs: Sequence[Job], scores: Iterable[Score]) -> Iterator[Failure]
                 yield Failure(id, numbers[id], "", reason)
             else:
                 yield from (Failure(id, numbers[id], method, reason) for method in methods)
-
-
-def _names(runners: Sequence[Runner]) -> list[str]:
-    return [INPUT, *(runner.name for runner in runners)]

@@ -1,4 +1,4 @@
-"""scores.csv: a row per mixture and method, appended as they come, so that a run that was stopped goes on."""
+"""scores.csv: a row per mixture and method, appended as they come, so that an interrupted run resumes."""
 
 import csv
 import io
@@ -12,6 +12,7 @@ from undin.atomic import atomic_write
 from undin.errors import InputError
 
 ABOUT = ("id", "method", "kind", "snr_db", "speaker", "seen")
+OLDER = {"genders", "si_sdr_gain_db"}  # columns of talkers' scores in undin 0.1, which say no settings
 COST = ("duration_s", "seconds", "lag_ms", "error", "undefined", "key")  # key is last: a torn line has another
 
 
@@ -22,17 +23,17 @@ class Score:
     Attributes:
         id: of the mixture.
         method: name of the method; "input" for the mixture as it is.
-        kind: of the noise.
-        snr_db: of the mixture.
-        speaker: its talker.
-        seen: "yes" or "no" where it is known whether this kind of noise was learned from, else "".
-        values: metric -> score.
+        kind: its group: the kind of noise, or the genders of the talkers.
+        snr_db: of the mixture; inf without noise.
+        speaker: its talkers, joined by +.
+        seen: whether this kind of noise was seen in training: "yes", "no", or "" where that is unknown.
+        values: metric -> score; of several talkers their mean.
         duration_s: of the mixture.
-        seconds: that the method took; 0 for the input.
-        lag_ms: how late the output is, by its cross-correlation with the input.
-        error: why there are no scores; "" where it went well.
+        seconds: processing time; 0 for what is not timed.
+        lag_ms: delay of the output, by its cross-correlation with the input.
+        error: why there are no scores; "" on success.
         undefined: metric -> why it has no score.
-        key: digest of all that shapes the row.
+        key: digest of all settings that shape the row.
     """
 
     id: str
@@ -58,10 +59,10 @@ class ScoreFile:
         self.header = [*ABOUT, *self.metrics, *COST]
 
     def read(self) -> list[Score]:
-        """All rows that are whole; a torn line is passed over.
+        """All complete rows; a torn line is skipped.
 
         Raises:
-            InputError: it is another's file.
+            InputError: the file is not from this version of `undin evaluate`.
         """
         try:
             text = self.path.read_bytes().decode(errors="replace")
@@ -72,7 +73,12 @@ class ScoreFile:
         ]  # what follows the last newline is torn
         header = lines[0] if lines else []
         if lines and not {*ABOUT, *COST} <= set(header):
-            raise InputError(f"{self.path} exists and undin evaluate did not make it: choose another -o")
+            why = (
+                "is from an older version, without settings"
+                if set(header) >= OLDER
+                else "was not written by undin evaluate"
+            )
+            raise InputError(f"{self.path} exists and {why}: move it away, or choose another -o")
         rows = (dict(zip(header, cells, strict=True)) for cells in lines[1:] if len(cells) == len(header))
         return [score for row in rows if (score := self._score(row))]
 

@@ -53,6 +53,36 @@ def mean_of(values: Iterable[float]) -> Mean | None:
     return Mean(len(v), float(v.mean()), half)
 
 
+def number(value: float, digits: int, *, sign: bool = False) -> str:
+    """A number as text, with a real minus sign and no negative zero.
+
+    Args:
+        value: the number.
+        digits: after the point.
+        sign: write a plus too.
+
+    >>> number(-0.04, 1), number(-1.0, 2), number(1.0, 0, sign=True)
+    ('0.0', '−1.00', '+1')
+    """
+    value = round(value, digits) or 0.0
+    return f"{value:{'+' if sign and value else ''}.{digits}f}".replace("-", "−")
+
+
+def interval(mean: Mean, digits: int, *, sign: bool = False) -> str:
+    """Mean ± half of its 95 % interval, as text.
+
+    Args:
+        mean: the mean.
+        digits: after the point.
+        sign: write a plus too.
+
+    >>> interval(Mean(2, 2.0, 0.5), 1, sign=True)
+    '+2.0 ± 0.5'
+    """
+    half = "" if mean.half is None else f" ± {mean.half:.{digits}f}"
+    return number(mean.mean, digits, sign=sign) + half
+
+
 def differences(first: Mapping[str, float], second: Mapping[str, float]) -> list[float]:
     """First minus second, for every file that both have a score for."""
     return [value - second[id] for id, value in first.items() if id in second]

@@ -1,5 +1,6 @@
 """The stages that are the same for every method: mixtures, enhanced audio with pictures, scores with a report."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,7 @@ def enhance(run: "Run", place: Path, workers: int, progress: Told) -> None:
     Of masks there is <name>_mask.png too, of a memory <name>_attention.png.
     """
     section, rows = run.section("enhance"), run.rows
-    if rows and len(rows[0].speech) > 1:
+    if _separates(rows):
         return talkers.separate(run, place, TALKERS, progress)
     total, done = len(run.weights) * min(section.audio, len(rows)), 0
     for variant, path in run.weights.items():
@@ -89,27 +90,50 @@ def _draw_attention(model: methods.MANN, noisy: Array, sr: int, path: Path) -> N
 
 
 def evaluate(run: "Run", place: Path, workers: int, progress: Told) -> None:
-    """Leave scores.csv, per_noise.csv, gains.png, summary.json and report.html; and how known voices did, if any."""
-    section, train, rows = run.section("evaluate"), run.section("train"), run.rows
-    if rows and len(rows[0].speech) > 1:
-        return talkers.evaluate(run, place, progress)
-    trained = [f"{name}={path}" for name, path in run.weights.items()]
-    runners = evaluation.make_runners([*trained, *section.methods], list(section.commands))
-    measures, notes = evaluation.choose(section.metrics or None, run.corpus.sr)
-    seen = set(train.kinds) or {clip.kind for clip in run.corpus.select(split=train.split).noise}
+    """Leave scores.csv, per_noise.csv, gains.png, summary.json, report.html, and seen_speakers.csv if there are any.
+
+    Of talkers the table is per_gender.csv.
+    """
+    section, rows = run.section("evaluate"), run.rows
+    task, systems = _task(run, rows), _systems(run, separate=_separates(rows))
+    measures, notes = evaluation.choose(section.metrics or None, run.corpus.sr, task)
     result = evaluation.evaluate(
-        rows, run.corpus, runners, measures, place, workers=workers, seen_kinds=seen, progress=progress
+        rows, run.corpus, systems, measures, place, task=task, workers=workers, progress=progress
     )
+    if all(score.error for score in result.scores):
+        raise InputError(f"no mixture could be scored; the first: {result.scores[0].error}")
     manifest = run.folder / "mix" / "manifest.csv"
     command = ["undin", "run", run.recipe.name]
     about = evaluation.about_run(result, manifest=manifest, data=run.corpus.root, command=command)
-    evaluation.write_per_noise(place / "per_noise.csv", result)
+    evaluation.write_per_kind(place, result)
     evaluation.write_seen_speakers(place, result)
     evaluation.draw_gains(place / "gains.png", result)
     evaluation.write_summary(place / "summary.json", result, about)
     seed = run.section("experiment").seed
-    heard = evaluation.make_examples(result, run.corpus, n=section.examples, seed=seed, progress=None)
-    evaluation.write_report(place / "report.html", result, about, examples=heard, notes=notes)
+    examples = evaluation.make_examples(result, run.corpus, n=section.examples, seed=seed, progress=None)
+    evaluation.write_report(place / "report.html", result, about, examples=examples, notes=notes)
+
+
+def _separates(rows: Sequence[mixing.MixtureRow]) -> bool:
+    return bool(rows) and len(rows[0].speech) > 1
+
+
+def _task(run: "Run", rows: Sequence[mixing.MixtureRow]) -> evaluation.Task:
+    if _separates(rows):
+        return evaluation.Separation.of(run.corpus)
+    train = run.section("train")
+    return evaluation.Enhancement(
+        set(train.kinds) or {clip.kind for clip in run.corpus.select(split=train.split).noise}
+    )
+
+
+def _systems(run: "Run", *, separate: bool) -> Sequence[evaluation.System]:
+    """The trained variants and what the recipe compares them with, if it does the same."""
+    section = run.section("evaluate")
+    trained = [f"{name}={path}" for name, path in run.weights.items()]
+    if not separate:
+        return evaluation.make_systems([*trained, *section.methods], list(section.commands))
+    return evaluation.make_systems([*trained, *(name for name in section.methods if methods.load(name).n_src)])
 
 
 def _seen(run: "Run") -> mixing.Seen | None:

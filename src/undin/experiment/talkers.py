@@ -1,11 +1,11 @@
-"""The stages of recipes with several talkers: each talker's audio with pictures, and scores in the best order."""
+"""The enhance stage of recipes with several talkers: each talker's audio, with pictures."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from undin import audio, evaluation, methods, mixing, pictures
+from undin import audio, methods, mixing, pictures
 from undin.errors import InputError
 from undin.experiment.names import Told
 from undin.jobs import process_file
@@ -83,23 +83,6 @@ def embedding_of(model: DeepClustering, ref: Array, noisy: Array) -> tuple[Array
     truth = np.abs(stft(ref, c.n_fft, c.hop_length, window=c.window)).argmax(0)
     labels = {"before clustering": np.zeros(int(active.sum()), int), "clusters": M.argmax(0)[active]}
     return V[active], {**labels, "who is loudest": truth[active]}
-
-
-def evaluate(run: "Run", place: Path, progress: Told) -> None:
-    """Leave scores.csv, summary.json, summary.md and report.html: what was gained, by gender, beside ideal masks."""
-    models = {name: _loaded(path) for name, path in run.weights.items()}
-    for name in run.section("evaluate").methods:
-        if (method := methods.load(name)).n_src:
-            models[name] = method
-    scores = evaluation.evaluate_talkers(run.rows, run.corpus, models, place, progress=progress)
-    failed = [score for score in scores if score.error]
-    if failed and len(failed) == len(scores):
-        raise InputError(f"no mixture could be scored; the first: {failed[0].error}")
-    seed, n = run.section("experiment").seed, run.section("evaluate").examples
-    manifest, command = run.folder / "mix" / "manifest.csv", ["undin", "run", run.recipe.name]
-    about = evaluation.about_talkers(run.rows, models, manifest=manifest, data=run.corpus.root, command=command)
-    heard = evaluation.make_talker_examples(scores, run.rows, run.corpus, models, n=n, seed=seed)
-    evaluation.write_talkers_report(place / "report.html", scores, about, examples=heard)
 
 
 def _loaded(path: Path) -> Method:

@@ -1,0 +1,40 @@
+"""Scores -> per_noise.csv or per_gender.csv: mean and standard deviation of every metric per group, and over all."""
+
+import csv
+import os
+import statistics
+from pathlib import Path
+
+from undin.evaluation.run import Evaluation
+from undin.evaluation.slices import ALL, Slices
+from undin.atomic import atomic_write
+
+
+def write_per_kind(place: str | os.PathLike[str], evaluation: Evaluation) -> Path:
+    """Write a row per method and group, the input's first, then one of all groups together.
+
+    Args:
+        place: a folder.
+        evaluation: from `evaluate`.
+
+    Returns:
+        the CSV file: method, group, n, and of every metric its mean and its standard deviation over mixtures.
+    """
+    slices, by = Slices(evaluation), evaluation.task.by
+    path = Path(place) / f"per_{by}.csv"
+    with atomic_write(path) as file:
+        names = [f"{metric}_{of}" for metric in slices.metrics for of in ("mean", "std")]
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["method", by, "n", *names])
+        for method in evaluation.methods:
+            for kind in (*slices.kinds, ALL):
+                columns = [list(slices.values(method, metric, kind=kind).values()) for metric in slices.metrics]
+                cells = [cell for values in columns for cell in _mean_and_std(values)]
+                rows.writerow([method, kind, max(map(len, columns), default=0), *cells])
+    return path
+
+
+def _mean_and_std(values: list[float]) -> tuple[str, str]:
+    """Empty where there are too few."""
+    mean = f"{statistics.fmean(values):.4f}" if values else ""
+    return mean, f"{statistics.stdev(values):.4f}" if len(values) > 1 else ""
