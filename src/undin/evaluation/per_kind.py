@@ -5,9 +5,9 @@ import os
 import statistics
 from pathlib import Path
 
+from undin.atomic import atomic_write
 from undin.evaluation.run import Evaluation
 from undin.evaluation.slices import ALL, Slices
-from undin.atomic import atomic_write
 
 
 def write_per_kind(place: str | os.PathLike[str], evaluation: Evaluation) -> Path:

@@ -8,10 +8,10 @@ import importlib.util
 import os
 from pathlib import Path
 
+from undin.atomic import atomic_write
 from undin.evaluation.run import Evaluation
 from undin.evaluation.slices import ALL, Slices
 from undin.evaluation.statistics import Mean, mean_of
-from undin.atomic import atomic_write
 
 SIDES = {"seen": "yes", "unseen": "no"}
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import undin
 from undin import provenance
+from undin.atomic import atomic_write
 from undin.evaluation.run import Evaluation
 from undin.evaluation.slices import Slice, Slices
-from undin.atomic import atomic_write
 
 PACKAGES = ("numpy", "scipy", "pesq", "pystoi", "onnxruntime", "soundfile", "soxr", "matplotlib")
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from undin.atomic import atomic_write
 from undin.errors import MissingExtraError
 from undin.evaluation.report.plots import histograms
 from undin.evaluation.run import Evaluation
 from undin.evaluation.slices import Slices
 from undin.evaluation.statistics import differences
 from undin.evaluation.systems import INPUT
-from undin.atomic import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
