@@ -23,7 +23,7 @@ from undin.corpora.contents import Survey, survey
 from undin.corpora.corpus import Corpus
 from undin.corpora.holdout import few_voices, hold_out, keep_aside
 from undin.corpora.layouts import LAYOUTS, Fault, Scan, scan
-from undin.corpora.pack import Packed, check_pack, pack
+from undin.corpora.pack import Packed, check_pack, is_pack_of, pack
 from undin.corpora.packed import is_packed, missing_parts, open_pack, packs_in
 from undin.corpora.plain import Role
 from undin.corpora.tables import open_tables, write_tables
@@ -40,6 +40,7 @@ __all__ = [
     "check_pack",
     "few_voices",
     "hold_out",
+    "is_pack_of",
     "is_packed",
     "keep_aside",
     "mini",

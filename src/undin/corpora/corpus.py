@@ -1,5 +1,6 @@
 """A corpus: a folder of audio files and the rows that say what lies where in them."""
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -87,6 +88,11 @@ class Corpus:
         if not self.rows:
             raise InputError(f"the corpus at {self.root} has no rows, hence no sample rate")
         return self.reader.sr(self.rows[0].path)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the rows: other clips, or other splits, give another."""
+        return hashlib.sha256(repr(self.rows).encode()).hexdigest()
 
     @property
     def voices(self) -> str:

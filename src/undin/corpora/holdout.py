@@ -79,9 +79,7 @@ def hold_out(
         held |= _recordings(noises, noise, np.random.default_rng([seed, 1]))
     rows = corpus.rows
     return corpus.with_rows(
-        replace(clip, split=to)
-        if clip.split == split and not held.isdisjoint((_voice(clip), recording(clip)))
-        else clip
+        replace(clip, split=to) if clip.split == split and not held.isdisjoint((voice(clip), recording(clip))) else clip
         for clip in rows
     )
 
@@ -100,13 +98,15 @@ def keep_aside(corpus: Corpus, *, seed: int, speakers: int, split: str = "train"
         the corpus with all its rows, in their order.
 
     Raises:
-        InputError: there are not so many such speakers.
+        InputError: there are fewer such speakers, or the corpus has a split of that name already.
 
     >>> from undin import corpora
     >>> kept = keep_aside(corpora.mini(), seed=0, speakers=2)
     >>> len({clip.speaker for clip in kept.select(split="seen").speech})
     2
     """
+    if any(clip.split == to for clip in corpus.rows):
+        raise InputError(f"{corpus.root} has clips of the split {to} already: rename that split")
     recordings: dict[str, set[tuple[str, ...]]] = {}
     for clip in corpus.speech:
         if clip.split == split and clip.speaker:
@@ -150,7 +150,8 @@ def recording(clip: Clip) -> tuple[str, ...]:
     return (clip.source, clip.original) if clip.original else ("", clip.path)
 
 
-def _voice(clip: Clip) -> tuple[str, str, str] | None:
+def voice(clip: Clip) -> tuple[str, str, str] | None:
+    """Who speaks in a clip; None where nobody is named."""
     return ("voice", clip.speaker, "") if clip.speaker and not clip.kind else None
 
 
@@ -163,7 +164,7 @@ def _voices(
     learned: Collection[str],
 ) -> set[Hashable]:
     """The voices to hold out, or recordings where voices have no names."""
-    groups = [group for group in _groups(speech) if "" not in group]
+    groups = [group for group in groups_of(speech) if "" not in group]
     if len(groups) < 2:
         return _recordings(speech, WITHOUT_NAMES, rng)
     seconds, places = dict[str, float](), dict[str, set[str]]()
@@ -194,8 +195,8 @@ def _places(group: Iterable[str], places: Mapping[str, set[str]]) -> set[str]:
     return set[str]().union(*(places[name] for name in group))
 
 
-def _groups(speech: Iterable[Clip]) -> list[list[str]]:
-    """Speakers, those together who are heard in one recording."""
+def groups_of(speech: Iterable[Clip]) -> list[list[str]]:
+    """Speakers of clips, those together who share a recording."""
     first: dict[tuple[str, ...], str] = {}
     group_of: dict[str, list[str]] = {}
     for clip in speech:

@@ -31,7 +31,7 @@ from undin.corpora.pack_file import Packed, Writer
 from undin.corpora.packed import check_pack, open_pack
 from undin.errors import InputError, UndinError
 
-__all__ = ["Packed", "check_pack", "open_pack", "pack"]
+__all__ = ["Packed", "check_pack", "is_pack_of", "open_pack", "pack"]
 
 GAP_S = 0.2  # what lies between two clips of a file, up to here, is packed with them
 CLIP_BYTES = 120  # that a clip takes in the index at most, beside its texts
@@ -206,17 +206,25 @@ def _digest(corpus: Corpus, part_mb: float | None) -> str:
     return digest.hexdigest()
 
 
+def is_pack_of(path: Path, corpus: Corpus) -> bool:
+    """Whether a file is the pack, in one part, of all clips of a corpus, and of its sound files as they are now."""
+    return _has_digest(path, _digest(corpus, None))
+
+
+def _has_digest(path: Path, digest: str) -> bool:
+    try:
+        return bool(packed.read_index(path)["digest"] == digest)
+    except (InputError, OSError):
+        return False
+
+
 def _there(path: Path, digest: str, overwrite: bool) -> Packed | None:
     """What is told of a file that is there and the same."""
     if overwrite or not path.exists():
         return None
-    try:
-        index = packed.read_index(path)
-        same = index["digest"] == digest
-    except InputError:
-        same = False
-    if not same:
+    if not _has_digest(path, digest):
         raise InputError(f"{path} exists and holds something else: --overwrite it, or choose another name")
+    index = packed.read_index(path)
     left_out = tuple(Fault(*fault) for fault in index["left_out"])
     durations_s = index["clips"]["duration_s"]
     return Packed(path, "skipped", len(durations_s), sum(durations_s), path.stat().st_size, left_out)

@@ -39,9 +39,11 @@ class Mix(mixing.Settings):
 
     Attributes:
         n: mixtures.
+        split: of speech and noise to test on; see `undin.mixing.Settings`.
     """
 
     n: int = 40
+    split: str | Sequence[str] | None = "test"
 
     @property
     def settings(self) -> mixing.Settings:

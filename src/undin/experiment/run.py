@@ -1,9 +1,10 @@
 """A recipe at work in a folder.
 
-The key of a stage is a digest of its section, the seed, the corpus's tables, undin's version and the keys of the stages
-it needs. `stages.json` in the run folder holds the key of every stage that is finished or was begun: same key and
-finished, skipped; same key and begun, gone on with; another key, its folder is emptied and it starts anew, but for
-networks in training, which are kept. Nothing in the folder names another place, so it can be copied anywhere.
+The key of a stage is a digest of its section, the seed, the corpus's rows (after those to be tested on are kept aside),
+undin's version and the keys of the stages it needs. `stages.json` in the run folder holds the key of every stage that
+was begun, and whether it is finished: same key and finished, it is skipped; same key and begun, it is resumed; another
+key, its folder is emptied and it starts over, except that trained networks are kept. Nothing that the stages read names
+another place, so the folder can be copied anywhere.
 """
 
 import hashlib
@@ -16,9 +17,9 @@ from typing import Any
 import undin
 from undin import corpora, mixing
 from undin.atomic import atomic_write
-from undin.corpora import Corpus
+from undin.corpora import Clip, Corpus
 from undin.errors import InputError
-from undin.experiment import stages, train_net, train_nmf
+from undin.experiment import leaks, stages, train_net, train_nmf
 from undin.experiment.lock import alone
 from undin.experiment.names import Told, check_known
 from undin.experiment.plan import NetTrain
@@ -90,9 +91,7 @@ class Run:
             raise InputError(f"max_minutes must be more than 0; got {max_minutes!r}")
         start_from = None if start_from is None else Path(start_from)
         begins = None if start_from is None else train_net.check_start(start_from, self.folder)
-        for stage in sorted(only or NEEDS, key="train".__ne__):  # of what lacks most it is told first
-            if self.status(stage) != "finished":
-                self._check(stage)
+        self._check([stage for stage in NEEDS if not only or stage in only])
         self.folder.mkdir(parents=True, exist_ok=True)
         with alone(self.folder):
             for stage in [s for s in NEEDS if not only or s in only]:
@@ -101,19 +100,32 @@ class Run:
                 if status == "paused":
                     return
 
-    def _check(self, stage: str) -> None:
-        """Refuse a corpus that a stage cannot do its work with, before any begins."""
-        train, mix, seed = self.section("train"), self.section("mix"), self.section("experiment").seed
-        if stage == "mix":
-            mixing.Drawing(self.corpus, mix.settings, seed=seed)
-        elif stage != "train":
+    def _check(self, todo: Sequence[str]) -> None:
+        """Refuse a corpus that the stages cannot do their work with, and leaks, before any begins."""
+        train, mix = self.section("train"), self.section("mix")
+        taken = [] if todo == ["mix"] else self._taken()  # of what lacks most it is told first
+        if {"enhance", "evaluate"} & {*todo}:
             check_talkers(self.recipe.sections, mix=True)
             if mix.talkers > 1 and not (isinstance(train, NetTrain) and all(map(train.separates, train.files))):
                 raise InputError(f"mix.talkers must be 1 where {train.method} enhances; got {mix.talkers}: set it to 1")
-        elif isinstance(train, NetTrain):
-            train_net.check(train, self.corpus, seed=seed)
-        else:
-            train_nmf.check(train, self.corpus)
+        leaks.check(taken, self._tested(todo), known="seen" if getattr(train, "seen", 0) else None)
+
+    def _taken(self) -> list[leaks.Taken]:
+        """The clips that each training takes."""
+        train = self.section("train")
+        if isinstance(train, NetTrain):
+            return train_net.check(train, self.corpus, seed=self.section("experiment").seed)
+        return train_nmf.check(train, self.corpus)
+
+    def _tested(self, todo: Sequence[str]) -> Sequence[Clip]:
+        """The clips that are mixed to test on; none where training is all there is to do and none can be mixed."""
+        try:
+            seed = self.section("experiment").seed
+            return mixing.Drawing(self.corpus, self.section("mix").settings, seed=seed).clips
+        except InputError:
+            if list(todo) != ["train"]:
+                raise
+            return ()
 
     def _do(
         self,
@@ -184,11 +196,7 @@ class Run:
         return list(mixing.read_manifest(self.folder / "mix" / "manifest.csv"))
 
     def _keys(self) -> dict[str, str]:
-        tables = sorted(self.corpus.root.glob("*.csv"))
-        data = [hashlib.sha256(path.read_bytes()).hexdigest() for path in tables] or [
-            hashlib.sha256(repr(self.corpus.rows).encode()).hexdigest()
-        ]
-        text, keys = self.recipe.text(), dict[str, str]()
+        text, data, keys = self.recipe.text(), [self.corpus.digest], dict[str, str]()
         for stage, needs in NEEDS.items():
             parts = [undin.__version__, text["experiment"], text[stage], data, *(keys[need] for need in needs)]
             keys[stage] = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

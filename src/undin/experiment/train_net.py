@@ -12,6 +12,7 @@ import numpy as np
 from undin import corpora, provenance
 from undin.corpora import Corpus
 from undin.errors import InputError, require
+from undin.experiment.leaks import Taken
 from undin.experiment.names import Told
 from undin.experiment.plan import NetTrain, Plan
 from undin.mixing import Examples, Settings
@@ -25,8 +26,8 @@ MINUTE = 60.0
 N_SHOWN = 2  # examples in the tables that some networks leave
 
 
-def check(section: NetTrain, corpus: Corpus, *, seed: int) -> None:
-    """Refuse a corpus that the variants cannot be trained and validated with, before anything is done.
+def check(section: NetTrain, corpus: Corpus, *, seed: int) -> list[Taken]:
+    """Refuse a corpus that the variants cannot be trained and validated with, and give the clips that each takes.
 
     Raises:
         InputError: as `train`.
@@ -41,9 +42,11 @@ def check(section: NetTrain, corpus: Corpus, *, seed: int) -> None:
             f"{talkers} to learn from and as many to validate with; it has {', '.join(sorted(named)) or 'none'}"
             f"{more_speakers(corpus)}"
         )
+    taken = []
     for variant, few in _parts(section, part, _seen(corpus), seed):
-        for settings in (section.plan(variant).mixing, section.plan(variant).valid):
-            Examples(few, settings, seed=seed)
+        plan = section.plan(variant)
+        taken.append(Taken(*(Examples(few, settings, seed=seed).clips for settings in (plan.mixing, plan.valid))))
+    return taken
 
 
 def _seen(corpus: Corpus) -> set[str]:
@@ -112,7 +115,8 @@ def train(
         plan, method, file = section.plan(variant), section.method_of(variant), section.files[variant]
         drawn, about = seed + plan.options.seed, _about(part.select(split=section.split), plan.mixing)
         more = (f"{section.kept} kept{' with spectra' * section.kept_spectra}",) if section.kept else ()
-        folder = _folder(place / variant, plan.key(method, seed, about, digest, *more))
+        key = plan.key(method, seed, about, digest, *more)
+        folder = _folder(place / variant, key, part.digest, trust_old=not section.seen)
         left = None if ends is None else (ends - time.monotonic()) / MINUTE
         if left is not None and left <= 0:
             return False
@@ -189,7 +193,8 @@ def _packed(corpus: Corpus, section: NetTrain, folder: Path, workers: int) -> Co
         return corpus.select(split=section.split)
     path = folder / f"{section.split}.pack"
     folder.mkdir(exist_ok=True)
-    corpora.pack(corpus.select(split=section.split), path, workers=workers)
+    part = corpus.select(split=section.split)
+    corpora.pack(part, path, workers=workers, overwrite=not corpora.is_pack_of(path, part))
     return corpora.open(path)
 
 
@@ -210,14 +215,22 @@ def _about(part: Corpus, settings: Settings) -> str:
     return f"{hours[0]:.2f} h of speech{extra}" + (f" from {names}" if names else "")
 
 
-def _folder(path: Path, key: str) -> Path:
-    """The variant's folder; one that was trained with other settings is kept beside it under another name."""
+def _folder(path: Path, key: str, rows: str, *, trust_old: bool) -> Path:
+    """The variant's folder; one that was trained with other settings or clips is kept beside it under another name.
+
+    Args:
+        path: the folder.
+        key: digest of the settings.
+        rows: digest of the clips.
+        trust_old: whether to accept a folder of undin 0.1.0, which noted no digest of the clips.
+    """
     note = path / "key.txt"
-    if path.exists() and (not note.is_file() or note.read_text(encoding="utf-8") != key):
+    found = note.read_text(encoding="utf-8").split() if note.is_file() else []
+    if path.exists() and found != [key, rows] and not (trust_old and found == [key]):
         n = 1
         while (old := path.with_name(f"{path.name}.old{n}")).exists():
             n += 1
         path.rename(old)
     path.mkdir(exist_ok=True)
-    note.write_text(key, encoding="utf-8")
+    note.write_text(f"{key}\n{rows}\n", encoding="utf-8")
     return path

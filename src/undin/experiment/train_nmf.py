@@ -10,6 +10,7 @@ import numpy as np
 from undin import audio
 from undin.corpora import Clip, Corpus
 from undin.errors import InputError
+from undin.experiment.leaks import Taken
 from undin.methods import NMF
 
 PRIORS = {"nmf": None, "nmf-exp": "exponential", "nmf-gamma": "gamma"}
@@ -52,12 +53,18 @@ class NMFTrain:
         return {name: f"{name}.npz" for name in self.variants}
 
 
-def check(section: NMFTrain, corpus: Corpus) -> tuple[Corpus, list[Clip]]:
-    """Give the split to learn from, and its noise.
+def check(section: NMFTrain, corpus: Corpus) -> list[Taken]:
+    """Refuse a corpus that cannot be trained on, and give the clips that are.
 
     Raises:
         InputError: the split has no speech or no noise.
     """
+    part, noises = _split(section, corpus)
+    return [Taken([*part.speech, *noises])]
+
+
+def _split(section: NMFTrain, corpus: Corpus) -> tuple[Corpus, list[Clip]]:
+    """The split to learn from, and its noise."""
     part = corpus.select(split=section.split)
     noises = [clip for clip in part.noise if not section.kinds or clip.kind in section.kinds]
     if not part.speech or not noises:
@@ -81,7 +88,7 @@ def train(
     Raises:
         InputError: the split has no speech or no noise.
     """
-    part, noises = check(section, corpus)
+    part, noises = _split(section, corpus)
     speech = _taken(part, _in_turn(part.speech, "speaker"), section.speech_s)
     kinds = sorted({clip.kind for clip in noises})
     noise = [x for kind in kinds for x in _taken(part, [c for c in noises if c.kind == kind], section.noise_s)]

@@ -73,6 +73,11 @@ class Crops:
         self._kinds = [_by_root(clips) for _, clips in sorted(_grouped(noise, lambda clip: clip.kind).items())]
 
     @property
+    def clips(self) -> tuple[Clip, ...]:
+        """Every clip that is drawn from."""
+        return tuple(clip for group in (*self._voices.items, *self._kinds) for clip in group.items)
+
+    @property
     def has_noise(self) -> bool:
         """Whether there is any."""
         return bool(self._kinds)

@@ -64,6 +64,9 @@ class Drawing:
         seed: of the drawing.
         seen: marks talkers and kinds of noise that a training set had.
 
+    Attributes:
+        clips: what is drawn from.
+
     Raises:
         InputError: the split, a kind or a collection is not there, or there are too few talkers.
     """
@@ -75,12 +78,14 @@ class Drawing:
         self.sr = corpus.sr
         settings = self.settings
         part = corpus if settings.split is None else corpus.select(split=settings.split)
-        speech = _speech(part, settings)
+        utterances = _utterances(part, settings)
+        speech = _joined(utterances, part, settings)
         noise = part.select(kind=settings.kinds).noise if settings.kinds is not None else part.noise
         if settings.talkers > 1:
             _check_talkers(speech, corpus, settings)
         if not speech or (settings.noise_range[1] and not noise):
             raise InputError(f"{where_of(corpus, settings)} must have speech and noise; got {counts(part)}")
+        self.clips = (*utterances, *(noise if settings.noise_range[1] else ()))
         self._noise = noise
         self._speech: Sequence[Clip] = speech
         splits = [settings.split] if settings.split is None or isinstance(settings.split, str) else settings.split
@@ -305,13 +310,18 @@ def _remade(corpus: Corpus, settings: Settings, seed: int, seen: Seen | None) ->
     return Drawing(corpus, settings, seed=seed, seen=seen)
 
 
-def _speech(part: Corpus, settings: Settings) -> list[Clip]:
-    """The utterances to draw from: joined where they are short, dropped where that is asked for."""
+def _utterances(part: Corpus, settings: Settings) -> Sequence[Clip]:
+    """The utterances to draw from, as the corpus lists them."""
     rows: Sequence[Clip] = part.speech
     if settings.speech_from is not None:
         rows = part.select(corpus=settings.speech_from).speech
     if settings.talkers > 1:
         rows = [clip for clip in rows if clip.speaker]  # whose voice it is must be known
+    return rows
+
+
+def _joined(rows: Sequence[Clip], part: Corpus, settings: Settings) -> list[Clip]:
+    """Utterances, joined where they are short, dropped where that is asked for."""
     long_s = settings.duration_s or 0.0
     joined = join_short(rows, max(settings.min_duration_s, long_s))
     if settings.short == "pad":

@@ -38,6 +38,7 @@ class Examples:
     Attributes:
         sr: sample rate, Hz.
         n_samples: length of each mixture.
+        clips: what is drawn from.
 
     noisy == speech + noise, exactly, but in a room, of which speech holds the early reflections only, and where the
     channel of `augment` undoes it.
@@ -59,7 +60,7 @@ class Examples:
             raise InputError(f"seed must be 0 or more; got {seed}")
         self.corpus, self.settings, self.augment, self.seed = corpus, settings, augment, seed
         self._crops = Crops(corpus, settings)
-        self.sr, self.n_samples = self._crops.sr, self._crops.n_samples
+        self.sr, self.n_samples, self.clips = self._crops.sr, self._crops.n_samples, self._crops.clips
 
     def __reduce__(self) -> Any:  # another process sorts the clips anew
         return partial(_remade, self.seed), (self.corpus, self.settings, self.augment)
