@@ -88,11 +88,11 @@ def test_metadata_that_are_no_text_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, r"made by a newer undin \(format 2; this one reads up to 1\): upgrade undin"),
+        ({"format": 3}, r"made by a newer undin \(format 3; this one reads up to 2\): upgrade undin"),
         ({"format": "x"}, "damaged in its metadata"),
         ({"method": None}, "its method must be a str; got None"),
         ({"states": [1]}, "its states must be a dict"),
-        ({"lookahead": -1}, "its lookahead must be 0 or more"),
+        ({"lookahead": -1}, r"its lookahead must be 0 \.\.\. 1024; got -1"),
         ({"output": "gain"}, "its output must be"),
         ({"frames": 2}, "its frames"),
         ({"states": {}}, "its graph takes .* and its metadata promise"),

@@ -56,13 +56,14 @@ def sha256(path: Path) -> str:
 
 
 def fingerprint(method: Any) -> dict[str, Any]:
-    """What shapes a method's output: its id, its config and a digest of every array it has learned."""
+    """What shapes a method's output: its id, its config, a digest of what it has learned and the version of it."""
     digest = hashlib.sha256()
     for name, value in sorted(vars(method).items()):
         digest.update(name.encode())
         for part in _learned(value):
             digest.update(part)
-    return {"method": method.id, "config": asdict(method.config), "weights": digest.hexdigest()[:16]}
+    about = {"method": method.id, "config": asdict(method.config), "weights": digest.hexdigest()[:16]}
+    return about | ({"weights_version": method.card.version} if method.card.version else {})
 
 
 def _learned(value: Any) -> Iterator[bytes]:

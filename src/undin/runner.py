@@ -4,11 +4,16 @@ A graph that undin exported says in its metadata what it is. Its inputs are "X" 
 the STFT, and one per state; its outputs are the answer, named after its kind, and each state with "_out" behind its
 name. B is any, T is any or, where a cell has no ONNX operator, 1: then the frames are looped here. A graph that looks
 both ways in time takes "all" frames of a signal at once and has no state.
+
+Nothing in a file is trusted: its bytes must match the checksum in its metadata before they are parsed, the metadata
+must have the right types and moderate sizes, and each answer must have the right shape and finite values.
 """
 
 import hashlib
 import json
+import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +22,22 @@ from numpy.typing import NDArray
 
 from undin.errors import InputError, WeightsError
 
-FORMAT = 1
+FORMAT = 2  # 1 has no checksum
+CHECKSUM, UNSEALED = re.compile(rb'"checksum": "([0-9a-f]{64})"'), "0" * 64
 # Real or complex gain of the delayed X, or a real gain for each of n_src; Y itself; K numbers for each bin.
 OUTPUTS = ("mask", "spectrum", "embedding")
 FRAMES = ("any", 1, "all")  # T that a graph takes
+KINDS = {
+    "method": str,
+    "config": dict,
+    "states": dict,
+    "lookahead": int,
+    "parameters": int,
+    "card": dict,
+    "weights": str,
+}
+MOST_STATE, MOST_LOOKAHEAD, MOST_K = 2**24, 1024, 256  # numbers in all states, frames, numbers per bin
+LARGEST = 1e6  # absolute value of an output, relative to the input for a spectrum
 Planes = NDArray[np.float32]  # (B, 1, 2, n_src or K, T, F)
 States = dict[str, NDArray[np.float32]]  # each (B, ...)
 
@@ -50,9 +67,10 @@ class Runner:
             raise InputError(f"{path} is no file: give a model that undin export wrote")
         model = self.path.read_bytes()
         self.n_bytes, self.digest = len(model), hashlib.sha256(model).hexdigest()
+        sealed = _check_seal(self.path, model)
         self._session = _open(self.path, model, threads)
         try:
-            self.meta = _read_meta(self.path, self._session.get_modelmeta().custom_metadata_map)
+            self.meta = _read_meta(self.path, self._session.get_modelmeta().custom_metadata_map, sealed)
             self.shapes: dict[str, tuple[int, ...]] = {name: tuple(x) for name, x in self.meta["states"].items()}
             self._outputs = [self.meta["output"], *(f"{name}_out" for name in self.shapes)]
             self.n_freq = _check_signature(self.path, self._session, self.shapes, self._outputs)
@@ -73,6 +91,9 @@ class Runner:
         Returns:
             The answer, (B, 1 or 2, T, F) of a mask or spectrum, (B, n_src, T, F) of masks, (B, K, T, F) of an
             embedding; and the next state.
+
+        Raises:
+            WeightsError: the graph fails, or answers with a wrong shape, NaN or huge values.
         """
         X = np.ascontiguousarray(X, np.float32)
         if self.meta["frames"] != 1 or X.shape[2] == 1:
@@ -84,8 +105,29 @@ class Runner:
         return np.concatenate(outs, 2), state
 
     def _call(self, X: Planes, state: States) -> tuple[Planes, States]:
-        out, *states = self._session.run(self._outputs, {"X": X, **state})
-        return out, dict(zip(self.shapes, states, strict=True))
+        try:
+            out, *states = self._session.run(self._outputs, {"X": X, **state})
+        except Exception as error:  # onnxruntime's own have no common base
+            raise self._fails(_first_line(error)) from error
+        new = dict(zip(self.shapes, states, strict=True))
+        self._check_answer(X, out, new)
+        return out, new
+
+    def _check_answer(self, X: Planes, out: Any, new: States) -> None:
+        B, _, *frames = X.shape
+        counts = {"mask": (self.meta.get("n_src"),) if self.meta.get("n_src") else (1, 2), "spectrum": (2,)}
+        allowed = counts.get(self.meta["output"], range(1, MOST_K + 1))
+        if out.ndim != 4 or out.shape[1] not in allowed or out.shape != (B, out.shape[1], *frames):
+            raise self._fails(f"its {self.meta['output']} has the shape {out.shape}")
+        for name, shape in self.shapes.items():
+            if new[name].shape != (B, *shape):
+                raise self._fails(f"its state {name} has the shape {new[name].shape}")
+        largest = LARGEST * (1 + np.abs(X).max(initial=0)) if self.meta["output"] == "spectrum" else LARGEST
+        if not np.abs(out).max(initial=0) <= largest:  # NaN is not either
+            raise self._fails(f"its {self.meta['output']} has NaN or values above {largest:.0e}")
+
+    def _fails(self, what: str) -> WeightsError:
+        return WeightsError(f"{self.path} cannot be used ({what}): train and export it again, or use another model")
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_session"}
@@ -122,30 +164,60 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0][:120] if str(error) else type(error).__name__
 
 
-def _read_meta(path: Path, entries: dict[str, str]) -> dict[str, Any]:
+def seal(model: bytes) -> bytes:
+    """Write its checksum into a serialized model, whose metadata say `"checksum": UNSEALED`."""
+    entry = b'"checksum": "%s"'
+    return model.replace(entry % UNSEALED.encode(), entry % hashlib.sha256(model).hexdigest().encode(), 1)
+
+
+def _check_seal(path: Path, model: bytes) -> bool:
+    """Refuse bytes that differ from their checksum; whether they have one."""
+    found = CHECKSUM.search(model)
+    if found is None:
+        return False
+    start, end = found.span(1)
+    if hashlib.sha256(model[:start] + UNSEALED.encode() + model[end:]).hexdigest().encode() != found[1]:
+        raise WeightsError(
+            f"{path} is damaged, or another program changed it (its checksum does not match): "
+            "export it again, or fetch a fresh copy"
+        )
+    return True
+
+
+def _read_meta(path: Path, entries: dict[str, str], sealed: bool) -> dict[str, Any]:
     """What the file says of itself, of the right format and types."""
     if "undin" not in entries:
         raise WeightsError(f"{path} is an .onnx graph, but not one that undin exported: use undin export")
     try:
         meta: dict[str, Any] = json.loads(entries["undin"])
-        newer = int(meta["format"]) > FORMAT
-    except (ValueError, KeyError, TypeError) as error:
+        newer = meta["format"] > FORMAT
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(path, error) from error
     if newer:
         raise WeightsError(
             f"{path} was made by a newer undin (format {meta['format']}; this one reads up to {FORMAT}): upgrade undin"
         )
-    kinds = {"method": str, "config": dict, "output": str, "lookahead": int, "states": dict, "parameters": int}
-    for name, kind in {**kinds, "card": dict, "weights": str}.items():
-        if not isinstance(meta.get(name), kind):
-            raise _damaged(path, f"its {name} must be a {kind.__name__}; got {meta.get(name)!r}")
-    told = {"output": OUTPUTS, "frames": FRAMES, "n_src": (None, *range(2, 9))}
-    for name, choices in told.items():
-        if meta.get(name) not in choices:
-            raise _damaged(path, f"its {name} must be one of {', '.join(map(str, choices))}; got {meta.get(name)!r}")
-    if meta["lookahead"] < 0:
-        raise _damaged(path, f"its lookahead must be 0 or more; got {meta['lookahead']}")
+    if meta["format"] != 1 and not sealed:
+        raise _damaged(path, "its checksum is missing")
+    _check_meta(path, meta)
     return meta
+
+
+def _check_meta(path: Path, meta: dict[str, Any]) -> None:
+    for name, kind in KINDS.items():
+        if type(meta.get(name)) is not kind:
+            raise _damaged(path, f"its {name} must be a {kind.__name__}; got {repr(meta.get(name))[:80]}")
+    for name, choices in {"output": OUTPUTS, "frames": FRAMES, "n_src": (None, *range(2, 9))}.items():
+        if meta.get(name) not in choices:
+            told = ", ".join(map(str, choices))
+            raise _damaged(path, f"its {name} must be one of {told}; got {repr(meta.get(name))[:80]}")
+    if not 0 <= meta["lookahead"] <= MOST_LOOKAHEAD:
+        raise _damaged(path, f"its lookahead must be 0 ... {MOST_LOOKAHEAD}; got {meta['lookahead']}")
+    shapes = list(meta["states"].values())
+    if not all(isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape) for shape in shapes):
+        raise _damaged(path, "each of its states must be a list of whole numbers, 0 or more")
+    if sum(map(math.prod, shapes)) > MOST_STATE:
+        raise _damaged(path, f"its states must have at most {MOST_STATE} numbers")
 
 
 def _damaged(path: Path, what: object) -> WeightsError:

@@ -12,6 +12,7 @@ from onnx import numpy_helper as nh
 
 from undin.methods.base import Card
 from undin.methods.learned import Learned
+from undin.runner import seal
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,17 @@ class Hand(Learned):
     card = Card(summary="made by hand", source="none")
 
 
+TWISTS = {  # a wrong last node
+    "nan": h.make_node("Mul", ["sound mask", "nan"], ["mask"]),
+    "huge": h.make_node("Mul", ["sound mask", "huge"], ["mask"]),
+    "narrow": h.make_node("ReduceSum", ["sound mask", "end"], ["mask"], keepdims=1),
+    "short": h.make_node("ReduceSum", ["sound mask", "two"], ["mask"], keepdims=1),
+    "flat": h.make_node("ReduceSum", ["sound mask", "two"], ["mask"], keepdims=0),
+    "many": h.make_node("Concat", ["sound mask"] * 3, ["mask"], axis=1),
+    "fails": h.make_node("Reshape", ["sound mask", "two"], ["mask"]),
+}
+
+
 def power_ratio(X: Any, past: Any) -> Any:
     """What the graph computes, in numpy: X (B, n_freq, T), past (B, n_freq, 1)."""
     P = np.abs(X) ** 2
@@ -43,9 +55,10 @@ def write_hand(
     output: str = "mask",
     frames: str | int = "any",
     n_freq: int = 257,
+    twist: str | None = None,
     **changes: Any,
 ) -> Path:
-    """Write the graph; `changes` replace entries of its metadata, None removes one."""
+    """Write the graph; `twist` spoils its answer; `changes` replace entries of its metadata, None removes one."""
     T = "T" if frames == "any" else 1
     axes = [("zero", [0]), ("end", [-1]), ("two", [2]), ("far", [2**62])]
     nodes = [
@@ -56,11 +69,13 @@ def write_hand(
         h.make_node("Slice", ["all", "end", "far", "two"], ["past_out"]),
         h.make_node("Add", ["power", "before"], ["sum"]),
         h.make_node("Add", ["sum", "tiny"], ["total"]),
-        h.make_node("Div", ["power", "total"], ["mask"]),
+        h.make_node("Div", ["power", "total"], ["mask" if twist is None else "sound mask"]),
+        *([] if twist is None else [TWISTS[twist]]),
         *([] if output == "mask" else [h.make_node("Mul", ["mask", "X"], [output])]),
     ]
     constants = [nh.from_array(np.array(value, np.int64), name) for name, value in (*axes, ("one", [1]))]
-    constants.append(nh.from_array(np.array(1e-20, np.float32), "tiny"))
+    numbers = {"tiny": 1e-20, "nan": np.nan, "huge": 1e38}
+    constants += [nh.from_array(np.array(value, np.float32), name) for name, value in numbers.items()]
     shapes = {"X": ["B", 2, T, n_freq], "past": ["B", 1, 1, n_freq]}
     outputs = {output: ["B", 1 if output == "mask" else 2, T, n_freq], "past_out": ["B", 1, 1, n_freq]}
     graph = h.make_graph(
@@ -107,5 +122,5 @@ def _write(
     }
     meta |= changes
     h.set_model_props(model, {"undin": json.dumps({k: v for k, v in meta.items() if v is not None})})
-    path.write_bytes(model.SerializeToString())
+    path.write_bytes(seal(model.SerializeToString()))
     return path

@@ -367,7 +367,8 @@ def test_wrong_meta_data_is_refused(tmp_path, model, change, message):
     model.save(path)
     with np.load(path) as file:
         arrays = dict(file)
-    arrays["meta"] = np.array(json.dumps({**json.loads(str(arrays["meta"])), **change}))
+    meta = {**json.loads(str(arrays["meta"])), "version": 1, **change}  # the version without a checksum
+    arrays["meta"] = np.array(json.dumps({name: value for name, value in meta.items() if name != "checksum"}))
     np.savez(path, **arrays)
     with pytest.raises(WeightsError, match=message):
         NMF.load(path)
@@ -377,7 +378,7 @@ def test_arrays_with_nan_are_refused(tmp_path, model):
     broken = model.with_settings()
     broken.bases = (Bases(*(a * np.float32(np.nan) for a in model.bases[0])),)
     broken.save(tmp_path / "m.npz")
-    with pytest.raises(WeightsError, match="NaN"):
+    with pytest.raises(WeightsError, match=r"must lie in 0 \.\.\. 1e\+06"):
         NMF.load(tmp_path / "m.npz")
 
 
@@ -385,7 +386,7 @@ def test_arrays_with_nan_are_refused(tmp_path, model):
     ("settings", "message"),
     [
         ({"prior": "laplace"}, "prior must be None"),
-        ({"n_speech": 0}, "n_speech must be an int, 1 or more; got 0"),
+        ({"n_speech": 0}, r"n_speech must be an int, 1 \.\.\. 10000; got 0"),
         ({"n_iter": 2.5}, "n_iter must be a whole number"),
         ({"penalty": -1}, "penalty must be a finite number, 0 or more; got -1"),
         ({"penalty": float("nan")}, "penalty must be"),

@@ -42,7 +42,7 @@ def _row(name: str, method: "Method") -> dict[str, Any]:
         "id": name,
         "causal": method.causal,
         "latency_ms": method.latency_ms,
-        **{name: value for name, value in asdict(method.card).items() if name != "si_sdr_gain_db"},  # a test's bar
+        **asdict(method.card),
         **_file(method),
         "config": asdict(method.config),
     }
@@ -75,7 +75,7 @@ def _card(row: dict[str, Any]) -> None:
     card.add_column(style="bold")
     card.add_column()
     for name, value in {**row, "latency_ms": _delay(row)}.items():
-        if name not in ("causal", "config") and value != 0:
+        if name not in ("causal", "config") and value not in (0, ""):
             card.add_row(name.removesuffix("_ms"), f"{value:,}" if isinstance(value, int) else str(value))
     title = "made with" if "bytes" in row else "settings (--set)"  # a graph is as it is
     for i, (name, value) in enumerate(row["config"].items()):

@@ -7,12 +7,13 @@ from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
 import numpy as np
 
-from undin.audio import check_audio, check_axes
+from undin.audio import check_audio, check_axes, check_rate
 from undin.errors import InputError
 from undin.spectrum import Array, ComplexArray, dual_window, get_window
 from undin.stream import State, Stream
 
 Nan = Literal["raise", "zero"]
+MOST_FFT = 2**16  # samples
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class Card:
     licence: str = "MIT (code); nothing learned"
     data: str = "none"  # what the weights learned from
     parameters: int = 0
-    si_sdr_gain_db: float = 0.0  # claimed on the mini corpus, white noise at 5 dB; the contract test holds it to that
+    version: str = ""  # of the weights
+    # Measured on the mini corpus and rounded down to 0.5: white noise at 5 dB, or two talkers at the same level.
+    si_sdr_gain_db: float = 0.0
 
 
 class Method:
@@ -153,6 +156,9 @@ def make_config(config_class: type[Any], settings: dict[str, Any]) -> Any:
             _check_number(field.name, settings[field.name], field.type)
     config = config_class(**settings)
     check_positive(config, "sr", "n_fft", "hop_length")
+    check_rate(config.sr)
+    if config.n_fft > MOST_FFT:
+        raise InputError(f"n_fft must be at most {MOST_FFT}; got {config.n_fft}")
     dual_window(get_window(config.window, config.n_fft), config.hop_length)
     return config
 

@@ -10,7 +10,7 @@ the file of the same name in `undin.training.nets`, and both use that one config
 
 import difflib
 import os
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -48,7 +48,7 @@ class Learned(Method):
             self.config = make_config(self.Config, _with_tuples(meta["config"]))
             self._check_graph()
             self.card = _card(self.card, meta["card"], meta["parameters"])
-        except (InputError, TypeError, ValueError) as error:
+        except (InputError, TypeError, ValueError, OverflowError) as error:
             raise WeightsError(
                 f"{runner.path} does not fit this version of {self.id} ({error}): upgrade undin, or export it again"
             ) from error
@@ -165,9 +165,12 @@ def planes(X: ComplexArray) -> Planes:
 
 def _card(default: Card, about: dict[str, Any], parameters: int) -> Card:
     """The method's card with what its file says; entries that this version does not know are left out."""
-    known = {field.name for field in fields(Card)}
-    learned = {"licence": "not stated", "data": "not stated", **about, "parameters": parameters}
-    return replace(default, **{name: value for name, value in learned.items() if name in known})
+    stated: dict[str, Any] = {"licence": "not stated", "data": "not stated", "version": "", "si_sdr_gain_db": 0.0}
+    stated |= {name: value for name, value in about.items() if name in stated}
+    for name, value in stated.items():
+        if type(value) not in ((int, float) if name == "si_sdr_gain_db" else (str,)):
+            raise TypeError(f"{name} of its card cannot be {str(value)[:80]!r}")
+    return replace(default, **stated, parameters=parameters)
 
 
 def _with_tuples(settings: dict[str, Any]) -> dict[str, Any]:

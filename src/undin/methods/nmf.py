@@ -25,7 +25,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from undin.audio import check_audio, resample
-from undin.errors import InputError
+from undin.errors import InputError, WeightsError
 from undin.methods.base import Card, Method
 from undin.methods.nmf_bases import Bases, describe, read_model, write_model
 from undin.methods.nmf_updates import Matrix, descend, encode, fit_bases, quiet_bases, smooth, wiener_gain
@@ -35,9 +35,10 @@ from undin.stream import State
 Prior = Literal["exponential", "gamma"] | None
 # Noise bases learned from the recording, and known ones, which are more and explain more of the speech.
 PENALTIES: dict[Prior, tuple[float, float]] = {None: (0, 0), "exponential": (0.06, 0.03), "gamma": (0.02, 0.005)}
-CLAIMS: dict[Prior, float] = {None: 3.0, "exponential": 7.0, "gamma": 8.0}  # of the shipped bases, see Card
+GAINS_DB: dict[Prior, float] = {None: 3.5, "exponential": 8.0, "gamma": 9.5}  # of the shipped bases, see Card
 IDS: dict[Prior, str] = {None: "nmf", "exponential": "nmf-exp", "gamma": "nmf-gamma"}
 SHIPPED = Path(__file__).parents[1] / "weights" / "nmf-speech.npz"
+MOST = 10_000  # bases, passes and updates
 OWN = "your own recordings"
 SILENT = np.float32(1e-9)  # mean magnitude under which a frame is digital silence
 QUIET_DB = 40.0  # frames of the training sound this far under its loud ones are left out
@@ -93,8 +94,8 @@ class NMFConfig:
             if (getattr(self, name) or 0) < 0:
                 raise InputError(f"{name} must be a finite number, 0 or more; got {getattr(self, name)!r}")
         for name in ("n_speech", "n_noise", "n_free", "fit_iter", "n_iter"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be an int, 1 or more; got {getattr(self, name)!r}")
+            if not 1 <= getattr(self, name) <= MOST:
+                raise InputError(f"{name} must be an int, 1 ... {MOST}; got {getattr(self, name)!r}")
         if not 0 < self.wiener_power <= 8:
             raise InputError(f"wiener_power must lie in (0, 8]; got {self.wiener_power!r}")
         if not isinstance(self.prior, (str, type(None))) or self.prior not in IDS:
@@ -123,7 +124,7 @@ class NMF(Method):
         super().__init__(**settings)
         self.bases: tuple[Bases, ...] = ()
         self.talkers = False
-        self.data = OWN
+        self.data, self.version = OWN, ""
 
     @property
     def id(self) -> str:  # type: ignore[override]
@@ -141,7 +142,8 @@ class NMF(Method):
             kind="separate" if self.talkers else "enhance",
             licence="MIT (code and weights)" if ours else "MIT (code); the bases are yours",
             data=self.data,
-            si_sdr_gain_db=CLAIMS[self.config.prior] if ours and len(self.bases) == 1 else 0.0,
+            version=self.version,
+            si_sdr_gain_db=GAINS_DB[self.config.prior] if ours and len(self.bases) == 1 else 0.0,
             parameters=sum(bases.W.size for bases in self.bases),
         )
 
@@ -181,7 +183,7 @@ class NMF(Method):
         bases = [self._learn("speech", speech, sr, self.config.n_speech, rng)]
         if noise is not None:
             bases.append(self._learn("noise", noise, sr, self.config.n_noise, rng))
-        self.bases, self.talkers, self.data = tuple(bases), False, OWN
+        self.bases, self.talkers, self.data, self.version = tuple(bases), False, OWN, ""
         return self
 
     def fit_noise(self, noise: Array | Sequence[Array], sr: int, *, rng: np.random.Generator | int = 0) -> Self:
@@ -206,7 +208,7 @@ class NMF(Method):
         self.bases = tuple(
             self._learn(f"talkers[{i}]", x, sr, self.config.n_speech, rng) for i, x in enumerate(talkers)
         )
-        self.talkers, self.data = True, OWN
+        self.talkers, self.data, self.version = True, OWN, ""
         return self
 
     def with_settings(self, **settings: Any) -> Self:
@@ -317,6 +319,8 @@ class NMF(Method):
         S = np.stack(parts).reshape(len(parts), n_freq, batch, n_frames).transpose(3, 2, 0, 1).copy()
         S, last = smooth(S, state["S"], float(np.exp(-c.hop_length / c.sr / c.smoothing_s)) if c.smoothing_s else 0.0)
         G = wiener_gain(S, c.wiener_power).transpose(2, 1, 3, 0)  # (n_parts, batch, n_freq, T)
+        if not np.isfinite(G).all():
+            raise WeightsError(f"{self.id} answers with NaN: its bases or its settings are damaged")
         return (G if self.talkers else G[0]) * X, {"S": last}
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -329,7 +333,8 @@ class NMF(Method):
         path = Path(path)
         if path.suffix != ".npz":
             raise InputError(f"path must end in .npz; got {path}: undin.load tells files apart by it")
-        write_model(path, self.bases, self.config, {"talkers": self.talkers, "data": self.data})
+        about = {"talkers": self.talkers, "data": self.data, "weights_version": self.version}
+        write_model(path, self.bases, self.config, about)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -341,7 +346,8 @@ class NMF(Method):
         """
         model = cls()
         model.bases, model.config, about = read_model(Path(path), NMFConfig)
-        model.talkers, model.data = bool(about.get("talkers")), str(about.get("data"))
+        model.talkers, model.data = about.get("talkers") is True, str(about.get("data"))
+        model.version = str(about.get("weights_version", ""))
         return model
 
     @classmethod

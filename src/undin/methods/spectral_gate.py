@@ -64,7 +64,7 @@ class SpectralGate(Method):
     card = Card(
         summary="a noise gate in every bin over a minimum-statistics floor: simple, quick, rough",
         source="classical; floor after Martin 2001",
-        si_sdr_gain_db=2.0,
+        si_sdr_gain_db=5.5,
     )
 
     def initial_state(self, batch: int) -> State:

@@ -21,7 +21,7 @@ import undin
 from undin import provenance
 from undin.atomic import atomic_write
 from undin.errors import InputError
-from undin.runner import FORMAT, Runner
+from undin.runner import FORMAT, UNSEALED, Runner, seal
 from undin.spectrum import Array
 from undin.training.checkpoint import Loaded, load_weights
 from undin.training.nets import Network
@@ -66,7 +66,7 @@ def write_graph(loaded: Loaded, path: Path, *, weights: Weights = "fp32", card: 
             draft = Path(folder, "graph.onnx")
             model = _trace(loaded.net, loaded.config.n_fft // 2 + 1, draft)
             _finish(model, loaded, weights, card)
-            draft.write_bytes(graph := model.SerializeToString(deterministic=True))
+            draft.write_bytes(graph := seal(model.SerializeToString(deterministic=True)))
             Runner(draft)
         with atomic_write(path, "wb") as file:
             file.write(graph)
@@ -89,6 +89,7 @@ def _finish(model: onnx.ModelProto, loaded: Loaded, weights: Weights, card: dict
 def _describe(loaded: Loaded, weights: Weights, card: dict[str, Any]) -> dict[str, Any]:
     net = loaded.net
     return {
+        "checksum": UNSEALED,
         "format": FORMAT,
         "method": loaded.name,
         "config": {name: _plain(value) for name, value in vars(loaded.config).items()},
@@ -99,7 +100,7 @@ def _describe(loaded: Loaded, weights: Weights, card: dict[str, Any]) -> dict[st
         "states": {name: list(value.shape[1:]) for name, value in net.initial_state(1).items()},
         "weights": weights,
         "parameters": sum(p.numel() for name, p in net.named_parameters() if not name.startswith(net.beside)),
-        "card": card,
+        "card": {"version": "1", **card},
         "undin": undin.__version__,
         "commit": provenance.commit(),
     }
