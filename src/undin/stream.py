@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from undin.air import Air
 from undin.audio import MOST_CHANNELS, check_audio, check_axes
 from undin.errors import InputError
 from undin.spectrum import Array, ComplexArray, IstftStream, StftStream, Window, n_frames_of
@@ -178,6 +179,7 @@ class Stream:
         self._lead: tuple[int, ...] | None = None
         self._waiting: list[ComplexArray] = []  # frames of X that the core has not answered yet
         self._surplus = self.n_fft - self.hop_length  # samples still to drop: they lie before the start
+        self._air = Air(self.n_fft // 2 + 1 - self.n_known, self.sr / self.n_fft, self._frames_per_s)
         self._n_in = self._n_out = 0
         self._equal: bool | None = None  # whether this signal's calls say equal=True
         self._fifo: Array | None = None  # for equal=True: what is ready and not yet given
@@ -323,10 +325,13 @@ class Stream:
         if n_freq > n_bins:  # the air above: the gain by which the method changed the energy of its top quarter
             top = slice(n_bins - n_bins // 4, None)
             energy = (Y_link.real**2 + Y_link.imag**2)[..., top, :].sum(-2, keepdims=True)
-            air = np.sqrt(energy / np.maximum(power[..., top, :].sum(-2, keepdims=True), 1e-20))
-            G = np.concatenate(
-                [G, np.broadcast_to(np.minimum(air, 1), (*G.shape[:-2], n_freq - n_bins, G.shape[-1]))], -2
-            )
+            below = np.minimum(np.sqrt(energy / np.maximum(power[..., top, :].sum(-2, keepdims=True), 1e-20)), 1)
+            if self.method.n_src:
+                air = np.broadcast_to(below, (*G.shape[:-2], n_freq - n_bins, G.shape[-1]))
+            else:
+                U = X[..., n_bins:, :]
+                air = self._air.gains(np.mean(U.real**2 + U.imag**2, 1), below[..., 0, :])
+            G = np.concatenate([G, air], -2)
         return G[..., None, :n_freq, :].astype(X.dtype) * X
 
     def _shape(self, y: Array) -> Array:
