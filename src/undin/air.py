@@ -53,7 +53,7 @@ class Air:
         Returns:
             (batch, n_upper, T), `FLOOR` to 1.
         """
-        P = np.add.reduceat(power, self._starts, 1) / self._counts[:, None]  # (batch, n_bands, T)
+        P = (np.add.reduceat(power, self._starts, 1) / self._counts[:, None]).astype(np.float32)  # (batch, n_bands, T)
         state = self._state or {"n": 0.0, "N": np.zeros_like(P[..., 0]), "S": np.zeros_like(P[..., 0])}
         G = np.empty_like(P)
         for t in range(P.shape[-1]):
@@ -79,4 +79,5 @@ class Air:
         rise = max(rise, 1 / n) if n <= START_S * self.frames_per_s else rise
         creep = N * (10 ** (CREEP_DB / 10 / self.frames_per_s * (1 - g_t)) - 1)
         up = np.maximum(rise * (1 - p_t) * (P_t - N), np.minimum(creep, P_t - N))
-        return np.where(P_t < N, N + fall * (P_t - N), N + up).astype(np.float32)
+        N_t: Gains = np.where(P_t < N, N + fall * (P_t - N), N + up).astype(np.float32)
+        return N_t
