@@ -94,7 +94,7 @@ def test_a_second_demo_replaces_the_first_but_nothing_else(undin, tmp_path, monk
     [
         (["--noise", "traffic"], "--noise must be one of babble, "),
         (["-o", "file/x"], "file/x: cannot be made a folder: Not a directory"),
-        (["-m", "best"], "'best' is no method"),
+        (["-m", "best"], "unknown method 'best'"),
     ],
 )
 def test_bad_settings(undin, tmp_path, monkeypatch, args, message):

@@ -221,7 +221,7 @@ def test_what_undin_did_not_make_is_kept(undin, here):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["-m", "logmmse"], "'logmmse' is no method: did you mean log-mmse?"),
+        (["-m", "logmmse"], "unknown method 'logmmse': did you mean log-mmse?"),
         (["--set", "n_fft"], "--set must be NAME=VALUE; got 'n_fft'"),
         (["--set", "n_fft=many"], "--set n_fft must be int; got 'many'"),
         (["-m", "log-mmse", "--set", "nfft=512"], "did you mean n_fft?"),

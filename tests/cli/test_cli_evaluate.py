@@ -104,7 +104,7 @@ def test_the_folder_of_a_mix_has_its_manifest(undin, manifest):
     ("args", "message"),
     [
         (("m.csv",), "nothing to evaluate: give at least one method"),
-        (("m.csv", "-m", "log-mse"), "'log-mse' is no method: did you mean log-mmse?"),
+        (("m.csv", "-m", "log-mse"), "unknown method 'log-mse': did you mean log-mmse?"),
         (("m.csv", "-m", "log-mmse", "--metrics", "si_sdr"), "unknown metric 'si_sdr': did you mean si_sdr_db?"),
         (("no.csv", "-m", "log-mmse"), "cannot read the manifest no.csv: No such file"),
         (("m.csv", "--cmd", "sox a b"), "--cmd must be 'name=program {in} {out}'"),

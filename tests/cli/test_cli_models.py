@@ -34,4 +34,4 @@ def test_one_card_shows_all_of_it(undin):
 
 @pytest.mark.parametrize("args", [["models", "logmmse"], ["models", "logmmse", "--json"]])
 def test_an_unknown_one(undin, args):
-    assert undin(*args) == (2, "", "undin: 'logmmse' is no method: did you mean log-mmse?\n")
+    assert undin(*args) == (2, "", "undin: unknown method 'logmmse': did you mean log-mmse?\n")

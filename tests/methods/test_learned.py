@@ -117,7 +117,7 @@ def test_settings_that_made_the_graph_cannot_change(tmp_path):
         model.with_settings(n_fft=1024)
     with pytest.raises(InputError, match="hop_length is 256"):
         undin.load(path, hop_length=128)
-    with pytest.raises(InputError, match="'hop_lenght' is no setting of hand: it takes none"):
+    with pytest.raises(InputError, match="unknown setting 'hop_lenght' for hand: it takes none"):
         undin.load(path, hop_lenght=128)
     assert model.with_settings(n_fft=512).config == model.config
 
@@ -136,7 +136,7 @@ def test_settings_that_the_graph_does_not_see_can(tmp_path, monkeypatch):
     [
         (
             {"method": "hant"},
-            r"the method 'hant', which this undin does not know \(the nearest it has is hand\): upgrade",
+            r"the method 'hant', which this version does not know \(did you mean hand\?\): upgrade",
         ),
         ({"method": "dnn"}, "does not fit this version of dnn .*: upgrade undin"),
         ({"config": {"n_fft": 512, "colour": 3}}, "does not fit this version of hand .*'colour'"),

@@ -34,14 +34,20 @@ def test_a_method_that_is_there_is_taken_by_enhance_and_separate():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda x: undin.enhance(x, 16000, limitdb=3), "'limitdb' is no setting of lull: did you mean limit_db?"),
-        (lambda x: undin.enhance(x, 16000, zzz=3), "no setting of lull: there are limit_db, independent, nan, method$"),
-        (lambda x: undin.enhance(x, 16000, method="log-mmse", n_ftt=3), "of log-mmse: did you mean n_fft?"),
-        (lambda x: undin.separate(x, 16000, speed=[1.1]), "of blstm-mask: did you mean speeds?"),
-        (lambda x: undin.separate(x, 16000, speeds=1), "speeds must be a list of numbers; got 1"),
-        (lambda x: undin.separate(x, 16000, speeds=["a"]), "each of speeds must be a finite number; got 'a'"),
+        (lambda x: undin.enhance(x, 16000, limitdb=3), "unknown setting 'limitdb' for lull: did you mean limit_db?"),
+        (
+            lambda x: undin.enhance(x, 16000, zzz=3),
+            "'zzz' for lull: there are limit_db, independent, nan, method$",
+        ),
+        (lambda x: undin.enhance(x, 16000, method="log-mmse", n_ftt=3), "'n_ftt' for log-mmse: did you mean n_fft?"),
+        (lambda x: undin.separate(x, 16000, speed=[1.1]), "'speed' for blstm-mask: did you mean speeds?"),
+        (lambda x: undin.separate(x, 16000, speeds=1), "speeds must be a list, each a finite number, 0.5 to 2; got 1"),
+        (
+            lambda x: undin.separate(x, 16000, speeds=["a"]),
+            "speeds must be a list, each a finite number.*; got .'a'.",
+        ),
         (lambda x: undin.enhance("noisy.wav", 16000), r"got the path 'noisy.wav': x, sr = undin.read\(path\)"),
-        (lambda x: undin.load("lull", zzz=3), "'zzz' is no setting of lull: it takes none"),
+        (lambda x: undin.load("lull", zzz=3), "unknown setting 'zzz' for lull: it takes none"),
     ],
 )
 def test_what_cannot_be_given_is_told_with_what_can(call, message):

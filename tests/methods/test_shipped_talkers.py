@@ -48,5 +48,5 @@ def test_the_same_speed_again_changes_nothing_and_others_do(voices):
     once = undin.separate(x, SR, speeds=())
     np.testing.assert_allclose(undin.separate(x, SR, speeds=(1.0, 1.0)), once, atol=1e-4)
     assert np.abs(undin.separate(x, SR, speeds=(0.9,)) - once).max() > 1e-3
-    with pytest.raises(InputError, match=r"speeds must lie in 0.5 ... 2; got \(3.0,\)"):
+    with pytest.raises(InputError, match=r"speeds must be a list, each a finite number, 0.5 to 2; got \(3.0,\)"):
         undin.separate(x, SR, speeds=(3.0,))

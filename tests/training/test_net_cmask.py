@@ -196,17 +196,17 @@ def test_the_default_has_the_paper_s_size() -> None:
     ("settings", "message"),
     [
         ({"mask": "soft"}, "mask must be one of real, complex, polar; got 'soft'"),
-        ({"delta_phase": "none"}, "delta_phase must be one of time, frequency, both, None; got 'none'"),
+        ({"delta_phase": "none"}, "delta_phase must be one of time, frequency, both or none; got 'none'"),
         ({"kernel": 4}, "kernel must be odd"),
-        ({"dilations": (1, 0)}, "dilations must be above 0 each"),
+        ({"dilations": (1, 0)}, "dilations must be a list, each a whole number, 1 or more"),
         (
             {"bidirectional": True, "lookahead": 5},
             "lookahead must be 0 in a bidirectional network",
         ),
-        ({"lookahead": -1}, "lookahead must be 0 or more; got -1"),
-        ({"snr_weight": float("nan")}, "snr_weight must be 0 or more"),
+        ({"lookahead": -1}, "lookahead must be a whole number, 0 or more; got -1"),
+        ({"snr_weight": float("nan")}, "snr_weight must be a finite number, 0 or more"),
         ({"skip": 1}, "skip must be true or false; got 1"),
-        ({"n_lstm": 0}, "n_lstm must be above 0"),
+        ({"n_lstm": 0}, "n_lstm must be a whole number, 1 or more"),
     ],
 )
 def test_settings_are_checked(settings: dict, message: str) -> None:

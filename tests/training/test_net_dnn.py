@@ -219,12 +219,12 @@ def test_silence_gives_finite_masks_and_the_louder_head_wins():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"past": -1}, "past must be 0 or more"),
-        ({"n_hidden": 0}, "n_hidden must be above 0"),
-        ({"dropout_hidden": 1.0}, "dropout_hidden must be at least 0 and below 1"),
+        ({"past": -1}, "past must be a whole number, 0 or more"),
+        ({"n_hidden": 0}, "n_hidden must be a whole number, 1 or more"),
+        ({"dropout_hidden": 1.0}, "dropout_hidden must be a finite number, 0 or more and below 1"),
         ({"target": "mask"}, "target must be one of log, magnitude, ratio; got 'mask'"),
-        ({"nat": "last"}, "nat must be one of minimum, first, None"),
-        ({"gv": "all"}, "gv must be one of pooled, bin, None"),
+        ({"nat": "last"}, "nat must be one of minimum, first or none"),
+        ({"gv": "all"}, "gv must be one of pooled, bin or none"),
         ({"feature": "mel"}, "feature must be one of"),
         ({"activation": "gelu"}, "activation must be one of relu, sigmoid"),
     ],

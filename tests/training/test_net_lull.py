@@ -142,12 +142,13 @@ def test_runs_join_bands_of_one_width() -> None:
     [
         (
             {"band_bins": (4, 4)},
-            "band_bins must be 1 or more each and n_fft // 2 = 256 in all; got .4, 4. with",
+            "band_bins must be n_fft // 2 = 256 in all; got .4, 4. with",
         ),
+        ({"band_bins": (256, 0)}, "band_bins must be a list, each a whole number, 1 or more"),
         ({"kernel_bands": 4}, "kernel_bands must be odd"),
-        ({"complex_weight": 1.5}, "complex_weight must be in 0 ... 1"),
-        ({"snr_weight": float("nan")}, "snr_weight, envelope_weight and upper_weight 0 or more"),
-        ({"channels": 0}, "channels must be above 0"),
+        ({"complex_weight": 1.5}, "complex_weight must be a finite number, 0 to 1; got 1.5"),
+        ({"snr_weight": float("nan")}, "snr_weight must be a finite number, 0 or more; got nan"),
+        ({"channels": 0}, "channels must be a whole number, 1 or more"),
     ],
 )
 def test_settings_are_checked(settings: dict, message: str) -> None:

@@ -274,13 +274,13 @@ def test_it_learns():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"n_rows": -1}, "n_rows must be 0 or more; got -1"),
+        ({"n_rows": -1}, "n_rows must be a whole number, 0 or more; got -1"),
         ({"shifts": 3, "n_rows": 6}, "2 shifts . 1 <= n_rows; got 3 and 6"),
         ({"context": 4}, "context must be an odd number of frames"),
-        ({"discriminative": 1.0}, "discriminative must be at least 0 and below 1"),
+        ({"discriminative": 1.0}, "discriminative must be a finite number, 0 or more and below 1"),
         ({"layer": "gru"}, "layer must be one of ntm, lstm, dnn; got 'gru'"),
         ({"gives": "all"}, "gives must be one of both, hidden"),
-        ({"n_read": 0}, "n_read must be above 0"),
+        ({"n_read": 0}, "n_read must be a whole number, 1 or more"),
     ],
 )
 def test_bad_settings_are_named(settings, message):

@@ -321,16 +321,16 @@ def test_batches_carry_talkers():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"talkers": 1}, "talkers must be 2 to 4; got 1"),
+        ({"talkers": 1}, "talkers must be a whole number, 2 to 4; got 1"),
         ({"activation": "tanh"}, "activation must be one of softmax, sigmoid, relu; got 'tanh'"),
         ({"objective": "free"}, "objective must be one of"),
         ({"target": "wave"}, "target must be one of"),
-        ({"width": -1}, "width must be 0 or more"),
-        ({"dropout": 1.0}, "dropout must be at least 0 and below 1"),
-        ({"alone": 1.5}, "alone must be at least 0"),
+        ({"width": -1}, "width must be a whole number, 0 or more"),
+        ({"dropout": 1.0}, "dropout must be a finite number, 0 or more and below 1"),
+        ({"alone": 1.5}, "alone must be a finite number, 0 or more"),
         ({"normalise": "frame"}, "normalise must be one of bin, global"),
-        ({"cluster_weight": 2.0}, "cluster_weight in 0 ... 1"),
-        ({"segment": 0}, "segment must be above 0"),
+        ({"cluster_weight": 2.0}, "cluster_weight must be a finite number, 0 to 1"),
+        ({"segment": 0}, "segment must be a whole number, 1 or more"),
     ],
 )
 def test_settings_are_checked(settings, message):

@@ -1,11 +1,11 @@
 """Which metrics are scored, and the scores of one pair."""
 
-import difflib
 import math
 from collections.abc import Iterable
 
 import numpy as np
 
+from undin.checks import check_known
 from undin.errors import InputError, MissingExtraError
 from undin.evaluation.enhancement import Enhancement
 from undin.evaluation.task import Task
@@ -74,10 +74,7 @@ def measure_all(measures: Iterable[Metric], ref: Array, est: Array, sr: int) -> 
 
 
 def _metric(name: str, task: Task) -> Metric:
-    if name not in task.metrics:
-        near = difflib.get_close_matches(name, task.metrics, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(task.metrics)}"
-        raise InputError(f"unknown metric {name!r}: {hint}")
+    check_known(name, task.metrics, "metric")
     return task.metrics[name]
 
 

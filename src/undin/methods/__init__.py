@@ -1,11 +1,11 @@
 """What runs: one file per method, all with the same call. `METHODS` is the whole list, `load` gets one ready."""
 
-import difflib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from undin.checks import suggest
 from undin.errors import InputError
 from undin.methods.base import Card, Method, Nan
 from undin.methods.cmask import Cmask
@@ -82,11 +82,10 @@ def load(name: str | Path = DEFAULT, **settings: Any) -> Method:
     if path.suffix == ".onnx":
         runner = Runner(path)
         return find_class(path, runner.meta["method"], LEARNED)(runner, **settings)
-    near = difflib.get_close_matches(str(name), METHODS, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(METHODS)}, or give a saved .npz or .onnx"
+    hint = suggest(str(name), METHODS, ", or give a saved .npz or .onnx")
     if str(name) in LEARNED:
         hint = f"no weights of {name} come with undin: train some, `undin run` lists the recipes, and give their .onnx"
-    raise InputError(f"{str(name)!r} is no method: {hint}")
+    raise InputError(f"unknown method {str(name)!r}: {hint}")
 
 
 def enhance(

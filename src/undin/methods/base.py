@@ -1,13 +1,13 @@
 """What every method is: settings in a frozen config, one function on frames, a card, and the same ways to call it."""
 
-import difflib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, Self, get_args, get_origin
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from undin.audio import check_audio, check_axes, check_rate
+from undin.checks import check_fields, suggest
 from undin.errors import InputError
 from undin.spectrum import Array, ComplexArray, dual_window, get_window
 from undin.stream import State, Stream
@@ -62,8 +62,8 @@ class Method:
             InputError: a name is unknown; the nearest of what may be given is suggested.
         """
         known = [field.name for field in fields(self.config)]
-        may = [name for name in known if self.adjustable is None or name in self.adjustable]
-        check_names(settings, known, [*keywords, *may], self.id)
+        free = [name for name in known if self.adjustable is None or name in self.adjustable]
+        check_names(settings, known, [*keywords, *free], self.id)
 
     @property
     def causal(self) -> bool:
@@ -147,15 +147,13 @@ def make_config(config_class: type[Any], settings: dict[str, Any]) -> Any:
     """Build a method's config and check its frame.
 
     Raises:
-        InputError: a name is unknown (the nearest right one is suggested), or the frame cannot be inverted.
+        InputError: a name is unknown (the nearest right one is suggested), a value breaks its rule, or the frame cannot
+            be inverted.
     """
     names = [field.name for field in fields(config_class)]
     check_names(settings, names, names, config_class.__name__.removesuffix("Config"))
-    for field in fields(config_class):
-        if field.name in settings:
-            _check_number(field.name, settings[field.name], field.type)
     config = config_class(**settings)
-    check_positive(config, "sr", "n_fft", "hop_length")
+    check_fields(config)
     check_rate(config.sr)
     if config.n_fft > MOST_FFT:
         raise InputError(f"n_fft must be at most {MOST_FFT}; got {config.n_fft}")
@@ -163,37 +161,12 @@ def make_config(config_class: type[Any], settings: dict[str, Any]) -> Any:
     return config
 
 
-def check_names(given: Iterable[str], known: Collection[str], may: Sequence[str], whose: str) -> None:
-    """Refuse names that are not known, and suggest the nearest of those that may be given."""
+def check_names(given: Iterable[str], known: Iterable[str], free: Iterable[str], whose: str) -> None:
+    """Refuse unknown settings, and suggest the nearest of those that are free to change."""
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, may, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(may)}" if may else "it takes none"
-            raise InputError(f"{name!r} is no setting of {whose}: {hint}")
-
-
-def _check_number(name: str, value: Any, kind: Any) -> None:
-    """Refuse what is no finite number, or list of them, of the kind that a config's field is declared as."""
-    if get_origin(kind) is tuple:
-        if not isinstance(value, (tuple, list)):
-            raise InputError(f"{name} must be a list of numbers; got {value!r}")
-        for each in value:
-            _check_number(f"each of {name}", each, get_args(kind)[0])
-        return
-    kinds = set(get_args(kind) or [kind])
-    if not kinds <= {int, float, type(None)} or (value is None and type(None) in kinds):
-        return
-    whole = float not in kinds
-    numbers = (int, np.integer) if whole else (int, float, np.integer, np.floating)
-    if isinstance(value, bool) or not isinstance(value, numbers) or not np.isfinite(value):
-        raise InputError(f"{name} must be a {'whole' if whole else 'finite'} number; got {value!r}")
-
-
-def check_positive(config: Any, *names: str) -> None:
-    """Refuse fields of a config that are not above 0."""
-    for name in names:
-        if not getattr(config, name) > 0:
-            raise InputError(f"{name} must be above 0; got {getattr(config, name)!r}")
+            hint = suggest(name, free) if free else "it takes none"
+            raise InputError(f"unknown setting {name!r} for {whose}: {hint}")
 
 
 def _as_dict(config: Any) -> dict[str, Any]:

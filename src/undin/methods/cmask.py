@@ -11,10 +11,11 @@ interpolate between bins, and the dual window of `undin.spectrum` inverts the tr
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
+from undin.checks import Count, Natural, NotNegative, Positive, check_fields
 from undin.errors import InputError
-from undin.methods.base import Card, check_positive
+from undin.methods.base import Card
 from undin.methods.learned import Learned
 from undin.spectrum import Window
 
@@ -56,48 +57,35 @@ class CmaskConfig:
         snr_weight: of the signal-to-noise ratio in the loss, per dB; the paper has 0.
     """
 
-    sr: int = 16000
-    n_fft: int = 400
-    hop_length: int = 160
+    sr: Count = 16000
+    n_fft: Count = 400
+    hop_length: Count = 160
     window: Window = "hann"
     mask: Mask = "complex"
     delta_phase: DeltaPhase | None = None
     magnitude: bool = False
-    power: float = 0.3
-    level_s: float = 1.5
-    channels: int = 32
-    width: int = 7
-    stride: int = 1
-    kernel: int = 5
-    dilations: tuple[int, ...] = (1, 2, 4, 8, 16)
-    n_flat: int = 8
-    n_lstm: int = 1023
-    lstm_layers: int = 1
-    n_hidden: int = 873
+    power: Positive = 0.3
+    level_s: Positive = 1.5
+    channels: Count = 32
+    width: Count = 7
+    stride: Count = 1
+    kernel: Count = 5
+    dilations: tuple[Count, ...] = (1, 2, 4, 8, 16)
+    n_flat: Count = 8
+    n_lstm: Count = 1023
+    lstm_layers: Count = 1
+    n_hidden: Count = 873
     skip: bool = False
     bidirectional: bool = False
-    lookahead: int = 0
-    complex_weight: float = 0.113
-    snr_weight: float = 0.0
+    lookahead: Natural = 0
+    complex_weight: NotNegative = 0.113
+    snr_weight: NotNegative = 0.0
 
     def __post_init__(self) -> None:
-        check_positive(self, "power", "level_s", "channels", "width", "stride", "kernel", "n_flat", "n_lstm")
-        check_positive(self, "lstm_layers", "n_hidden")
-        if not all(d > 0 for d in self.dilations):
-            raise InputError(f"dilations must be above 0 each; got {self.dilations}")
+        check_fields(self)
         for name in ("width", "kernel"):
             if getattr(self, name) % 2 == 0:
                 raise InputError(f"{name} must be odd, so that a bin lies in its middle; got {getattr(self, name)}")
-        for name, kind in (("mask", Mask), ("delta_phase", DeltaPhase)):
-            value, choices = getattr(self, name), (*get_args(kind), *((None,) if name == "delta_phase" else ()))
-            if value not in choices:
-                raise InputError(f"{name} must be one of {', '.join(map(str, choices))}; got {value!r}")
-        for name in ("magnitude", "skip", "bidirectional"):
-            if not isinstance(getattr(self, name), bool):
-                raise InputError(f"{name} must be true or false; got {getattr(self, name)!r}")
-        for name in ("lookahead", "complex_weight", "snr_weight"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{name} must be 0 or more; got {getattr(self, name)!r}")
         if self.bidirectional and self.lookahead:
             raise InputError(f"lookahead must be 0 in a bidirectional network, which sees all; got {self.lookahead}")
 

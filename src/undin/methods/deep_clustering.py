@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from undin.methods.base import Card, check_positive
+from undin.checks import Count
+from undin.methods.base import Card
 from undin.methods.learned import Learned, planes
 from undin.methods.talker_masks import TrunkConfig
 from undin.spectrum import ComplexArray
@@ -34,15 +35,11 @@ class ClusteringConfig(TrunkConfig):
         one_talker: centres whose cosine is above this are of one talker; the second output is then 40 dB down.
     """
 
-    n_hidden: int = 600
-    n_layers: int = 4
-    embedding: int = 40
-    tries: int = 5
+    n_hidden: Count = 600
+    n_layers: Count = 4
+    embedding: Count = 40
+    tries: Count = 5
     one_talker: float = 0.85
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_positive(self, "embedding", "tries")
 
 
 class DeepClustering(Learned):

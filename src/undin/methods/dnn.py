@@ -8,10 +8,10 @@ Its level does not matter: every frame counts relative to a running level, so f(
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from undin.errors import InputError
-from undin.methods.base import Card, check_positive
+from undin.checks import Count, Natural, Positive, ShareBelowOne, check_fields
+from undin.methods.base import Card
 from undin.methods.learned import Learned
 from undin.spectrum import Window
 
@@ -49,40 +49,29 @@ class DNNConfig:
             "bin" (alpha), or None.
     """
 
-    sr: int = 16000
-    n_fft: int = 512
-    hop_length: int = 256
+    sr: Count = 16000
+    n_fft: Count = 512
+    hop_length: Count = 256
     window: Window = "sqrt_hann"
-    past: int = 5
-    future: int = 3
+    past: Natural = 5
+    future: Natural = 3
     feature: Literal["log-power", "log-magnitude"] = "log-power"
-    n_bottleneck: int = 0
-    n_hidden: int = 2048
-    n_layers: int = 3
+    n_bottleneck: Natural = 0
+    n_hidden: Count = 2048
+    n_layers: Count = 3
     skip: bool = False
     activation: Literal["relu", "sigmoid"] = "relu"
-    dropout_input: float = 0.1
-    dropout_hidden: float = 0.2
+    dropout_input: ShareBelowOne = 0.1
+    dropout_hidden: ShareBelowOne = 0.2
     nat: Literal["minimum", "first"] | None = "minimum"
-    nat_s: float = 1.0
-    nat_frames: int = 6
-    level_s: float = 2.0
+    nat_s: Positive = 1.0
+    nat_frames: Count = 6
+    level_s: Positive = 2.0
     target: Literal["log", "magnitude", "ratio"] = "ratio"
     gv: Literal["pooled", "bin"] | None = None
 
     def __post_init__(self) -> None:
-        check_positive(self, "n_hidden", "n_layers", "nat_s", "nat_frames", "level_s")
-        for name in ("past", "future", "n_bottleneck"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} must be 0 or more; got {getattr(self, name)!r}")
-        if not isinstance(self.skip, bool):
-            raise InputError(f"skip must be true or false; got {self.skip!r}")
-        for name in ("dropout_input", "dropout_hidden"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 0 and below 1; got {getattr(self, name)!r}")
-        for name, options in CHOICES.items():
-            if getattr(self, name) not in options:
-                raise InputError(f"{name} must be one of {', '.join(map(str, options))}; got {getattr(self, name)!r}")
+        check_fields(self)
 
     @property
     def lookahead(self) -> int:
@@ -92,15 +81,6 @@ class DNNConfig:
     def frames(self, seconds: float) -> int:
         """A duration in frames, at least one."""
         return max(round(seconds * self.sr / self.hop_length), 1)
-
-
-CHOICES: dict[str, tuple[Any, ...]] = {
-    "feature": ("log-power", "log-magnitude"),
-    "activation": ("relu", "sigmoid"),
-    "nat": ("minimum", "first", None),
-    "target": ("log", "magnitude", "ratio"),
-    "gv": ("pooled", "bin", None),
-}
 
 
 class DNN(Learned):

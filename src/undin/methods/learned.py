@@ -8,7 +8,6 @@ A learned method is a subclass that names its id, its Config and the card that a
 the file of the same name in `undin.training.nets`, and both use that one config.
 """
 
-import difflib
 import os
 from dataclasses import replace
 from typing import Any, Self
@@ -16,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from undin.audio import check_audio
+from undin.checks import suggest
 from undin.errors import InputError, WeightsError
 from undin.methods.base import Card, Method, make_config
 from undin.runner import Planes, Runner
@@ -186,6 +186,5 @@ def find_class(path: os.PathLike[str], name: str, classes: dict[str, type[Learne
     """
     if name in classes:
         return classes[name]
-    near = difflib.get_close_matches(name, classes, n=1)
-    hint = f" (the nearest it has is {near[0]})" if near else ""
-    raise WeightsError(f"{path} holds the method {name!r}, which this undin does not know{hint}: upgrade undin")
+    hint = suggest(name, classes)
+    raise WeightsError(f"{path} holds the method {name!r}, which this version does not know ({hint}): upgrade undin")

@@ -11,12 +11,13 @@ Causal, no look-ahead, delay n_fft; nothing is learned; about 60 operations per 
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
-from undin.errors import InputError
-from undin.methods.base import Card, Method, check_positive
+from undin.checks import Count, Positive, ShareBelowOne, check_fields
+from undin.methods.base import Card, Method
 from undin.spectrum import Array, ComplexArray, Window
 from undin.stream import State
 
@@ -40,26 +41,21 @@ class LogMMSEConfig:
         absence_max: speech absence is never believed more than this (q_max).
     """
 
-    sr: int = 16000
-    n_fft: int = 512
-    hop_length: int = 256
+    sr: Count = 16000
+    n_fft: Count = 512
+    hop_length: Count = 256
     window: Window = "sqrt_hann"
-    start_s: float = 0.064
-    tau_noise_s: float = 0.3
-    tau_presence_s: float = 0.3
+    start_s: Positive = 0.064
+    tau_noise_s: Positive = 0.3
+    tau_presence_s: Positive = 0.3
     snr_presence_db: float = 15.0
-    tau_speech_s: float = 0.4
+    tau_speech_s: Positive = 0.4
     snr_floor_db: float = -18.0
-    gain_floor_db: float = -18.0
-    absence_max: float = 0.95
+    gain_floor_db: Annotated[float, "<= 0"] = -18.0
+    absence_max: ShareBelowOne = 0.95
 
     def __post_init__(self) -> None:
-        check_positive(self, "start_s", "tau_noise_s", "tau_presence_s", "tau_speech_s")
-        if not self.gain_floor_db <= 0 or not 0 <= self.absence_max < 1:
-            raise InputError(
-                "gain_floor_db must be 0 or less and absence_max at least 0 and below 1; "
-                f"got {self.gain_floor_db!r} and {self.absence_max!r}"
-            )
+        check_fields(self)
 
 
 class LogMMSE(Method):

@@ -5,8 +5,9 @@ The network is `undin.training.nets.lull`; what runs is its graph.
 
 from dataclasses import dataclass
 
+from undin.checks import Count, NotNegative, Positive, Share, check_fields
 from undin.errors import InputError
-from undin.methods.base import Card, check_positive
+from undin.methods.base import Card
 from undin.methods.learned import Learned
 from undin.spectrum import Window
 
@@ -37,42 +38,35 @@ class LullConfig:
         upper_weight: weight in the spectral loss of a bin above level_hz, relative to one below.
     """
 
-    sr: int = 16000
-    n_fft: int = 512
-    hop_length: int = 256
+    sr: Count = 16000
+    n_fft: Count = 512
+    hop_length: Count = 256
     window: Window = "sqrt_hann"
-    band_bins: tuple[int, ...] = (4,) * 16 + (8,) * 8 + (16,) * 8
-    channels: int = 64
-    blocks: int = 2
-    scene: int = 256
-    scene_channels: int = 8
-    kernel_frames: int = 2
-    kernel_bands: int = 3
+    band_bins: tuple[Count, ...] = (4,) * 16 + (8,) * 8 + (16,) * 8
+    channels: Count = 64
+    blocks: Count = 2
+    scene: Count = 256
+    scene_channels: Count = 8
+    kernel_frames: Count = 2
+    kernel_bands: Count = 3
     separable: bool = False
-    level_s: float = 1.5
-    level_hz: float = 8000.0
-    power: float = 0.3
-    complex_weight: float = 0.1
-    snr_weight: float = 0.01
-    envelope_weight: float = 1.5
-    upper_weight: float = 0.25
+    level_s: Positive = 1.5
+    level_hz: Positive = 8000.0
+    power: Positive = 0.3
+    complex_weight: Share = 0.1
+    snr_weight: NotNegative = 0.01
+    envelope_weight: NotNegative = 1.5
+    upper_weight: NotNegative = 0.25
 
     def __post_init__(self) -> None:
-        check_positive(self, "channels", "blocks", "scene", "scene_channels", "kernel_frames", "kernel_bands")
-        check_positive(self, "level_s", "level_hz", "power")
-        if sum(self.band_bins) != self.n_fft // 2 or min(self.band_bins) < 1:
+        check_fields(self)
+        if sum(self.band_bins) != self.n_fft // 2:
             raise InputError(
-                f"band_bins must be 1 or more each and n_fft // 2 = {self.n_fft // 2} in all; "
-                f"got {self.band_bins} with the sum {sum(self.band_bins)}"
+                f"band_bins must be n_fft // 2 = {self.n_fft // 2} in all; got {self.band_bins} with the sum "
+                f"{sum(self.band_bins)}"
             )
         if self.kernel_bands % 2 == 0:
             raise InputError(f"kernel_bands must be odd, so that a band lies in its middle; got {self.kernel_bands}")
-        weights = self.snr_weight, self.envelope_weight, self.upper_weight
-        if not 0 <= self.complex_weight <= 1 or not min(weights) >= 0:
-            raise InputError(
-                "complex_weight must be in 0 ... 1, snr_weight, envelope_weight and upper_weight 0 or more; "
-                f"got {self.complex_weight!r}, {weights[0]!r}, {weights[1]!r} and {weights[2]!r}"
-            )
 
     @property
     def level_bins(self) -> int:

@@ -8,13 +8,14 @@ Loudness does not matter to any of them: every frame counts relative to a runnin
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from undin.audio import check_audio, resample
+from undin.checks import Count, Natural, NotNegative, Positive, ShareBelowOne, check_fields
 from undin.errors import InputError
-from undin.methods.base import Card, check_positive
+from undin.methods.base import Card
 from undin.methods.learned import Learned
 from undin.spectrum import Array, Window, stft
 
@@ -48,45 +49,37 @@ class MANNConfig:
         stoi: weight of the loss `undin.training.losses.stoi`; 0 in the paper.
     """
 
-    sr: int = 16000
-    n_fft: int = 1024
-    hop_length: int = 512
+    sr: Count = 16000
+    n_fft: Count = 1024
+    hop_length: Count = 512
     window: Window = "hamming"
     feature: Literal["magnitude", "compressed"] = "magnitude"
-    context: int = 1
-    n_hidden: int = 1000
-    n_lstm: int = 1000
+    context: Count = 1
+    n_hidden: Count = 1000
+    n_lstm: Count = 1000
     layer: Literal["ntm", "lstm", "dnn"] = "ntm"
-    n_cell: int = 700
-    n_rows: int = 32
-    n_width: int = 700
-    n_read: int = 1
-    n_write: int = 1
-    shifts: int = 1
+    n_cell: Count = 700
+    n_rows: Natural = 32
+    n_width: Count = 700
+    n_read: Count = 1
+    n_write: Count = 1
+    shifts: Natural = 1
     gives: Literal["both", "hidden"] = "both"
     start: Literal["constant", "learned"] = "constant"
-    level_s: float = 2.0
-    loss_power: float = 1.0
-    discriminative: float = 0.0
-    stoi: float = 0.0
+    level_s: Positive = 2.0
+    loss_power: Positive = 1.0
+    discriminative: ShareBelowOne = 0.0
+    stoi: NotNegative = 0.0
 
     def __post_init__(self) -> None:
-        check_positive(self, "n_hidden", "n_lstm", "n_cell", "n_width", "n_read", "n_write", "level_s", "loss_power")
-        for name in ("n_rows", "shifts", "stoi"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} must be 0 or more; got {getattr(self, name)!r}")
-        if self.context < 1 or self.context % 2 == 0:
-            raise InputError(f"context must be an odd number of frames, 1 or more; got {self.context!r}")
+        check_fields(self)
+        if self.context % 2 == 0:
+            raise InputError(f"context must be an odd number of frames; got {self.context!r}")
         if self.n_rows and 2 * self.shifts + 1 > self.n_rows:
             raise InputError(
                 f"shifts must turn by less than the memory has rows, 2 shifts + 1 <= n_rows; "
                 f"got {self.shifts!r} and {self.n_rows!r}"
             )
-        if not 0 <= self.discriminative < 1:
-            raise InputError(f"discriminative must be at least 0 and below 1; got {self.discriminative!r}")
-        for name, options in CHOICES.items():
-            if getattr(self, name) not in options:
-                raise InputError(f"{name} must be one of {', '.join(options)}; got {getattr(self, name)!r}")
 
     @property
     def lookahead(self) -> int:
@@ -110,14 +103,6 @@ class MANNDNNConfig(MANNConfig):
     """`MANNConfig` with nothing that remembers."""
 
     layer: Literal["ntm", "lstm", "dnn"] = "dnn"
-
-
-CHOICES: dict[str, tuple[Any, ...]] = {
-    "feature": ("magnitude", "compressed"),
-    "layer": ("ntm", "lstm", "dnn"),
-    "gives": ("both", "hidden"),
-    "start": ("constant", "learned"),
-}
 
 
 class MANN(Learned):

@@ -20,11 +20,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 
 from undin.audio import check_audio, resample
+from undin.checks import Count, NotNegative, check_fields
 from undin.errors import InputError, WeightsError
 from undin.methods.base import Card, Method
 from undin.methods.nmf_bases import Bases, describe, read_model, write_model
@@ -38,7 +39,7 @@ PENALTIES: dict[Prior, tuple[float, float]] = {None: (0, 0), "exponential": (0.0
 GAINS_DB: dict[Prior, float] = {None: 3.5, "exponential": 8.0, "gamma": 9.5}  # of the shipped bases, see Card
 IDS: dict[Prior, str] = {None: "nmf", "exponential": "nmf-exp", "gamma": "nmf-gamma"}
 SHIPPED = Path(__file__).parents[1] / "weights" / "nmf-speech.npz"
-MOST = 10_000  # bases, passes and updates
+Size = Annotated[int, ">= 1", "<= 10000"]  # bases, passes and updates
 OWN = "your own recordings"
 SILENT = np.float32(1e-9)  # mean magnitude under which a frame is digital silence
 QUIET_DB = 40.0  # frames of the training sound this far under its loud ones are left out
@@ -72,34 +73,25 @@ class NMFConfig:
         smoothing_s: time constant of the sources' magnitudes before the gain, in seconds.
     """
 
-    sr: int = 16000
-    n_fft: int = 1024
-    hop_length: int = 256
+    sr: Count = 16000
+    n_fft: Count = 1024
+    hop_length: Count = 256
     window: Window = "hamming"
-    n_speech: int = 128
-    n_noise: int = 64
-    n_free: int = 8
-    fit_iter: int = 100
-    n_iter: int = 30
-    tol: float = 1e-5
-    epsilon: float = 0.0
+    n_speech: Size = 128
+    n_noise: Size = 64
+    n_free: Size = 8
+    fit_iter: Size = 100
+    n_iter: Size = 30
+    tol: NotNegative = 1e-5
+    epsilon: NotNegative = 0.0
     prior: Prior = None
-    penalty: float | None = None
-    noise_penalty: float = 0.0
-    wiener_power: float = 1.5
-    smoothing_s: float = 0.016
+    penalty: NotNegative | None = None
+    noise_penalty: NotNegative = 0.0
+    wiener_power: Annotated[float, "> 0", "<= 8"] = 1.5
+    smoothing_s: NotNegative = 0.016
 
     def __post_init__(self) -> None:
-        for name in ("tol", "epsilon", "penalty", "noise_penalty", "smoothing_s"):
-            if (getattr(self, name) or 0) < 0:
-                raise InputError(f"{name} must be a finite number, 0 or more; got {getattr(self, name)!r}")
-        for name in ("n_speech", "n_noise", "n_free", "fit_iter", "n_iter"):
-            if not 1 <= getattr(self, name) <= MOST:
-                raise InputError(f"{name} must be an int, 1 ... {MOST}; got {getattr(self, name)!r}")
-        if not 0 < self.wiener_power <= 8:
-            raise InputError(f"wiener_power must lie in (0, 8]; got {self.wiener_power!r}")
-        if not isinstance(self.prior, (str, type(None))) or self.prior not in IDS:
-            raise InputError(f'prior must be None, "exponential" or "gamma"; got {self.prior!r}')
+        check_fields(self)
 
 
 class NMF(Method):

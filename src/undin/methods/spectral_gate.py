@@ -8,11 +8,12 @@ Causal, no look-ahead, delay n_fft; nothing is learned; about 20 operations per 
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from undin.errors import InputError
-from undin.methods.base import Card, Method, check_positive
+from undin.checks import Count, Positive, check_fields
+from undin.methods.base import Card, Method
 from undin.spectrum import ComplexArray, Window
 from undin.stream import State
 
@@ -34,21 +35,19 @@ class SpectralGateConfig:
         release_s: time constant of closing; opening takes one frame.
     """
 
-    sr: int = 16000
-    n_fft: int = 512
-    hop_length: int = 256
+    sr: Count = 16000
+    n_fft: Count = 512
+    hop_length: Count = 256
     window: Window = "sqrt_hann"
-    memory_s: float = 1.5
+    memory_s: Positive = 1.5
     bias_db: float = 4.0
     threshold_db: float = 6.0
-    slope: float = 1.5
-    gain_floor_db: float = -14.0
-    release_s: float = 0.04
+    slope: Positive = 1.5
+    gain_floor_db: Annotated[float, "<= 0"] = -14.0
+    release_s: Positive = 0.04
 
     def __post_init__(self) -> None:
-        check_positive(self, "memory_s", "slope", "release_s")
-        if not self.gain_floor_db <= 0:
-            raise InputError(f"gain_floor_db must be 0 or less; got {self.gain_floor_db!r}")
+        check_fields(self)
 
 
 N_PARTS = 8  # the memory is kept as the minima of this many parts

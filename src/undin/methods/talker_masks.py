@@ -11,13 +11,14 @@ Loudness does not matter: spectra count relative to a running level.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
 from undin.audio import MOST_TALKERS
+from undin.checks import Count, Natural, Positive, Share, ShareBelowOne, check_fields
 from undin.errors import InputError
-from undin.methods.base import Card, check_positive
+from undin.methods.base import Card
 from undin.methods.learned import Learned, planes
 from undin.spectrum import ComplexArray, Window, istft, stft
 from undin.stream import frame_at, source_order
@@ -45,30 +46,22 @@ class TrunkConfig:
         active_db: frames and bins further below the loudest do not count in learning: nobody speaks in them.
     """
 
-    sr: int = 16000
-    n_fft: int = 512
-    hop_length: int = 256
+    sr: Count = 16000
+    n_fft: Count = 512
+    hop_length: Count = 256
     window: Window = "sqrt_hann"
-    talkers: int = 2
-    n_layers: int = 3
-    n_hidden: int = 896
-    width: int = 0
-    dropout: float = 0.5
+    talkers: Annotated[int, ">= 2", f"<= {MOST_TALKERS}"] = 2
+    n_layers: Count = 3
+    n_hidden: Count = 896
+    width: Natural = 0
+    dropout: ShareBelowOne = 0.5
     normalise: Literal["bin", "global"] = "bin"
-    level_s: float = 2.0
-    active_db: float = 40.0
-    alone: float = 0.0
+    level_s: Positive = 2.0
+    active_db: Positive = 40.0
+    alone: ShareBelowOne = 0.0
 
     def __post_init__(self) -> None:
-        check_positive(self, "n_layers", "n_hidden", "level_s", "active_db")
-        if not 2 <= self.talkers <= MOST_TALKERS:
-            raise InputError(f"talkers must be 2 to {MOST_TALKERS}; got {self.talkers!r}")
-        if self.width < 0:
-            raise InputError(f"width must be 0 or more; got {self.width!r}")
-        for name in ("dropout", "alone"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 0 and below 1; got {getattr(self, name)!r}")
-        check_choices(self, {"normalise": ("bin", "global")})
+        check_fields(self)
 
     def frames(self, seconds: float) -> int:
         """A duration in frames, at least one."""
@@ -94,35 +87,14 @@ class MaskConfig(TrunkConfig):
     activation: Literal["softmax", "sigmoid", "relu"] = "softmax"
     objective: Literal["fixed", "pit", "upit"] = "upit"
     target: Literal["ibm", "irm", "amplitude", "psm", "signal"] = "psm"
-    segment: int = 100
-    embedding: int = 0
-    cluster_weight: float = 0.5
+    segment: Count = 100
+    embedding: Natural = 0
+    cluster_weight: Share = 0.5
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choices(self, CHOICES)
-        check_positive(self, "segment")
-        if self.embedding < 0 or not 0 <= self.cluster_weight <= 1:
-            raise InputError(
-                "embedding must be 0 or more and cluster_weight in 0 ... 1; "
-                f"got {self.embedding!r} and {self.cluster_weight!r}"
-            )
         if (self.objective, self.target) == ("pit", "signal"):
             raise InputError('target "signal" is of whole examples: take the objective "upit"')
-
-
-CHOICES: dict[str, tuple[str, ...]] = {
-    "activation": ("softmax", "sigmoid", "relu"),
-    "objective": ("fixed", "pit", "upit"),
-    "target": ("ibm", "irm", "amplitude", "psm", "signal"),
-}
-
-
-def check_choices(config: Any, choices: dict[str, tuple[str, ...]]) -> None:
-    """Refuse fields of a config that are none of their choices."""
-    for name, options in choices.items():
-        if getattr(config, name) not in options:
-            raise InputError(f"{name} must be one of {', '.join(options)}; got {getattr(config, name)!r}")
 
 
 class TalkerMasks(Learned):
@@ -163,12 +135,7 @@ class BLSTMConfig(MaskConfig):
             the same, and the mean of what it gives errs less; each costs as much as the signal itself.
     """
 
-    speeds: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not all(0.5 <= speed <= 2 for speed in self.speeds):
-            raise InputError(f"speeds must lie in 0.5 ... 2; got {self.speeds!r}")
+    speeds: tuple[Annotated[float, ">= 0.5", "<= 2"], ...] = ()
 
 
 class BLSTMMask(TalkerMasks):
