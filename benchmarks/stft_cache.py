@@ -95,7 +95,7 @@ def _augment() -> Augment:
     """Of the recipe of the default method."""
     from undin.experiment import read_recipe
 
-    return read_recipe("lull").sections["train"].plan("lull").augment
+    return read_recipe("lull").train.variant("lull").augment
 
 
 def step(stft: "Stft | None" = None) -> Callable[[], None]:
@@ -106,7 +106,7 @@ def step(stft: "Stft | None" = None) -> Callable[[], None]:
     from undin.training.batch import Batch
     from undin.training.nets import NETS
 
-    plan = read_recipe("cmask-wilson2018", preset="small").sections["train"].plan("cmask")
+    plan = read_recipe("cmask-wilson2018", preset="small").train.variant("cmask")
     net = NETS["cmask"](plan.config)
     x = 0.1 * torch.randn(2, BATCH, 48000, generator=torch.Generator().manual_seed(0))
     spectra = None if stft is None else torch.stack([stft(x.sum(0)), stft(x[0])], 1)

@@ -1,10 +1,15 @@
 """`undin run`, and a recipe given to mix, train and evaluate: one stage each."""
 
+import html
+import importlib
 import json
+import shlex
 
 import pytest
 
 from undin.cli import main
+from undin.corpora import MINI
+from undin.experiment import Run, read_recipe
 
 
 @pytest.fixture
@@ -50,3 +55,34 @@ def test_recipes_are_listed(capsys):
 def test_an_unknown_recipe_is_named(capsys):
     assert call("run", "nmf-kwom2016") == 2
     assert "did you mean nmf-kwon2016?" in capsys.readouterr().err
+
+
+def test_the_line_that_repeats_a_run_resolves_to_the_same_recipe(recipe, tmp_path, monkeypatch):
+    """The line in the report and in summary.json is parsed as a shell and the command line would."""
+    with (tmp_path / recipe).open("a") as file:
+        file.write('[presets.smaller]\n"mix.n" = 1\n"train.settings.n_iter" = 1\n')
+    given = [
+        "--preset",
+        "smaller",
+        "--set",
+        "mix.snr_db=[0.0, 5.0]",
+        "--set",
+        'evaluate.metrics=["si_sdr_db", "snr_db"]',
+    ]
+    assert call("run", recipe, *given, "--data", str(MINI), "-o", "out", "--quiet") == 0
+    words = json.loads((tmp_path / "out/evaluate/summary.json").read_text())["run"]["command"]
+    line = shlex.join(words)
+    assert line in html.unescape((tmp_path / "out/evaluate/report.html").read_text())
+    parsed = {}
+    module = importlib.import_module("undin.cli.run")  # undin.cli.run is the function
+    monkeypatch.setattr(module, "do", lambda recipe, only, **options: parsed.update(options, recipe=recipe) or 0)
+    assert shlex.split(line)[0] == "undin" and call(*shlex.split(line)[1:]) == 0
+    again = read_recipe(parsed["recipe"], parsed["changes"], preset=parsed["preset"])
+    done = json.loads((tmp_path / "out/stages.json").read_text())
+    assert json.loads(json.dumps(again.text())) == done["settings"] and again.mix.n == 1
+    assert Run(again, tmp_path / "out", data=parsed["data"]).status("evaluate") == "finished"
+
+
+def test_the_corpus_of_the_environment_is_part_of_the_line(recipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("UNDIN_DATA", str(MINI))
+    assert Run(read_recipe(recipe), tmp_path / "out").command == ["undin", "run", recipe, "--data", str(MINI)]

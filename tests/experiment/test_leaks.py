@@ -32,7 +32,7 @@ def test_fewer_voices_kept_aside_change_what_is_tested_on(tmp_path):
     fewer = run(1)
     assert list(fewer.run(["mix"])) == [("mix", "done")]
     learned = {(clip.path, clip.offset_s) for clip in fewer.corpus.select(split="train").speech}
-    assert not learned & {(source.path, source.offset_s) for row in fewer.rows for source in row.speech}
+    assert not learned & {(source.path, source.offset_s) for row in fewer.mixtures.rows for source in row.speech}
 
 
 def test_new_audio_changes_every_key_whatever_lies_beside_it(tmp_path):
@@ -213,7 +213,7 @@ def check_one(folder, clips, recipe):
             return
         except Stop:
             pass
-    OUTCOMES["ran " + recipe.sections["train"].method] += 1
+    OUTCOMES["ran " + recipe.train.method] += 1
     tested, learned, validated = (reads.of[name] for name in ("tested", "learned", "validated"))
     assert tested and learned
     aside = {clip.path for clip in run.corpus.rows if clip.split == "seen"}

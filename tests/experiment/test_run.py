@@ -145,7 +145,7 @@ def test_bad_settings_are_named_before_anything_is_done(change, message):
 def test_a_preset_changes_what_the_one_it_extends_left(tmp_path):
     path, first = tmp_path / "r.toml", '[mix]\nn = 2\n[presets.first]\n"mix.n" = 3\n"mix.split" = "dev"\n'
     path.write_text(f'{first}[presets.then]\nextends = "first"\n"mix.n" = 4\n')
-    mix = read_recipe(str(path), preset="then").sections["mix"]
+    mix = read_recipe(str(path), preset="then").mix
     assert (mix.n, mix.split) == (4, "dev")
     path.write_text(f'{first}extends = "first"\n')
     with pytest.raises(InputError, match="preset first extends itself"):

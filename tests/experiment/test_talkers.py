@@ -42,7 +42,7 @@ def test_a_run_leaves_models_talkers_pictures_and_scores(tmp_path, recipe, metho
     assert model.id == method and model.config.sr == 8000
     assert not list((tmp_path / f"train/{method}").glob("kept*"))  # a finished training needs them no more
     assert "h of speech" in model.card.data and "noise" not in model.card.data  # which nobody mixed in
-    ids = [row.id for row in run.rows]
+    ids = [row.id for row in run.mixtures.rows]
     assert {path.name for path in (tmp_path / "mix/talkers").iterdir()} == {f"{i}.{k}.wav" for i in ids for k in (1, 2)}
     separated = sorted((tmp_path / "enhance/separated_audio" / method).iterdir())
     assert [path.name for path in separated] == [f"{ids[0]}.1.wav", f"{ids[0]}.2.wav"]
@@ -68,8 +68,8 @@ def test_the_trap_trains_its_variants_with_their_own_methods(tmp_path):
     assert list(Run(recipe, tmp_path).run(["train"])) == [("train", "done")]
     assert {path.stem for path in (tmp_path / "train").glob("*.onnx")} == {"lstm-fixed", "lstm-upit"}
     assert undin.load(tmp_path / "train/lstm-fixed.onnx").config.objective == "fixed"
-    full = read_recipe("talkers-trap").sections["train"]
-    assert [full.method_of(name) for name in full.files][:3] == ["ff-mask", "lstm-mask", "blstm-mask"]
+    full = read_recipe("talkers-trap").train
+    assert [full.variant(name).method for name in full.files][:3] == ["ff-mask", "lstm-mask", "blstm-mask"]
     with pytest.raises(InputError, match="is no network"):
         read_recipe("talkers-trap", ['train.variants={a={method="log-mmse"}}'])
 

@@ -106,7 +106,7 @@ def test_other_settings_start_anew_and_keep_the_old_training(tmp_path):
 def test_variants_are_networks_of_their_own(tmp_path):
     variants = 'train.variants={dnn={}, no-nat={"settings.nat"="first"}, one-snr={"mixing.snr_db"=[0.0]}}'
     recipe = tiny(variants)
-    assert recipe.sections["train"].plan("one-snr").mixing.snr_db == [0.0]
+    assert recipe.train.variant("one-snr").mixing.snr_db == [0.0]
     list(Run(recipe, tmp_path).run(["train"]))
     assert undin.load(tmp_path / "train/no-nat.onnx").config.nat == "first"
     assert {path.name for path in (tmp_path / "train").glob("*.onnx")} == {"dnn.onnx", "no-nat.onnx", "one-snr.onnx"}
@@ -215,8 +215,8 @@ def test_bad_settings_are_named_before_anything_is_done(change, message):
 
 def test_presets_change_the_recipe_and_an_unknown_one_is_named():
     name = "dnn-xu2015"
-    assert read_recipe(name).sections["train"].settings["n_hidden"] == 2048
-    assert read_recipe(name, preset="mini").sections["train"].settings["n_hidden"] == 256
+    assert read_recipe(name).train.settings["n_hidden"] == 2048
+    assert read_recipe(name, preset="mini").train.settings["n_hidden"] == 256
     with pytest.raises(InputError, match="did you mean small"):
         read_recipe(name, preset="smal")
 

@@ -23,7 +23,7 @@ Output = Annotated[
 Data = Annotated[
     Path | None,
     typer.Option(
-        metavar="DIR", help="Corpus to work on.", show_default="$UNDIN_DATA, or undin's own", rich_help_panel=o.WHERE
+        metavar="DIR", help="Corpus to use.", show_default="$UNDIN_DATA, or undin's own", rich_help_panel=o.WHERE
     ),
 ]
 Changes = Annotated[
@@ -32,7 +32,7 @@ Changes = Annotated[
 ]
 Preset = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Take the recipe at another size, as it names it.", rich_help_panel=o.HOW),
+    typer.Option(metavar="NAME", help="Variation that the recipe defines.", rich_help_panel=o.HOW),
 ]
 MaxMinutes = Annotated[
     float | None,
@@ -40,8 +40,14 @@ MaxMinutes = Annotated[
         "--max-minutes",
         min=0.0,
         metavar="M",
-        help="Pause a network's training after these; the same command goes on.",
+        help="Pause a network's training after M minutes; rerun to continue.",
         rich_help_panel=o.HOW,
+    ),
+]
+From = Annotated[
+    Path | None,
+    typer.Option(
+        "--from", metavar="WEIGHTS", help="Start from a network's weights (.pt, .ckpt).", rich_help_panel=o.HOW
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per stage.", rich_help_panel=o.SHOW)]
@@ -49,25 +55,26 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per st
 
 def run(
     recipe: Annotated[
-        str | None, typer.Argument(metavar="RECIPE", help="A name, or a .toml file; without it, they are listed.")
+        str | None, typer.Argument(metavar="RECIPE", help="Name or .toml file; without it, the recipes are listed.")
     ] = None,
     output: Output = None,
     data: Data = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="STAGE", help="Do this stage only; may be repeated.", rich_help_panel=o.HOW),
+        typer.Option(metavar="STAGE", help="Run this stage only; may be repeated.", rich_help_panel=o.HOW),
     ] = None,
     preset: Preset = None,
+    from_: From = None,
     set_: Changes = None,
     max_minutes: MaxMinutes = None,
     workers: o.Workers = 1,
     json: Json = False,
     quiet: o.Quiet = False,
 ) -> int:
-    """Run a whole experiment: mix, train, enhance, evaluate, report.
+    """Run a complete experiment: mix, train, enhance, evaluate, report.
 
-    Finished stages are skipped; change a setting, and only what depends on it runs again. The run folder can be copied
-    to another machine.
+    Finished stages are skipped; after a change of settings only the stages that depend on it run again. The run folder
+    can be copied to another machine.
 
     [dim]The founding NMF system, on the embedded corpus:[/]  undin run nmf-kwon2016
 
@@ -97,6 +104,7 @@ def run(
         workers=workers,
         json=json,
         quiet=quiet,
+        start_from=from_,
     )
 
 
@@ -114,7 +122,7 @@ def do(
     max_minutes: float | None = None,
     start_from: Path | None = None,
 ) -> int:
-    """Do stages of a recipe and tell of them."""
+    """Run stages of a recipe and report each."""
     from undin import experiment
 
     read = experiment.read_recipe(recipe, changes or [], preset=preset)
@@ -128,10 +136,10 @@ def do(
             elif not quiet:
                 print(f"{stage:9} {status:8} {work.folder / stage}", flush=True)
             if status == "paused" and not quiet:
-                print("undin: the time is up; the same command goes on", file=sys.stderr)
+                print("undin: time limit reached; rerun to continue", file=sys.stderr)
     report = work.folder / "evaluate" / "report.html"
     if report.exists() and not quiet and not json:
-        print(f"\n{report}    read, look and listen: open it in a browser")
+        print(f"\n{report}    open it in a browser to read and listen")
     return 0
 
 
@@ -148,9 +156,9 @@ def _bar(*, wanted: bool) -> Iterator[Callable[[str, int, int, str], Any] | None
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
-        def told(stage: str, done: int, total: int, facts: str) -> None:
+        def show(stage: str, done: int, total: int, facts: str) -> None:
             if stage not in tasks:
                 tasks[stage] = bar.add_task(stage, total=total, facts="")
             bar.update(tasks[stage], completed=done, total=total, facts=facts)
 
-        yield told
+        yield show

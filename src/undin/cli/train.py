@@ -1,23 +1,15 @@
 """`undin train`: the training stage of a recipe."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from undin.cli import options as o
-from undin.cli.run import Changes, Data, Json, MaxMinutes, Output, Preset, do
-
-From = Annotated[
-    Path | None,
-    typer.Option(
-        "--from", metavar="WEIGHTS", help="Begin with a network's weights (.pt, .ckpt).", rich_help_panel=o.HOW
-    ),
-]
+from undin.cli.run import Changes, Data, From, Json, MaxMinutes, Output, Preset, do
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A name, or a .toml file; `undin run` lists them.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name or .toml file; `undin run` lists the recipes.")],
     output: Output = None,
     data: Data = None,
     preset: Preset = None,
@@ -28,10 +20,11 @@ def train(
     json: Json = False,
     quiet: o.Quiet = False,
 ) -> int:
-    """Train the models of a recipe, and nothing else of it.
+    """Train the models of a recipe and skip its other stages.
 
-    The same as undin run RECIPE --only train. Networks need the extra train: pip install "undin\\[train]". A training
-    that was stopped or killed goes on from its last checkpoint. `undin fit` learns NMF from two folders, no recipe.
+    Same as undin run RECIPE --only train. Networks need the extra train: pip install "undin\\[train]". Rerun the
+    command to resume an interrupted training from its last checkpoint. `undin fit` learns NMF from two folders without
+    a recipe.
 
     [dim]A network, on undin's own small corpus:[/]  undin train dnn-xu2015 --preset mini
 

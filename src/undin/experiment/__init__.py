@@ -2,10 +2,12 @@
 
 recipe.py    one TOML file -> Recipe: a section per stage, presets, changes
 run.py       Run: a recipe at work in a folder; which stages are finished
+leaks.py     voices and recordings that are learned from are not tested on
 lock.py      one process at a time in that folder
-stages.py    mix, enhance, evaluate
-plan.py      section [train] of networks: what each of them is trained with
+mixtures.py  the stage of mixtures, and what the later stages read of it
+variants.py  section [train] of networks: what each of them is trained with
 train_nmf.py the training stage of NMF              train_net.py that of networks [train]
+stages.py    enhance, evaluate                      talkers.py   enhance for several talkers: separate
 """
 
 from undin.experiment.recipe import Recipe, is_recipe, read_recipe, recipes

@@ -7,16 +7,16 @@ makes it change what that preset left. A recipe without a preset is the paper's.
 import dataclasses
 import difflib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from undin import mixing
 from undin.errors import InputError
-from undin.experiment.names import check_known
-from undin.experiment.plan import NetTrain
+from undin.experiment.progress import check_known
 from undin.experiment.train_nmf import NMFTrain
+from undin.experiment.variants import NetTrain
 from undin.methods import LEARNED
 
 
@@ -94,14 +94,36 @@ TRAIN: dict[str, type[Any]] = {"nmf": NMFTrain, **dict.fromkeys(LEARNED, NetTrai
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole experiment."""
+    """An experiment: its sections, and what `read_recipe` was given to get them.
+
+    Attributes:
+        name: of the experiment.
+        experiment: section [experiment]; and so on for each section.
+        source: the recipe's name or path as it was given.
+        preset: the preset that was chosen.
+        changes: "section.name=value", as they were given.
+    """
 
     name: str
-    sections: Mapping[str, Any]  # by name, each an instance of its class in SECTIONS
+    experiment: General
+    mix: Mix
+    train: NMFTrain | NetTrain
+    enhance: Enhance
+    evaluate: Evaluate
+    source: str = ""
+    preset: str | None = None
+    changes: Sequence[str] = ()
 
     def text(self) -> dict[str, Any]:
-        """Every setting, as JSON takes it."""
-        return {name: dataclasses.asdict(section) for name, section in self.sections.items()}
+        """Every setting by section, ready for JSON."""
+        return {name: dataclasses.asdict(getattr(self, name)) for name in SECTIONS}
+
+    @property
+    def command(self) -> list[str]:
+        """The command that runs this recipe, with its preset and every change."""
+        preset = ["--preset", self.preset] if self.preset else []
+        changes = [word for change in self.changes for word in ("--set", change)]
+        return ["undin", "run", self.source or self.name, *preset, *changes]
 
 
 def recipes() -> dict[str, Path]:
@@ -144,30 +166,28 @@ def read_recipe(name: str, changes: Sequence[str] = (), *, preset: str | None = 
         _change(document, change)
     for section in document:
         check_known(section, SECTIONS, "section of a recipe")
-    sections = {name: _section(name, document.get(name, {})) for name in SECTIONS}
-    check_talkers(sections, mix="mix" in document)
-    return Recipe(path.stem, sections)
+    sections = {section: _section(section, document.get(section, {})) for section in SECTIONS}
+    recipe = Recipe(path.stem, **sections, source=name, preset=preset, changes=tuple(changes))
+    check_talkers(recipe, mix="mix" in document)
+    return recipe
 
 
-def check_talkers(sections: Mapping[str, Any], *, mix: bool) -> None:
+def check_talkers(recipe: Recipe, *, mix: bool) -> None:
     """Refuse examples, and with `mix` mixtures, of another number of talkers than the networks separate.
 
     Raises:
         InputError: they differ; the message names the settings.
     """
-    train = sections["train"]
-    for variant in train.files if isinstance(train, NetTrain) else ():
-        plan = train.plan(variant)
-        told = {"mix.talkers": sections["mix"].talkers} if mix else {}
-        told |= {"train.mixing.talkers": plan.mixing.talkers, "train.settings.talkers": plan.talkers}
-        if plan.valid.talkers != plan.mixing.talkers:
-            told["train.valid.talkers"] = plan.valid.talkers
-        if plan.talkers and len(set(told.values())) > 1:
-            got = ", ".join(f"{name} = {n}" for name, n in told.items())
-            cure = " ".join(f"--set {name}={max(told.values())}" for name in told)
-            raise InputError(
-                f"as many talkers must be mixed as {variant} separates; got {got}: set them alike, as {cure}"
-            )
+    for name in recipe.train.files:
+        if not recipe.train.separates(name):
+            continue
+        found = recipe.train.talkers_of(name)
+        if mix:
+            found = {"mix.talkers": recipe.mix.talkers, **found}
+        if len(set(found.values())) > 1:
+            got = ", ".join(f"{key} = {n}" for key, n in found.items())
+            cure = " ".join(f"--set {key}={max(found.values())}" for key in found)
+            raise InputError(f"as many talkers must be mixed as {name} separates; got {got}: set them alike, as {cure}")
 
 
 def _changes_of(preset: str | None, presets: dict[str, Any], path: Path) -> list[tuple[str, Any]]:

@@ -9,29 +9,54 @@ another place, so the folder can be copied anywhere.
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import undin
 from undin import corpora, mixing
 from undin.atomic import atomic_write
 from undin.corpora import Clip, Corpus
 from undin.errors import InputError
 from undin.experiment import leaks, stages, train_net, train_nmf
 from undin.experiment.lock import alone
-from undin.experiment.names import Told, check_known
-from undin.experiment.plan import NetTrain
+from undin.experiment.mixtures import Mixtures, mix
+from undin.experiment.progress import StageProgress, check_known
 from undin.experiment.recipe import Recipe, check_talkers
+from undin.experiment.variants import NetTrain
+from undin.version import __version__
 
-Progress = Callable[[str, int, int, str], object]  # stage, done, of all, more in words
+RunProgress = Callable[[str, int, int, str], object]  # stage, steps done, steps in all, facts
 NEEDS: dict[str, tuple[str, ...]] = {
     "mix": (),
     "train": (),
     "enhance": ("mix", "train"),
     "evaluate": ("mix", "train"),
 }
+
+
+@dataclass(frozen=True)
+class Call:
+    """What one call of `Run.run` asks for.
+
+    Attributes:
+        workers: processes.
+        max_minutes: longest training in this call; None for no limit.
+        start_from: weights that the training starts from.
+        digest: of these weights.
+    """
+
+    workers: int
+    max_minutes: float | None = None
+    start_from: Path | None = None
+    digest: str | None = None
+
+    @property
+    def start(self) -> dict[str, str]:
+        """What `stages.json` says of the weights that a training started from."""
+        return {"start_from": self.digest, "from": str(self.start_from)} if self.digest else {}
 
 
 class Run:
@@ -44,13 +69,19 @@ class Run:
     """
 
     def __init__(self, recipe: Recipe, folder: str | Path, *, data: str | Path | None = None) -> None:
-        self.recipe, self.folder = recipe, Path(folder)
-        self.corpus: Corpus = corpora.open(data, sr=recipe.sections["experiment"].sr)
-        train = self.section("train")
-        if isinstance(train, NetTrain) and train.seen:
-            seed = self.section("experiment").seed
-            self.corpus = corpora.keep_aside(self.corpus, seed=seed, speakers=train.seen, split=train.split)
+        self.recipe, self.folder, self.seed = recipe, Path(folder), recipe.experiment.seed
+        self.data = data or os.environ.get("UNDIN_DATA")
+        self.corpus: Corpus = corpora.open(self.data, sr=recipe.experiment.sr)
+        if seen := recipe.train.seen:
+            self.corpus = corpora.keep_aside(self.corpus, seed=self.seed, speakers=seen, split=recipe.train.split)
         self.keys = self._keys()
+
+    @property
+    def command(self) -> list[str]:
+        """The command that repeats this run: recipe, preset, every change, data, and the weights it started from."""
+        start = self._notes().get("train", {}).get("from")
+        data = ["--data", str(self.data)] if self.data else []
+        return [*self.recipe.command, *data, *(["--from", start] if start else [])]
 
     def status(self, stage: str) -> str:
         """ "finished", "begun" or "open"."""
@@ -62,143 +93,165 @@ class Run:
         only: Sequence[str] = (),
         *,
         workers: int = 1,
-        progress: Progress | None = None,
+        progress: RunProgress | None = None,
         max_minutes: float | None = None,
         start_from: str | Path | None = None,
     ) -> Iterator[tuple[str, str]]:
-        """Do the stages in order, those that are finished excepted.
+        """Run the stages in order; skip those that are finished.
 
         Args:
-            only: stages to do; all when empty. What they need must be finished.
+            only: stages to run; all when empty. What they need must be finished.
             workers: processes.
-            progress: called with (stage, done, of all, more in words).
-            max_minutes: a network is trained for these at most; the next call goes on.
-            start_from: weights that a network's training begins with.
+            progress: called with (stage, steps done, steps in all, facts).
+            max_minutes: longest training of a network in this call; the next call resumes it.
+            start_from: weights that a network's training starts from.
 
         Yields:
             (stage, "done", "skipped" or, as the last, "paused").
 
         Raises:
-            InputError: an unknown stage, one that needs another first, another process that is at work in the folder,
-                or what a stage raises; what the corpus lacks for any of them is raised before the first.
+            InputError: an unknown stage; one that needs another first; another process works in the folder; a leak (see
+                `leaks`); or what a stage raises. What the corpus lacks for any stage is raised before the first.
         """
         for stage in only:
             check_known(stage, NEEDS, "stage")
-        is_net = isinstance(self.section("train"), NetTrain)
-        if not is_net and (max_minutes is not None or start_from is not None):
+        if not self._trains_net and (max_minutes is not None or start_from is not None):
             raise InputError("only networks are trained for minutes or from weights; this recipe trains NMF")
         if max_minutes is not None and not max_minutes > 0:
             raise InputError(f"max_minutes must be more than 0; got {max_minutes!r}")
-        start_from = None if start_from is None else Path(start_from)
-        begins = None if start_from is None else train_net.check_start(start_from, self.folder)
-        self._check([stage for stage in NEEDS if not only or stage in only])
+        start = None if start_from is None else Path(start_from)
+        call = Call(workers, max_minutes, start, None if start is None else train_net.check_start(start, self.folder))
+        todo = [stage for stage in NEEDS if not only or stage in only]
+        self._check(todo)
         self.folder.mkdir(parents=True, exist_ok=True)
         with alone(self.folder):
-            for stage in [s for s in NEEDS if not only or s in only]:
-                status = self._do(stage, workers, _told(progress, stage), max_minutes, start_from, begins)
+            for stage in todo:
+                status = self._do(stage, call, _of_stage(progress, stage))
                 yield stage, status
                 if status == "paused":
                     return
 
+    @property
+    def _trains_net(self) -> bool:
+        return isinstance(self.recipe.train, NetTrain)
+
     def _check(self, todo: Sequence[str]) -> None:
         """Refuse a corpus that the stages cannot do their work with, and leaks, before any begins."""
-        train, mix = self.section("train"), self.section("mix")
-        taken = [] if todo == ["mix"] else self._taken()  # of what lacks most it is told first
+        train, talkers = self.recipe.train, self.recipe.mix.talkers
+        taken = [] if todo == ["mix"] else self._taken()  # first, as training asks most of a corpus
         if {"enhance", "evaluate"} & {*todo}:
-            check_talkers(self.recipe.sections, mix=True)
-            if mix.talkers > 1 and not (isinstance(train, NetTrain) and all(map(train.separates, train.files))):
-                raise InputError(f"mix.talkers must be 1 where {train.method} enhances; got {mix.talkers}: set it to 1")
-        leaks.check(taken, self._tested(todo), known="seen" if getattr(train, "seen", 0) else None)
+            check_talkers(self.recipe, mix=True)
+            if talkers > 1 and not all(map(train.separates, train.files)):
+                raise InputError(f"mix.talkers must be 1 where {train.method} enhances; got {talkers}: set it to 1")
+        leaks.check(taken, self._tested(todo), known="seen" if train.seen else None)
 
     def _taken(self) -> list[leaks.Taken]:
         """The clips that each training takes."""
-        train = self.section("train")
+        train = self.recipe.train
         if isinstance(train, NetTrain):
-            return train_net.check(train, self.corpus, seed=self.section("experiment").seed)
+            return train_net.check(train, self.corpus, seed=self.seed)
         return train_nmf.check(train, self.corpus)
 
     def _tested(self, todo: Sequence[str]) -> Sequence[Clip]:
-        """The clips that are mixed to test on; none where training is all there is to do and none can be mixed."""
+        """The clips that are tested on; none if training is all there is to do and the corpus has none to test on."""
         try:
-            seed = self.section("experiment").seed
-            return mixing.Drawing(self.corpus, self.section("mix").settings, seed=seed).clips
+            return self._drawing().clips
         except InputError:
             if list(todo) != ["train"]:
                 raise
             return ()
 
-    def _do(
-        self,
-        stage: str,
-        workers: int,
-        told: Told,
-        max_minutes: float | None,
-        start_from: Path | None,
-        begins: str | None,
-    ) -> str:
-        """What `run` yields of a stage; `begins` is the digest of start_from."""
-        is_net = isinstance(self.section("train"), NetTrain)
-        missing = [need for need in NEEDS[stage] if self.status(need) != "finished"]
-        if missing:
+    def _drawing(self) -> mixing.Drawing:
+        """The mixtures; where speakers are kept aside, they say whether their talkers and noises are known."""
+        train, seen = self.recipe.train, None
+        if train.seen:
+            speakers = frozenset(clip.speaker for clip in self.corpus.select(split="seen").speech)
+            seen = mixing.Seen(speakers, frozenset(self._kinds_of_training()))
+        return mixing.Drawing(self.corpus, self.recipe.mix.settings, seed=self.seed, seen=seen)
+
+    def _kinds_of_training(self) -> set[str]:
+        """The kinds of noise in the training split."""
+        return {clip.kind for clip in self.corpus.select(split=self.recipe.train.split).noise}
+
+    def _do(self, stage: str, call: Call, progress: StageProgress) -> str:
+        """What `run` yields of a stage."""
+        if missing := [need for need in NEEDS[stage] if self.status(need) != "finished"]:
             raise InputError(f"stage {stage} needs {' and '.join(missing)}: run it too, or all of the recipe")
         if self.status(stage) == "finished":
-            if stage == "train" and begins not in (None, self._notes()[stage].get("start_from")):
+            if stage == "train" and call.digest not in (None, self._notes()[stage].get("start_from")):
                 raise InputError(
-                    f"{self.folder} holds a finished training that did not begin with {start_from}: "
+                    f"{self.folder} holds a finished training that did not begin with {call.start_from}: "
                     "choose another folder with -o"
                 )
             return "skipped"
         place = self.folder / stage
-        if self.status(stage) == "open" and place.exists() and not (stage == "train" and is_net):
+        if self.status(stage) == "open" and place.exists() and not (stage == "train" and self._trains_net):
             shutil.rmtree(place)
         place.mkdir(exist_ok=True)
         for stray in place.rglob("*.part"):  # of a run that was killed
             stray.unlink()
-        more = {"start_from": begins} if stage == "train" and begins else {}
-        self._note(stage, "begun", **more)
-        if stage != "train":
-            WORK[stage](self, place, workers, told)
-        elif not self._train(place, workers, told, max_minutes, start_from):
+        start = call.start if stage == "train" else {}
+        self._note(stage, "begun", **start)
+        if not self._work(stage, place, call, progress):
             return "paused"
-        self._note(stage, "finished", **more)
+        self._note(stage, "finished", **start)
         return "done"
 
-    def _train(self, place: Path, workers: int, told: Told, max_minutes: float | None, start_from: Path | None) -> bool:
-        """Whether it is finished."""
-        section, seed = self.section("train"), self.section("experiment").seed
+    def _work(self, stage: str, place: Path, call: Call, progress: StageProgress) -> bool:
+        """Do a stage; False if it is paused."""
+        recipe = self.recipe
+        if stage == "train":
+            return self._train(place, call, progress)
+        if stage == "mix":
+            mix(self._drawing(), recipe.mix.n, place, workers=call.workers, progress=progress)
+        elif stage == "enhance":
+            stages.enhance(recipe.enhance, self.mixtures, self.weights, place, progress=progress)
+        else:
+            stages.evaluate(
+                recipe.evaluate,
+                self.mixtures,
+                self.weights,
+                place,
+                seed=self.seed,
+                seen_kinds=set(recipe.train.kinds) or self._kinds_of_training(),
+                command=self.command,
+                workers=call.workers,
+                progress=progress,
+            )
+        return True
+
+    def _train(self, place: Path, call: Call, progress: StageProgress) -> bool:
+        """Train; False if it is paused."""
+        section, name = self.recipe.train, self.recipe.name
         if not isinstance(section, NetTrain):
-            train_nmf.train(section, self.corpus, place, name=self.recipe.name, seed=seed, progress=told)
+            train_nmf.train(section, self.corpus, place, name=name, seed=self.seed, progress=progress)
             return True
         return train_net.train(
             section,
             self.corpus,
             place,
-            name=self.recipe.name,
-            seed=seed,
-            progress=told,
-            max_minutes=max_minutes,
-            start_from=start_from,
-            workers=workers,
+            name=name,
+            seed=self.seed,
+            progress=progress,
+            max_minutes=call.max_minutes,
+            start_from=call.start_from,
+            workers=call.workers,
         )
-
-    def section(self, name: str) -> Any:
-        """A section of the recipe."""
-        return self.recipe.sections[name]
 
     @property
     def weights(self) -> dict[str, Path]:
         """The trained variants' files."""
-        return {name: self.folder / "train" / file for name, file in self.section("train").files.items()}
+        return {name: self.folder / "train" / file for name, file in self.recipe.train.files.items()}
 
     @property
-    def rows(self) -> list[mixing.MixtureRow]:
-        """The mixtures."""
-        return list(mixing.read_manifest(self.folder / "mix" / "manifest.csv"))
+    def mixtures(self) -> Mixtures:
+        """The mixtures, as they are in the folder now."""
+        return Mixtures(self.folder / "mix", self.corpus)
 
     def _keys(self) -> dict[str, str]:
         text, data, keys = self.recipe.text(), [self.corpus.digest], dict[str, str]()
         for stage, needs in NEEDS.items():
-            parts = [undin.__version__, text["experiment"], text[stage], data, *(keys[need] for need in needs)]
+            parts = [__version__, text["experiment"], text[stage], data, *(keys[need] for need in needs)]
             keys[stage] = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
         return keys
 
@@ -212,17 +265,11 @@ class Run:
 
     def _note(self, stage: str, status: str, **more: str) -> None:
         notes = self._notes() | {stage: {"key": self.keys[stage], "status": status, **more}}
-        about = {"recipe": self.recipe.name, "undin": undin.__version__, "settings": self.recipe.text()}
+        about = {"recipe": self.recipe.name, "undin": __version__, "settings": self.recipe.text()}
         with atomic_write(self.folder / "stages.json") as file:
             file.write(json.dumps({**about, "stages": notes}, indent=1, default=list))
 
 
-WORK: dict[str, Callable[[Run, Path, int, Told], None]] = {
-    "mix": stages.mix,
-    "enhance": stages.enhance,
-    "evaluate": stages.evaluate,
-}
-
-
-def _told(progress: Progress | None, stage: str) -> Told:
-    return lambda done, of, facts="": progress(stage, done, of, facts) if progress else None
+def _of_stage(progress: RunProgress | None, stage: str) -> StageProgress:
+    """The progress of one stage, passed on as that of the run."""
+    return lambda done, total, facts="": progress(stage, done, total, facts) if progress else None

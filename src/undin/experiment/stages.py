@@ -1,58 +1,43 @@
-"""The stages that are the same for every method: mixtures, enhanced audio with pictures, scores with a report."""
+"""The stages after mixing and training: enhanced audio with pictures, and scores with a report."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from undin import audio, evaluation, methods, mixing, pictures
+from undin import audio, evaluation, methods, pictures
 from undin.errors import InputError
 from undin.experiment import talkers
-from undin.experiment.names import Told
+from undin.experiment.mixtures import Mixtures
+from undin.experiment.progress import StageProgress
+from undin.experiment.recipe import Enhance, Evaluate
 from undin.jobs import process_file
-from undin.mixing.layout import Layout
-from undin.mixing.write import Job
 from undin.spectrum import Array
 
-if TYPE_CHECKING:
-    from undin.experiment.run import Run
 
+def enhance(
+    section: Enhance, mixtures: Mixtures, weights: Mapping[str, Path], place: Path, *, progress: StageProgress
+) -> None:
+    """Write enhanced_audio/<variant>/enhanced_<name>.wav and plot/<variant>/<name>.png; see `talkers` for several.
 
-LAYOUT = Layout(noisy="test_noisy_audio/{id}_{speaker}_{kind}", clean="clean/{id}", noise="noise/{id}", format="wav")
+    There is <name>_mask.png too where the model applies a mask, and <name>_attention.png where it has a memory.
 
-TALKERS = Layout(noisy="mixtures/{id}", clean="talkers/{id}.{k}", noise="noise/{id}", format="wav")
-
-
-def mix(run: "Run", place: Path, workers: int, progress: Told) -> None:
-    """Leave manifest.csv, test_noisy_audio/, clean/ and noise/."""
-    section = run.section("mix")
-    layout = LAYOUT if section.talkers == 1 else TALKERS
-    drawing = mixing.Drawing(run.corpus, section.settings, seed=run.section("experiment").seed, seen=_seen(run))
-    failed = []
-    for made in Job(run.corpus, place, layout=layout, drawing=drawing, n=section.n).run(workers):
-        progress(made.n, section.n)
-        if made.status == "failed":
-            failed.append(f"mixture {made.n}: {made.error}")
-    if failed:
-        raise InputError(f"{len(failed)} of {section.n} mixtures cannot be made; the first is {failed[0]}")
-
-
-def enhance(run: "Run", place: Path, workers: int, progress: Told) -> None:
-    """Leave enhanced_audio/<variant>/enhanced_<name>.wav and plot/<variant>/<name>.png.
-
-    Of masks there is <name>_mask.png too, of a memory <name>_attention.png.
+    Args:
+        section: how many to write and to draw.
+        mixtures: what to enhance.
+        weights: the trained variants' files.
+        place: the stage's folder.
+        progress: called after each mixture of each variant.
     """
-    section, rows = run.section("enhance"), run.rows
-    if _separates(rows):
-        return talkers.separate(run, place, TALKERS, progress)
-    total, done = len(run.weights) * min(section.audio, len(rows)), 0
-    for variant, path in run.weights.items():
+    if mixtures.has_talkers:
+        return talkers.separate(section, mixtures, weights, place, progress=progress)
+    n, sr, done = min(section.audio, len(mixtures.rows)), mixtures.corpus.sr, 0
+    for variant, path in weights.items():
         model = methods.load(path)
         for folder in ("enhanced_audio", "plot"):
             (place / folder / variant).mkdir(parents=True, exist_ok=True)
-        for i, row in enumerate(rows[: section.audio]):
-            files = {name: run.folder / "mix" / paths[0] for name, paths in LAYOUT.outputs(row, i + 1).items()}
+        for i in range(n):
+            files = {signal: paths[0] for signal, paths in mixtures.files(i).items() if paths}
             name = files["noisy"].stem
             target = place / "enhanced_audio" / variant / f"enhanced_{name}.wav"
             if not target.exists():
@@ -62,13 +47,13 @@ def enhance(run: "Run", place: Path, workers: int, progress: Told) -> None:
                 sounds = {"noisy": files["noisy"], "clean": files["clean"], f"enhanced, {variant}": target}
                 signals = {label: audio.read(file)[0] for label, file in sounds.items()}
                 signals[f"taken out, {variant}"] = signals["noisy"] - signals[f"enhanced, {variant}"]
-                pictures.spectrograms(signals, run.corpus.sr, picture, title=name)
+                pictures.spectrograms(signals, sr, picture, title=name)
                 if isinstance(model, methods.Learned) and model.runner.meta["output"] == "mask":
-                    _draw_mask(model, signals["noisy"], run.corpus.sr, picture.with_stem(f"{name}_mask"))
+                    _draw_mask(model, signals["noisy"], sr, picture.with_stem(f"{name}_mask"))
                 if isinstance(model, methods.MANN) and "layer_w" in model.runner.shapes:
-                    _draw_attention(model, signals["noisy"], run.corpus.sr, picture.with_stem(f"{name}_attention"))
+                    _draw_attention(model, signals["noisy"], sr, picture.with_stem(f"{name}_attention"))
             done += 1
-            progress(done, total)
+            progress(done, n * len(weights))
 
 
 def _draw_mask(model: methods.Learned, noisy: Array, sr: int, path: Path) -> None:
@@ -89,57 +74,54 @@ def _draw_attention(model: methods.MANN, noisy: Array, sr: int, path: Path) -> N
     pictures.heat_maps(looks, model.config.hop_length / model.config.sr, path, title=path.stem)
 
 
-def evaluate(run: "Run", place: Path, workers: int, progress: Told) -> None:
-    """Leave scores.csv, per_noise.csv, gains.png, summary.json, report.html, and seen_speakers.csv if there are any.
+def evaluate(
+    section: Evaluate,
+    mixtures: Mixtures,
+    weights: Mapping[str, Path],
+    place: Path,
+    *,
+    seed: int,
+    seen_kinds: Collection[str],
+    command: Sequence[str],
+    workers: int,
+    progress: StageProgress,
+) -> None:
+    """Write scores.csv, per_noise.csv, gains.png, summary.json, report.html, and seen_speakers.csv if there are any.
 
     Of talkers the table is per_gender.csv.
+
+    Args:
+        section: what to compare with, by which metrics.
+        mixtures: what to score on.
+        weights: the trained variants' files.
+        place: the stage's folder.
+        seed: of the examples to listen to.
+        seen_kinds: kinds of noise that the variants learned from.
+        command: that repeats the run.
+        workers: processes.
+        progress: called after each mixture of each method.
     """
-    section, rows = run.section("evaluate"), run.rows
-    task, systems = _task(run, rows), _systems(run, separate=_separates(rows))
-    measures, notes = evaluation.choose(section.metrics or None, run.corpus.sr, task)
+    corpus = mixtures.corpus
+    task = evaluation.Separation.of(corpus) if mixtures.has_talkers else evaluation.Enhancement({*seen_kinds})
+    systems = _systems(section, weights, separate=mixtures.has_talkers)
+    measures, notes = evaluation.choose(section.metrics or None, corpus.sr, task)
     result = evaluation.evaluate(
-        rows, run.corpus, systems, measures, place, task=task, workers=workers, progress=progress
+        mixtures.rows, corpus, systems, measures, place, task=task, workers=workers, progress=progress
     )
     if all(score.error for score in result.scores):
         raise InputError(f"no mixture could be scored; the first: {result.scores[0].error}")
-    manifest = run.folder / "mix" / "manifest.csv"
-    command = ["undin", "run", run.recipe.name]
-    about = evaluation.about_run(result, manifest=manifest, data=run.corpus.root, command=command)
+    about = evaluation.about_run(result, manifest=mixtures.manifest, data=corpus.root, command=command)
     evaluation.write_per_kind(place, result)
     evaluation.write_seen_speakers(place, result)
     evaluation.draw_gains(place / "gains.png", result)
     evaluation.write_summary(place / "summary.json", result, about)
-    seed = run.section("experiment").seed
-    examples = evaluation.make_examples(result, run.corpus, n=section.examples, seed=seed, progress=None)
+    examples = evaluation.make_examples(result, corpus, n=section.examples, seed=seed, progress=None)
     evaluation.write_report(place / "report.html", result, about, examples=examples, notes=notes)
 
 
-def _separates(rows: Sequence[mixing.MixtureRow]) -> bool:
-    return bool(rows) and len(rows[0].speech) > 1
-
-
-def _task(run: "Run", rows: Sequence[mixing.MixtureRow]) -> evaluation.Task:
-    if _separates(rows):
-        return evaluation.Separation.of(run.corpus)
-    train = run.section("train")
-    return evaluation.Enhancement(
-        set(train.kinds) or {clip.kind for clip in run.corpus.select(split=train.split).noise}
-    )
-
-
-def _systems(run: "Run", *, separate: bool) -> Sequence[evaluation.System]:
-    """The trained variants and what the recipe compares them with, if it does the same."""
-    section = run.section("evaluate")
-    trained = [f"{name}={path}" for name, path in run.weights.items()]
+def _systems(section: Evaluate, weights: Mapping[str, Path], *, separate: bool) -> Sequence[evaluation.System]:
+    """The trained variants, and what the recipe compares them with, as far as it has the same task."""
+    trained = [f"{name}={path}" for name, path in weights.items()]
     if not separate:
         return evaluation.make_systems([*trained, *section.methods], list(section.commands))
     return evaluation.make_systems([*trained, *(name for name in section.methods if methods.load(name).n_src)])
-
-
-def _seen(run: "Run") -> mixing.Seen | None:
-    """The talkers of whom a part was kept aside, and the kinds of noise of the training split."""
-    train = run.section("train")
-    if not getattr(train, "seen", 0):
-        return None
-    speakers = frozenset(clip.speaker for clip in run.corpus.select(split="seen").speech)
-    return mixing.Seen(speakers, frozenset(clip.kind for clip in run.corpus.select(split=train.split).noise))

@@ -1,45 +1,53 @@
 """The enhance stage of recipes with several talkers: each talker's audio, with pictures."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from undin import audio, methods, mixing, pictures
 from undin.errors import InputError
-from undin.experiment.names import Told
+from undin.experiment.mixtures import Mixtures
+from undin.experiment.progress import StageProgress
+from undin.experiment.recipe import Enhance
 from undin.jobs import process_file
 from undin.methods import DeepClustering, Method
 from undin.metrics import best_permutation, si_sdr
 from undin.mixing import Mixture
-from undin.mixing.layout import Layout
 from undin.spectrum import Array, stft
-
-if TYPE_CHECKING:
-    from undin.experiment.run import Run
 
 ACTIVE_DB = 40.0  # frames further below the loudest are drawn as silent
 HOP_S = 0.016  # of the masks that are drawn
 
 
-def separate(run: "Run", place: Path, layout: Layout, progress: Told) -> None:
-    """Leave separated_audio/<variant>/<id>.<k>.wav, and pictures of waveforms, spectra, masks and embeddings."""
-    section, rows = run.section("enhance"), run.rows
-    total, done = len(run.weights) * min(section.audio, len(rows)), 0
-    for variant, path in run.weights.items():
+def separate(
+    section: Enhance, mixtures: Mixtures, weights: Mapping[str, Path], place: Path, *, progress: StageProgress
+) -> None:
+    """Write separated_audio/<variant>/<id>.<k>.wav, and pictures of waveforms, spectra, masks and embeddings.
+
+    Args:
+        section: how many to write and to draw.
+        mixtures: what to separate.
+        weights: the trained variants' files.
+        place: the stage's folder.
+        progress: called after each mixture of each variant.
+    """
+    rows, corpus, done = mixtures.rows[: section.audio], mixtures.corpus, 0
+    for variant, path in weights.items():
         model = _loaded(path)
         for folder in ("separated_audio", "plot"):
             (place / folder / variant).mkdir(parents=True, exist_ok=True)
-        for i, row in enumerate(rows[: section.audio]):
-            noisy = run.folder / "mix" / layout.outputs(row, i + 1)["noisy"][0]
+        for i, row in enumerate(rows):
+            (noisy,) = mixtures.files(i)["noisy"]
             targets = [place / "separated_audio" / variant / f"{row.id}.{k + 1}.wav" for k in range(model.n_src or 0)]
             if not all(target.exists() for target in targets):
                 process_file(model, str(noisy), [str(target) for target in targets])
             if i < section.pictures:
                 est = np.stack([audio.read(target)[0] for target in targets])
-                draw(mixing.render(row, run.corpus), est, run.corpus.sr, place / "plot" / variant / row.id, model)
+                draw(mixing.render(row, corpus), est, corpus.sr, place / "plot" / variant / row.id, model)
             done += 1
-            progress(done, total)
+            progress(done, len(rows) * len(weights))
 
 
 def draw(mixture: Mixture, est: Array, sr: int, stem: Path, model: Method) -> None:

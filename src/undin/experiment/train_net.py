@@ -13,10 +13,9 @@ from undin import corpora, provenance
 from undin.corpora import Corpus
 from undin.errors import InputError, require
 from undin.experiment.leaks import Taken
-from undin.experiment.names import Told
-from undin.experiment.plan import NetTrain, Plan
+from undin.experiment.progress import StageProgress
+from undin.experiment.variants import NetTrain, Variant
 from undin.mixing import Examples, Settings
-from undin.mixing.augment import Augment
 from undin.mixing.settings import more_speakers
 
 if TYPE_CHECKING:
@@ -33,8 +32,8 @@ def check(section: NetTrain, corpus: Corpus, *, seed: int) -> list[Taken]:
         InputError: as `train`.
     """
     part = corpus.select(split=section.split)
-    talkers = max(section.plan(name).mixing.talkers for name in section.files)
-    crowds = any(section.plan(name).mixing.crowds for name in section.files)
+    talkers = max(section.variant(name).mixing.talkers for name in section.files)
+    crowds = any(section.variant(name).mixing.crowds for name in section.files)
     named = {clip.speaker for clip in part.speech} - {""}
     if talkers > 1 and len(named) < 2 * talkers and not crowds:
         raise InputError(
@@ -44,8 +43,8 @@ def check(section: NetTrain, corpus: Corpus, *, seed: int) -> list[Taken]:
         )
     taken = []
     for variant, few in _parts(section, part, _seen(corpus), seed):
-        plan = section.plan(variant)
-        taken.append(Taken(*(Examples(few, settings, seed=seed).clips for settings in (plan.mixing, plan.valid))))
+        both = (variant.mixing, variant.valid)
+        taken.append(Taken(*(Examples(few, settings, seed=seed).clips for settings in both)))
     return taken
 
 
@@ -53,9 +52,9 @@ def _seen(corpus: Corpus) -> set[str]:
     return {clip.speaker for clip in corpus.speech if clip.split == "seen"}
 
 
-def _parts(section: NetTrain, corpus: Corpus, seen: set[str], seed: int) -> Iterator[tuple[str, Corpus]]:
+def _parts(section: NetTrain, corpus: Corpus, seen: set[str], seed: int) -> Iterator[tuple[Variant, Corpus]]:
     """Each variant, and the split as it learns from it: with voices and recordings held out."""
-    mixings = [section.plan(name).mixing for name in section.files]
+    mixings = [section.variant(name).mixing for name in section.files]
     corpus = corpora.hold_out(
         corpus,
         seed=seed,
@@ -66,8 +65,9 @@ def _parts(section: NetTrain, corpus: Corpus, seen: set[str], seed: int) -> Iter
         but=seen,
         learned={name for mixing in mixings for name in mixing.speech_from or ()},
     )
-    for variant in section.files:
-        n = section.plan(variant).voices
+    for name in section.files:
+        variant = section.variant(name)
+        n = variant.voices
         few = corpora.few_voices(corpus, n, seed=seed, first=seen, split=section.split) if n else corpus
         yield variant, few
 
@@ -79,7 +79,7 @@ def train(
     *,
     name: str,
     seed: int,
-    progress: Told,
+    progress: StageProgress,
     max_minutes: float | None = None,
     start_from: Path | None = None,
     workers: int = 1,
@@ -112,45 +112,44 @@ def train(
     ends = None if max_minutes is None else time.monotonic() + max_minutes * MINUTE
     packed = _packed(corpus, section, place.parent / "pack", workers)
     for variant, part in _parts(section, packed, _seen(corpus), seed):
-        plan, method, file = section.plan(variant), section.method_of(variant), section.files[variant]
-        drawn, about = seed + plan.options.seed, _about(part.select(split=section.split), plan.mixing)
+        drawn, about = seed + variant.options.seed, _about(part.select(split=section.split), variant.mixing)
         more = (f"{section.kept} kept{' with spectra' * section.kept_spectra}",) if section.kept else ()
-        key = plan.key(method, seed, about, digest, *more)
-        folder = _folder(place / variant, key, part.digest, trust_old=not section.seen)
+        key = variant.key(variant.method, seed, about, digest, *more)
+        folder = _folder(place / variant.name, key, part.digest, trust_old=not section.seen)
         left = None if ends is None else (ends - time.monotonic()) / MINUTE
         if left is not None and left <= 0:
             return False
-        drawing = _examples(part, plan.mixing, plan.augment, drawn)
-        kept = _kept(section, plan, drawing, folder, drawn)
+        drawing = Examples(part, variant.mixing, variant.augment, seed=drawn)
+        kept = _kept(section, variant, drawing, folder, drawn)
         fitted = fit(
-            method,
-            plan.config,
-            dataclasses.replace(plan.options, seed=drawn),
+            variant.method,
+            variant.config,
+            dataclasses.replace(variant.options, seed=drawn),
             kept or drawing,
-            _examples(part, plan.valid, None, seed + 1),
+            Examples(part, variant.valid, seed=seed + 1),
             folder,
             max_minutes=left,
             start_from=start_from,
-            progress=partial(_tell, progress, variant),
+            progress=partial(_report_step, progress, variant.name),
         )
         if not fitted.finished:
             return False
         if kept:
             kept.remove()
         _write_tables(fitted.best, drawing, folder)
-        few = f", {plan.voices} speakers" if plan.voices else ""
+        few = f", {variant.voices} speakers" if variant.voices else ""
         card = {"data": f"{name}, {about}{few}", "licence": section.licence}
-        export(fitted.best, place / file, weights=section.weights, card=card)
+        export(fitted.best, place / section.files[variant.name], weights=section.weights, card=card)
     return True
 
 
-def _kept(section: NetTrain, plan: Plan, drawing: Examples, folder: Path, seed: int) -> "Kept | None":
+def _kept(section: NetTrain, variant: Variant, drawing: Examples, folder: Path, seed: int) -> "Kept | None":
     from undin.training.kept import Kept
     from undin.training.stft import Stft
 
     if not section.kept:
         return None
-    c = plan.config
+    c = variant.config
     stft = Stft(c.n_fft, c.hop_length, c.window) if section.kept_spectra else None
     return Kept(drawing, section.kept, folder / "kept.f32", seed=seed, stft=stft)
 
@@ -181,7 +180,7 @@ def check_start(path: Path, place: Path) -> str:
     return provenance.sha256(path)
 
 
-def _tell(progress: Told, variant: str, step: int, steps: int, row: Mapping[str, Any]) -> None:
+def _report_step(progress: StageProgress, variant: str, step: int, steps: int, row: Mapping[str, Any]) -> None:
     from undin.training.logs import describe
 
     progress(step, steps, f"{variant} {describe(row).partition('   ')[2]}" if row else variant)
@@ -196,10 +195,6 @@ def _packed(corpus: Corpus, section: NetTrain, folder: Path, workers: int) -> Co
     part = corpus.select(split=section.split)
     corpora.pack(part, path, workers=workers, overwrite=not corpora.is_pack_of(path, part))
     return corpora.open(path)
-
-
-def _examples(corpus: Corpus, settings: Settings, augment: Augment | None, seed: int) -> Examples:
-    return Examples(corpus, settings, augment, seed=seed)
 
 
 def _about(part: Corpus, settings: Settings) -> str:

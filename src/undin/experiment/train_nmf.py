@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,10 +47,20 @@ class NMFTrain:
                 raise InputError(f"train.{name} must be more than 0 seconds; got {getattr(self, name)!r}")
         NMF(**self.settings)  # refuses wrong ones before anything is done
 
+    seen: ClassVar[int] = 0  # nobody is kept aside
+
     @property
     def files(self) -> dict[str, str]:
         """The trained models' files, by their names."""
         return {name: f"{name}.npz" for name in self.variants}
+
+    def separates(self, name: str) -> bool:
+        """Whether a variant separates talkers: none does."""
+        return False
+
+    def talkers_of(self, name: str) -> dict[str, int]:
+        """How many talkers each setting says that a variant separates: there are no such settings."""
+        return {}
 
 
 def check(section: NMFTrain, corpus: Corpus) -> list[Taken]:

@@ -1,4 +1,4 @@
-"""Section [train] of a recipe whose method is a network: what is trained, and with which settings."""
+"""Section [train] of a recipe whose method is a network: the variants to train, each with its settings."""
 
 import dataclasses
 import hashlib
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from undin.errors import InputError
-from undin.experiment.names import check_known
+from undin.experiment.progress import check_known
 from undin.methods import LEARNED
 from undin.methods.base import make_config
 from undin.mixing import Settings
@@ -17,9 +17,11 @@ from undin.training.options import FREE, Options
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One network to be trained."""
+class Variant:
+    """One network to train."""
 
+    name: str
+    method: str
     config: Any
     options: Options
     mixing: Settings
@@ -95,7 +97,7 @@ class NetTrain:
             if not isinstance(value := getattr(self, name), Mapping):
                 raise InputError(f"train.{name} must be a table of settings; got {value!r}")
         for name in self._variants:
-            self.plan(name)  # refuses wrong settings before anything is done
+            self.variant(name)  # refuses wrong settings before anything is done
 
     @property
     def _variants(self) -> Mapping[str, Mapping[str, Any]]:
@@ -106,36 +108,44 @@ class NetTrain:
         """The trained models' files, by their names."""
         return {name: f"{name}.onnx" for name in self._variants}
 
-    def method_of(self, variant: str) -> str:
-        """What a variant is."""
-        return str(self._variants[variant].get("method", self.method))
+    def separates(self, name: str) -> bool:
+        """Whether a variant separates talkers; otherwise it enhances."""
+        return self.variant(name).talkers is not None
 
-    def separates(self, variant: str) -> bool:
-        """Whether a variant parts talkers; else it enhances."""
-        return self.plan(variant).talkers is not None
+    def talkers_of(self, name: str) -> dict[str, int]:
+        """How many talkers each setting says that a variant separates, by the setting's name."""
+        variant = self.variant(name)
+        found = {"train.mixing.talkers": variant.mixing.talkers}
+        if variant.talkers is not None:
+            found["train.settings.talkers"] = variant.talkers
+        if variant.valid.talkers != variant.mixing.talkers:
+            found["train.valid.talkers"] = variant.valid.talkers
+        return found
 
-    def plan(self, variant: str) -> Plan:
+    def variant(self, name: str) -> Variant:
         """What a variant is trained with.
 
         Raises:
             InputError: a setting that does not exist, or a value that breaks its rule.
         """
         parts = {name: dict(getattr(self, name)) for name in ("settings", "options", "mixing", "augment", "valid")}
-        changes = dict(self._variants[variant])
+        changes = dict(self._variants[name])
         method, voices = changes.pop("method", self.method), changes.pop("voices", self.voices)
         check_known(method, LEARNED, "network")
         for key, value in changes.items():
-            part, _, name = key.partition(".")
-            if part not in parts or not name:
+            part, _, setting = key.partition(".")
+            if part not in parts or not setting:
                 raise InputError(
                     f"a variant changes {', '.join(parts)}, as settings.dropout = 0.0, or voices; got {key!r}"
                 )
-            parts[part][name] = value
+            parts[part][setting] = value
         settings = {"split": self.split, "kinds": list(self.kinds) or None, **parts["mixing"]}
-        for name, number in (("voices", voices), ("kept", self.kept), ("seen", self.seen)):
+        for what, number in (("voices", voices), ("kept", self.kept), ("seen", self.seen)):
             if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-                raise InputError(f"train.{name} must be a whole number, 0 or more; got {number!r}")
-        return Plan(
+                raise InputError(f"train.{what} must be a whole number, 0 or more; got {number!r}")
+        return Variant(
+            name=name,
+            method=method,
             voices=voices,
             config=make_config(LEARNED[method].Config, {k: _value(v) for k, v in parts["settings"].items()}),
             options=make(Options, parts["options"], "train.options"),
