@@ -34,11 +34,11 @@ from benchmarks.scoring import (
     table,
     table_by,
 )
+from undin.cores import State
 from undin.evaluation.report.plots import bars
 from undin.evaluation.statistics import Mean, mean_of
 from undin.methods import MANN, Method
 from undin.mixing import MixtureRow, make_manifest
-from undin.stream import State
 
 METHODS = {"log-mmse": "log-mmse", "dnn": "dnn", "mann": "mann"}
 LAYERS, SEEDS = ("mann", "mann-lstm", "mann-dnn"), (1, 2, 3)

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from undin.spectrum import Array, ComplexArray
+
 Gains = NDArray[np.float32]
 
 BAND_HZ = 1000.0
@@ -26,6 +28,25 @@ START_S = 0.25  # at first it is a mean
 MEMORY = 0.9  # a
 FLOOR = np.float32(10 ** (-15 / 20))  # G_min
 TINY = np.float32(1e-20)
+
+
+def mean_masks(X: ComplexArray, Y: ComplexArray) -> Array:
+    """One gain per source and frame for the bins above those that a separating method knows.
+
+    Re Σ_k Y_i X* / Σ_k |X|² is the mean over bins of the mask of source i, weighted by power. It is linear in Y_i, so
+    that the gains sum to one where the masks do: in silence too, where they are equal.
+
+    Args:
+        X: (batch, n_bins, T), the uppermost bins that it knows.
+        Y: (n_src, batch, n_bins, T), its answer.
+
+    Returns:
+        (n_src, batch, 1, T).
+    """
+    power = (X.real**2 + X.imag**2).sum(-2, keepdims=True)
+    shared = (Y.real * X.real + Y.imag * X.imag).sum(-2, keepdims=True)
+    M: Array = (shared + TINY / len(Y)) / (power + TINY)
+    return M
 
 
 class Air:

@@ -12,80 +12,19 @@ n_fft + lookahead · hop_length samples later. That is `Stream.latency`. The fil
 the same object: they do not see the delay, because `process` gives aligned samples as soon as they are final.
 """
 
-from collections.abc import Iterator
-from itertools import permutations
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from undin.air import Air
+from undin.air import Air, mean_masks
 from undin.audio import MOST_CHANNELS, check_audio, check_axes
+from undin.cores import Causal, Drivable, FrameConfig, Pairs, Whole, join
 from undin.errors import InputError
-from undin.spectrum import Array, ComplexArray, IstftStream, StftStream, Window, n_frames_of
-
-State = dict[str, Any]
-Pairs = Iterator[tuple[ComplexArray, ComplexArray]]  # X_link and the method's answer to it, frame by frame
+from undin.spectrum import Array, ComplexArray, IstftStream, StftStream, n_frames_of
 
 BLOCK_CHANNELS = 31  # an audio callback's block with more, and fewer samples than that: axes the wrong way round
 MAX_LEVEL = 1e15  # beyond it powers overflow in float32
 PIECE_S = 4.0  # longer input is worked off in pieces, so that an hour needs no more memory than this
-CHUNK_S = 20.0  # whole-signal methods see at least this much at once ...
-OVERLAP_S = 2.0  # ... and neighbouring chunks are cross-faded over this
-
-
-class FrameConfig(Protocol):
-    """What the driver reads of a method's frozen config."""
-
-    @property
-    def sr(self) -> int:
-        """Rate in Hz that the method is made for: the other lengths count at it."""
-
-    @property
-    def n_fft(self) -> int:
-        """Samples a frame spans."""
-
-    @property
-    def hop_length(self) -> int:
-        """Samples between frames."""
-
-    @property
-    def window(self) -> Window:
-        """See `undin.spectrum.get_window`."""
-
-
-class Drivable(Protocol):
-    """A method as the driver sees it; `undin.methods.Method` says what each member means."""
-
-    id: str
-
-    @property
-    def config(self) -> FrameConfig:
-        """The frame."""
-
-    @property
-    def bins(self) -> Literal["any", "fewer", "fixed"]:
-        """Which n_freq it takes: "any" (bins of every rate), "fewer" (can do without the upper ones) or "fixed"."""
-
-    @property
-    def causal(self) -> bool:
-        """Whether it has `step`, else `estimate`."""
-
-    @property
-    def lookahead(self) -> int:
-        """Frames that an answer waits for."""
-
-    @property
-    def n_src(self) -> int | None:
-        """Sources that it gives; None for enhancement."""
-
-    def initial_state(self, batch: int) -> State:
-        """State before the first frame."""
-
-    def step(self, X: ComplexArray, state: State) -> tuple[ComplexArray, State]:
-        """Answer the next frames."""
-
-    def estimate(self, X: ComplexArray) -> ComplexArray:
-        """Answer a whole signal."""
 
 
 class Frame(NamedTuple):
@@ -149,7 +88,7 @@ class Stream:
         self.n_known = method.config.n_fft // 2 + 1  # bins that the method knows
         self._stft = StftStream(self.n_fft, self.hop_length, window=method.config.window)
         self._istft = IstftStream(self.n_fft, self.hop_length, window=method.config.window)
-        self._core: _Causal | _Whole = _Causal(method) if method.causal else _Whole(method, self._frames_per_s)
+        self._core = Causal(method) if method.causal else Whole(method, self._frames_per_s)
         self.reset()
 
     def __repr__(self) -> str:
@@ -205,7 +144,7 @@ class Stream:
             return np.zeros((*self._sources, *chunk.shape), chunk.dtype)
         piece = max(round(PIECE_S * self.sr), 1)
         ys = [self._advance(chunk[..., i : i + piece]) for i in range(0, chunk.shape[-1], piece)]
-        y: Array = _join(ys) if ys else self._advance(chunk)
+        y: Array = join(ys) if ys else self._advance(chunk)
         return self._equalise(y, chunk.shape[-1]) if equal else y
 
     def flush(self) -> Array:
@@ -220,10 +159,10 @@ class Stream:
         n_missing = n_frames_of(self._n_in, self.n_fft, self.hop_length) * self.hop_length - self._n_in
         n_in = self._n_in
         y: Array = self._advance(np.zeros((*self._lead, n_missing), self._dtype))
-        y = _join([y, self._synthesise(self._core.finish())])
+        y = join([y, self._synthesise(self._core.finish())])
         y = y[..., : y.shape[-1] - (self._n_out - n_in)]  # the frames reach past the end
         if self._fifo is not None:
-            y = _join([self._fifo, y])
+            y = join([self._fifo, y])
         self.reset()
         return y
 
@@ -273,7 +212,7 @@ class Stream:
         if X.shape[1] == 1:
             X_link = X[:, 0]
         else:
-            magnitude = np.sqrt(np.mean(X.real**2 + X.imag**2, 1))
+            magnitude = np.sqrt(np.mean(_power(X), 1))
             mid = X.sum(1)
             X_link = magnitude * np.where(mid == 0, 1, mid / np.maximum(np.abs(mid), 1e-30)).astype(X.dtype)
         X_link = X_link * np.float32(self.method.config.n_fft / self.n_fft)
@@ -298,7 +237,7 @@ class Stream:
         if not ys:
             assert self._lead is not None
             return np.zeros((*self._sources, *self._lead, 0), self._dtype)
-        y = _join(ys)
+        y = join(ys)
         self._n_out += y.shape[-1]
         return self._shape(y)
 
@@ -312,7 +251,7 @@ class Stream:
                 X = X[..., :n_frames]
             taken.append(X)
             n_frames -= X.shape[-1]
-        X_taken: ComplexArray = _join(taken)
+        X_taken: ComplexArray = join(taken)
         return X_taken
 
     def _spread(self, X: ComplexArray, X_link: ComplexArray, Y_link: ComplexArray) -> ComplexArray:
@@ -320,19 +259,19 @@ class Stream:
         n_freq, n_bins = X.shape[-2], X_link.shape[-2]
         if X.shape[1] == 1 and n_freq <= n_bins:
             return Y_link[..., None, :n_freq, :] * np.float32(self.n_fft / self.method.config.n_fft)
-        power = X_link.real**2 + X_link.imag**2
-        G = Y_link * X_link.conj() / np.maximum(power, 1e-20)  # a complex gain
-        if n_freq > n_bins:  # the air above: the gain by which the method changed the energy of its top quarter
+        G = Y_link * X_link.conj() / np.maximum(_power(X_link), 1e-20)  # a complex gain
+        if n_freq > n_bins:
             top = slice(n_bins - n_bins // 4, None)
-            energy = (Y_link.real**2 + Y_link.imag**2)[..., top, :].sum(-2, keepdims=True)
-            below = np.minimum(np.sqrt(energy / np.maximum(power[..., top, :].sum(-2, keepdims=True), 1e-20)), 1)
-            if self.method.n_src:
-                air = np.broadcast_to(below, (*G.shape[:-2], n_freq - n_bins, G.shape[-1]))
-            else:
-                U = X[..., n_bins:, :]
-                air = self._air.gains(np.mean(U.real**2 + U.imag**2, 1), below[..., 0, :])
-            G = np.concatenate([G, air], -2)
+            G = np.concatenate([G, self._above(X[..., n_bins:, :], X_link[:, top], Y_link[..., top, :])], -2)
         return G[..., None, :n_freq, :].astype(X.dtype) * X
+
+    def _above(self, U: ComplexArray, X_top: ComplexArray, Y_top: ComplexArray) -> Array:
+        """Gains of the bins U above the known ones, from the top quarter of these: (..., batch, n_upper, T)."""
+        if self.method.n_src:
+            M = mean_masks(X_top, Y_top)
+            return np.broadcast_to(M, (*M.shape[:-2], U.shape[-2], M.shape[-1]))
+        change = _power(Y_top).sum(-2) / np.maximum(_power(X_top).sum(-2), 1e-20)  # of the energy
+        return self._air.gains(np.mean(_power(U), 1), np.minimum(np.sqrt(change), 1))
 
     def _shape(self, y: Array) -> Array:
         assert self._lead is not None
@@ -346,94 +285,6 @@ class Stream:
         return ready[..., :n_samples]
 
 
-class _Causal:
-    """Runs `step` and lines its answers up with the frames they answer."""
-
-    def __init__(self, method: Drivable) -> None:
-        self.method = method
-        self.reset()
-
-    def reset(self) -> None:
-        self._state: State | None = None
-        self._early = self.method.lookahead  # answers to frames before the first
-        self._unanswered: list[ComplexArray] = []
-
-    def push(self, X: ComplexArray) -> Pairs:
-        if self._state is None:
-            self._state = self.method.initial_state(X.shape[0])
-        Y, self._state = self.method.step(X, self._state)
-        n_drop = min(self._early, Y.shape[-1])
-        self._early -= n_drop
-        yield from self._pair(X, Y[..., n_drop:])
-
-    def finish(self) -> Pairs:
-        if self._state is None or not self.method.lookahead:
-            return
-        last = self._unanswered[-1]
-        yield from self.push(np.zeros((*last.shape[:-1], self.method.lookahead), last.dtype))
-
-    def _pair(self, X: ComplexArray, Y: ComplexArray) -> Pairs:
-        if not self.method.lookahead:
-            yield X, Y
-            return
-        X = _join([*self._unanswered, X])
-        n_frames = Y.shape[-1]
-        self._unanswered = [X[..., n_frames:]]
-        if n_frames:
-            yield X[..., :n_frames], Y
-
-
-class _Whole:
-    """Runs `estimate` on overlapping chunks of at least CHUNK_S and cross-fades them; sources keep their order."""
-
-    def __init__(self, method: Drivable, frames_per_s: float) -> None:
-        self.method = method
-        self.n_chunk, self.n_overlap = round(CHUNK_S * frames_per_s), round(OVERLAP_S * frames_per_s)
-        self.reset()
-
-    def reset(self) -> None:
-        self._X: list[ComplexArray] = []
-        self._tail: ComplexArray | None = None  # the last chunk's answer to the overlap
-
-    def push(self, X: ComplexArray) -> Pairs:
-        self._X.append(X)
-        # The rest must be a full chunk itself, so that the last one is never a scrap: it lies in [n_chunk, 2 n_chunk).
-        n_stride = self.n_chunk - self.n_overlap
-        while sum(X.shape[-1] for X in self._X) >= self.n_chunk + n_stride:
-            X = _join(self._X)
-            yield from self._answer(X[..., : self.n_chunk], n_stride)
-            self._X = [X[..., n_stride:]]
-
-    def finish(self) -> Pairs:
-        if self._X:
-            X = _join(self._X)
-            yield from self._answer(X, X.shape[-1])
-
-    def _answer(self, X: ComplexArray, n_keep: int) -> Pairs:
-        Y = self.method.estimate(X)
-        if self._tail is not None:
-            n = self._tail.shape[-1]
-            if self.method.n_src:
-                Y = Y[source_order(self._tail, Y[..., :n])]
-            fade = (np.arange(n, dtype=np.float32) + 0.5) / n
-            Y = np.concatenate([self._tail + fade * (Y[..., :n] - self._tail), Y[..., n:]], -1)
-        self._tail = Y[..., n_keep:]
-        yield X[..., :n_keep], Y[..., :n_keep]
-
-
-def source_order(reference: ComplexArray, Y: ComplexArray) -> list[int]:
-    """Order of the sources of Y that correlates best, in magnitude, with the reference's.
-
-    Args:
-        reference: (n_src, ..., n_freq, T).
-        Y: the same shape.
-    """
-    a, b = (np.abs(Z).reshape(len(Z), -1) for Z in (reference, Y))
-    similarity = a @ b.T  # (n_src, n_src)
-
-    orders = [list(order) for order in permutations(range(len(Y)))]
-    return max(orders, key=lambda order: float(similarity[range(len(Y)), order].sum()))
-
-
-def _join(blocks: list[Any]) -> Any:
-    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, -1)
+def _power(X: ComplexArray) -> Array:
+    power: Array = X.real**2 + X.imag**2
+    return power

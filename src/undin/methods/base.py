@@ -8,9 +8,10 @@ import numpy as np
 
 from undin.audio import check_audio, check_axes, check_rate
 from undin.checks import check_fields, suggest
+from undin.cores import State
 from undin.errors import InputError
 from undin.spectrum import Array, ComplexArray, dual_window, get_window
-from undin.stream import State, Stream
+from undin.stream import Stream
 
 Nan = Literal["raise", "zero"]
 MOST_FFT = 2**16  # samples

@@ -16,11 +16,11 @@ import numpy as np
 
 from undin.audio import check_audio
 from undin.checks import suggest
+from undin.cores import State
 from undin.errors import InputError, WeightsError
 from undin.methods.base import Card, Method, make_config
 from undin.runner import Planes, Runner
 from undin.spectrum import Array, ComplexArray, stft
-from undin.stream import State
 
 WAITING = "X"  # the state that holds the frames which a mask is still to answer; in a graph X is the input
 

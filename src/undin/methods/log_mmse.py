@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undin.checks import Count, Positive, ShareBelowOne, check_fields
+from undin.cores import State
 from undin.methods.base import Card, Method
 from undin.spectrum import Array, ComplexArray, Window
-from undin.stream import State
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,12 @@ import numpy as np
 
 from undin.audio import check_audio, resample
 from undin.checks import Count, NotNegative, check_fields
+from undin.cores import State
 from undin.errors import InputError, WeightsError
 from undin.methods.base import Card, Method
 from undin.methods.nmf_bases import Bases, describe, read_model, write_model
 from undin.methods.nmf_updates import Matrix, descend, encode, fit_bases, quiet_bases, smooth, wiener_gain
 from undin.spectrum import Array, ComplexArray, Window, stft
-from undin.stream import State
 
 Prior = Literal["exponential", "gamma"] | None
 # Noise bases learned from the recording, and known ones, which are more and explain more of the speech.

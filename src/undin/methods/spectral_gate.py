@@ -13,9 +13,9 @@ from typing import Annotated
 import numpy as np
 
 from undin.checks import Count, Positive, check_fields
+from undin.cores import State
 from undin.methods.base import Card, Method
 from undin.spectrum import ComplexArray, Window
-from undin.stream import State
 
 
 @dataclass(frozen=True)
