@@ -94,11 +94,11 @@ def _convert(name: str, text: str, hint: Any) -> Any:
             return tuple(_convert(name, word, each) for word, each in zip(words, kind, strict=True))
     if str in options:
         return text
-    raise InputError(f"--set {name} must be {' or '.join(map(_told, options))}; got {text!r}")
+    raise InputError(f"--set {name} must be {' or '.join(map(_type_name, options))}; got {text!r}")
 
 
-def _told(option: Any) -> str:
-    """A type as one reads it: int, none, or the choices themselves."""
+def _type_name(option: Any) -> str:
+    """A type in words: int, none, or its choices."""
     if typing.get_origin(option) is Literal:
         return " or ".join(map(str, typing.get_args(option)))
     return str(getattr(option, "__name__", option)).replace("NoneType", "none")

@@ -37,11 +37,10 @@ def separate(
     check_pipes(inputs, output, as_json=json)
     from undin.errors import InputError
     from undin.jobs import Settings, plan
-    from undin.methods import DeepClustering
 
     with errors_as_json(inputs, wanted=json):
         make = Loader(method, set or ())
-        if isinstance(make(), DeepClustering):  # which parts bins among any number
+        if make().adjusts("talkers"):
             make = Loader(method, [*(set or ()), f"talkers={talkers}"])
         n_src = make().n_src
         if n_src != talkers:

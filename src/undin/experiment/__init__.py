@@ -8,6 +8,7 @@ mixtures.py  the stage of mixtures, and what the later stages read of it
 variants.py  section [train] of networks: what each of them is trained with
 train_nmf.py the training stage of NMF              train_net.py that of networks [train]
 stages.py    enhance, evaluate                      talkers.py   enhance for several talkers: separate
+looks.py     pictures of what a method computes inside
 """
 
 from undin.experiment.recipe import Recipe, is_recipe, read_recipe, recipes

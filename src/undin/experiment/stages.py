@@ -3,16 +3,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from undin import audio, evaluation, methods, pictures
 from undin.errors import InputError
 from undin.experiment import talkers
+from undin.experiment.looks import draw_looks
 from undin.experiment.mixtures import Mixtures
 from undin.experiment.progress import StageProgress
 from undin.experiment.recipe import Enhance, Evaluate
 from undin.jobs import process_file
-from undin.spectrum import Array
 
 
 def enhance(
@@ -20,7 +18,7 @@ def enhance(
 ) -> None:
     """Write enhanced_audio/<variant>/enhanced_<name>.wav and plot/<variant>/<name>.png; see `talkers` for several.
 
-    There is <name>_mask.png too where the model applies a mask, and <name>_attention.png where it has a memory.
+    There is <name>_mask.png too where the model applies a mask, <name>_attention.png where it has a memory.
 
     Args:
         section: how many to write and to draw.
@@ -48,30 +46,9 @@ def enhance(
                 signals = {label: audio.read(file)[0] for label, file in sounds.items()}
                 signals[f"taken out, {variant}"] = signals["noisy"] - signals[f"enhanced, {variant}"]
                 pictures.spectrograms(signals, sr, picture, title=name)
-                if isinstance(model, methods.Learned) and model.runner.meta["output"] == "mask":
-                    _draw_mask(model, signals["noisy"], sr, picture.with_stem(f"{name}_mask"))
-                if isinstance(model, methods.MANN) and "layer_w" in model.runner.shapes:
-                    _draw_attention(model, signals["noisy"], sr, picture.with_stem(f"{name}_attention"))
+                draw_looks(model, signals["noisy"], sr, f"{picture.with_suffix('')}_")
             done += 1
             progress(done, n * len(weights))
-
-
-def _draw_mask(model: methods.Learned, noisy: Array, sr: int, path: Path) -> None:
-    M = model.mask(audio.resample(noisy, sr, model.config.sr))
-    parts = {"mask, real part": M.real}
-    if np.iscomplexobj(M):
-        faint = np.quantile(np.abs(M.imag), 0.9) < 0.1  # it would be white beside the real part
-        parts["mask, imaginary part" + ", ten times" * bool(faint)] = M.imag * (10 if faint else 1)
-    pictures.masks(parts, model.config.sr, model.config.hop_length, path, title=path.stem)
-
-
-def _draw_attention(model: methods.MANN, noisy: Array, sr: int, path: Path) -> None:
-    looks = {
-        f"{what}, head {k}": head
-        for what, heads in model.attention(noisy, sr).items()
-        for k, head in enumerate(heads, 1)
-    }
-    pictures.heat_maps(looks, model.config.hop_length / model.config.sr, path, title=path.stem)
 
 
 def evaluate(

@@ -8,11 +8,12 @@ import numpy as np
 
 from undin import audio, methods, mixing, pictures
 from undin.errors import InputError
+from undin.experiment.looks import draw_looks
 from undin.experiment.mixtures import Mixtures
 from undin.experiment.progress import StageProgress
 from undin.experiment.recipe import Enhance
 from undin.jobs import process_file
-from undin.methods import DeepClustering, Method
+from undin.methods import Method
 from undin.metrics import best_permutation, si_sdr
 from undin.mixing import Mixture
 from undin.spectrum import Array, stft
@@ -51,7 +52,7 @@ def separate(
 
 
 def draw(mixture: Mixture, est: Array, sr: int, stem: Path, model: Method) -> None:
-    """Leave <stem>.waves.png, .spectra.png, .masks.png and, of deep clustering, .points.png."""
+    """Write <stem>.waves.png, .spectra.png, .masks.png and what the model has to show, as .points.png of embeddings."""
     ref, noisy = mixture.sources, mixture.noisy
     _, order = best_permutation(si_sdr, ref=ref, est=est)
     est = est[order]
@@ -63,13 +64,11 @@ def draw(mixture: Mixture, est: Array, sr: int, stem: Path, model: Method) -> No
     hop_length = round(HOP_S * sr)
     planes = planes_of(ref, est, noisy, hop_length)
     pictures.masks(planes, sr, hop_length, f"{stem}.masks.png", title=stem.name)
-    if isinstance(model, DeepClustering) and sr == model.config.sr:
-        V, labels = embedding_of(model, ref, noisy)
-        pictures.points(V, labels, f"{stem}.points.png", title=stem.name)
+    draw_looks(model, noisy, sr, f"{stem}.", ref=ref)
 
 
 def planes_of(ref: Array, est: Array, noisy: Array, hop_length: int) -> dict[str, Any]:
-    """Where somebody speaks, where talker 1 is loudest, and where he is taken to be."""
+    """Where somebody speaks, where talker 1 is loudest, and where he is estimated to be."""
     R, E, X = (np.abs(stft(x, 2 * hop_length, hop_length)) for x in (ref, est, noisy))
     power = np.square(X).sum(0)
     active = power > power.max(initial=0) * 10 ** (-ACTIVE_DB / 10)
@@ -79,18 +78,6 @@ def planes_of(ref: Array, est: Array, noisy: Array, hop_length: int) -> dict[str
         "ideal binary mask of talker 1": (R.argmax(0) == 0) * active,
         "mask of talker 1": share * active,
     }
-
-
-def embedding_of(model: DeepClustering, ref: Array, noisy: Array) -> tuple[Array, dict[str, Any]]:
-    """Embeddings of the active bins (n, K), and whose they are: before clustering, in truth, and after."""
-    c = model.config
-    X = stft(noisy, c.n_fft, c.hop_length, window=c.window)
-    V = model.embed(X[None].astype(np.complex64))[0]
-    M = model.masks(X, V)
-    active = np.square(np.abs(X)) > np.square(np.abs(X)).max(initial=0) * 10 ** (-c.active_db / 10)
-    truth = np.abs(stft(ref, c.n_fft, c.hop_length, window=c.window)).argmax(0)
-    labels = {"before clustering": np.zeros(int(active.sum()), int), "clusters": M.argmax(0)[active]}
-    return V[active], {**labels, "who is loudest": truth[active]}
 
 
 def _loaded(path: Path) -> Method:

@@ -7,7 +7,7 @@ from typing import Any
 
 from undin.checks import suggest
 from undin.errors import InputError
-from undin.methods.base import Card, Method, Nan
+from undin.methods.base import Card, Look, Method, Nan
 from undin.methods.cmask import Cmask
 from undin.methods.deep_clustering import DeepClustering
 from undin.methods.dnn import DNN
@@ -52,7 +52,7 @@ DEFAULT, SEPARATOR = "lull", "blstm-mask"  # what enhance and separate take
 
 __all__ = [
     "DEFAULT", "DNN", "LEARNED", "MANN", "MANNDNN", "MANNLSTM", "METHODS", "NMF", "SEPARATOR", "BLSTMMask", "Card",
-    "Cmask", "DeepClustering", "FFMask", "LSTMMask", "Learned", "LogMMSE", "Lull",
+    "Cmask", "DeepClustering", "FFMask", "LSTMMask", "Learned", "LogMMSE", "Look", "Lull",
     "Method", "SpectralGate", "enhance", "load", "separate",
 ]  # fmt: skip
 
@@ -160,7 +160,7 @@ def separate(
     (2, 16000)
     """
     model = _ready(method, settings, "talkers", "nan", "method")
-    if isinstance(model, DeepClustering):  # which parts bins among any number
+    if model.adjusts("talkers"):
         model = model.with_settings(talkers=talkers)
     if model.n_src != talkers:
         found = f"separates into {model.n_src} talkers" if model.n_src else "enhances"

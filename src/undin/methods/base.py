@@ -32,6 +32,23 @@ class Card:
     si_sdr_gain_db: float = 0.0
 
 
+@dataclass(frozen=True)
+class Look:
+    """Arrays from inside a method, to be drawn by `undin.pictures`.
+
+    Attributes:
+        name: what is shown, e.g. "mask" or "attention".
+        kind: how it is drawn: "masks", "heat_maps" or "points".
+        planes: label -> (n_freq, n_frames) of "masks", (n_rows, n_frames) of "heat_maps", (n,) groups of "points".
+        points: (n, K) of "points"; None for the others.
+    """
+
+    name: str
+    kind: Literal["masks", "heat_maps", "points"]
+    planes: dict[str, Array]
+    points: Array | None = None
+
+
 class Method:
     """A method of enhancement or separation: call it on an array, or `stream` a signal through it.
 
@@ -63,8 +80,27 @@ class Method:
             InputError: a name is unknown; the nearest of what may be given is suggested.
         """
         known = [field.name for field in fields(self.config)]
-        free = [name for name in known if self.adjustable is None or name in self.adjustable]
-        check_names(settings, known, [*keywords, *free], self.id)
+        check_names(settings, known, [*keywords, *filter(self.adjusts, known)], self.id)
+
+    def adjusts(self, name: str) -> bool:
+        """Whether the method has a setting of that name and lets it be changed."""
+        return hasattr(self.config, name) and (self.adjustable is None or name in self.adjustable)
+
+    def looks(self, x: Array, sr: int, *, ref: Array | None = None) -> list[Look]:
+        """What the method computes inside for a signal; nothing by default.
+
+        Args:
+            x: (n_samples,), floating point.
+            sr: sample rate in Hz.
+            ref: (n_src, n_samples), the sources of x, for methods that compare with them.
+
+        Returns:
+            one `Look` per picture, with `config.hop_length` samples at `config.sr` between frames.
+
+        Raises:
+            InputError: x breaks a rule.
+        """
+        return []
 
     @property
     def causal(self) -> bool:

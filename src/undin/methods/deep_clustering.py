@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from undin.audio import resample
 from undin.checks import Count
-from undin.methods.base import Card
+from undin.methods.base import Card, Look
 from undin.methods.learned import Learned, planes
 from undin.methods.talker_masks import TrunkConfig
-from undin.spectrum import ComplexArray
+from undin.spectrum import Array, ComplexArray, stft
 
 Points = NDArray[np.float32]  # (n, K)
 MOST = 20000  # points that the centres are found from
@@ -70,6 +71,18 @@ class DeepClustering(Learned):
         M = np.stack([self.masks(*pair) for pair in zip(X, self.embed(X), strict=True)], 1)
         Y: ComplexArray = (M * X).astype(np.complex64, copy=False)
         return Y
+
+    def looks(self, x: Array, sr: int, *, ref: Array | None = None) -> list[Look]:
+        """Embeddings of the active bins, and their talkers: before clustering, after, and with `ref` in truth."""
+        c = self.config
+        X = stft(resample(x, sr, c.sr), c.n_fft, c.hop_length, window=c.window).astype(np.complex64)
+        V, power = self.embed(X[None])[0], np.square(np.abs(X))
+        active = power > power.max(initial=0) * 10 ** (-c.active_db / 10)
+        of = {"before clustering": np.zeros(int(active.sum()), int), "clusters": self.masks(X, V).argmax(0)[active]}
+        if ref is not None:
+            R = stft(resample(ref, sr, c.sr), c.n_fft, c.hop_length, window=c.window)
+            of["who is loudest"] = np.abs(R).argmax(0)[active]
+        return [Look("points", "points", of, V[active])]
 
     def masks(self, X: ComplexArray, V: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `part_bins`."""

@@ -14,11 +14,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from undin.audio import check_audio
+from undin.audio import check_audio, resample
 from undin.checks import suggest
 from undin.cores import State
 from undin.errors import InputError, WeightsError
-from undin.methods.base import Card, Method, make_config
+from undin.methods.base import Card, Look, Method, make_config
 from undin.runner import Planes, Runner
 from undin.spectrum import Array, ComplexArray, stft
 
@@ -131,6 +131,17 @@ class Learned(Method):
         out, _ = self.runner.run(planes(late), self.runner.initial_state(1))
         M: Array | ComplexArray = out[0, 0] if out.shape[1] == 1 else out[0, 0] + 1j * out[0, 1]
         return M[self.lookahead :].T
+
+    def looks(self, x: Array, sr: int, *, ref: Array | None = None) -> list[Look]:
+        """The mask, where the graph gives one for a single output; see `Method.looks`."""
+        if self.runner.meta["output"] != "mask" or self.n_src:
+            return []
+        M = self.mask(resample(x, sr, self.config.sr))
+        planes = {"mask, real part": M.real}
+        if np.iscomplexobj(M):
+            faint = bool(np.quantile(np.abs(M.imag), 0.9) < 0.1)  # it would be white beside the real part
+            planes["mask, imaginary part" + ", ten times" * faint] = M.imag * (10 if faint else 1)
+        return [Look("mask", "masks", planes)]
 
     def _check_graph(self) -> None:
         """Refuse a graph made with another frame or look-ahead than its config says."""

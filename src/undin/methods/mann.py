@@ -15,7 +15,7 @@ import numpy as np
 from undin.audio import check_audio, resample
 from undin.checks import Count, Natural, NotNegative, Positive, ShareBelowOne, check_fields
 from undin.errors import InputError
-from undin.methods.base import Card
+from undin.methods.base import Card, Look
 from undin.methods.learned import Learned
 from undin.spectrum import Array, Window, stft
 
@@ -148,6 +148,14 @@ class MANN(Learned):
             looks.append(state["layer_w"][0])  # (heads, n_rows)
         w = np.stack(looks, -1) if looks else np.zeros((*self.runner.shapes["layer_w"], 0), np.float32)
         return {"read": w[: c.n_read], "write": w[c.n_read :]}
+
+    def looks(self, x: Array, sr: int, *, ref: Array | None = None) -> list[Look]:
+        """The mask and, where there is a memory, the attention of its heads; see `Method.looks`."""
+        looks = super().looks(x, sr, ref=ref)
+        if "layer_w" not in self.runner.shapes:
+            return looks
+        heads = {f"{what}, head {k}": w for what, ws in self.attention(x, sr).items() for k, w in enumerate(ws, 1)}
+        return [*looks, Look("attention", "heat_maps", heads)]
 
 
 class MANNLSTM(MANN):
