@@ -127,14 +127,14 @@ def test_only_one_stage(finished, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("mix.snr=3", "'snr' is no setting of .mix.: did you mean snr_db"),
+        ("mix.snr=3", "unknown setting 'snr' in .mix.: did you mean snr_db"),
         ("mxi.n=3", "did you mean mix"),
         ("mix.n", "section.name=value"),
         ("mix.snr_db=loud", "snr_db"),
         ("train.settings.n_speach=3", "did you mean n_speech"),
         ("train.variants=['nmf-x']", "train.variants must be of"),
         ("train.speech_s=0", "more than 0 seconds"),
-        ("train.method=gan", "no method that can be trained: there are nmf, dnn"),
+        ("train.method=gan", "unknown trainable method 'gan': there are nmf, dnn"),
     ],
 )
 def test_bad_settings_are_named_before_anything_is_done(change, message):
@@ -160,7 +160,7 @@ def test_bad_recipes_are_named(tmp_path):
         read_recipe("nmf-kwon")
     broken = tmp_path / "x.toml"
     broken.write_text("[mix\n")
-    with pytest.raises(InputError, match="is no TOML"):
+    with pytest.raises(InputError, match="is not valid TOML"):
         read_recipe(str(broken))
     broken.write_text("mix = 3\n")
     with pytest.raises(InputError, match="must be a section"):

@@ -70,7 +70,7 @@ def test_the_trap_trains_its_variants_with_their_own_methods(tmp_path):
     assert undin.load(tmp_path / "train/lstm-fixed.onnx").config.objective == "fixed"
     full = read_recipe("talkers-trap").train
     assert [full.variant(name).method for name in full.files][:3] == ["ff-mask", "lstm-mask", "blstm-mask"]
-    with pytest.raises(InputError, match="is no network"):
+    with pytest.raises(InputError, match="unknown network 'log-mmse'"):
         read_recipe("talkers-trap", ['train.variants={a={method="log-mmse"}}'])
 
 

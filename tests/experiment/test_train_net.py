@@ -193,7 +193,7 @@ def test_weights_of_another_size_are_refused(finished, tmp_path):
         ("train.options.step=3", "did you mean steps"),
         ("train.options.lr=-1", "lr must be"),
         ("train.mixing.snr=3", "did you mean snr_db"),
-        ("train.augment.tilt=3", "no setting of train.augment"),
+        ("train.augment.tilt=3", "unknown setting 'tilt' in train.augment"),
         ("train.augment.eq=3", "eq must be"),
         (
             "train.kept_spectra=true",

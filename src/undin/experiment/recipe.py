@@ -5,7 +5,6 @@ makes it change what that preset left. A recipe without a preset is the paper's.
 """
 
 import dataclasses
-import difflib
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from undin import mixing
+from undin.checks import check_known, suggest
 from undin.errors import InputError
-from undin.experiment.progress import check_known
 from undin.experiment.train_nmf import NMFTrain
 from undin.experiment.variants import NetTrain
 from undin.methods import LEARNED
@@ -153,19 +152,17 @@ def read_recipe(name: str, changes: Sequence[str] = (), *, preset: str | None = 
     known = recipes()
     path = known.get(name, Path(name))
     if not path.is_file():
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}, or give a .toml file"
-        raise InputError(f"{name!r} is no recipe: {hint}")
+        raise InputError(f"unknown recipe {name!r}: {suggest(name, known, ', or give a .toml file')}")
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no TOML: {error}") from error
+        raise InputError(f"{path} is not valid TOML: {error}") from error
     for key, value in _changes_of(preset, document.pop("presets", {}), path):
         _set(document, key, value)
     for change in changes:
         _change(document, change)
     for section in document:
-        check_known(section, SECTIONS, "section of a recipe")
+        check_known(section, SECTIONS, "section")
     sections = {section: _section(section, document.get(section, {})) for section in SECTIONS}
     recipe = Recipe(path.stem, **sections, source=name, preset=preset, changes=tuple(changes))
     check_talkers(recipe, mix="mix" in document)
@@ -194,7 +191,7 @@ def _changes_of(preset: str | None, presets: dict[str, Any], path: Path) -> list
     """What a preset changes, after what the presets change that it extends."""
     chain: list[str] = []
     while preset is not None:
-        check_known(preset, presets, f"preset of {path.name}")
+        check_known(preset, presets, "preset", path.name)
         if preset in chain:
             raise InputError(f"{path.name}: preset {preset} extends itself ({' -> '.join([*chain, preset])})")
         chain.append(preset)
@@ -231,11 +228,11 @@ def _section(name: str, values: Any) -> Any:
         raise InputError(f"[{name}] must be a section of the recipe; got {values!r}")
     kind = SECTIONS[name]
     if name == "train" and "method" in values:
-        check_known(values["method"], TRAIN, "method that can be trained")
+        check_known(values["method"], TRAIN, "trainable method")
         kind = TRAIN[values["method"]]
     fields = [f.name for f in dataclasses.fields(kind)]
     for key in values:
-        check_known(key, fields, f"setting of [{name}]")
+        check_known(key, fields, "setting", f"[{name}]")
     try:
         return kind(**values)
     except TypeError as error:

@@ -18,12 +18,13 @@ from typing import Any
 
 from undin import corpora, mixing
 from undin.atomic import atomic_write
+from undin.checks import check_known
 from undin.corpora import Clip, Corpus
 from undin.errors import InputError
 from undin.experiment import leaks, stages, train_net, train_nmf
 from undin.experiment.lock import alone
 from undin.experiment.mixtures import Mixtures, mix
-from undin.experiment.progress import StageProgress, check_known
+from undin.experiment.progress import StageProgress
 from undin.experiment.recipe import Recipe, check_talkers
 from undin.experiment.variants import NetTrain
 from undin.version import __version__

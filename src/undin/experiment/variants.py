@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from undin.checks import check_known
 from undin.errors import InputError
-from undin.experiment.progress import check_known
 from undin.methods import LEARNED
 from undin.methods.base import make_config
 from undin.mixing import Settings
@@ -159,7 +159,7 @@ def from_table(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:
     """An instance of a dataclass from a section of a recipe."""
     names = [f.name for f in dataclasses.fields(kind)]
     for name in values:
-        check_known(name, names, f"setting of {where}")
+        check_known(name, names, "setting", where)
     return kind(**{name: _value(value) for name, value in values.items()})
 
 
