@@ -1,5 +1,10 @@
 """What every method promises, checked over the whole table: a new method is tested without a line here."""
 
+import importlib.util
+import sys
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import get_type_hints
 
 import numpy as np
@@ -9,10 +14,11 @@ from hypothesis import strategies as st
 
 import undin
 from undin.errors import InputError
-from undin.methods import METHODS, Learned, Method
+from undin.methods import LEARNED, METHODS, Learned, Method
 from undin.metrics import si_sdr
 
 SR = 16000
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 
 def causal_nmf() -> Method:
@@ -34,7 +40,24 @@ def noisy(*shape: int, seed: int = 0) -> np.ndarray:
     return (voice(shape[-1]) + 0.03 * rng.standard_normal(shape)).astype(np.float32)
 
 
+def fresh(name: str) -> Method:
+    """A small network that has learned nothing, of a method without shipped weights."""
+    import torch
+
+    from undin.training.checkpoint import Loaded
+    from undin.training.export import write_graph
+    from undin.training.nets import NETS
+
+    torch.manual_seed(0)
+    config = LEARNED[name].Config(n_hidden=16, n_lstm=8, n_cell=8)
+    with TemporaryDirectory() as folder:
+        path = write_graph(Loaded(name, config, NETS[name](config).eval()), Path(folder, "net.onnx"), card={})
+        return undin.load(path)
+
+
 ALL = {**METHODS, "nmf, causal": causal_nmf}
+if importlib.util.find_spec("torch"):
+    ALL |= {f"{name}, fresh": partial(fresh, name) for name in ("mann-lstm", "mann-dnn")}
 READY: dict[str, Method] = {}
 
 
@@ -117,17 +140,13 @@ def test_channels_get_one_gain(model):
     np.testing.assert_allclose(apart[0], model(x, SR), atol=1e-5)
 
 
-def test_it_improves_noise_at_5_db_by_what_the_card_claims(model):
-    if model.card.si_sdr_gain_db == 0:
-        pytest.skip("its card claims nothing")
-    corpus = undin.corpora.mini().select(split="test")
-    gains = []
-    for seed, clip in enumerate(corpus.speech[:4]):
-        clean = corpus.load(clip)
-        noise = np.random.default_rng(seed).standard_normal(clean.size).astype(np.float32)
-        x = undin.mixing.mix(clean, noise, snr_db=5.0).noisy
-        gains.append(si_sdr(ref=clean, est=model(x, corpus.sr)) - si_sdr(ref=clean, est=x))
-    assert np.mean(gains) >= model.card.si_sdr_gain_db
+@pytest.mark.parametrize("name", METHODS)
+def test_a_card_states_the_gain_that_is_measured(name):
+    """Of every shipped method: white noise at 5 dB on the mini corpus, or two of its talkers."""
+    pytest.importorskip("onnx")
+    gain_db = importlib.import_module("ship_weights").gains_db(ALL[name]()).mean()
+    stated_db = ALL[name]().card.si_sdr_gain_db
+    assert 0 < stated_db <= gain_db + 0.2 and gain_db < stated_db + 0.7  # rounded down to 0.5; machines differ a little
 
 
 @pytest.mark.parametrize("sr", [8000, 11025, 22050, 32000, 44100, 48000, 96000])

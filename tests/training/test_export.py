@@ -1,4 +1,4 @@
-"""The graph is the network: whole, frame by frame, at any batch, with weights in any format."""
+"""What export writes: weights in any format, metadata, and errors that name what is wrong with a checkpoint."""
 
 import os
 from pathlib import Path
@@ -7,93 +7,15 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from networks import network, spectra
 from onnx import numpy_helper
 
 from undin.errors import InputError, WeightsError
 from undin.methods import LEARNED
 from undin.runner import Runner
-from undin.training.checkpoint import Loaded, load_weights, save_weights
+from undin.training.checkpoint import load_weights, save_weights
 from undin.training.export import export, loss_db, write_graph
 from undin.training.nets import NETS
-
-MEMORY = {"n_hidden": 24, "n_lstm": 16, "n_cell": 12, "n_rows": 8, "n_width": 10}
-# Small settings for every network of NETS; a new one needs a line here.
-CMASK = {"channels": 3, "kernel": 3, "dilations": (1, 2), "stride": 4, "n_flat": 2, "n_lstm": 12, "n_hidden": 8}
-SMALL = {
-    "cmask": [
-        {**CMASK, "delta_phase": "both"},
-        {**CMASK, "mask": "polar", "skip": True, "magnitude": True, "lookahead": 3},
-        {**CMASK, "mask": "real", "lstm_layers": 2, "delta_phase": "time"},
-        {**CMASK, "bidirectional": True, "delta_phase": "frequency", "skip": True},
-    ],
-    "dnn": [
-        {"n_hidden": 40},
-        {"n_hidden": 40, "nat": "first", "target": "log", "gv": "bin", "n_bottleneck": 16},
-        {"n_hidden": 40, "nat": None, "target": "magnitude", "past": 0, "future": 0, "activation": "sigmoid"},
-        {"n_hidden": 40, "skip": True},
-    ],
-    "mann": [
-        {**MEMORY, "n_read": 2, "n_write": 2, "feature": "compressed"},
-        {**MEMORY, "gives": "hidden", "shifts": 2, "start": "learned", "context": 3},
-        {**MEMORY, "n_rows": 0},
-    ],
-    "mann-lstm": [MEMORY, {**MEMORY, "context": 3}],
-    "mann-dnn": [MEMORY],
-    "ff-mask": [{"n_hidden": 20, "n_layers": 2}],
-    "lstm-mask": [{"n_hidden": 20, "n_layers": 2}, {"n_hidden": 20, "n_layers": 2, "width": 16, "activation": "relu"}],
-    "blstm-mask": [{"n_hidden": 20, "n_layers": 2, "width": 16}],
-    "deep-clustering": [{"n_hidden": 20, "n_layers": 2, "embedding": 3}],
-    "toy": [{}, {"output": "mask complex"}, {"output": "spectrum", "lookahead": 0}],
-}
-CASES = [(name, settings) for name in (*NETS, "toy") for settings in SMALL.get(name, [{}])]
-
-
-def network(name: str, settings: dict) -> Loaded:
-    torch.manual_seed(0)
-    config = LEARNED[name].Config(**settings)
-    net = NETS[name](config).eval()
-    for buffer in net.buffers():  # statistics that are not those of a fresh network
-        if buffer.dtype == torch.float32 and buffer.ndim == 1 and (buffer == 1).all():
-            buffer.mul_(1 + 0.1 * torch.rand_like(buffer))
-    return Loaded(name, config, net)
-
-
-def spectra(n_frames: int, n_freq: int, batch: int = 2) -> torch.Tensor:
-    X = torch.randn(batch, 2, n_frames, n_freq, generator=torch.Generator().manual_seed(1))
-    X[:, :, n_frames // 2 :] *= 0.1
-    X[0, :, :3] = 0  # digital silence
-    return X
-
-
-@pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
-def test_torch_equals_onnx_whole_and_frame_by_frame(toy, tmp_path, name, settings):
-    loaded = network(name, settings)
-    net, n_freq = loaded.net, loaded.config.n_fft // 2 + 1
-    runner = Runner(write_graph(loaded, tmp_path / "net.onnx", card={}))
-    assert not net.training
-    for n_frames in (1, 7, 300):
-        X = spectra(n_frames, n_freq)
-        with torch.no_grad():
-            ref, ref_state = net(X, net.initial_state(2))
-        est, state = runner.run(X.numpy(), runner.initial_state(2))
-        np.testing.assert_allclose(est, ref.numpy(), atol=1e-4)
-        assert state.keys() == ref_state.keys()
-        if runner.meta["frames"] == "all":
-            continue
-        state, frames = runner.initial_state(2), []
-        for t in range(n_frames):
-            frame, state = runner.run(X[:, :, t : t + 1].numpy(), state)
-            frames.append(frame)
-        np.testing.assert_allclose(np.concatenate(frames, 2), ref.numpy(), atol=1e-4)
-        for key, value in ref_state.items():
-            np.testing.assert_allclose(state[key], value.numpy(), atol=1e-3, rtol=1e-4)
-
-
-@pytest.mark.parametrize("name", NETS)
-def test_state_of_every_network_starts_at_zero_with_the_batch_first(name):
-    for settings in SMALL.get(name, [{}]):
-        for state in network(name, settings).net.initial_state(3).values():
-            assert len(state) == 3 and not state.any()
 
 
 def test_a_network_of_single_frames_is_looped(toy, tmp_path, monkeypatch):
@@ -164,12 +86,12 @@ def test_the_file_says_what_it_is(toy, tmp_path):
     assert (meta["method"], meta["output"], meta["lookahead"], meta["frames"]) == ("dnn", "mask", 3, "any")
     assert meta["parameters"] == sum(p.numel() for p in net.parameters())
     assert meta["states"]["context"] == [8, 257] and meta["config"]["n_hidden"] == 16
-    assert meta["card"] == {"data": "a corpus", "licence": "MIT"} and meta["undin"] and "commit" in meta
+    assert meta["card"] == {"version": "1", "data": "a corpus", "licence": "MIT"} and meta["undin"] and "commit" in meta
     assert not any(node.doc_string for node in onnx.load(path).graph.node)  # no paths of the machine it was made on
     assert export(checkpoint, tmp_path / "again.onnx", card=meta["card"]).read_bytes() == path.read_bytes()
 
 
-def test_a_checkpoint_gives_back_its_network(toy, tmp_path):
+def test_a_checkpoint_keeps_tuples_and_gives_back_its_network(toy, tmp_path):
     loaded = network("dnn", {"n_hidden": 16, "window": ("kaiser", 5.0)})
     found = load_weights(save_weights(tmp_path / "best.pt", *loaded))
     assert found.name == "dnn" and found.config == loaded.config and not found.net.training

@@ -1,4 +1,4 @@
-"""The memory network: one step equals its equations in loops, chunks equal the whole, heads, masks and losses."""
+"""The memory network: one step equals its equations in loops; heads, masks, losses; see test_nets_contract too."""
 
 import math
 
@@ -177,33 +177,9 @@ def test_what_is_written_is_read_back_by_content_many_frames_later():
 
 
 @pytest.mark.parametrize("settings", FORMS, ids=str)
-def test_blocks_of_any_length_give_the_whole(settings):
-    net, X = make(**settings), spectra()
-    whole = run(net, X)
-    assert whole.shape == (2, 1, 30, 33) and whole.min() >= 0 and whole.max() <= 1
-    state, parts = net.initial_state(2), []
-    with torch.no_grad():
-        for part in torch.split(X, [1, 1, 5, 20, 3], 2):
-            M, new = net(part, state)
-            assert {name: s.shape for name, s in new.items()} == {name: s.shape for name, s in state.items()}
-            state = new
-            parts.append(M)
-    torch.testing.assert_close(torch.cat(parts, 2), whole, atol=1e-5, rtol=0)
-
-
-@pytest.mark.parametrize("settings", FORMS, ids=str)
-def test_an_answer_sees_its_context_and_no_more_of_the_future(settings):
-    net, X = make(**settings), spectra()
-    changed = X.clone()
-    changed[:, :, 20:] = spectra(seed=2)[:, :, 20:]
-    before, after = run(net, X), run(net, changed)
-    torch.testing.assert_close(before[:, :, :20], after[:, :, :20], atol=1e-6, rtol=0)
-    assert not torch.allclose(before[:, :, 20], after[:, :, 20], atol=1e-4)
-
-
-@pytest.mark.parametrize("settings", FORMS, ids=str)
 def test_the_level_does_not_matter(settings):
     net, X = make(**settings), spectra()
+    assert run(net, X).min() >= 0 and run(net, X).max() <= 1
     for gain in (1e-6, 1e-3, 1e4):
         torch.testing.assert_close(run(net, gain * X), run(net, X), atol=1e-3, rtol=0)
 
@@ -222,20 +198,6 @@ def test_masks_of_speech_and_noise_sum_to_one_and_the_state_starts_at_zero():
         masks, _, _ = net._masks(spectra(), net.initial_state(2))
     torch.testing.assert_close(masks.sum(1), torch.ones(2, 30, 33), atol=5e-3, rtol=0)
     assert run(net, torch.zeros(1, 2, 5, 33)).isfinite().all()
-
-
-@pytest.mark.parametrize("settings", FORMS, ids=str)
-@pytest.mark.parametrize("silent", ["none", "speech", "noise", "both"])
-def test_every_parameter_learns_and_gradients_are_finite(settings, silent):
-    b, kept = batch(9000), {"none": (1, 1), "speech": (0, 1), "noise": (1, 0), "both": (0, 0)}[silent]
-    b = Batch(kept[0] * b.speech + kept[1] * b.noise, kept[0] * b.speech, kept[1] * b.noise, 16000)
-    net = make(stoi=0.5, loss_power=0.5, discriminative=0.05, **settings).train()
-    losses = net.loss(b)
-    losses["loss"].backward()
-    assert all(value.isfinite() for value in losses.values())
-    for name, p in net.named_parameters():
-        assert p.grad is not None and p.grad.isfinite().all(), name
-        assert silent != "none" or p.grad.any(), name
 
 
 def test_the_loss_is_that_of_the_paper():
