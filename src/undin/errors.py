@@ -1,6 +1,7 @@
 """The four errors: each message names the value, the rule and the cure."""
 
 import importlib
+import importlib.util
 import shlex
 import shutil
 import sys
@@ -37,9 +38,27 @@ def require(module: str, *, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        package = module.partition(".")[0]
-        cure = f'{_pip()} install "undin[{extra}]"'
-        raise MissingExtraError(f"{package} is needed here and not installed: {cure}") from error
+        raise _missing(module.partition(".")[0], extra) from error
+
+
+def require_files(package: str, *, extra: str) -> Path:
+    """Find the folder of an optional package without importing it, or say which extra brings it.
+
+    Args:
+        package: its name.
+        extra: the extra of ``pip install undin[extra]`` that installs it.
+
+    Raises:
+        MissingExtraError: the package is not installed.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise _missing(package, extra)
+    return Path(spec.origin).parent
+
+
+def _missing(package: str, extra: str) -> MissingExtraError:
+    return MissingExtraError(f'{package} is needed here and not installed: {_pip()} install "undin[{extra}]"')
 
 
 def _pip() -> str:

@@ -14,6 +14,7 @@ import json
 import math
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,24 @@ class Runner:
         if hashlib.sha256(model).hexdigest() != self.digest:
             raise WeightsError(f"{self.path} must stay the same while it is used, and it was replaced: start again")
         self._session = _open(self.path, model, self.threads)
+
+
+def open_graph(path: Path, threads: int = 1) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """Open a graph of another project that has one input; returns the function that gives its first output.
+
+    Args:
+        path: an .onnx file.
+        threads: for the linear algebra of one call.
+
+    Raises:
+        WeightsError: the file is missing or damaged.
+    """
+    try:
+        session = _open(path, path.read_bytes(), threads)
+    except OSError as error:
+        raise WeightsError(f"cannot read {path} ({error.strerror}): reinstall its package") from error
+    name = session.get_inputs()[0].name
+    return lambda x: np.asarray(session.run(None, {name: x})[0])
 
 
 def _open(path: Path, model: bytes, threads: int) -> Any:

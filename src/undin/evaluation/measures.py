@@ -9,7 +9,7 @@ from undin.checks import check_known
 from undin.errors import InputError, MissingExtraError
 from undin.evaluation.enhancement import Enhancement
 from undin.evaluation.task import Task
-from undin.metrics import Metric
+from undin.metrics import Metric, score_all
 from undin.spectrum import Array
 
 
@@ -60,13 +60,13 @@ def measure_all(measures: Iterable[Metric], ref: Array, est: Array, sr: int) -> 
     """
     values: dict[str, float] = {}
     missing: dict[str, str] = {}
+    measures = list(measures)
+    scores = score_all(measures, ref, est, sr)
     for measure in measures:
-        try:
-            value = float(np.mean(measure(ref, est, sr)))
-        except InputError as error:
-            missing[measure.name] = " ".join(str(error).split())
-            continue
-        if math.isfinite(value):
+        score = scores[measure.name]
+        if isinstance(score, InputError):
+            missing[measure.name] = " ".join(str(score).split())
+        elif math.isfinite(value := float(np.mean(score))):
             values[measure.name] = value
         else:
             missing[measure.name] = f"{measure.label} is infinite"

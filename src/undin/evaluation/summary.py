@@ -14,7 +14,7 @@ from undin.atomic import atomic_write
 from undin.evaluation.run import Evaluation
 from undin.evaluation.slices import Slice, Slices
 
-PACKAGES = ("numpy", "scipy", "pesq", "pystoi", "onnxruntime", "soundfile", "soxr", "matplotlib")
+PACKAGES = ("numpy", "scipy", "pesq", "pystoi", "speechmos", "onnxruntime", "soundfile", "soxr", "matplotlib")
 
 
 def about_run(evaluation: Evaluation, *, manifest: Path, data: Path, command: Sequence[str] = ()) -> dict[str, Any]:

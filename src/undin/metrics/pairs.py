@@ -25,13 +25,7 @@ def check_pair(metric: str, ref: ArrayLike, est: ArrayLike) -> tuple[Signal, Sig
     Raises:
         InputError: one is not floating point or not finite, the shapes differ, or one is empty or silent.
     """
-    r, e = np.asarray(ref), np.asarray(est)
-    for name, x in (("ref", r), ("est", e)):
-        if not np.issubdtype(x.dtype, np.floating) or x.ndim == 0:
-            raise InputError(
-                f"{name} must be floating point of shape (..., n_samples); got {x.dtype} of shape {x.shape}: "
-                "use undin.read(path), or divide integers by their full scale"
-            )
+    r, e = _floating("ref", ref), _floating("est", est)
     if r.shape != e.shape:
         raise InputError(
             f"ref and est must have the same shape; got {r.shape} and {e.shape}: align them, then cut or pad est"
@@ -41,6 +35,26 @@ def check_pair(metric: str, ref: ArrayLike, est: ArrayLike) -> tuple[Signal, Sig
     for name, x in (("ref", r), ("est", e)):
         _check_values(metric, name, x)
     return r.astype(np.float64, copy=False), e.astype(np.float64, copy=False)
+
+
+def check_estimate(metric: str, est: ArrayLike) -> Signal:
+    """Check that `metric`, which needs no reference, is defined for an estimate.
+
+    Args:
+        metric: its name, for the messages.
+        est: (..., n_samples), floating point.
+
+    Returns:
+        est as float64; the caller's own array if it was float64 already, so never write to it.
+
+    Raises:
+        InputError: est is not floating point or not finite, empty or silent.
+    """
+    e = _floating("est", est)
+    if not e.shape[-1]:
+        raise InputError(f"{metric} is undefined: est is empty, shape {e.shape}")
+    _check_values(metric, "est", e)
+    return e.astype(np.float64, copy=False)
 
 
 def check_sr(sr: int) -> int:
@@ -64,6 +78,16 @@ def score_each(score: Callable[[Signal, Signal], float], ref: Signal, est: Signa
         except InputError as error:
             raise InputError(f"{error}{_at(i)}") from error
     return scores if lead else float(scores)
+
+
+def _floating(name: str, signal: ArrayLike) -> NDArray[np.floating]:
+    x = np.asarray(signal)
+    if not np.issubdtype(x.dtype, np.floating) or x.ndim == 0:
+        raise InputError(
+            f"{name} must be floating point of shape (..., n_samples); got {x.dtype} of shape {x.shape}: "
+            "use undin.read(path), or divide integers by their full scale"
+        )
+    return x
 
 
 def _check_values(metric: str, name: str, x: NDArray[np.floating]) -> None:

@@ -1,13 +1,16 @@
 """The metrics by name, with what a report must say of each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from undin.audio import resample
-from undin.metrics.composite import composite, llr, wss
+from undin.errors import InputError
+from undin.metrics.composite import Composite, composite, llr, wss
+from undin.metrics.dnsmos import Dnsmos, dnsmos
 from undin.metrics.fw_segmental_snr import fw_segmental_snr
 from undin.metrics.lsd import lsd
 from undin.metrics.pairs import Score
@@ -20,37 +23,50 @@ from undin.metrics.stoi import estoi, stoi
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of one reference and one estimate, called as `metric(ref, est, sr)` whatever it is.
+    """A metric of an estimate, called as `metric(ref, est, sr)` even if it needs no reference.
 
     Attributes:
         name: its key in `METRICS` and its column in tables; the unit is in it where it is dB.
         label: how prose names it.
         unit: "dB", "MOS" or what else the numbers are; empty for a plain number.
         digits: decimals worth printing.
-        score: (ref, est, sr) -> score.
+        score: (ref, est, sr) -> score, or a record of several.
         higher_is_better: its direction.
         extra: of `pip install undin[extra]`; empty where numpy is enough.
         rates: the sample rates it is defined at, Hz; empty for any. Signals of a higher rate are resampled to the
             highest of these below.
         min_sr: the least sample rate it takes, Hz.
+        part: name of its field where `score` returns a record; metrics of one record share its computation.
+        reference: whether it needs one; otherwise ref is ignored and may be None.
     """
 
     name: str
     label: str
     unit: str
     digits: int
-    score: Callable[[ArrayLike, ArrayLike, int], Score]
+    score: Callable[[Any, ArrayLike, int], Any]
     higher_is_better: bool = True
     extra: str = ""
     rates: tuple[int, ...] = ()
     min_sr: int = 1
+    part: str = ""
+    reference: bool = True
 
-    def __call__(self, ref: ArrayLike, est: ArrayLike, sr: int) -> Score:
+    def __call__(self, ref: ArrayLike | None, est: ArrayLike, sr: int) -> Score:
         """Score (..., n_samples) against (..., n_samples) at sr; raises what the metric raises."""
+        return self._own(self._score(ref, est, sr))
+
+    def _score(self, ref: ArrayLike | None, est: ArrayLike, sr: int) -> Any:
+        if self.reference and ref is None:
+            raise InputError(f"{self.name} needs a reference: give ref, or choose a metric such as dnsmos_ovrl")
         rate = self.rate_at(sr) or sr  # at a rate that is too low the metric itself says what it needs
         if rate != sr:
-            ref, est = (resample(np.asarray(x), sr, rate) for x in (ref, est))
+            ref, est = (None if x is None else resample(np.asarray(x), sr, rate) for x in (ref, est))
         return self.score(ref, est, rate)
+
+    def _own(self, scores: Any) -> Score:
+        own: Score = getattr(scores, self.part) if self.part else scores
+        return own
 
     def rate_at(self, sr: int) -> int | None:
         """Sample rate at which signals of rate sr are scored, Hz; None where sr is too low."""
@@ -64,6 +80,43 @@ class Metric:
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
 
+def score_all(
+    metrics: Iterable[Metric], ref: ArrayLike | None, est: ArrayLike, sr: int
+) -> dict[str, Score | InputError]:
+    """Score one estimate by several metrics; those of one record are computed once.
+
+    Args:
+        metrics: what to score by.
+        ref: (..., n_samples) clean; None where no metric needs it.
+        est: (..., n_samples) its estimate.
+        sr: sample rate in Hz.
+
+    Returns:
+        name -> score, or why it is undefined.
+
+    Raises:
+        MissingExtraError: the package of a metric is not installed.
+    """
+    records: dict[object, Any] = {}
+    found: dict[str, Score | InputError] = {}
+    for metric in metrics:
+        try:
+            if metric.score not in records:
+                records[metric.score] = metric._score(ref, est, sr)
+            found[metric.name] = metric._own(records[metric.score])
+        except InputError as error:
+            found[metric.name] = error
+    return found
+
+
+def _composite(ref: ArrayLike, est: ArrayLike, sr: int) -> Composite:
+    return composite(ref=ref, est=est, sr=sr)
+
+
+def _dnsmos(_: object, est: ArrayLike, sr: int) -> Dnsmos:
+    return dnsmos(est=est, sr=sr)
+
+
 # fmt: off
 METRICS: dict[str, Metric] = {
     "pesq_wb": Metric("pesq_wb", "PESQ", "wide band, MOS", 2,
@@ -73,11 +126,11 @@ METRICS: dict[str, Metric] = {
     "pesq_raw": Metric("pesq_raw", "PESQ", "narrow band, raw", 2,
         lambda r, e, sr: pesq_raw(ref=r, est=e, sr=sr), extra="pesq", rates=(8000, 16000)),
     "csig": Metric("csig", "CSIG", "PESQ wide band, MOS", 2,
-        lambda r, e, sr: composite(ref=r, est=e, sr=sr).csig, extra="pesq", rates=(16000,)),
+        _composite, extra="pesq", rates=(16000,), part="csig"),
     "cbak": Metric("cbak", "CBAK", "PESQ wide band, MOS", 2,
-        lambda r, e, sr: composite(ref=r, est=e, sr=sr).cbak, extra="pesq", rates=(16000,)),
+        _composite, extra="pesq", rates=(16000,), part="cbak"),
     "covl": Metric("covl", "COVL", "PESQ wide band, MOS", 2,
-        lambda r, e, sr: composite(ref=r, est=e, sr=sr).covl, extra="pesq", rates=(16000,)),
+        _composite, extra="pesq", rates=(16000,), part="covl"),
     "stoi": Metric("stoi", "STOI", "", 3,
         lambda r, e, sr: stoi(ref=r, est=e, sr=sr), extra="eval"),
     "estoi": Metric("estoi", "ESTOI", "", 3,
@@ -98,5 +151,13 @@ METRICS: dict[str, Metric] = {
         lambda r, e, sr: llr(ref=r, est=e, sr=sr), higher_is_better=False),
     "wss": Metric("wss", "WSS", "", 1,
         lambda r, e, sr: wss(ref=r, est=e, sr=sr), higher_is_better=False, min_sr=8000),
+    "dnsmos_sig": Metric("dnsmos_sig", "DNSMOS speech", "MOS", 2,
+        _dnsmos, extra="mos", rates=(16000,), part="sig", reference=False),
+    "dnsmos_bak": Metric("dnsmos_bak", "DNSMOS background", "MOS", 2,
+        _dnsmos, extra="mos", rates=(16000,), part="bak", reference=False),
+    "dnsmos_ovrl": Metric("dnsmos_ovrl", "DNSMOS overall", "MOS", 2,
+        _dnsmos, extra="mos", rates=(16000,), part="ovrl", reference=False),
+    "dnsmos_p808": Metric("dnsmos_p808", "DNSMOS P.808", "MOS", 2,
+        _dnsmos, extra="mos", rates=(16000,), part="p808", reference=False),
 }
 # fmt: on

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from undin.errors import InputError
-from undin.metrics import METRICS
+from undin.metrics import METRICS, score_all
 from undin.training.batch import Batch
 from undin.training.data import Examples, Pair, stack, to_batch
 from undin.training.logs import of_input
@@ -29,7 +29,7 @@ class Validation:
     def __init__(self, examples: Examples, options: Options) -> None:
         self.examples, self.options = examples, options
         self._pairs: dict[int, Pair] = {}  # first number -> examples
-        self._of_input: dict[tuple[int, str], float | None] = {}  # number of an example, metric -> score of its noisy
+        self._of_input: dict[int, dict[str, float]] = {}  # number of an example -> scores of its noisy
 
     def sums(self, net: Network, device: torch.device, rank: int = 0, world: int = 1) -> dict[str, tuple[float, int]]:
         """Measure this process's share.
@@ -81,24 +81,19 @@ class Validation:
             found[name][0] += float(scores.sum())
             found[name][1] += len(scores)
         for k in range(max(min(len(batch), self.options.n_metrics - first), 0)):
-            for name in self.options.valid_metrics:
-                key = first + k, name
-                if key not in self._of_input:
-                    self._of_input[key] = _measure(name, batch.speech[k], batch.noisy[k], batch.sr)
-                before, after = self._of_input[key], _measure(name, batch.speech[k], est[k], batch.sr)
-                if before is None or after is None:
-                    continue
-                for column, score in ((of_input(name), before), (name, after)):
+            if first + k not in self._of_input:
+                self._of_input[first + k] = self._measure(batch.speech[k], batch.noisy[k], batch.sr)
+            before, after = self._of_input[first + k], self._measure(batch.speech[k], est[k], batch.sr)
+            for name in before.keys() & after.keys():
+                for column, score in ((of_input(name), before[name]), (name, after[name])):
                     found[column][0] += score
                     found[column][1] += 1
 
-
-def _measure(name: str, ref: Tensor, est: Tensor, sr: int) -> float | None:
-    """None where the metric is undefined, as for silence."""
-    try:
-        return float(METRICS[name](ref.cpu().numpy(), est.float().cpu().numpy(), sr))
-    except InputError:
-        return None
+    def _measure(self, ref: Tensor, est: Tensor, sr: int) -> dict[str, float]:
+        """Scores by `valid_metrics`, without those that are undefined, as for silence."""
+        metrics = [METRICS[name] for name in self.options.valid_metrics]
+        scores = score_all(metrics, ref.cpu().numpy(), est.float().cpu().numpy(), sr)
+        return {name: float(score) for name, score in scores.items() if not isinstance(score, InputError)}
 
 
 def columns(parts: list[str], options: Options) -> tuple[str, ...]:
