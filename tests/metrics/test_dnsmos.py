@@ -77,7 +77,7 @@ def test_the_package_of_the_weights_is_not_imported():
 
 
 def test_graphs_of_others_that_are_missing_or_damaged_are_weights_errors(tmp_path):
-    with pytest.raises(WeightsError, match="cannot read .*: reinstall its package"):
+    with pytest.raises(WeightsError, match=r"cannot read .*: reinstall its package"):
         open_graph(tmp_path / "none.onnx")
     (tmp_path / "bad.onnx").write_bytes(b"no graph")
     with pytest.raises(WeightsError, match=r"bad\.onnx"):
