@@ -50,9 +50,10 @@ def dnsmos(*, est: ArrayLike, sr: int) -> Dnsmos:
         MissingExtraError: the package speechmos, which has the weights, is not installed.
 
     Source: Reddy, Gopal and Cutler 2022, "DNSMOS P.835: A non-intrusive perceptual objective speech quality metric to
-    evaluate noise suppressors"; p808: the same 2021, "DNSMOS: ...". Weights, windows and polynomials are those of the
-    package speechmos. Up to 16 s the scores are its own; beyond, its rounding skips the windows that start at 7 to
-    23 s, and here all windows count.
+    evaluate noise suppressors"; p808: the same authors 2021, "DNSMOS: A non-intrusive perceptual objective speech
+    quality metric to evaluate noise suppressors". Weights, windows and polynomials are those of the package speechmos.
+    Up to 16 s the scores are its own; beyond, its rounding skips the windows that start at 7 to 23 s, and here all
+    windows count.
     """
     primary, p808 = _networks()
     if check_sr(sr) != SR:
@@ -94,7 +95,7 @@ def _mel_spectrum(x: NDArray[np.float32]) -> NDArray[np.float32]:
     S = np.abs(np.fft.rfft(frames * w)) ** 2 @ _mel_bands().T  # (n_frames, N_MELS)
     S_db = 10 * np.log10(np.maximum(S, 1e-10))
     relative = np.maximum(S_db - S_db.max(), -RANGE_DB)
-    return ((relative + RANGE_DB / 2) / (RANGE_DB / 2)).astype(np.float32)
+    return np.asarray((relative + RANGE_DB / 2) / (RANGE_DB / 2), np.float32)
 
 
 @cache
@@ -108,5 +109,5 @@ def _mel_bands() -> Signal:
     hz = np.where(mel < 15, mel * 200 / 3, 1000 * 6.4 ** ((mel - 15) / 27))
     f = np.fft.rfftfreq(N_FFT, 1 / SR)
     low, centre, high = hz[:-2, None], hz[1:-1, None], hz[2:, None]
-    bands: Signal = np.maximum(np.minimum((f - low) / (centre - low), (high - f) / (high - centre)), 0)
-    return bands * 2 / (high - low)
+    bands = np.maximum(np.minimum((f - low) / (centre - low), (high - f) / (high - centre)), 0)
+    return np.asarray(bands * 2 / (high - low))

@@ -61,7 +61,8 @@ class Metric:
             raise InputError(f"{self.name} needs a reference: give ref, or choose a metric such as dnsmos_ovrl")
         rate = self.rate_at(sr) or sr  # at a rate that is too low the metric itself says what it needs
         if rate != sr:
-            ref, est = (None if x is None else resample(np.asarray(x), sr, rate) for x in (ref, est))
+            est = resample(np.asarray(est), sr, rate)
+            ref = None if ref is None else resample(np.asarray(ref), sr, rate)
         return self.score(ref, est, rate)
 
     def _own(self, scores: Any) -> Score:
