@@ -52,8 +52,8 @@ def dnsmos(*, est: ArrayLike, sr: int) -> Dnsmos:
     Source: Reddy, Gopal and Cutler 2022, "DNSMOS P.835: A non-intrusive perceptual objective speech quality metric to
     evaluate noise suppressors"; p808: the same authors 2021, "DNSMOS: A non-intrusive perceptual objective speech
     quality metric to evaluate noise suppressors". Weights, windows and polynomials are those of the package speechmos.
-    Up to 16 s the scores are its own; beyond, its rounding skips the windows that start at 7 to 23 s, and here all
-    windows count.
+    In signals of 17 s and more, repetitions included, rounding in that package skips the windows that start at 7 to
+    23 s; here all windows count.
     """
     primary, p808 = _networks()
     if check_sr(sr) != SR:
