@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check bench results docs clean
+.PHONY: demo test check bench results docs release clean
 demo: $(VENV)/.demo
 	$(BIN)/undin demo -o undin-demo
 
@@ -26,6 +26,16 @@ results: $(VENV)/.test
 
 docs: $(VENV)/.test
 	$(BIN)/python scripts/make_docs.py
+
+# The wheel as users get it: built, installed without the clone in an empty environment, the demo run from it.
+release: $(VENV)/.test
+	rm -rf dist build/release
+	$(PIP) build
+	$(BIN)/python -m build --outdir dist .
+	$(PYTHON) -m venv build/release
+	build/release/bin/python -m pip install -q --disable-pip-version-check "$$(ls dist/*.whl)[eval]"
+	cd build/release && bin/undin demo -o demo
+	@ls -l dist
 
 clean:
 	rm -rf $(VENV) dist build undin-demo
