@@ -18,10 +18,10 @@ bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks
 
 results: $(VENV)/.test
-	$(BIN)/python -m benchmarks.quality
-	$(BIN)/python -m benchmarks.talkers_quality
-	$(BIN)/python -m benchmarks.talkers_development
-	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.quality.enhancement
+	$(BIN)/python -m benchmarks.quality.talkers
+	$(BIN)/python -m benchmarks.quality.talkers_development
+	$(BIN)/python -m benchmarks.speed.methods
 	$(BIN)/python scripts/make_docs.py
 
 docs: $(VENV)/.test

@@ -1,80 +1,115 @@
-"""Mixtures -> scores in two processes -> CSV -> a table of means with 95 % intervals, the input's scores first."""
+"""Mixtures -> scores of `undin.evaluation` -> CSV -> a table of means with 95 % intervals, the input's scores first."""
 
 import csv
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import undin
+from benchmarks.launch import ROOT, SKIPPED
 from undin.corpora import Corpus
-from undin.errors import MissingExtraError
-from undin.mixing import MixtureRow, render
+from undin.evaluation import Evaluation, MethodSystem, System, Task, choose, evaluate
+from undin.mixing import MixtureRow
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS, PICTURES = ROOT / "benchmarks/results", ROOT / "docs/pictures"
 METRICS = {"pesq_wb": "PESQ-WB", "stoi": "STOI", "estoi": "ESTOI", "si_sdr_db": "SI-SDR (dB)"}
 LABELS = {**METRICS, "sdr_db": "SDR (dB)", "out_snr_db": "SNR (dB)"}  # those of `METRICS` are in every table
+COLUMNS = {"snr_db": "out_snr_db"}  # of metrics that are called like a column of the mixture
 Scores = dict[str, Any]
+
+
+def skip(why: str) -> None:
+    """End a benchmark that cannot be run here."""
+    print(why, file=sys.stderr)
+    sys.exit(SKIPPED)
 
 
 def real_data() -> Corpus:
     """The corpus that UNDIN_DATA names; these figures are for real recordings only."""
     root = os.environ.get("UNDIN_DATA")
     if not root:
-        raise SystemExit(
-            "set UNDIN_DATA to a folder with speech.csv and noise.csv: this benchmark needs real recordings"
-        )
+        skip("set UNDIN_DATA to a folder with speech.csv and noise.csv: this benchmark needs real recordings")
     return undin.corpora.open(root)
 
 
-def score(ref: np.ndarray, est: np.ndarray, sr: int) -> Scores:
-    """Every metric; one that is undefined is left out and said."""
-    calls: dict[str, Callable[[], float]] = {
-        "pesq_wb": lambda: undin.metrics.pesq(ref=ref, est=est, sr=sr),
-        "stoi": lambda: undin.metrics.stoi(ref=ref, est=est, sr=sr),
-        "estoi": lambda: undin.metrics.estoi(ref=ref, est=est, sr=sr),
-        "si_sdr_db": lambda: undin.metrics.si_sdr(ref=ref, est=est),
-    }
-    scores: Scores = {}
-    for name, call in calls.items():
-        try:
-            scores[name] = round(call(), 5)
-        except MissingExtraError:
-            raise
-        except undin.InputError as error:
-            print(f"  left out: {error}")
-    return scores
+def methods(sources: Iterable[str] | dict[str, str]) -> list[System]:
+    """Methods by id, or by name -> id or weights."""
+    named = sources if isinstance(sources, dict) else {source: source for source in sources}
+    return [MethodSystem(name, source, undin.load(source).n_src) for name, source in named.items()]
+
+
+def evaluated(
+    rows: Sequence[MixtureRow],
+    corpus: Corpus,
+    systems: Sequence[System],
+    path: Path,
+    *,
+    metrics: Iterable[str] | None = tuple(METRICS),
+    task: Task | None = None,
+    workers: int = 2,
+) -> Evaluation:
+    """Evaluate systems; the folder beside `path` keeps the scores of a run that is interrupted.
+
+    Args:
+        rows: the mixtures.
+        corpus: the one they are of.
+        systems: what is evaluated.
+        path: of the results.
+        metrics: names; None for the task's default.
+        task: `Enhancement()` when None.
+        workers: processes.
+    """
+    folder = path.with_suffix(".part")
+    measures = choose(metrics, corpus.sr, task)[0]
+    found = evaluate(rows, corpus, systems, measures, folder, task=task, workers=workers, progress=_show)
+    for failure in found.failures:
+        print(f"  {failure.method or 'mixture'}, {failure.id}: {failure.reason}")
+    if not found.failures:
+        shutil.rmtree(folder)
+    return found
 
 
 def run(
     rows: Sequence[MixtureRow],
-    work: Callable[[MixtureRow], Iterator[Scores]],
+    corpus: Corpus,
+    systems: Sequence[System],
     path: Path,
     *,
-    workers: int = 2,
-    metrics: Iterable[str] = METRICS,
+    metrics: Iterable[str] = tuple(METRICS),
 ) -> list[Scores]:
-    """Do `work` on every mixture and write what it yields, a row per method and mixture."""
-    with ProcessPoolExecutor(workers) as pool:
-        results = [result for results in pool.map(_listed, [work] * len(rows), rows) for result in results]
+    """Evaluate, and write a row per method and mixture: method, id, kind, snr_db, metrics.
+
+    Args:
+        rows: the mixtures.
+        corpus: the one they are of.
+        systems: what is evaluated beside the input.
+        path: of the results.
+        metrics: names.
+    """
+    metrics = list(metrics)
+    found = evaluated(rows, corpus, systems, path, metrics=metrics)
+    results = [
+        {"method": each.method, "id": each.id, "kind": each.kind, "snr_db": each.snr_db}
+        | {COLUMNS.get(name, name): round(value, 5) for name, value in each.values.items()}
+        for each in found.scores
+    ]
     path.parent.mkdir(exist_ok=True)
     with path.open("w", newline="") as file:
-        table = csv.DictWriter(file, ["method", "id", "kind", "snr_db", *metrics], lineterminator="\n")
+        columns = ["method", "id", "kind", "snr_db", *(COLUMNS.get(name, name) for name in metrics)]
+        table = csv.DictWriter(file, columns, lineterminator="\n")
         table.writeheader()
         table.writerows(results)
     return results
 
 
-def _listed(work: Callable[[MixtureRow], Iterator[Scores]], row: MixtureRow) -> list[Scores]:
-    return list(work(row))
-
-
-def labelled(row: MixtureRow, method: str, scores: Scores) -> Scores:
-    """One row of the CSV."""
-    return {"method": method, "id": row.id, "kind": row.kind, "snr_db": row.snr_db, **scores}
+def _show(done: int, of: int) -> None:
+    if done % 20 == 0 or done == of:
+        print(f"{done} of {of}", flush=True)
 
 
 def read(path: Path) -> list[Scores]:
@@ -133,9 +168,3 @@ def table_by(results: Sequence[Scores], key: str, methods: Sequence[str], metric
             f"| {value} | {before:.{digits}f} | " + " | ".join(f"{c:+.{digits}f}" for c in changes) + f" | {n} |"
         )
     return "\n".join(lines)
-
-
-def mixture(row: MixtureRow, corpus: Corpus) -> tuple[np.ndarray, np.ndarray, int]:
-    """(clean, noisy, sr) of a row."""
-    made = render(row, corpus)
-    return made.speech, made.noisy, corpus.sr

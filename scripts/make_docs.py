@@ -14,11 +14,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PLOTS = (
-    "benchmarks.cmask_quality --plot",
-    "benchmarks.live_cost --plot",
-    "benchmarks.lull_curve",
-    "benchmarks.mann_quality --plot",
-    "benchmarks.first_picture",
+    "benchmarks.quality.cmask --plot",
+    "benchmarks.speed.live_cost --plot",
+    "benchmarks.quality.lull_curve",
+    "benchmarks.quality.mann --plot",
+    "benchmarks.quality.first_picture",
 )
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BRING_THEIR_SOUND = {

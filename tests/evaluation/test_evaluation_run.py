@@ -131,6 +131,18 @@ def test_a_second_run_keeps_what_is_there(run, tmp_path, monkeypatch):
     assert second.n_kept == 12 and [s.values for s in second.scores] == [s.values for s in first.scores]
 
 
+def test_the_snr_of_the_output_is_not_taken_for_that_of_the_mixture(tmp_path):
+    systems, snr = make_systems(["log-mmse"]), choose(["snr_db"], 16000)[0]
+    first = evaluate(ROWS[:2], corpora.mini(), systems, snr, tmp_path)
+    wanted = [(score.snr_db, score.values) for score in first.scores]
+    path = tmp_path / "scores.csv"
+    older = path.read_text().replace("out_snr_db", "snr_db")  # both columns had one name
+    for text in (path.read_text(), older):
+        path.write_text(text)
+        again = evaluate(ROWS[:2], corpora.mini(), systems, snr, tmp_path)
+        assert again.n_kept == 4 and [(s.snr_db, s.values) for s in again.scores] == wanted
+
+
 def test_a_torn_line_is_done_again_and_rows_of_older_settings_too(run, tmp_path):
     first = run(["m=log-mmse"])
     path = tmp_path / "scores.csv"

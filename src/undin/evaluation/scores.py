@@ -56,7 +56,7 @@ class ScoreFile:
 
     def __init__(self, path: Path, metrics: Sequence[str]) -> None:
         self.path, self.metrics = path, tuple(metrics)
-        self.header = [*ABOUT, *self.metrics, *COST]
+        self.header = [*ABOUT, *map(_column, self.metrics), *COST]
 
     def read(self) -> list[Score]:
         """All complete rows; a torn line is skipped.
@@ -71,7 +71,7 @@ class ScoreFile:
         lines = [
             next(csv.reader([line]), []) for line in text.split("\n")[:-1]
         ]  # what follows the last newline is torn
-        header = lines[0] if lines else []
+        header = [*lines[0][: len(ABOUT)], *map(_column, lines[0][len(ABOUT) :])] if lines else []
         if lines and not {*ABOUT, *COST} <= set(header):
             why = (
                 "is from an older version, without settings"
@@ -101,7 +101,7 @@ class ScoreFile:
 
     def _score(self, row: dict[str, str]) -> Score | None:
         try:
-            values = {name: float(row[name]) for name in self.metrics if row.get(name)}
+            values = {name: float(row[_column(name)]) for name in self.metrics if row.get(_column(name))}
             duration_s, seconds, lag_ms = (float(row[name]) for name in COST[:3])
             undefined = json.loads(row["undefined"] or "{}")
             snr_db = float(row["snr_db"])
@@ -123,6 +123,11 @@ class ScoreFile:
             undefined=undefined,
             key=row["key"],
         )
+
+
+def _column(metric: str) -> str:
+    """The name of a metric's column; the SNR of the output is not that of the mixture."""
+    return f"out_{metric}" if metric in ABOUT else metric
 
 
 def _csv(rows: Iterable[Sequence[object]]) -> str:

@@ -1,11 +1,12 @@
-"""Ours beside every peer that can be installed, on the same files: python -m benchmarks.quality [NAME=x.onnx ...]
+"""Ours beside every peer that can be installed, on the same files: python -m benchmarks.quality.enhancement
 
 120 mixtures of test speakers with test recordings of twelve everyday noises at -5 to 15 dB; 80 at 20 and 30 dB and the
 40 clean voices of the latter, where a method can only do harm; 24 stretches of noise alone, two of each kind; 40 voices
 raised by a third, formants too, as children's are, at 5 and 20 dB. A row per
 method and file is written as soon as it is there, and kept until the method, its weights or the file change: what was
-stopped goes on, and new weights are scored alone. NAME=x.onnx adds weights that do not ship yet.
+interrupted resumes, and new weights are scored alone.
 
+    NAME=x.onnx     also weights that do not ship yet, any number of them
     --only NAMES    these methods alone, by comma     --workers N    processes, 1 without it
     --table [NAMES] the tables from the results
 """
@@ -23,8 +24,8 @@ from pathlib import Path
 import numpy as np
 
 import undin
-from benchmarks.classical_quality import EVERYDAY, SNRS_DB
 from benchmarks.peers import PEERS, System, digest, find, systems
+from benchmarks.quality.classical import EVERYDAY, SNRS_DB
 from benchmarks.scoring import RESULTS, Scores, gains, interval, real_data
 from undin.corpora import Corpus
 from undin.methods import LEARNED

@@ -1,4 +1,4 @@
-"""Word error rate before and after enhancement: python -m benchmarks.recognition [--split dev] [--only METHODS]
+"""Word error rate before and after enhancement: python -m benchmarks.quality.recognition [--split dev] [--only METHODS]
 
 What a recogniser makes of English sentences in everyday noise, as they are, enhanced, and enhanced with a part of the
 noise kept (`limit_db`): people want noise gone, recognisers mind what enhancement does to the voice, so a milder mix
@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 import undin
-from benchmarks.classical_quality import EVERYDAY
-from benchmarks.scoring import RESULTS, real_data
+from benchmarks.quality.classical import EVERYDAY
+from benchmarks.scoring import RESULTS, real_data, skip
 from undin.mixing import MixtureRow, make_manifest, render
 
 Way = tuple[str, float | None]  # a method and its limit in dB
@@ -53,8 +53,11 @@ class Recogniser:
     """Speech -> words."""
 
     def __init__(self) -> None:
-        import pocketsphinx
-
+        try:
+            import jiwer  # noqa: F401
+            import pocketsphinx
+        except ImportError as error:
+            skip(f"{error}: pip install pocketsphinx jiwer")
         logging.disable()
         self._decoder = pocketsphinx.Decoder(samprate=16000, loglevel="FATAL")
 

@@ -1,4 +1,4 @@
-"""How fast mixtures are made on one core, from FLAC to FLAC at 16 kHz: python -m benchmarks.mixing_speed
+"""How fast mixtures are made on one core, from FLAC to FLAC at 16 kHz: python -m benchmarks.speed.mixing
 
 The shipped corpus is written as FLAC, one file per utterance; then mixtures of it are written with their clean speech
 and noise (three files each). Seconds of mixtures per second of processor time, each run on new rows and a new folder;

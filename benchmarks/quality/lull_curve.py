@@ -1,4 +1,4 @@
-"""How `lull` grew with hours of mixtures: python -m benchmarks.lull_curve -> docs/pictures/lull-hours.png
+"""How `lull` grew with hours of mixtures: python -m benchmarks.quality.lull_curve -> docs/pictures/lull-hours.png
 
 results/lull_curve.csv keeps what its training wrote at each validation: 40 mixtures of speakers and recordings held out
 of training, -5 to 15 dB. Stages 1 to 6 followed one another, with changes of loss and length of crop; "cpu" is the
@@ -8,8 +8,8 @@ preset, one run from nothing. Crops of one length share the mixtures.
 import csv
 from itertools import groupby
 
-from benchmarks.live_cost import OURS, PICTURES, THEIRS, WHOLE
-from benchmarks.scoring import RESULTS
+from benchmarks.scoring import PICTURES, RESULTS
+from benchmarks.speed.live_cost import OURS, THEIRS, WHOLE
 
 METRICS = {"pesq_wb": "PESQ-WB", "estoi": "ESTOI", "si_sdr_db": "SI-SDR (dB)"}
 SHADES = {"2": WHOLE, "3": THEIRS}  # of the stages, by seconds of crop

@@ -1,4 +1,4 @@
-"""What SDR, SIR and SAR cost beside mir_eval and fast_bss_eval: python -m benchmarks.metrics_speed [--table]
+"""What SDR, SIR and SAR cost beside mir_eval and fast_bss_eval: python -m benchmarks.speed.metrics [--table]
 
 Every run times all of them in turn on the same talkers, one thread; the ratios are those within a run, medians of 7.
 Writes results/metrics_speed.csv. Needs mir_eval and fast_bss_eval; their scores are compared with ours in the same run.
@@ -20,7 +20,7 @@ import numpy as np
 
 import undin
 from benchmarks.scoring import RESULTS
-from benchmarks.speed import machine
+from benchmarks.speed.methods import machine
 from undin.metrics import bss_eval, sdr
 
 SR, RUNS = 16000, 7

@@ -1,4 +1,4 @@
-"""How much `mann` helps, and whether its memory does: python -m benchmarks.mann_quality [PART [RUN]] [--table | --plot]
+"""How much `mann` helps, and whether its memory does: python -m benchmarks.quality.mann [PART [RUN]] [--table | --plot]
 
 The mixtures of `classical_quality`: 100 of test speakers with test recordings of twelve everyday noises, and 100 with
 every kind of noise there is, at -5, 0, 5, 10 and 15 dB. PART is one of
@@ -11,34 +11,33 @@ every kind of noise there is, at -5, 0, 5, 10 and 15 dB. PART is one of
 
 import csv
 import sys
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 import undin
-from benchmarks.classical_quality import SETS, SNRS_DB
-from benchmarks.live_cost import PICTURES
+from benchmarks.quality.classical import SETS, SNRS_DB
 from benchmarks.scoring import (
+    PICTURES,
     RESULTS,
     Scores,
     gains,
     interval,
-    labelled,
-    mixture,
+    methods,
     read,
     real_data,
     run,
-    score,
     table,
     table_by,
 )
 from undin.cores import State
 from undin.evaluation.report.plots import bars
 from undin.evaluation.statistics import Mean, mean_of
-from undin.methods import MANN, Method
-from undin.mixing import MixtureRow, make_manifest
+from undin.evaluation.systems import Answer, System
+from undin.methods import MANN
+from undin.mixing import make_manifest
 
 METHODS = {"log-mmse": "log-mmse", "dnn": "dnn", "mann": "mann"}
 LAYERS, SEEDS = ("mann", "mann-lstm", "mann-dnn"), (1, 2, 3)
@@ -59,27 +58,30 @@ class Emptied(MANN):
         return np.concatenate(parts, -1), state
 
 
-def load(name: str) -> Method:
-    return Emptied(undin.load("mann").runner) if name == EMPTIED else undin.load(name)
+@dataclass(frozen=True)
+class WithoutMemory(System):
+    """`Emptied`, to be evaluated."""
+
+    def answer(self) -> Answer:
+        """Process the noisy signal."""
+        method = Emptied(undin.load("mann").runner)
+        return lambda mixture, sr: method(mixture.noisy, sr)
+
+    def describe(self) -> dict[str, str]:
+        """Its name."""
+        return {"method": self.name}
 
 
-def work(corpus: undin.corpora.Corpus, methods: dict[str, str], row: MixtureRow) -> Iterator[Scores]:
-    clean, noisy, sr = mixture(row, corpus)
-    yield labelled(row, "input", score(clean, noisy, sr))
-    for name, method in methods.items():
-        yield labelled(row, name, score(clean, load(method)(noisy, sr), sr))
-
-
-def measure(kinds: list[str] | None, methods: dict[str, str], path: Path) -> list[Scores]:
+def measure(kinds: list[str] | None, systems: list[System], path: Path) -> list[Scores]:
     corpus = real_data()
     rows = make_manifest(corpus, n=100, seed=2026, snr_db=SNRS_DB, kinds=kinds, split="test")
-    return run(rows, partial(work, corpus, methods), path)
+    return run(rows, corpus, systems, path)
 
 
 def shipped(show: bool, _: Path | None) -> None:
     for name, kinds in SETS.items():
         path = RESULTS / f"mann_{name}.csv"
-        results = read(path) if show else measure(kinds, {**METHODS, EMPTIED: EMPTIED}, path)
+        results = read(path) if show else measure(kinds, [*methods(METHODS), WithoutMemory(EMPTIED)], path)
         print(f"\n**{name} noise**, 100 mixtures, -5 to 15 dB\n\n{table(results)}")
         print(f"\nSTOI per SNR\n\n{table_by(results, 'snr_db', [*METHODS], 'stoi', digits=3)}")
 
@@ -89,7 +91,7 @@ def variants(part: str, show: bool, run_folder: Path | None) -> list[Scores]:
     if show or run_folder is None:
         return read(path)
     found = {file.stem: str(file) for file in sorted((run_folder / "train").glob("*.onnx"))}
-    return measure(None, found, path)
+    return measure(None, methods(found), path)
 
 
 def comparison(show: bool, run_folder: Path | None) -> None:
@@ -132,12 +134,12 @@ def speakers(show: bool, run_folder: Path | None) -> None:
             table.writeheader()
             table.writerows({**row, "stoi": f"{float(row['stoi']):.5f}"} for row in rows)
     sides = {side: [row for row in read(path) if row["speakers"] == side] for side in ("known", "unknown")}
-    methods = dict.fromkeys(row["method"] for row in sides["known"])
+    names = dict.fromkeys(row["method"] for row in sides["known"])
     snrs = sorted({row["snr_db"] for row in sides["known"]})
     parts = sides | {f"unknown, {snr:g} dB": [row for row in sides["unknown"] if row["snr_db"] == snr] for snr in snrs}
     print("| speakers | " + " | ".join(parts) + " |")
     print("|---" * (len(parts) + 1) + "|")
-    for method in methods:
+    for method in names:
         cells = []
         for rows in parts.values():
             values = [row["stoi"] for row in rows if row["method"] == "input"]

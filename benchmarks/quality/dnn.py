@@ -1,4 +1,4 @@
-"""How much the shipped `dnn` helps, and each of its parts: python -m benchmarks.dnn_quality [RUN] [--table]
+"""How much the shipped `dnn` helps, and each of its parts: python -m benchmarks.quality.dnn [RUN] [--table]
 
 The mixtures of `classical_quality`: 100 of test speakers with test recordings of twelve everyday noises, and 100 with
 every kind of noise there is, at -5, 0, 5, 10 and 15 dB. RUN is the folder of `undin train dnn-xu2015 --preset
@@ -6,30 +6,20 @@ ablation`: with it, its variants are scored on the second hundred instead.
 """
 
 import sys
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
-import undin
-from benchmarks.classical_quality import SETS, SNRS_DB
-from benchmarks.scoring import RESULTS, Scores, labelled, mixture, read, real_data, run, score, table, table_by
-from undin.mixing import MixtureRow, make_manifest
+from benchmarks.quality.classical import SETS, SNRS_DB
+from benchmarks.scoring import RESULTS, Scores, methods, read, real_data, run, table, table_by
+from undin.mixing import make_manifest
 
 METHODS = {"log-mmse": "log-mmse", "dnn": "dnn"}
 ABLATION = RESULTS / "dnn_ablation.csv"
 
 
-def work(corpus: undin.corpora.Corpus, methods: dict[str, str], row: MixtureRow) -> Iterator[Scores]:
-    clean, noisy, sr = mixture(row, corpus)
-    yield labelled(row, "input", score(clean, noisy, sr))
-    for name, method in methods.items():
-        yield labelled(row, name, score(clean, undin.enhance(noisy, sr, method=method), sr))
-
-
-def measure(kinds: list[str] | None, methods: dict[str, str], path: Path) -> list[Scores]:
+def measure(kinds: list[str] | None, sources: dict[str, str], path: Path) -> list[Scores]:
     corpus = real_data()
     rows = make_manifest(corpus, n=100, seed=2026, snr_db=SNRS_DB, kinds=kinds, split="test")
-    return run(rows, partial(work, corpus, methods), path)
+    return run(rows, corpus, methods(sources), path)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Whether spectra made beforehand pay in training: python -m benchmarks.stft_cache [--table]
+"""Whether spectra made beforehand pay in training: python -m benchmarks.speed.stft_cache [--table]
 
 The founding program writes the spectra of noisy, clean and noise of every mixture to disk before it trains. Here the
 same 200 mixtures of 3 s are, per example: drawn, and drawn with the augmentation of `lull`; kept (`train.kept`), kept
@@ -23,7 +23,7 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 
 from benchmarks.scoring import RESULTS
-from benchmarks.speed import machine
+from benchmarks.speed.methods import machine
 from undin import corpora, mixing
 from undin.mixing.augment import Augment
 

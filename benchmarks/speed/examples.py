@@ -1,4 +1,4 @@
-"""How fast training examples are mixed on one core, 4 s at 16 kHz: python -m benchmarks.examples_speed
+"""How fast training examples are mixed on one core, 4 s at 16 kHz: python -m benchmarks.speed.examples
 
 From a pack of the shipped corpus and, where UNDIN_DATA names a corpus or a pack, from that one's training split too.
 Seconds of mixtures per second of processor time, each run on other examples; into results/examples_speed.csv. One

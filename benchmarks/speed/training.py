@@ -1,4 +1,4 @@
-"""Does mixing on the fly keep the network waiting?  python -m benchmarks.training_speed [--data DIR]
+"""Does mixing on the fly keep the network waiting?  python -m benchmarks.speed.training [--data DIR]
 
 Seconds of audio learned from per second, of `undin.training.fit` with dynamic mixing, and of a bare PyTorch loop over
 tensors made beforehand: same network (2 x GRU 256, a mask on 257 bins), same loss, optimizer and threads, batches of
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.scoring import RESULTS
-from benchmarks.speed import machine
+from benchmarks.speed.methods import machine
 from undin import corpora, methods
 from undin.mixing import Settings
 from undin.mixing.augment import Augment

@@ -1,4 +1,4 @@
-"""What was tried on the way to `lull`: python -m benchmarks.lull_ablation --table
+"""What was tried on the way to `lull`: python -m benchmarks.quality.lull_ablation --table
 
 The runs are of the time when the network was found; results/lull_ablation.csv keeps what they gave.
 """

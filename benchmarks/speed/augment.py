@@ -1,4 +1,4 @@
-"""What each augmentation costs: python -m benchmarks.augment_speed [--table]
+"""What each augmentation costs: python -m benchmarks.speed.augment [--table]
 
 Every augmentation alone, each time drawn anew, on 4 s of speech and noise at 16 kHz and one thread; the mean over the
 draws, because costs differ by what is drawn, and the median of that over 7 runs, in processor time. Writes
@@ -18,7 +18,7 @@ import numpy as np
 
 import undin
 from benchmarks.scoring import RESULTS
-from benchmarks.speed import machine
+from benchmarks.speed.methods import machine
 from undin.mixing.augment import USUAL, Augment
 from undin.mixing.mix import Samples
 

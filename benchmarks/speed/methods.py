@@ -1,4 +1,4 @@
-"""What each method costs on one thread: python -m benchmarks.speed [METHOD | NAME=x.onnx ...] [--table]
+"""What each method costs on one thread: python -m benchmarks.speed.methods [METHOD | NAME=x.onnx ...] [--table]
 
 Real-time factor (seconds of work per second of sound) offline and live in packets of 10 ms, and the time per packet;
 and the STFT beside scipy's ShortTimeFFT on the same signal. Medians of 5 runs, written to results/speed.csv. Rows of

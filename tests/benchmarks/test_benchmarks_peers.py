@@ -9,7 +9,7 @@ import pytest
 import undin
 from undin.spectrum import get_window
 
-sys.path.append(str(Path(__file__).parents[1]))
+sys.path.append(str(Path(__file__).parents[2]))
 from benchmarks.peers import PEERS, OverlapAdd, Packets, Peer, find, offset, systems
 
 RNG = np.random.default_rng(0)

@@ -1,7 +1,7 @@
-"""All methods in one place: what each is, costs and gains: python -m benchmarks.methods [--table]
+"""All methods in one place: what each is, costs and gains: python -m benchmarks.quality.methods [--table]
 
-Scores are those of `benchmarks.quality` and `benchmarks.talkers_quality`, times those of `benchmarks.speed`; sizes and
-delays are read from the methods. Nothing is measured here: `make results` measures all that the tables need.
+Scores are those of `benchmarks.quality.enhancement` and `.talkers`, times those of `benchmarks.speed.methods`; sizes
+and delays are read from the methods. Nothing is measured here: `make results` measures all that the tables need.
 """
 
 import csv
@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import undin
-from benchmarks import quality, speed, talkers_quality
+from benchmarks.quality import enhancement as quality
+from benchmarks.quality import talkers as talkers_quality
 from benchmarks.scoring import Scores, gains, interval
+from benchmarks.speed import methods as speed
 from undin.methods import LEARNED
 from undin.methods.nmf import SHIPPED
 
@@ -46,7 +48,7 @@ def cells(results: Sequence[Scores], name: str) -> list[str]:
 
 
 def about(name: str, times: dict[str, dict[str, str]]) -> list[str]:
-    """What a method is and costs; of one that does not ship, what `benchmarks.speed` found in its weights."""
+    """What a method is and costs; of one that does not ship, what `benchmarks.speed.methods` found in its weights."""
     mine = times.get(name, {})
     if name in undin.METHODS:
         method = undin.load(name)

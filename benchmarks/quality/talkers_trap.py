@@ -1,4 +1,4 @@
-"""Curves of the label-order trap: python -m benchmarks.talkers_trap RUN [--table]
+"""Curves of the label-order trap: python -m benchmarks.quality.talkers_trap RUN [--table]
 
 RUN is the folder of `undin train talkers-trap --preset small`. Its validation curves go to results/talkers_trap.csv and
 into docs/pictures/talkers-trap.png; --table prints what each network ended with, from the results.
@@ -8,10 +8,10 @@ import csv
 import sys
 from pathlib import Path
 
-from benchmarks.scoring import RESULTS
+from benchmarks.scoring import PICTURES, RESULTS, skip
 
 PATH = RESULTS / "talkers_trap.csv"
-PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "talkers-trap.png"
+PICTURE = PICTURES / "talkers-trap.png"
 COLOURS = {"ff-fixed": "#c0392b", "lstm-fixed": "#e08e79", "ff-upit": "#7a54c7", "lstm-upit": "#2e7d5b"}
 LABELS = {"fixed": "fixed labels", "upit": "the order that suits the utterance"}
 
@@ -61,6 +61,8 @@ def draw(path: Path) -> None:
 
 def main() -> None:
     if "--table" not in sys.argv:
+        if len(sys.argv) < 2:
+            skip("give RUN, the folder of `undin train talkers-trap --preset small`")
         collect(Path(sys.argv[1]))
         draw(PICTURE)
     print("| | | hours of mixtures | squared error | bins right | all to one |\n|---|---|---|---|---|---|")

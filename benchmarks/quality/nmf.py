@@ -1,4 +1,4 @@
-"""How much NMF helps at 0 dB: python -m benchmarks.nmf_quality [--table | --dev]
+"""How much NMF helps at 0 dB: python -m benchmarks.quality.nmf [--table | --dev]
 
 40 mixtures of test speakers with test recordings of 20 kinds of noise. "known" noise bases are learned from other
 recordings of the same kind (train and dev splits), "blind" ones from the mixture itself; "oracle" ones from the very
@@ -7,14 +7,14 @@ Settings were chosen with --dev: development speakers and recordings, noise base
 """
 
 import sys
-from collections.abc import Iterator
 from functools import cache, partial
 
-import undin
-from benchmarks.scoring import METRICS, RESULTS, Scores, labelled, read, real_data, run, score, table, table_by
+from benchmarks.scoring import METRICS, RESULTS, methods, read, real_data, run, table, table_by
 from undin.corpora import Corpus
+from undin.evaluation import Oracle, System
 from undin.methods.nmf import NMF
-from undin.mixing import MixtureRow, make_manifest, render
+from undin.mixing import Mixture, make_manifest
+from undin.spectrum import Array
 
 KINDS = [
     "airplane",
@@ -53,18 +53,24 @@ def known_noise(corpus: Corpus, kind: str, splits: tuple[str, ...]) -> NMF:
     return NMF.pretrained(prior="exponential").fit_noise([corpus.load(clip)[:share] for clip in clips], corpus.sr)
 
 
-def work(corpus: Corpus, row: MixtureRow) -> Iterator[Scores]:
-    made, sr = render(row, corpus), corpus.sr
-    yield labelled(row, "input", score(made.speech, made.noisy, sr))
-    yield labelled(row, "log-mmse", score(made.speech, undin.enhance(made.noisy, sr, method="log-mmse"), sr))
-    known = known_noise(corpus, row.kind, ("train",) if row.split == "dev" else ("train", "dev"))
-    forms = {"known": known, "blind": NMF.pretrained(prior="exponential")}
-    for form, model in forms.items():
-        for method, prior in PRIORS.items():
-            y = model.with_settings(prior=prior)(made.noisy, sr)
-            yield labelled(row, f"{method}, {form}", score(made.speech, y, sr))
-    oracle = NMF.pretrained(prior="exponential").fit_noise(made.noise, sr)
-    yield labelled(row, "nmf-exp, oracle", score(made.speech, oracle(made.noisy, sr), sr))
+def enhanced(corpus: Corpus, form: str, prior: str | None, mixture: Mixture, sr: int) -> Array:
+    """What NMF with one form of noise bases returns."""
+    model = NMF.pretrained(prior="exponential")
+    if form == "known":
+        splits = ("train",) if mixture.row.split == "dev" else ("train", "dev")
+        model = known_noise(corpus, mixture.row.kind, splits)
+    if form == "oracle":
+        model = model.fit_noise(mixture.noise, sr)
+    return model.with_settings(prior=prior)(mixture.noisy, sr)
+
+
+def compared(corpus: Corpus) -> list[System]:
+    """Every form with every prior, and log-MMSE."""
+    ways = [(form, name) for form in ("known", "blind") for name in PRIORS] + [("oracle", "nmf-exp")]
+    return [
+        *methods(["log-mmse"]),
+        *(Oracle(f"{name}, {form}", partial(enhanced, corpus, form, PRIORS[name])) for form, name in ways),
+    ]
 
 
 def main() -> None:
@@ -75,11 +81,11 @@ def main() -> None:
     else:
         corpus = real_data()
         rows = make_manifest(corpus, n=40, seed=2027, snr_db=0.0, kinds=KINDS, split=split)
-        results = run(rows, partial(work, corpus), path)
+        results = run(rows, corpus, compared(corpus), path)
     print(table(results, [metric for metric in METRICS if any(metric in r for r in results)]))
-    methods = ["log-mmse", "nmf, known", "nmf-exp, known", "nmf-exp, blind", "nmf-exp, oracle"]
+    shown = ["log-mmse", "nmf, known", "nmf-exp, known", "nmf-exp, blind", "nmf-exp, oracle"]
     for metric in ("si_sdr_db", "stoi"):
-        print(f"\n{METRICS[metric]} per kind\n\n{table_by(results, 'kind', methods, metric)}")
+        print(f"\n{METRICS[metric]} per kind\n\n{table_by(results, 'kind', shown, metric)}")
 
 
 if __name__ == "__main__":

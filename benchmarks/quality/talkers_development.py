@@ -1,9 +1,9 @@
-"""What two talkers were chosen by: python -m benchmarks.talkers_development [NAME=x.onnx ...] [--table]
+"""What two talkers were chosen by: python -m benchmarks.quality.talkers_development [NAME=x.onnx ...] [--table]
 
-Mixtures of development speakers, as those of `benchmarks.talkers_quality` are of test speakers: as they are, the first
+Mixtures of development speakers, as those of `benchmarks.quality.talkers` are of test speakers: as they are, the first
 of them at 8 kHz, of LibriSpeech alone with voices of the development and of the training, and of three talkers for a
 method that gives as many as it is asked for. Weights and settings are chosen by these; what does not ship is given by
-name. The last column is of the test mixtures of `benchmarks.talkers_quality` at 8 kHz, by which nothing is chosen.
+name. The last column is of the test mixtures of `benchmarks.quality.talkers` at 8 kHz, by which nothing is chosen.
 
     --only NAMES     these methods alone, by comma; what the results hold of others is kept
     --views NAMES    of `VIEWS`, by comma; all
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import undin
-from benchmarks import talkers_quality
+from benchmarks.quality import talkers as talkers_quality
 from benchmarks.scoring import RESULTS, real_data
 from undin.corpora import Corpus
 from undin.evaluation.statistics import mean_of

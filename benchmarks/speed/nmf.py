@@ -1,4 +1,4 @@
-"""How long KL-NMF takes to reach a divergence: python -m benchmarks.nmf_speed [--table]
+"""How long KL-NMF takes to reach a divergence: python -m benchmarks.speed.nmf [--table]
 
 The divergence is what scikit-learn's NMF(solver="mu", beta_loss="kullback-leibler", max_iter=100, tol=0) reaches. Both
 start from the same W and H and run in turn, REPEATS times, once with one BLAS thread and once with the default. undin's
@@ -101,7 +101,7 @@ def main() -> None:
         lines = [",".join(FIELDS) + "\n"]
         for threads in ("1", "default"):
             limit = {f"{blas}_NUM_THREADS": "1" for blas in ("OPENBLAS", "OMP", "MKL")} if threads == "1" else {}
-            command = [sys.executable, "-m", "benchmarks.nmf_speed", "--worker"]
+            command = [sys.executable, "-m", "benchmarks.speed.nmf", "--worker"]
             env = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")} | limit | {"THREADS": threads}
             lines.append(subprocess.run(command, env=env, check=True, text=True, stdout=subprocess.PIPE).stdout)
         PATH.parent.mkdir(exist_ok=True)

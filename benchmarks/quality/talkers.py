@@ -1,4 +1,4 @@
-"""How well two unseen talkers come apart: python -m benchmarks.talkers_quality [NAME=x.onnx ...] [--table]
+"""How well two unseen talkers come apart: python -m benchmarks.quality.talkers [NAME=x.onnx ...] [--table]
 
 120 mixtures of two test speakers, as loud as each other within 2.5 dB, no noise, as long as the shorter utterance; the
 shipped methods that separate, weights that do not ship (NAME=x.onnx), and the masks that know the talkers. Then one
@@ -12,7 +12,6 @@ Names of `GROWTH` are `blstm-mask` with fewer voices or hours, of which there is
 import csv
 import math
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,9 @@ from typing import Any
 import numpy as np
 
 import undin
-from benchmarks.scoring import RESULTS, real_data
+from benchmarks.scoring import RESULTS, evaluated, methods, real_data
 from undin.corpora import Corpus
-from undin.evaluation import Evaluation, Mean, MethodSystem, Separation, choose, evaluate, mean_of
+from undin.evaluation import Evaluation, Mean, Separation, mean_of
 from undin.evaluation.separation import DIFFERENT, IDEAL, SAME
 from undin.evaluation.slices import Slices
 from undin.methods import METHODS, Method
@@ -55,14 +54,10 @@ Score = dict[str, Any]  # a row of PATH
 STEPS = GROWTH.keys() - METHODS.keys()
 
 
-def measure(methods: dict[str, str], corpus: Corpus) -> None:
+def measure(sources: dict[str, str], corpus: Corpus) -> None:
     """Score methods, name -> source, and write; rows of other methods stay."""
     rows = make_manifest(corpus, n=N, seed=SEED, talkers=2, talker_db=(-2.5, 2.5), split="test")
-    task = Separation.of(corpus)
-    systems = [MethodSystem(name, source, 2) for name, source in methods.items()]
-    with tempfile.TemporaryDirectory() as folder:
-        measures = choose(None, corpus.sr, task)[0]
-        found = evaluate(rows, corpus, systems, measures, folder, task=task, workers=2, progress=_tell)
+    found = evaluated(rows, corpus, methods(sources), PATH, metrics=None, task=Separation.of(corpus))
     scores = _flat(found)
     made, ids = {score["method"] for score in scores}, {row.id for row in rows}
     kept = read() if PATH.exists() else []
@@ -113,11 +108,6 @@ def measure_alone(methods: dict[str, Method], corpus: Corpus) -> None:
     rows.sort(key=lambda row: order.index(row["method"]))
     if rows:
         _write(ALONE, rows)
-
-
-def _tell(done: int, of: int) -> None:
-    if done % 20 == 0:
-        print(f"{done} of {of}", flush=True)
 
 
 def read() -> list[Score]:

@@ -1,6 +1,6 @@
-"""The README's first picture: python -m benchmarks.first_picture -> docs/pictures/lull-typical.png
+"""The README's first picture: python -m benchmarks.quality.first_picture -> docs/pictures/lull-typical.png
 
-Not the best of the mixtures at 5 dB that `benchmarks.quality` scores but the one in their middle, by SI-SDR gained.
+The median mixture at 5 dB of `benchmarks.quality.enhancement` by SI-SDR gained, not a hand-picked one.
 """
 
 import csv
@@ -8,9 +8,8 @@ import csv
 from PIL import Image
 
 import undin
-from benchmarks.live_cost import PICTURES
-from benchmarks.quality import PATH, SHIPPED, files
-from benchmarks.scoring import real_data
+from benchmarks.quality.enhancement import PATH, SHIPPED, files
+from benchmarks.scoring import PICTURES, real_data
 from undin.mixing import render
 from undin.pictures import spectrograms
 

@@ -1,4 +1,4 @@
-"""What each method and peer costs on one thread: python -m benchmarks.live_cost [NAME=x.onnx ...] [--only NAMES]
+"""What each method and peer costs on one thread: python -m benchmarks.speed.live_cost [NAME=x.onnx ...] [--only NAMES]
 
 Real-time factor (seconds of work per second of sound) of a whole recording and live in packets of 10 ms, the time of
 each packet, delay, size of the weights, and the peak memory of a process that does 60 s at once. Every method has a
@@ -30,15 +30,15 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 
 import undin
-from benchmarks import long_file, quality
 from benchmarks.peers import PACKET_MS, PEERS, System, find, systems
-from benchmarks.scoring import RESULTS, gains, interval
-from benchmarks.speed import machine
+from benchmarks.quality import enhancement as quality
+from benchmarks.scoring import PICTURES, RESULTS, ROOT, gains, interval
+from benchmarks.speed import long_file
+from benchmarks.speed.methods import machine
 from undin.audio import AudioFormat, open_writer
 
 SR, SECONDS, RUNS, MEMORY_S, HOURS = 16000, 20, 5, 60, 2
 PATH, PACKETS = RESULTS / "live_cost.csv", RESULTS / "live_packets.csv"
-PICTURES = Path(__file__).parents[1] / "docs/pictures"
 EDGES_MS = np.logspace(-3, 2, 101)
 OURS, THEIRS, WHOLE = "#7a54c7", "#e07b39", "#8a8a94"
 COLUMNS = [
@@ -102,8 +102,8 @@ def _rounded(value: float) -> float:
 
 def in_child(system: System, x: Path) -> dict[str, Any]:
     """`measure` in a new process."""
-    command = [sys.executable, "-m", "benchmarks.live_cost", "--child", system.name, system.source, str(x)]
-    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1])
+    command = [sys.executable, "-m", "benchmarks.speed.live_cost", "--child", system.name, system.source, str(x)]
+    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT)
     row: dict[str, Any] = json.loads(out.stdout.splitlines()[-1])
     about = {"method": system.name, "package": system.package, "version": system.version, "sr": system.sr}
     about |= {"delay_ms": "" if system.delay_ms is None else f"{system.delay_ms:g}", "machine": machine()}

@@ -1,4 +1,4 @@
-"""How much the shipped `cmask` helps, and its mask, phase and look-ahead: python -m benchmarks.cmask_quality [RUN]
+"""How much the shipped `cmask` helps, and its mask, phase and look-ahead: python -m benchmarks.quality.cmask [RUN]
 
 100 mixtures of test speakers with test recordings of twelve everyday noises at -6 ... 9 dB, the range of the founding
 program. RUN is the folder of `undin train cmask-wilson2018 --preset ablation`: with it, its variants are scored on the
@@ -7,55 +7,40 @@ results/cmask_log.csv, how the shipped weights came about: docs/pictures/cmask-g
 """
 
 import sys
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-import undin
-from benchmarks.classical_quality import SETS
+from benchmarks.quality.classical import SETS
 from benchmarks.scoring import (
     LABELS,
+    PICTURES,
     RESULTS,
     Scores,
     gains,
     interval,
-    labelled,
-    mixture,
+    methods,
     read,
     real_data,
     run,
-    score,
     table,
     table_by,
 )
 from undin.evaluation.report.plots import histograms
-from undin.mixing import MixtureRow, make_manifest
+from undin.mixing import make_manifest
 
 METHODS = {"log-mmse": "log-mmse", "cmask": "cmask"}
 SNRS_DB = [float(snr_db) for snr_db in range(-6, 10)]
 SHIPPED, ABLATION = RESULTS / "cmask_quality.csv", RESULTS / "cmask_ablation.csv"
-LOG, PICTURES = RESULTS / "cmask_log.csv", RESULTS.parents[1] / "docs/pictures"
-SHOWN = ("sdr_db", "out_snr_db", "si_sdr_db", "pesq_wb", "stoi", "estoi")
+LOG = RESULTS / "cmask_log.csv"
+SCORED = ("sdr_db", "snr_db", "si_sdr_db", "pesq_wb", "stoi", "estoi")
+SHOWN = ("sdr_db", "out_snr_db", *SCORED[2:])
 
 
-def scores_of(ref: np.ndarray, est: np.ndarray, sr: int) -> Scores:
-    ratios = {"sdr_db": undin.metrics.sdr(ref=ref, est=est), "out_snr_db": undin.metrics.snr(ref=ref, est=est)}
-    return score(ref, est, sr) | {name: round(float(ratio), 5) for name, ratio in ratios.items()}
-
-
-def work(corpus: undin.corpora.Corpus, methods: dict[str, str], row: MixtureRow) -> Iterator[Scores]:
-    clean, noisy, sr = mixture(row, corpus)
-    yield labelled(row, "input", scores_of(clean, noisy, sr))
-    for name, method in methods.items():
-        yield labelled(row, name, scores_of(clean, undin.enhance(noisy, sr, method=method), sr))
-
-
-def measure(methods: dict[str, str], path: Path) -> list[Scores]:
+def measure(sources: dict[str, str], path: Path) -> list[Scores]:
     corpus = real_data()
     rows = make_manifest(corpus, n=100, seed=2018, snr_db=SNRS_DB, kinds=SETS["everyday"], split="test")
-    return run(rows, partial(work, corpus, methods), path, metrics=SHOWN)
+    return run(rows, corpus, methods(sources), path, metrics=SCORED)
 
 
 def binned(results: list[Scores]) -> list[Scores]:

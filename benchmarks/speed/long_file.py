@@ -1,4 +1,6 @@
-"""Two hours of 48 kHz stereo through `undin enhance`, on one core: python -m benchmarks.long_file [--hours 2 | --table]
+"""Two hours of 48 kHz stereo through `undin enhance`, on one core: python -m benchmarks.speed.long_file
+
+    --hours H    how long it is, 2 without it    --table    the table from the results
 
 Prints times real time and peak memory of the whole process, median of the runs, and writes results/long_file.csv.
 """

@@ -1,0 +1,6 @@
+"""All benchmarks: python -m benchmarks [--list | --table] [NAME ...]"""
+
+from benchmarks.launch import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How good methods are: mixtures -> `undin.evaluation` -> results/*.csv -> tables."""
