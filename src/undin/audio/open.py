@@ -9,12 +9,12 @@ import numpy as np
 
 from undin.audio.check import Nan
 from undin.audio.format import ALSO_READ, VIDEO_EXTENSIONS, AudioFormat, format_for, parse_raw
-from undin.audio.reader import FileReader, PlainReader, Reader, Truncated
+from undin.audio.reader import DAMAGE, FileReader, PlainReader, Reader, Truncated
 from undin.audio.riff import read_wav_header
 from undin.audio.source import AudioPath, AudioSource, Source, open_source
 from undin.audio.video import VideoReader, VideoWriter
 from undin.audio.writer import FileWriter, StreamWriter, Writer
-from undin.errors import InputError
+from undin.errors import InputError, UndinError
 
 HEADERS = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"ID3")
 PADDED = ("IMA_ADPCM", "MS_ADPCM", "GSM610")  # codecs of whole blocks: the last one is filled up
@@ -50,8 +50,10 @@ def open_reader(
     f = open_source(source)
     try:
         return _choose(f, raw, truncated, {"nan": nan, "dtype": dtype})
-    except BaseException:
+    except BaseException as error:
         f.close()
+        if isinstance(error, DAMAGE) and not isinstance(error, UndinError):
+            raise InputError(f"{f.name}: is damaged or no sound file ({error}): check it") from error
         raise
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import struct
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,9 +20,10 @@ from undin.audio.riff import channel_mask, missing_bytes
 from undin.audio.samples import BYTES, decode
 from undin.audio.source import Source
 from undin.audio.tags import id3_length
-from undin.errors import InputError
+from undin.errors import InputError, UndinError
 
 Truncated = Literal["raise", "keep"]
+DAMAGE = (struct.error, ArithmeticError, AttributeError, OSError, ValueError)  # what libraries raise at damaged files
 STEP = 1024  # samples a damaged file is read by
 
 
@@ -55,7 +57,13 @@ class Reader(ABC):
         """
         if not isinstance(n, (int, np.integer)) or n < 1:
             raise InputError(f"a block must be a whole number of samples, at least 1; got {n!r}")
-        x = check_finite(self._read(n), self.format.sr, self.nan, start=self.position)
+        try:
+            x = self._read(n)
+        except UndinError:
+            raise
+        except DAMAGE as error:
+            raise InputError(f"{self.name}: is damaged after sample {self.position}: {error}") from error
+        x = check_finite(x, self.format.sr, self.nan, start=self.position)
         self.position += x.shape[-1]
         return x
 

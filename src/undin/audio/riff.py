@@ -136,6 +136,22 @@ def wav_header(format: AudioFormat) -> bytes:
     )
 
 
+def correct_aiff(file: IO[bytes], n_samples: int, n_bytes: int) -> None:
+    """Write the true length into an AIFF file: libsndfile 1.2 counts the pad byte behind an odd length as sound.
+
+    Args:
+        file: open for reading and writing, at any position.
+        n_samples: per channel.
+        n_bytes: of sound, without padding.
+    """
+    file.seek(0)
+    f = Source(file, "")
+    places = {name: f.position for name, _ in chunks(f, b"FORM")}
+    for at, value in ((places[b"COMM"] + 2, n_samples), (places[b"SSND"] - 4, n_bytes + 8)):
+        file.seek(at)
+        file.write(struct.pack(">I", value))
+
+
 def channel_mask(file: IO[bytes]) -> tuple[int, int] | None:
     """Where a WAVEX or RF64 file keeps its speaker positions, and which: (byte offset, mask); None elsewhere."""
     file.seek(0)

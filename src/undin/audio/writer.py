@@ -15,12 +15,13 @@ from undin.audio.check import Array, check_finite
 from undin.audio.format import NEAREST, WAV_MAX, AudioFormat, compression
 from undin.audio.limiter import Limiter
 from undin.audio.part import PartFile
-from undin.audio.riff import channel_mask, wav_header
+from undin.audio.riff import channel_mask, correct_aiff, wav_header
 from undin.audio.samples import BYTES, bits_of, encode, left_justified
 from undin.audio.source import AudioPath
 from undin.audio.tags import id3_of, make_id3
 from undin.errors import InputError
 
+ONE_BYTE = ("PCM_S8", "PCM_U8", "ULAW", "ALAW")  # a sample
 TAGS = {"title", "copyright", "software", "artist", "comment", "date", "album", "license", "tracknumber", "genre"}
 
 
@@ -140,6 +141,9 @@ class FileWriter(Writer):
             raise InputError(f"{self.name}: {self.format.container} cannot hold a sound of 0 samples: write .wav")
         self._close_soundfile()
         self._part.check()
+        n_bytes = self.position * self.format.n_channels * BYTES.get(self.format.subtype, 1)
+        if self.format.container == "AIFF" and n_bytes % 2 and self.format.subtype in ONE_BYTE:
+            correct_aiff(self._part.file, self.position, n_bytes)
         if self.format.channel_mask is not None:
             self._part.file.flush()
             if found := channel_mask(self._part.file):
