@@ -7,7 +7,7 @@ of window shifts, the first and the last included, and one periodic dual window 
     y[n] = Σ_t s[n - t·hop] · frame_t[n - t·hop],    s[m] = w[m] / Σ_k w[m + k·hop]²
 
 s is the canonical dual (Griffin and Lim 1984, eq. 6): the inverse that is nearest to any modified X in least squares.
-It exists when the denominator is nowhere zero, which is the NOLA condition that `check_window` enforces.
+It exists when the denominator is nowhere zero, which is the NOLA condition that `dual_window` enforces.
 """
 
 import numpy as np

@@ -55,6 +55,15 @@ def test_the_mask_can_be_looked_at(tmp_path, lookahead):
         undin.load(write_hand(tmp_path / "s.onnx", output="spectrum")).mask(x)
 
 
+@pytest.mark.parametrize("name", ["lstm-mask", "blstm-mask"])
+def test_masks_of_talkers_are_one_for_each(name):
+    model, x = undin.load(name), noise(5000)
+    M = model.mask(x)
+    assert M.shape == (2, *stft(x, 512, 256).shape) and M.dtype == np.float32
+    y = istft((M * stft(x, 512, 256)).astype(np.complex64), 512, 256, length=len(x))
+    np.testing.assert_allclose(y, model(x, SR), atol=1e-5 if model.causal else 1e-3)
+
+
 def test_a_spectrum_is_taken_as_it_is(tmp_path):
     spectrum = undin.load(write_hand(tmp_path / "a.onnx", output="spectrum"))
     mask = undin.load(write_hand(tmp_path / "b.onnx"))

@@ -118,7 +118,8 @@ class Learned(Method):
             x: (n_samples,) at the method's own rate.
 
         Returns:
-            (n_freq, n_frames), real or complex; frame t is of frame t of `undin.stft`.
+            (n_freq, n_frames), real or complex, or (n_src, n_freq, n_frames), real, of a method that separates; frame t
+            is of frame t of `undin.stft`.
 
         Raises:
             InputError: the graph gives a spectrum instead.
@@ -129,8 +130,11 @@ class Learned(Method):
         X = stft(check_audio(x, c.sr), c.n_fft, c.hop_length, window=c.window)[None]
         late = np.pad(X, [(0, 0), (0, 0), (0, self.lookahead)])
         out, _ = self.runner.run(planes(late), self.runner.initial_state(1))
-        M: Array | ComplexArray = out[0, 0] if out.shape[1] == 1 else out[0, 0] + 1j * out[0, 1]
-        return M[self.lookahead :].T
+        parts: Array = out[0, :, self.lookahead :].transpose(0, 2, 1)  # (n, n_freq, n_frames)
+        if self.n_src:
+            return parts
+        M: Array | ComplexArray = parts[0] if len(parts) == 1 else parts[0] + 1j * parts[1]
+        return M
 
     def looks(self, x: Array, sr: int, *, ref: Array | None = None) -> list[Look]:
         """The mask, where the graph gives one for a single output; see `Method.looks`."""

@@ -1,11 +1,9 @@
-"""What a network is told to make small: functions of an estimate and its reference, differentiable everywhere.
+"""Training losses: functions of an estimate and its reference, differentiable everywhere.
 
-Those of `ON_SIGNALS` take (..., n_samples), those of `ON_SPECTRA` (..., 2, T, F): real and imaginary part, as
-`undin.training.stft` gives them. Each gives one number, the mean over all leading axes, and a finite gradient at
-silence. A name in a config picks one from `LOSSES`.
+They take signals (..., n_samples), or spectra (..., 2, T, F) from `undin.training.stft`. Each returns one number, the
+mean over all leading axes, and has a finite gradient at silence.
 """
 
-from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import torch
@@ -69,78 +67,6 @@ def compressed_spectral(est: Tensor, ref: Tensor, power: float = 0.3, complex_we
     return of_magnitude + complex_weight * (Y - S).square().sum(-3).mean()
 
 
-def multi_resolution_stft(
-    est: Tensor,
-    ref: Tensor,
-    n_ffts: Sequence[int] = (256, 512, 1024),
-    power: float = 0.3,
-    complex_weight: float = 0.113,
-) -> Tensor:
-    """Mean of `compressed_spectral` over transforms of several lengths, Hann windows, hops of a quarter.
-
-    Args:
-        est: (..., n_samples).
-        ref: (..., n_samples).
-        n_ffts: samples a frame spans.
-        power: p.
-        complex_weight: w.
-
-    Source: Yamamoto, Song and Kim 2020, "Parallel WaveGAN": several resolutions keep a network from fitting
-    the frames of one.
-    """
-    losses = []
-    for n_fft in n_ffts:
-        stft = _stft(n_fft, 4, est.device)
-        Y, S = (stft(x.float().flatten(0, -2) if x.ndim > 1 else x.float()[None]) for x in (est, ref))
-        losses.append(compressed_spectral(Y, S, power, complex_weight))
-    return torch.stack(losses).mean()
-
-
-def log_spectral(est: Tensor, ref: Tensor) -> Tensor:
-    """Mean squared difference of natural logarithms of power, (..., 2, T, F) each.
-
-    Source: Xu, Du, Dai and Lee 2015, "A regression approach to speech enhancement based on deep neural networks".
-    """
-    return (torch.log(_power(est)) - torch.log(_power(ref))).square().mean()
-
-
-def magnitude_l1(est: Tensor, ref: Tensor) -> Tensor:
-    """Mean absolute difference of magnitudes, (..., 2, T, F) each."""
-    return (_power(est).sqrt() - _power(ref).sqrt()).abs().mean()
-
-
-def phase_sensitive(est: Tensor, ref: Tensor, noisy: Tensor) -> Tensor:
-    """Mean squared error of magnitudes, the reference's being its part in phase with the noisy spectrum, at least 0.
-
-    Args:
-        est: (..., 2, T, F); its phase does not matter.
-        ref: (..., 2, T, F).
-        noisy: (..., 2, T, F), what the network heard.
-
-    Source: Erdogan, Hershey, Watanabe and Le Roux 2015, "Phase-sensitive and recognition-boosted speech separation
-    using deep recurrent neural networks"; the limit at 0: Kolbaek et al. 2017, "Multitalker speech
-    separation with utterance-level permutation invariant training of deep recurrent neural networks".
-    """
-    in_phase = (ref.float() * noisy.float()).sum(-3) / _power(noisy).sqrt()  # |S| cos(arg S - arg X)
-    return (_power(est).sqrt() - in_phase.clamp_min(0)).square().mean()
-
-
-def speech_preservation(est: Tensor, ref: Tensor, power: float = 0.3) -> Tensor:
-    """Squared shortfall of the compressed magnitude: only what is missing of the speech counts, not what is left.
-
-    To be added, weighted, to a loss that counts both.
-
-    Args:
-        est: (..., 2, T, F).
-        ref: (..., 2, T, F).
-        power: p of `compressed_spectral`.
-
-    Source: Wang et al. 2020, "VoiceFilter-Lite: streaming targeted voice separation for on-device speech
-    recognition" (asymmetric loss).
-    """
-    return (_power(ref) ** (power / 2) - _power(est) ** (power / 2)).clamp_min(0).square().mean()
-
-
 def stoi(est: Tensor, ref: Tensor, sr: int = 16000, *, extended: bool = False) -> Tensor:
     """1 less the short-time objective intelligibility, or nearly: frames of 32 ms every 16 ms, at any rate.
 
@@ -179,21 +105,6 @@ def stoi(est: Tensor, ref: Tensor, sr: int = 16000, *, extended: bool = False) -
         correlation = (_centred(x, -1) * _centred(y, -1)).sum(-1).mean(-1)
     mean: Tensor = (correlation * whole).sum() / whole.sum().clamp(min=1)
     return 1 - mean
-
-
-ON_SIGNALS: dict[str, Callable[..., Tensor]] = {
-    "si_sdr": si_sdr,
-    "multi_resolution_stft": multi_resolution_stft,
-    "stoi": stoi,
-}
-ON_SPECTRA: dict[str, Callable[..., Tensor]] = {
-    "compressed_spectral": compressed_spectral,
-    "log_spectral": log_spectral,
-    "magnitude_l1": magnitude_l1,
-    "phase_sensitive": phase_sensitive,
-    "speech_preservation": speech_preservation,
-}
-LOSSES: dict[str, Callable[..., Tensor]] = {**ON_SIGNALS, **ON_SPECTRA}
 
 
 def _power(X: Tensor) -> Tensor:
