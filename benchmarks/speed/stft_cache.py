@@ -45,8 +45,8 @@ def measure(folder: Path) -> dict[str, float]:
     """Milliseconds per example of each way, and the bytes of one."""
     import torch
 
+    from undin.training.cached import CachedExamples
     from undin.training.data import stack
-    from undin.training.kept import Kept
     from undin.training.stft import Stft
 
     torch.set_num_threads(1)
@@ -57,8 +57,8 @@ def measure(folder: Path) -> dict[str, float]:
     stft = Stft(400, 160, "hann")
     files = {name: folder / f"{name}.f32" for name in ("kept", "spectra")}
 
-    def keep(transform: Stft | None = None) -> Kept:
-        return Kept(drawn, N, files["spectra" if transform else "kept"], seed=0, stft=transform)
+    def keep(transform: Stft | None = None) -> CachedExamples:
+        return CachedExamples(drawn, N, files["spectra" if transform else "kept"], seed=0, stft=transform)
 
     def hear(examples: "Examples") -> None:
         for first in range(0, N, BATCH):

@@ -22,7 +22,7 @@ from undin.training.logs import read_log
 from undin.training.nets import NETS
 from undin.training.nets.trunk import clustering_loss, dominance
 from undin.training.options import Options
-from undin.training.order import cheapest, in_order
+from undin.training.permutation import cheapest, in_order
 
 FRAME = {"sr": 4000, "n_fft": 64, "hop_length": 32, "n_layers": 2, "n_hidden": 12, "dropout": 0.0, "level_s": 0.2}
 SMALL = MaskConfig(**FRAME)

@@ -19,7 +19,7 @@ from undin.mixing import Examples, Settings
 from undin.mixing.settings import more_speakers
 
 if TYPE_CHECKING:
-    from undin.training.kept import Kept
+    from undin.training.cached import CachedExamples
 
 MINUTE = 60.0
 N_SHOWN = 2  # examples in the tables that some networks leave
@@ -143,15 +143,15 @@ def train(
     return True
 
 
-def _kept(section: NetTrain, variant: Variant, drawing: Examples, folder: Path, seed: int) -> "Kept | None":
-    from undin.training.kept import Kept
+def _kept(section: NetTrain, variant: Variant, drawing: Examples, folder: Path, seed: int) -> "CachedExamples | None":
+    from undin.training.cached import CachedExamples
     from undin.training.stft import Stft
 
     if not section.kept:
         return None
     c = variant.config
     stft = Stft(c.n_fft, c.hop_length, c.window) if section.kept_spectra else None
-    return Kept(drawing, section.kept, folder / "kept.f32", seed=seed, stft=stft)
+    return CachedExamples(drawing, section.kept, folder / "kept.f32", seed=seed, stft=stft)
 
 
 def _write_tables(weights: Path, examples: Examples, folder: Path) -> None:

@@ -21,8 +21,8 @@ from undin.atomic import atomic_write
 from undin.errors import InputError, WeightsError
 from undin.training import processes, snapshot
 from undin.training.batch import Batch
+from undin.training.callback import Learner, Plan, RunCallback
 from undin.training.checkpoint import load_weights, save_weights
-from undin.training.course import Course, Learner, Plan
 from undin.training.data import Examples, batches
 from undin.training.logs import Progress
 from undin.training.nets import NETS, Network
@@ -144,7 +144,7 @@ def _train(plan: Plan, past: dict[str, Any] | None, start_from: Path | None) -> 
         network = _network(plan, past, start_from, workers)
         if spawned and plan.progress:
             stack.enter_context(processes.followed(plan.log, options.steps, plan.progress))
-        course = Course(dataclasses.replace(plan, progress=None) if spawned else plan, past, n_threads)
+        callback = RunCallback(dataclasses.replace(plan, progress=None) if spawned else plan, past, n_threads)
         trainer = L.Trainer(
             accelerator=options.accelerator,
             devices=processes.n_processes(options),
@@ -154,8 +154,8 @@ def _train(plan: Plan, past: dict[str, Any] | None, start_from: Path | None) -> 
             max_epochs=1,
             gradient_clip_val=options.clip or None,
             gradient_clip_algorithm=options.clip_by,
-            logger=_logger(plan, course.state.step) if options.tensorboard else False,
-            callbacks=[course],
+            logger=_logger(plan, callback.state.step) if options.tensorboard else False,
+            callbacks=[callback],
             log_every_n_steps=1,
             default_root_dir=plan.folder,
             enable_checkpointing=False,
@@ -164,11 +164,11 @@ def _train(plan: Plan, past: dict[str, Any] | None, start_from: Path | None) -> 
             use_distributed_sampler=False,
         )
         if spawned:
-            stack.enter_context(processes.passed_on(trainer, course))
+            stack.enter_context(processes.passed_on(trainer, callback))
         stack.enter_context(processes.told_plainly())
-        trainer.fit(Learner(network, course.plan, course.state.step, workers))
-    if course.caught is not None:
-        signal.raise_signal(course.caught)  # all is saved: now it does what it always does
+        trainer.fit(Learner(network, callback.plan, callback.state.step, workers))
+    if callback.caught is not None:
+        signal.raise_signal(callback.caught)  # all is saved: now it does what it always does
 
 
 def _logger(plan: Plan, step: int) -> TensorBoardLogger:

@@ -114,11 +114,11 @@ def told_plainly() -> Iterator[None]:
 
 
 @contextmanager
-def passed_on(trainer: Any, course: Any) -> Iterator[None]:
+def passed_on(trainer: Any, callback: Any) -> Iterator[None]:
     """Let processes of our own hear a request to end."""
 
     def hear(number: int, frame: Any) -> None:
-        course.caught = number
+        callback.caught = number
         trainer.strategy.launcher.kill(number)
 
     in_main = threading.current_thread() is threading.main_thread()

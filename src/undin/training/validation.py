@@ -13,7 +13,7 @@ from undin.training.logs import of_input
 from undin.training.losses import SILENT, si_sdr_each
 from undin.training.nets.base import Network
 from undin.training.options import Options
-from undin.training.order import cheapest, in_order
+from undin.training.permutation import cheapest, in_order
 
 OWN = "si_sdr_db"  # always measured
 

@@ -19,7 +19,7 @@ from undin.methods.talker_masks import MaskConfig
 from undin.training.batch import Batch
 from undin.training.nets.base import Network, State, Tables
 from undin.training.nets.trunk import TO_DB, Layer, Trunk, active, clustering_loss, dominance, embed
-from undin.training.order import cheapest, in_order
+from undin.training.permutation import cheapest, in_order
 
 LIMIT = 1e-3  # error that does not count any more, re the power of the talker or, where he is silent, of the mixture
 SILENT = 1e-8  # power re that of the mixture under which a talker is silent

@@ -25,7 +25,7 @@ class Example(NamedTuple):
     spectra: Signals | tuple[()] = ()
 
 
-class Kept:
+class CachedExamples:
     """Examples 0 ... n - 1 of an endless list, over and over, in another order each time.
 
     Each is made when it is first asked for, by any process, and read from the file from then on: a run that was cut off

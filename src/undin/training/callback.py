@@ -1,4 +1,4 @@
-"""The course of a run inside Lightning's loop: schedules, validations, checkpoints, and when to stop.
+"""What a run does inside Lightning's loop: schedules, validations, checkpoints, and when to stop.
 
 Lightning moves tensors, spreads processes, clips and scales gradients. What makes a run repeatable is here: the random
 numbers of a step follow from the seed and the step, and `State` with the weights is all there is to remember.
@@ -110,7 +110,7 @@ class Learner(L.LightningModule):
         )
 
 
-class Course(Callback):
+class RunCallback(Callback):
     """Leads a run from where it stands to where it stops.
 
     Args:

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from undin.errors import InputError
-from undin.training import kept
+from undin.training import cached
+from undin.training.cached import CachedExamples
 from undin.training.data import Loader
-from undin.training.kept import Kept
 from undin.training.stft import Stft
 
 
@@ -31,7 +31,7 @@ class Counted:
 @pytest.mark.parametrize("n_src", [1, 2])
 def test_each_is_made_once_and_heard_in_every_round(tmp_path, n_src):
     endless = Counted(n_src)
-    examples = Kept(endless, 5, tmp_path / "kept.f32", seed=3)
+    examples = CachedExamples(endless, 5, tmp_path / "kept.f32", seed=3)
     endless.made.clear()
     rounds = [[examples[5 * epoch + i] for i in range(5)] for epoch in range(3)]
     assert sorted(endless.made) == [0, 1, 2, 3, 4]
@@ -47,14 +47,14 @@ def test_each_is_made_once_and_heard_in_every_round(tmp_path, n_src):
 
 
 def test_what_is_there_stays_after_a_break_and_in_another_process(tmp_path):
-    first = Kept(Counted(), 4, tmp_path / "kept.f32", seed=0)
+    first = CachedExamples(Counted(), 4, tmp_path / "kept.f32", seed=0)
     heard = [first[i].noisy for i in range(4)]
     endless = Counted()
-    again = pickle.loads(pickle.dumps(Kept(endless, 4, tmp_path / "kept.f32", seed=0)))
+    again = pickle.loads(pickle.dumps(CachedExamples(endless, 4, tmp_path / "kept.f32", seed=0)))
     assert all(np.array_equal(again[i].noisy, heard[i]) for i in (3, 0, 2, 1))
     assert again._examples.made == [0]  # for its size alone
     (tmp_path / "kept.f32").unlink()
-    anew = Kept(Counted(), 4, tmp_path / "kept.f32", seed=0)
+    anew = CachedExamples(Counted(), 4, tmp_path / "kept.f32", seed=0)
     assert all(np.array_equal(anew[i].noisy, heard[i]) for i in range(4))  # not the zeros of the new file
     anew.remove()
     assert not list(tmp_path.iterdir())
@@ -62,8 +62,8 @@ def test_what_is_there_stays_after_a_break_and_in_another_process(tmp_path):
 
 def test_loaders_with_processes_hear_the_same(tmp_path):
     settings = {"batch": 2, "start": 0, "stop": 4}
-    alone = list(Loader(Kept(Counted(2), 3, tmp_path / "a.f32", seed=1), **settings))
-    shared = list(Loader(Kept(Counted(2), 3, tmp_path / "b.f32", seed=1), workers=2, **settings))
+    alone = list(Loader(CachedExamples(Counted(2), 3, tmp_path / "a.f32", seed=1), **settings))
+    shared = list(Loader(CachedExamples(Counted(2), 3, tmp_path / "b.f32", seed=1), workers=2, **settings))
     for a, b in zip(alone, shared, strict=True):
         assert a.keys() == b.keys() == {"noisy", "speech", "sources"}
         assert all((a[name] == b[name]).all() for name in a)
@@ -72,7 +72,7 @@ def test_loaders_with_processes_hear_the_same(tmp_path):
 @pytest.mark.parametrize("n_src", [1, 2])
 def test_spectra_are_kept_beside_the_signals(tmp_path, n_src):
     stft = Stft(16, 8)
-    examples = Kept(Counted(n_src), 3, tmp_path / "kept.f32", seed=0, stft=stft)
+    examples = CachedExamples(Counted(n_src), 3, tmp_path / "kept.f32", seed=0, stft=stft)
     for batch in Loader(examples, batch=2, start=0, stop=2, workers=1):
         signals = torch.stack([batch["noisy"], batch["speech"]], 1)
         signals = torch.cat([signals, batch["sources"]], 1) if n_src > 1 else signals
@@ -83,7 +83,7 @@ def test_a_full_disk_is_told_before_the_first_step(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(kept.os, "posix_fallocate", full, raising=False)
+    monkeypatch.setattr(cached.os, "posix_fallocate", full, raising=False)
     with pytest.raises(InputError, match=r"train.kept needs 2e-06 GB at .*No space left.*: keep fewer, or none"):
-        Kept(Counted(), 5, tmp_path / "kept.f32", seed=0)
+        CachedExamples(Counted(), 5, tmp_path / "kept.f32", seed=0)
     assert not list(tmp_path.iterdir())
