@@ -1,5 +1,6 @@
 import json
 import re
+import shlex
 import sys
 
 import pytest
@@ -134,3 +135,21 @@ def test_methods_that_separate_are_scored_in_the_best_order(undin, manifest):
     assert code == 2 and "has one talker: mix with talkers = 2" in err
     code, _, err = undin("evaluate", "two.csv", "-m", "blstm-mask", "-m", "log-mmse", "-o", "s")
     assert code == 2 and "blstm-mask separates 2 talkers, others enhance" in err
+
+
+def test_programs_are_aligned_unless_that_is_turned_off(undin, manifest):
+    code = "import sys,soundfile as f,numpy as n;x,sr=f.read(sys.argv[1]);y=n.r_[n.zeros(400),x[:-400]];"
+    code += "f.write(sys.argv[2],y,sr)"
+    late = f"late={shlex.join([sys.executable, '-c', code])} {{in}} {{out}}"
+    args = ("evaluate", "m.csv", "--cmd", late, "-o", "s", "--metrics", "si_sdr_db", "--examples", "0")
+    page = manifest.parent / "s/report.html"
+    found = {}
+    for more in ((), ("--no-align",)):
+        code, out, err = undin(*args, *more)
+        assert (code, err) == (0, "")
+        assert ("late is 25.0 ms late; it is aligned before it is scored" in out) == (not more)
+        assert ("it is aligned before it is scored" in page.read_text()) == (not more)
+        summary = json.loads((manifest.parent / "s/summary.json").read_text())
+        overall = next(r for r in summary["results"] if (r["method"], r["kind"], r["snr"]) == ("late", "all", "all"))
+        found[more] = overall["gain"]["mean"]
+    assert abs(found[()]) < 0.01 and found["--no-align",] < -10

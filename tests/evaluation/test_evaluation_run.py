@@ -11,7 +11,7 @@ import undin
 from undin import corpora, mixing
 from undin.errors import InputError
 from undin.evaluation import Enhancement, choose, evaluate, make_systems
-from undin.evaluation.run import lag_ms
+from undin.evaluation.lag import align, lag_ms, lag_notes
 from undin.evaluation.scores import ScoreFile
 from undin.evaluation.systems import CommandSystem
 from undin.metrics import METRICS
@@ -176,6 +176,25 @@ def test_seen_is_told_by_the_kinds_of_a_training_set(run):
 
 def test_late_outputs_are_measured(run):
     assert {s.lag_ms for s in run([], [LATE]).scores if s.method == "late"} == {10.0}
+
+
+def test_a_constant_lag_of_a_program_is_taken_out(run):
+    early = program("early", "import numpy as n;f.write(sys.argv[2],n.r_[x[40:],n.zeros(40)],sr)")
+    systems = align(make_systems(["log-mmse"], [COPY, LATE, early, CRASH]), 16000)
+    assert [getattr(s, "lag_ms", None) for s in systems] == [None, 0, 10.0, -2.5, 0]
+    assert [note.split(";")[0] for note in lag_notes(systems)] == [
+        "The output of late is 10.0 ms late",
+        "The output of early is 2.5 ms early",
+    ]
+    assert systems[2].describe()["lag_ms"] == 10.0 and "lag_ms" not in systems[1].describe()
+    x = np.random.default_rng(0).uniform(-0.5, 0.5, 4000).astype(np.float32)
+    for system in systems[1:4]:  # to the last sample
+        np.testing.assert_allclose(system.load()(x, 16000), x, atol=1e-4)
+
+
+def test_an_output_unlike_the_input_has_no_lag():
+    noise = program("noise", "import numpy as n;f.write(sys.argv[2],n.random.default_rng(0).uniform(-1,1,len(x)),sr)")
+    assert align(make_systems([], [noise]), 16000)[0].lag_ms == 0
 
 
 @pytest.mark.parametrize("shift", [-37, 0, 5, 300])

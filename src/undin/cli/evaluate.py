@@ -76,6 +76,14 @@ def evaluate(
             metavar="MANIFEST", help="Its kinds of noise count as seen, others as unseen.", rich_help_panel=o.HOW
         ),
     ] = None,
+    align: Annotated[
+        bool,
+        typer.Option(
+            "--align/--no-align",
+            help="Take a constant lag of up to 100 ms out of other programs' output.",
+            rich_help_panel=o.HOW,
+        ),
+    ] = True,
     workers: o.Workers = 1,
     examples: Annotated[
         int, typer.Option(min=0, metavar="N", help="Mixtures to listen to in the report.", rich_help_panel=o.SHOW)
@@ -116,6 +124,9 @@ def evaluate(
     task = evaluation.Separation.of(corpus) if separate else evaluation.Enhancement(seen)
     wanted = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     measures, notes = evaluation.choose(wanted, corpus.sr, task)
+    if align:
+        systems = evaluation.align(systems, corpus.sr)
+        notes += evaluation.lag_notes(systems)
     if (report := output / "report.html").exists():
         check_page(report)
     with _bar("scoring", wanted=not quiet) as progress:

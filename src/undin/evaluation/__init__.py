@@ -6,6 +6,7 @@ Evaluation + make_examples --write_report--> report.html
 
 systems.py      what is evaluated: a method, weights, any other program, an oracle
 task.py         what differs between tasks: enhancement.py (one reference), separation.py (talkers, best order)
+lag.py          the delay of other programs, taken out
 measures.py     the metrics, by name
 run.py          evaluate: every mixture, every method; resumes, isolates failures
 scores.py       the rows of scores.csv
@@ -18,6 +19,7 @@ recording/      what is wrong with one recording, without a reference
 """
 
 from undin.evaluation.enhancement import Enhancement
+from undin.evaluation.lag import align, lag_notes
 from undin.evaluation.measures import choose
 from undin.evaluation.per_kind import write_per_kind
 from undin.evaluation.per_speaker import write_seen_speakers
@@ -45,9 +47,11 @@ __all__ = [
     "System",
     "Task",
     "about_run",
+    "align",
     "choose",
     "draw_gains",
     "evaluate",
+    "lag_notes",
     "make_examples",
     "make_systems",
     "mean_of",

@@ -15,6 +15,7 @@ import undin
 from undin.corpora import Corpus
 from undin.errors import InputError, UndinError
 from undin.evaluation.enhancement import Enhancement
+from undin.evaluation.lag import lag_ms
 from undin.evaluation.measures import measure_all
 from undin.evaluation.scores import Score, ScoreFile
 from undin.evaluation.systems import INPUT, Answer, Oracle, System
@@ -203,26 +204,6 @@ def _missing(
             yield from scores
             if progress:
                 progress(n_done, len(mixtures))
-
-
-def lag_ms(y: Array, x: Array, sr: int) -> float:
-    """Delay of y against x in ms, by the highest cross-correlation within 100 ms; 0 where either is silent.
-
-    Args:
-        y: (n_samples,) the output.
-        x: (n_samples,) the input.
-        sr: Hz.
-
-
-    >>> x = np.random.default_rng(0).standard_normal(8000)
-    >>> lag_ms(np.roll(x, 80), x, 8000)
-    10.0
-    """
-    reach = min(sr // 10, x.shape[-1] - 1)
-    n_fft = 1 << (x.shape[-1] + reach).bit_length()
-    r = np.fft.irfft(np.conj(np.fft.rfft(x, n_fft)) * np.fft.rfft(y, n_fft), n_fft)
-    lags = np.r_[0 : reach + 1, -reach:0] if reach else np.zeros(1, int)
-    return 1000 * int(lags[np.argmax(r[lags])]) / sr
 
 
 def _with_oracles(systems: Sequence[System], task: Task) -> list[System]:

@@ -82,11 +82,13 @@ class CommandSystem(System):
 
     Attributes:
         command: as in a shell, with {in} and {out} for the two WAV files (16 bits); it is run without a shell.
+        lag_ms: delay of its output, which is taken out; negative where it is early.
     """
 
     n_src: ClassVar[None] = None
 
     command: str
+    lag_ms: float = 0.0
 
     def load(self) -> Process:
         """Every call starts the program."""
@@ -98,9 +100,16 @@ class CommandSystem(System):
 
     def describe(self) -> dict[str, Any]:
         """The command; undin does not know the version of the program."""
-        return {"command": self.command}
+        return {"command": self.command} | ({"lag_ms": self.lag_ms} if self.lag_ms else {})
 
     def _run(self, x: Array, sr: int) -> Array:
+        """Its output for an input that is longer by the lag, without the lag: nothing is cut off."""
+        lag = round(self.lag_ms * sr / 1000)
+        before, after = max(-lag, 0), max(lag, 0)
+        y = self._run_once(np.pad(x, [(0, 0)] * (x.ndim - 1) + [(before, after)]), sr)
+        return y[..., after : y.shape[-1] - before]
+
+    def _run_once(self, x: Array, sr: int) -> Array:
         with tempfile.TemporaryDirectory(prefix="undin-") as folder:
             into, out = Path(folder, "in.wav"), Path(folder, "out.wav")
             audio.write(into, x, sr)
