@@ -1,6 +1,7 @@
 import json
 import re
 import shlex
+import shutil
 import sys
 
 import pytest
@@ -153,3 +154,24 @@ def test_programs_are_aligned_unless_that_is_turned_off(undin, manifest):
         overall = next(r for r in summary["results"] if (r["method"], r["kind"], r["snr"]) == ("late", "all", "all"))
         found[more] = overall["gain"]["mean"]
     assert abs(found[()]) < 0.01 and found["--no-align",] < -10
+
+
+def test_a_folder_of_noisy_files_and_their_clean_twins_needs_no_manifest(undin, manifest):
+    assert undin("mix", "m.csv", "--data", str(corpora.mini().root), "-o", "mixed").code == 0
+    for name in ("noisy", "clean"):
+        shutil.copytree(manifest.parent / "mixed" / name, manifest.parent / "pairs" / name)
+    next((manifest.parent / "pairs/clean").iterdir()).unlink()
+    code, out, err = undin("evaluate", "pairs", "-m", "log-mmse", "-o", "s", *QUICK)
+    assert code == 1 and "has no clean twin in pairs/clean" in err
+    assert "over 2 mixtures" in out and "+" in out
+    again = undin("evaluate", "s/pairs.csv", "--data", "pairs", "-m", "log-mmse", "-o", "s", *QUICK)
+    assert again.code == 0 and "4 existing scores were reused" in again.out
+
+
+def test_the_folder_of_a_mix_knows_its_corpus(undin, manifest):
+    shutil.copytree(corpora.mini().root, manifest.parent / "mine")
+    assert undin("mix", "mine", "-o", "mixed", "--n", "2", "--snr", "5").code == 0
+    shutil.move(manifest.parent / "mixed", manifest.parent / "moved")
+    code, _, err = undin("evaluate", "moved", "-m", "log-mmse", "-o", "s", *QUICK)
+    assert (code, err) == (0, "")
+    assert str(manifest.parent / "mine") in (manifest.parent / "s/summary.json").read_text()

@@ -3,7 +3,7 @@
 import json as json_
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +16,9 @@ from undin.cli.run import do
 
 if TYPE_CHECKING:
     from undin.corpora import Corpus
+    from undin.errors import InputError
     from undin.evaluation import Evaluation
+    from undin.mixing import MixtureRow
 
 OUTPUT = Path("undin-evaluation")
 N_SHOWN = 5  # failures printed; the report has all
@@ -45,7 +47,11 @@ Commands = Annotated[
 def evaluate(
     context: typer.Context,
     manifest: Annotated[
-        Path, typer.Argument(metavar="MANIFEST", help="A table or a folder from `undin mix`, or a recipe.")
+        Path,
+        typer.Argument(
+            metavar="MIXTURES",
+            help="A table or a folder from `undin mix`, a folder with noisy/ and clean/, or a recipe.",
+        ),
     ],
     method: Methods = None,
     cmd: Commands = None,
@@ -54,7 +60,7 @@ def evaluate(
         typer.Option(
             metavar="DIR",
             help="Corpus of the manifest.",
-            show_default="$UNDIN_DATA, or undin's own",
+            show_default="the one it was mixed from, $UNDIN_DATA, or undin's own",
             rich_help_panel=o.WHERE,
         ),
     ] = None,
@@ -103,6 +109,8 @@ def evaluate(
 
     [dim]Two methods:[/]  undin evaluate test.csv -m log-mmse -m nmf-exp -o scores/
 
+    [dim]Noisy files and their clean twins:[/]  undin evaluate pairs/ -m lull
+
     [dim]Two talkers:[/]  undin evaluate two.csv -m blstm-mask -m deep-clustering
 
     [dim]Against another program:[/]  undin evaluate test.csv -m log-mmse --cmd 'sox=sox {in} {out} highpass 100'
@@ -119,7 +127,8 @@ def evaluate(
         manifest = inside
     systems = evaluation.make_systems(method or [], cmd or [])
     separate = bool(systems[0].n_src)
-    corpus = _corpus(manifest, data, listed=separate)
+    pairs = mixing.Pairs.find(manifest) if manifest.is_dir() else None
+    corpus = pairs.corpus() if pairs else _corpus(manifest, data, listed=separate)
     seen = None if trained_on is None else {row.kind for row in mixing.read_manifest(trained_on)}
     task = evaluation.Separation.of(corpus) if separate else evaluation.Enhancement(seen)
     wanted = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
@@ -129,8 +138,14 @@ def evaluate(
         notes += evaluation.lag_notes(systems)
     if (report := output / "report.html").exists():
         check_page(report)
+    rows: Iterable[MixtureRow | InputError] = (row for _, row in read_numbered(manifest))
+    if pairs:
+        with show.busy("reading pairs"):
+            rows = list(pairs.rows(corpus))
+        output.mkdir(parents=True, exist_ok=True)
+        manifest = output / "pairs.csv"
+        mixing.write_manifest(manifest, (row for row in rows if isinstance(row, mixing.MixtureRow)))
     with _bar("scoring", wanted=not quiet) as progress:
-        rows = (row for _, row in read_numbered(manifest))
         result = evaluation.evaluate(
             rows, corpus, systems, measures, output, task=task, workers=workers, progress=progress
         )
@@ -160,11 +175,12 @@ def _corpus(manifest: Path, data: Path | None, *, listed: bool) -> "Corpus":
     from undin.errors import InputError
     from undin.mixing import MixtureRow
     from undin.mixing.manifest import read_numbered
+    from undin.mixing.write import data_of
 
     first = next((row for _, row in read_numbered(manifest) if isinstance(row, MixtureRow)), None)
     if listed:
-        return corpora.open(data, sr=first.sr if first else None)
-    root = Path(data or os.environ.get("UNDIN_DATA") or corpora.mini().root)
+        return corpora.open(data or data_of(manifest), sr=first.sr if first else None)
+    root = Path(data or data_of(manifest) or os.environ.get("UNDIN_DATA") or corpora.mini().root)
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; use --data DIR, the folder that the manifest's paths start from")
     sources = [source.path for source in (*first.speech, *first.noise)] if first else []

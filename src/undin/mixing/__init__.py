@@ -11,6 +11,7 @@ manifest.py   MixtureRow and its CSV file              rooms.py    rooms, from i
 layout.py     names of files                           write.py    to disk: workers, shards, resume
 examples.py   Examples: what training eats             crops.py    random crops of voices and noises
 augment.py    Augment: what makes them richer          synthetic.py, effects.py, codecs.py, fast_rooms.py: how
+pairs.py      noisy files and their clean twins as rows
 config_ini.py the config.ini of an older project
 """
 
@@ -18,6 +19,7 @@ from undin.mixing.draw import Drawing, Seen, draw, make_manifest, mixtures
 from undin.mixing.examples import Examples
 from undin.mixing.manifest import MixtureRow, Source, read_manifest, write_manifest
 from undin.mixing.mix import Mixture, mix
+from undin.mixing.pairs import Pairs
 from undin.mixing.render import render
 from undin.mixing.settings import Settings
 
@@ -26,6 +28,7 @@ __all__ = [
     "Examples",
     "Mixture",
     "MixtureRow",
+    "Pairs",
     "Seen",
     "Settings",
     "Source",

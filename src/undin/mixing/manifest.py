@@ -28,7 +28,7 @@ CHOICES = {
     "snr_over": ("clip", "active"),
     "speaker_seen": ("", "yes", "no", "partly"),
     "noise_seen": ("", "yes", "no", "partly"),
-    "reference": ("", "early", "dry"),
+    "reference": ("", "early", "dry", "pair"),
 }
 
 
@@ -80,7 +80,8 @@ class MixtureRow:
         speaker_seen: whether the training set had the talkers: yes, no, partly; empty where nobody asked.
         noise_seen: whether it had these kinds of noise.
         room: the room they are in, as `Room.text`; empty where there is none.
-        reference: what of the room the reference holds: "early" reflections, up to 50 ms, or none ("dry").
+        reference: what of the room the reference holds: "early" reflections, up to 50 ms, or none ("dry"); "pair" where
+            the noise's file holds the mixture itself, and the noise is what it adds to the speech.
     """
 
     id: str

@@ -12,6 +12,8 @@ from undin.mixing.manifest import MixtureRow, Source
 from undin.mixing.mix import Mixture, Samples, amplified, cut, find_gain, find_scale, level_db, rms_db
 from undin.mixing.rooms import Room
 
+PAIR = "pair"  # the reference of a mixture that was not made here
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -46,7 +48,7 @@ def render(row: MixtureRow, corpus: Corpus) -> Mixture:
         parts = load(row, corpus)
     except InputError as error:
         raise InputError(f"mixture {row.id}: {error}") from error
-    if row.noise:
+    if row.noise and row.reference != PAIR:
         speech = _sum(amplified(parts.talkers, [source.gain_db for source in row.speech]))
         noise = _sum(amplified(parts.noises, [source.gain_db for source in row.noise]))
         snr_db = level_db(speech, row.sr, row.snr_over) - rms_db(noise)
@@ -66,6 +68,8 @@ def load(row: MixtureRow, corpus: Corpus) -> Parts:
         )
     dry = [_talker(corpus, source, row.n_samples) for source in row.speech]
     noises = [_noise(corpus, source, row.n_samples) for source in row.noise]
+    if row.reference == PAIR:
+        noises = [x - _sum(np.asarray(dry)) for x in noises]
     if not row.room:
         return Parts(dry, dry, noises)
     room = Room.parse(row.room, len(dry) + len(noises))

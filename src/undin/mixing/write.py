@@ -217,7 +217,8 @@ class Job:
                         "--overwrite those of the same names"
                     )
         with atomic_write(note) as file:
-            file.write(json.dumps({"digest": digest, "made_by": "undin mix"}) + "\n")
+            about = {"digest": digest, "made_by": "undin mix", "data": str(self.corpus.root.resolve())}
+            file.write(json.dumps(about) + "\n")
         return bool(old == digest)
 
     def _digest(self) -> str:
@@ -249,6 +250,16 @@ class Job:
             write_manifest(whole, (row for path in shards for row in read_manifest(path)))
         if self.layout.table:
             _write_tables(self.out, whole)
+
+
+def data_of(manifest: Path) -> Path | None:
+    """The folder of the corpus that `undin mix` wrote a manifest from, where that is known and still exists."""
+    try:
+        note = json.loads((manifest.parent / f".undin-mix.{manifest.stem}.json").read_text(encoding="utf-8"))
+        data = Path(note["data"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return data if data.is_dir() else None
 
 
 def _hash(id: str) -> int:
