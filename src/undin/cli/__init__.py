@@ -31,6 +31,7 @@ from undin.cli.mix import mix
 from undin.cli.models import models
 from undin.cli.pack import pack
 from undin.cli.run import run
+from undin.cli.score import score
 from undin.cli.separate import separate
 from undin.cli.show import as_option
 from undin.cli.signals import graceful_signals
@@ -51,7 +52,23 @@ def _help(command: Callable[..., object]) -> str:
     return "\n\n".join(part.replace(":[/]  ", ":[/]\n  ") for part in paragraphs)
 
 
-for command in (enhance, separate, fit, mix, train, run, export, evaluate, compare, check, models, corpus, pack, demo):
+for command in (
+    enhance,
+    separate,
+    fit,
+    mix,
+    train,
+    run,
+    export,
+    evaluate,
+    score,
+    compare,
+    check,
+    models,
+    corpus,
+    pack,
+    demo,
+):
     app.command(help=_help(command))(command)
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # its home differs between versions of typer

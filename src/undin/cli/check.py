@@ -32,7 +32,7 @@ def check(
     from undin.evaluation.recording import check_recording
     from undin.jobs import Task
 
-    paths = _found(files)
+    paths = found_files(files)
     failed = 0
     with show.progress_bar([Task(path, ()) for path in paths], wanted=not quiet and not json) as progress:
         for path in paths:
@@ -49,7 +49,7 @@ def check(
     return 0 if not failed else 2 if len(paths) == 1 else 1
 
 
-def _found(files: list[str]) -> list[str]:
+def found_files(files: list[str]) -> list[str]:
     """Files as they are, folders as the sound in them."""
     from pathlib import Path
 

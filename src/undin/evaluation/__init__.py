@@ -8,6 +8,7 @@ systems.py      what is evaluated: a method, weights, any other program, an orac
 task.py         what differs between tasks: enhancement.py (one reference), separation.py (talkers, best order)
 lag.py          the delay of other programs, taken out
 measures.py     the metrics, by name
+files.py        scores of files, without mixtures
 run.py          evaluate: every mixture, every method; resumes, isolates failures
 scores.py       the rows of scores.csv
 statistics.py   means with intervals, paired tests

@@ -12,7 +12,7 @@ from undin.evaluation.systems import CommandSystem, MethodSystem
 from undin.spectrum import Array
 
 REACH_S = 0.1
-LEAST = 0.5  # correlation of output and input below which no lag is trusted
+LEAST = 0.3  # correlation of output and input below which no lag is trusted
 
 
 def lag_ms(y: Array, x: Array, sr: int) -> float:
@@ -29,6 +29,12 @@ def lag_ms(y: Array, x: Array, sr: int) -> float:
     10.0
     """
     return 1000 * _peak(y, x, sr)[0] / sr
+
+
+def find_lag(y: Array, x: Array, sr: int) -> int:
+    """The same in samples; 0 also where the two are so unlike that no lag can be trusted."""
+    lag, correlation = _peak(y, x, sr)
+    return lag if correlation >= LEAST else 0
 
 
 def align(systems: Sequence[MethodSystem | CommandSystem], sr: int) -> list[MethodSystem | CommandSystem]:
@@ -49,12 +55,18 @@ def align(systems: Sequence[MethodSystem | CommandSystem], sr: int) -> list[Meth
 
 def lag_notes(systems: Iterable[MethodSystem | CommandSystem]) -> list[str]:
     """A sentence for every program whose lag is taken out."""
-    return [
-        f"The output of {s.name} is {abs(s.lag_ms):.1f} ms {'late' if s.lag_ms > 0 else 'early'}; it is aligned before "
-        "it is scored (--no-align turns this off)."
-        for s in systems
-        if isinstance(s, CommandSystem) and s.lag_ms
-    ]
+    lags = {f"The output of {s.name}": s.lag_ms for s in systems if isinstance(s, CommandSystem)}
+    return [lag_note(name, lag_ms) for name, lag_ms in lags.items() if lag_ms]
+
+
+def lag_note(name: str, lag_ms: float) -> str:
+    """Say that something is aligned.
+
+    >>> lag_note("a.wav", -2.5)
+    'a.wav is 2.5 ms early; it is aligned before it is scored (--no-align turns this off).'
+    """
+    when = "late" if lag_ms > 0 else "early"
+    return f"{name} is {abs(lag_ms):.1f} ms {when}; it is aligned before it is scored (--no-align turns this off)."
 
 
 def _constant_lag_ms(system: CommandSystem, sr: int) -> float:
@@ -62,15 +74,15 @@ def _constant_lag_ms(system: CommandSystem, sr: int) -> float:
     x = resample(corpus.load(corpus.speech[0]), corpus.sr, sr)
     with suppress(Exception):  # it will fail on mixtures too, and be told there
         y = system.load()(x, sr)
-        lag, correlation = _peak(y[: len(x)], x, sr)
-        return 1000 * lag / sr if correlation >= LEAST else 0.0
+        return 1000 * find_lag(y[: len(x)], x, sr) / sr
     return 0.0
 
 
 def _peak(y: Array, x: Array, sr: int) -> tuple[int, float]:
     """Lag of the highest cross-correlation in samples, and its height: 1 for a copy."""
-    reach = min(int(REACH_S * sr), x.shape[-1] - 1)
-    n_fft = 1 << (x.shape[-1] + reach).bit_length()
+    n_samples = max(x.shape[-1], y.shape[-1])
+    reach = min(int(REACH_S * sr), n_samples - 1)
+    n_fft = 1 << (n_samples + reach).bit_length()
     r = np.fft.irfft(np.conj(np.fft.rfft(x, n_fft)) * np.fft.rfft(y, n_fft), n_fft)
     lags = np.r_[0 : reach + 1, -reach:0] if reach else np.zeros(1, int)
     lag = int(lags[np.argmax(r[lags])])

@@ -46,12 +46,14 @@ def choose(names: Iterable[str] | None, sr: int, task: Task | None = None) -> tu
     return chosen, left_out
 
 
-def measure_all(measures: Iterable[Metric], ref: Array, est: Array, sr: int) -> tuple[dict[str, float], dict[str, str]]:
+def measure_all(
+    measures: Iterable[Metric], ref: Array | None, est: Array, sr: int
+) -> tuple[dict[str, float], dict[str, str]]:
     """Score one mixture by every measure.
 
     Args:
         measures: what to score by.
-        ref: (n_samples,) or (n_src, n_samples) clean.
+        ref: (n_samples,) or (n_src, n_samples) clean; None where no measure needs it.
         est: its estimate, in the same order.
         sr: sample rate in Hz.
 

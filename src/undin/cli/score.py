@@ -1,0 +1,103 @@
+"""`undin score`: scores of files, against a reference or without one."""
+
+import json as json_
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from undin.cli import options as o
+from undin.cli import show
+from undin.cli.check import found_files
+
+if TYPE_CHECKING:
+    from undin.evaluation.files import FileScores
+    from undin.metrics import Metric
+
+
+def score(
+    files: Annotated[list[str], typer.Argument(metavar="FILES...", help="Files to score, or folders of them.")],
+    ref: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The clean recording they are compared with.", rich_help_panel=o.HOW),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Metrics, as pesq_wb,lsd_db.",
+            show_default="pesq_wb,estoi,si_sdr_db; without --ref dnsmos_sig,dnsmos_bak,dnsmos_ovrl",
+            rich_help_panel=o.HOW,
+        ),
+    ] = None,
+    align: Annotated[
+        bool,
+        typer.Option(
+            "--align/--no-align",
+            help="Take out a constant lag of up to 100 ms against the reference.",
+            rich_help_panel=o.HOW,
+        ),
+    ] = True,
+    json: o.Json = False,
+) -> int:
+    """Score files against a clean reference, or without one by predicted opinions (DNSMOS).
+
+    Files must have the sample rate and channels of the reference; scores are means over channels.
+
+    [dim]Against a reference:[/]  undin score --ref clean.wav noisy.wav enhanced.wav
+
+    [dim]Without one:[/]  undin score enhanced.wav
+
+    [dim]For a program:[/]  undin score --ref clean.wav out/ --metrics si_sdr_db,stoi --json
+    """
+    from undin.errors import UndinError
+    from undin.evaluation.files import FileScores, Reference, choose_for_files, score_file
+
+    names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
+    clean = None if ref is None else Reference.read(ref)
+    measures, notes = choose_for_files(names, clean)
+    paths = found_files(files)
+    scored: list[FileScores] = []
+    for path in paths:
+        try:
+            with show.busy(f"scoring {path}"):
+                scores = score_file(path, measures, clean, align=align)
+        except (UndinError, OSError) as error:
+            print(f"undin: {show.as_option(' '.join(str(error).split()))}", file=sys.stderr)
+            continue
+        scored.append(scores)
+        if json:
+            print(json_.dumps(asdict(scores), ensure_ascii=False), flush=True)
+    if scored and not json:
+        _show(scored, measures, notes)
+    n_failed = len(paths) - len(scored)
+    return 0 if not n_failed else 2 if len(paths) == 1 else 1
+
+
+def _show(scored: "list[FileScores]", measures: "list[Metric]", notes: list[str]) -> None:
+    """A row per file, their means, and what is to be said of them."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from undin.evaluation.lag import lag_note
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("", *(measure.title for measure in measures)):
+        table.add_column(name, justify="right" if name else "left")
+    for row in scored:
+        table.add_row(Text(row.file), *(_cell(measure, [row]) for measure in measures))
+    if len(scored) > 1:
+        table.add_row(Text("mean", "bold"), *(_cell(measure, scored) for measure in measures))
+    reasons = [f"{row.file}: {reason}." for row in scored for reason in row.undefined.values()]
+    lags = [lag_note(row.file, row.lag_ms) for row in scored if row.lag_ms]
+    lower = [f"Lower is better for {measure.label}." for measure in measures if not measure.higher_is_better]
+    console = show.console()
+    console.print(table)
+    console.print(Text("\n".join([*lower, *lags, *reasons, *notes]), style="dim"), end="")
+
+
+def _cell(measure: "Metric", rows: "list[FileScores]") -> str:
+    """The mean over rows that have a score."""
+    values = [row.scores[measure.name] for row in rows if measure.name in row.scores]
+    return f"{sum(values) / len(values):.{measure.digits}f}" if values else "–"
