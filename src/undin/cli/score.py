@@ -84,7 +84,7 @@ def _show(scored: "list[FileScores]", measures: "list[Metric]", notes: list[str]
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("", *(measure.title for measure in measures)):
-        table.add_column(name, justify="right" if name else "left")
+        table.add_column(name, justify="right" if name else "left", overflow="fold")
     for row in scored:
         table.add_row(Text(row.file), *(_cell(measure, [row]) for measure in measures))
     if len(scored) > 1:
