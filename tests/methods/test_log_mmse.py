@@ -87,3 +87,11 @@ def test_noise_is_attenuated_and_onset_after_silence_survives():
     x = np.concatenate([np.zeros(30 * SR, np.float32), tone])
     y = undin.enhance(x, SR, method="log-mmse")
     assert np.std(y[30 * SR : 30 * SR + 1600]) > 0.7 * np.std(tone[:1600])
+
+
+@pytest.mark.parametrize("level", [1e-30, 1e-10, 1.0, 1e10, 1e14])
+@pytest.mark.parametrize("start", ["noise", "silence"])
+def test_no_level_overflows(level, start):  # a warning is an error in these tests
+    x = np.random.default_rng(0).standard_normal(16000)
+    x[:8000] *= start == "noise"
+    assert np.isfinite(undin.load("log-mmse")((level * x).astype(np.float32), 16000)).all()

@@ -102,8 +102,7 @@ class LogMMSE(Method):
         n_heard = state["n_heard"] + np.where(power_t.max(-1, keepdims=True) > 0, 1, np.float32(0.125))
         xi = np.float32(10 ** (c.snr_presence_db / 10))
         # P(H1 | y), equal priors (Gerkmann and Hendriks, eq. 18)
-        ratio = power_t / np.maximum(noise, TINY)
-        p = 1 / (1 + (1 + xi) * np.exp(-np.minimum(ratio * (xi / (1 + xi)), 80)))
+        p = 1 / (1 + (1 + xi) * np.exp(-np.minimum(_ratio(power_t, noise) * (xi / (1 + xi)), 80)))
         a = self._forget(c.tau_presence_s)
         presence = a * presence + (1 - a) * p
         p = np.where(presence > 0.99, np.minimum(p, 0.99), p)  # never certain for long
@@ -116,10 +115,10 @@ class LogMMSE(Method):
 
     def _gain(self, power_t: Array, state: State) -> tuple[Array, State]:
         """G = G_H1^p G_min^(1-p): the log-spectral gain, weighted by speech presence (Cohen, eq. 14)."""
-        c, noise = self.config, np.maximum(state["noise"], TINY)
+        c, noise = self.config, state["noise"]
         a = self._forget(c.tau_speech_s)
-        gamma = np.minimum(power_t / noise, 1e3)  # a-posteriori SNR
-        xi = a * state["speech"] / noise + (1 - a) * np.maximum(gamma - 1, 0)  # a-priori SNR, decision-directed
+        gamma = np.minimum(_ratio(power_t, noise), 1e3)  # a-posteriori SNR
+        xi = a * _ratio(state["speech"], noise) + (1 - a) * np.maximum(gamma - 1, 0)  # a-priori SNR, decision-directed
         xi = np.maximum(xi, np.float32(10 ** (c.snr_floor_db / 10)))
         wiener = xi / (1 + xi)
         v = wiener * gamma
@@ -143,6 +142,12 @@ class LogMMSE(Method):
 
 
 TINY = np.float32(1e-20)  # power far under any signal's: keeps 0 / 0 out
+
+
+def _ratio(power: Array, noise: Array) -> Array:
+    """power / noise, at most 1 / TINY, so that nothing overflows at any level."""
+    ratio: Array = power / np.maximum(noise, TINY * np.maximum(power, 1))
+    return ratio
 
 
 def _scale(snr: Array) -> Array:
