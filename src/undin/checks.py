@@ -109,9 +109,10 @@ def rule(hint: Any) -> str:
     if kind is Annotated:
         return f"{rule(args[0])}, {_in_words(args[1:])}"
     if kind in (Union, UnionType):
-        return " or ".join(map(rule, args))
+        rules = list(map(rule, args))
+        return (", or " if any("," in each for each in rules) else " or ").join(rules)
     if kind is Literal:
-        return f"one of {', '.join(map(str, args))}"
+        return f"one of {', '.join(map(str, args))}" if len(args) > 1 else str(args[0])
     if kind is tuple and args[-1] is not Ellipsis:
         return "two numbers" if args == (float, float) else f"({', '.join(map(rule, args))})"
     if kind in (tuple, Sequence):

@@ -385,10 +385,10 @@ def test_arrays_with_nan_are_refused(tmp_path, model):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"prior": "laplace"}, "prior must be one of exponential, gamma or none"),
+        ({"prior": "laplace"}, "prior must be one of exponential, gamma, or none"),
         ({"n_speech": 0}, "n_speech must be a whole number, 1 to 10000; got 0"),
         ({"n_iter": 2.5}, "n_iter must be a whole number"),
-        ({"penalty": -1}, "penalty must be a finite number, 0 or more or none; got -1"),
+        ({"penalty": -1}, "penalty must be a finite number, 0 or more, or none; got -1"),
         ({"penalty": float("nan")}, "penalty must be"),
         ({"wiener_power": 0}, "wiener_power must be a finite number, above 0 and 8 or less; got 0"),
         ({"penalti": 1}, "did you mean penalty"),

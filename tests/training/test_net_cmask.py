@@ -135,7 +135,7 @@ def test_the_default_has_the_paper_s_size() -> None:
     ("settings", "message"),
     [
         ({"mask": "soft"}, "mask must be one of real, complex, polar; got 'soft'"),
-        ({"delta_phase": "none"}, "delta_phase must be one of time, frequency, both or none; got 'none'"),
+        ({"delta_phase": "none"}, "delta_phase must be one of time, frequency, both, or none; got 'none'"),
         ({"kernel": 4}, "kernel must be odd"),
         ({"dilations": (1, 0)}, "dilations must be a list, each a whole number, 1 or more"),
         (

@@ -2,8 +2,9 @@
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from undin.checks import Count, Natural, NotNegative, Positive, ShareBelowOne, check_fields
 from undin.errors import InputError
 from undin.metrics import METRICS
 
@@ -58,61 +59,44 @@ class Options:
         InputError: a value breaks its rule.
     """
 
-    steps: int = 20000
-    batch: int = 32
-    seed: int = 0
-    lr: float = 1e-3
+    steps: Count = 20000
+    batch: Count = 32
+    seed: Natural = 0
+    lr: Positive = 1e-3
     optimizer: Literal["adamw", "adam", "sgd", "muon"] = "adamw"
-    momentum: float = 0.9
-    weight_decay: float = 0.0
+    momentum: ShareBelowOne = 0.9
+    weight_decay: NotNegative = 0.0
     schedule: Literal["constant", "cosine", "plateau", "decay"] = "cosine"
-    warm_up: int = 0
-    lr_factor: float = 0.5
-    lr_patience: int = 3
-    decay_from: int = 0
-    decay_every: int = 1000
-    clip: float = 5.0
+    warm_up: Natural = 0
+    lr_factor: Annotated[float, "> 0", "< 1"] = 0.5
+    lr_patience: Natural = 3
+    decay_from: Natural = 0
+    decay_every: Count = 1000
+    clip: NotNegative = 5.0
     clip_by: Literal["norm", "value"] = "norm"
-    ema: float = 0.0
+    ema: ShareBelowOne = 0.0
     precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
     compile: bool = False
-    valid_every: int = 500
-    n_valid: int = 100
+    valid_every: Count = 500
+    n_valid: Count = 100
     valid_metrics: tuple[str, ...] = ()
-    n_metrics: int = 16
+    n_metrics: Count = 16
     monitor: str = "valid_loss"
-    patience: int = 0
-    log_every: int = 20
-    save_every_min: float = 10.0
-    n_calibrate: int = 50
-    workers: int | None = None
-    prefetch: int = 2
-    threads: int | None = None
+    patience: Natural = 0
+    log_every: Count = 20
+    save_every_min: Positive = 10.0
+    n_calibrate: Count = 50
+    workers: Natural | None = None
+    prefetch: Count = 2
+    threads: Count | None = None
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
-    devices: int | str = "auto"
-    nodes: int = 1
+    devices: Count | Literal["auto"] = "auto"
+    nodes: Count = 1
     strategy: str = "auto"
     tensorboard: bool = True
 
     def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            if (value := getattr(self, name)) is not None or name not in OPTIONAL:
-                _check_whole(name, value, least)
-        for name, (least_value, below) in RANGES.items():
-            _check_number(name, getattr(self, name), least_value, below)
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise InputError(f"{name} must be {' or '.join(map(repr, choices))}; got {getattr(self, name)!r}")
-        for name in ("compile", "tensorboard"):
-            if not isinstance(getattr(self, name), bool):
-                raise InputError(f"{name} must be true or false; got {getattr(self, name)!r}")
-        if not (self.lr > 0 and self.lr_factor > 0 and self.save_every_min > 0):
-            raise InputError(
-                "lr, lr_factor and save_every_min must be above 0; "
-                f"got {self.lr!r}, {self.lr_factor!r} and {self.save_every_min!r}"
-            )
-        if self.devices != "auto":
-            _check_whole("devices", self.devices, 1)
+        check_fields(self)
         self._check_metrics()
 
     def _check_metrics(self) -> None:
@@ -153,42 +137,11 @@ class Options:
         return [name for name in names if name in other and _plain(getattr(self, name)) != _plain(other[name])]
 
 
-# Whole numbers -> the least that each may be.
-LEAST = {
-    "steps": 1, "batch": 1, "seed": 0, "warm_up": 0, "lr_patience": 0, "decay_from": 0, "decay_every": 1,
-    "valid_every": 1, "n_valid": 1, "n_metrics": 1, "patience": 0, "log_every": 1, "n_calibrate": 1, "workers": 0,
-    "prefetch": 1, "threads": 1, "nodes": 1,
-}  # fmt: skip
-OPTIONAL = ("workers", "threads")
-# Numbers -> (least, what they must stay below).
-RANGES = {
-    "lr": (0, math.inf), "momentum": (0, 1), "weight_decay": (0, math.inf), "lr_factor": (0, 1), "clip": (0, math.inf),
-    "ema": (0, 1), "save_every_min": (0, math.inf),
-}  # fmt: skip
-CHOICES = {
-    "optimizer": ("adamw", "adam", "sgd", "muon"),
-    "schedule": ("constant", "cosine", "plateau", "decay"),
-    "clip_by": ("norm", "value"),
-    "precision": ("32", "bf16-mixed", "16-mixed"),
-    "accelerator": ("auto", "cpu", "gpu", "mps"),
-}
 # What may change when a run is gone on with: where it runs, when it ends, and how often it tells.
 FREE = frozenset({
     "steps", "patience", "log_every", "save_every_min", "compile", "workers", "prefetch", "threads", "accelerator",
     "devices", "nodes", "strategy", "tensorboard",
 })  # fmt: skip
-
-
-def _check_whole(name: str, value: Any, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InputError(f"{name} must be a whole number, {least} or more; got {value!r}")
-
-
-def _check_number(name: str, value: Any, least: float, below: float) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and math.isfinite(value) and least <= value < below):
-        upper = f" and below {below:g}" if below < math.inf else ""
-        raise InputError(f"{name} must be a number, {least} or more{upper}; got {value!r}")
 
 
 def _plain(value: Any) -> Any:
