@@ -114,7 +114,7 @@ def rule(hint: Any) -> str:
     if kind is Literal:
         return f"one of {', '.join(map(str, args))}" if len(args) > 1 else str(args[0])
     if kind is tuple and args[-1] is not Ellipsis:
-        return "two numbers" if args == (float, float) else f"({', '.join(map(rule, args))})"
+        return "two numbers (low, high)" if args == (float, float) else f"({', '.join(map(rule, args))})"
     if kind in (tuple, Sequence):
         return f"a list, each {rule(args[0])}"
     return WORDS.get(kind or hint, str(hint))

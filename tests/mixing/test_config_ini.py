@@ -85,7 +85,7 @@ def test_other_sections_are_left_out_with_a_note(home):
         ("[config]", "config", "is no config.ini"),
         ("noise_train_path: noise/train", "", "training needs clean_train_path and noise_train_path"),
         ("clean\\train", "nowhere", "nowhere must be a folder"),
-        ("file_length = 1", "file_length = 0", "duration_s must be more than 0"),
+        ("file_length = 1", "file_length = 0", "duration_s must be a finite number, above 0"),
     ],
 )
 def test_what_is_wrong_is_named(home, old, new, message):

@@ -102,9 +102,9 @@ def test_settings(corpus):
         ({"kinds": []}, "must have speech and noise"),
         ({"snr_db": (5, -5)}, "snr_db must be"),
         ({"snr_db": []}, "at least one value"),
-        ({"snr_db": [float("nan")]}, "snr_db must be finite numbers"),
-        ({"snr_db": "loud"}, "snr_db must be finite numbers.* got 'loud'"),
-        ({"snr_db": (0, "5")}, "snr_db must be two numbers"),
+        ({"snr_db": [float("nan")]}, "snr_db must be a finite number, .* got .nan."),
+        ({"snr_db": "loud"}, "snr_db must be a finite number, .* got 'loud'"),
+        ({"snr_db": (0, "5")}, "snr_db must be a finite number, or two numbers"),
     ],
 )
 def test_bad_settings(corpus, settings, message):

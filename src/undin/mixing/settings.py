@@ -1,11 +1,11 @@
 """What mixtures are drawn like."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 from undin.audio import MOST_TALKERS
+from undin.checks import Positive, Range, Share, check, check_fields
 from undin.corpora import Corpus
 from undin.corpora.corpus import SPLIT_IS_SET
 from undin.errors import InputError
@@ -47,45 +47,35 @@ class Settings:
 
     snr_db: Snr = (-5.0, 15.0)
     snr_over: SnrOver = "clip"
-    talkers: int = 1
-    talker_db: tuple[float, float] = (0.0, 5.0)
+    talkers: Annotated[int, ">= 1", f"<= {MOST_TALKERS}"] = 1
+    talker_db: Range = (0.0, 5.0)
     lengths: Literal["min", "max"] = "min"
     noises: int | tuple[int, int] | None = None
-    noise_db: tuple[float, float] = (0.0, 0.0)
+    noise_db: Range = (0.0, 0.0)
     every_noise: bool = False
     kinds: Sequence[str] | None = None
     split: str | Sequence[str] | None = None
     speech_from: Sequence[str] | None = None
     crowds: Sequence[str] = ()
-    level_db: tuple[float, float] | None = None
-    duration_s: float | None = None
+    level_db: Range | None = None
+    duration_s: Positive | None = None
     short: Literal["pad", "drop"] = "pad"
     min_duration_s: float = 2.5
-    rooms: float = 0.0
-    rt60_s: tuple[float, float] = (0.2, 0.6)
+    rooms: Share = 0.0
+    rt60_s: Annotated[Range, ">= 0.1"] = (0.2, 0.6)
     reference: Literal["early", "dry"] = "early"
 
     def __post_init__(self) -> None:
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise InputError(f"{name} must be {' or '.join(choices)}; got {getattr(self, name)!r}")
-        if self.talkers not in range(1, MOST_TALKERS + 1):
-            raise InputError(f"talkers must be 1 to {MOST_TALKERS}; got {self.talkers!r}")
+        check_fields(self)
         low, high = self.noise_range
-        if not (low in range(MOST_NOISES + 1) and high in range(low, MOST_NOISES + 1)):
+        if not 0 <= low <= high <= MOST_NOISES:
             raise InputError(f"noises must be 0 to {MOST_NOISES}, or a range of these; got {self.noises!r}")
         if self.every_noise and (self.talkers, low, high) != (1, 1, 1):
             raise InputError("every_noise is for one talker and one noise")
-        for name in ("talker_db", "noise_db", "rt60_s", "level_db"):
-            if (value := getattr(self, name)) is not None:
-                _check_range(name, value)
-        if not 0 <= self.rooms <= 1:
-            raise InputError(f"rooms must be a share of the mixtures, 0 to 1; got {self.rooms}")
-        if self.rt60_s[0] < 0.1:
-            raise InputError(f"rt60_s must be 0.1 or more; got {self.rt60_s}")
-        if self.duration_s is not None and not (math.isfinite(self.duration_s) and self.duration_s > 0):
-            raise InputError(f"duration_s must be more than 0; got {self.duration_s}")
-        _check_snr(self.snr_db)
+        if isinstance(self.snr_db, tuple):
+            check("snr_db", self.snr_db, Range)
+        elif isinstance(self.snr_db, Sequence) and not self.snr_db:
+            raise InputError("snr_db must hold at least one value; got an empty list")
 
     @property
     def noise_range(self) -> tuple[int, int]:
@@ -103,35 +93,3 @@ def where_of(corpus: Corpus, settings: Settings) -> str:
 def more_speakers(corpus: Corpus) -> str:
     """How many there are, and how there can be more, for the end of an error."""
     return f" (speakers: {corpus.voices}): add others, each in a folder of its own, or change the split: {SPLIT_IS_SET}"
-
-
-CHOICES = {"snr_over": ("clip", "active"), "lengths": ("min", "max"), "short": ("pad", "drop")}
-CHOICES |= {"reference": ("early", "dry")}
-
-
-def _check_range(name: str, value: Any) -> None:
-    if not (
-        isinstance(value, (tuple, list)) and len(value) == 2 and all(map(_is_finite, value)) and value[0] <= value[1]
-    ):
-        raise InputError(f"{name} must be two numbers (low, high), low <= high; got {value!r}")
-
-
-def _check_snr(snr_db: Any) -> None:
-    if isinstance(snr_db, tuple):
-        if len(snr_db) != 2:
-            raise InputError(f"snr_db must be (low, high) as a tuple, a list of values or a number; got {snr_db}")
-        _check_range("snr_db", snr_db)
-        return
-    values = list(snr_db) if isinstance(snr_db, Sequence) and not isinstance(snr_db, str) else [snr_db]
-    if not values:
-        raise InputError("snr_db must hold at least one value; got an empty list")
-    for value in values:
-        if not _is_finite(value):
-            raise InputError(f"snr_db must be finite numbers, a (low, high) tuple or a list; got {value!r}")
-
-
-def _is_finite(value: Any) -> bool:
-    try:
-        return not isinstance(value, str) and math.isfinite(value)
-    except TypeError:
-        return False
