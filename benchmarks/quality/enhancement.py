@@ -31,7 +31,7 @@ from undin.corpora import Corpus
 from undin.methods import LEARNED
 from undin.metrics.composite import composite_of
 from undin.mixing import MixtureRow, make_manifest, render
-from undin.mixing.effects import speed
+from undin.mixing.augment.effects import speed
 
 PATH, FILES = RESULTS / "quality.csv", RESULTS / "quality_files.csv"
 SEED, SHIPPED = 6, "lull"

@@ -1,7 +1,10 @@
 """Tiny corpora for the tests: folders of short noises."""
 
 import numpy as np
+import pytest
 import soundfile
+
+from undin import corpora
 
 
 def sound(path, *, seconds=0.1, sr=16000, n_channels=1, gain=0.1, **format):
@@ -29,3 +32,18 @@ def sphere(path, *, n_promised=1600, coding="pcm", n_bytes=3200):
     head = "NIST_1A\n   1024\n" + "".join(f"{k} {v}\n" for k, v in fields.items()) + "end_head\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(head.encode().ljust(1024) + b"\1\2" * (n_bytes // 2))
+
+
+def found(root, layout):
+    """Rows of a folder that must be recognised as `layout`, by their paths."""
+    result = corpora.scan(root)
+    assert (result.layout, result.unreadable) == (layout, ())
+    assert all(clip.duration_s == pytest.approx(0.1) and clip.offset_s == 0 for clip in result.rows)
+    corpus = corpora.open(root)
+    assert corpus.rows == result.rows
+    assert corpus.load(corpus.rows[0]).shape == (round(0.1 * corpus.sr),)
+    return {clip.path: clip for clip in result.rows}
+
+
+def facts(clip, *names):
+    return tuple(getattr(clip, name) for name in names)

@@ -84,7 +84,7 @@ def corpus(
 
 def _check_table(table: Path, overwrite: bool) -> None:
     """Refuse, before the work, a target that is no folder or has tables."""
-    from undin.corpora.tables import TABLES
+    from undin.corpora.layouts.tables import TABLES
     from undin.errors import InputError
 
     if table.suffix == ".csv" or table.is_file():

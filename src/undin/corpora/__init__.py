@@ -4,9 +4,9 @@ open(root) -> Corpus(root, rows) -> select(split="test", ...) -> load(row) -> x
 
     clip.py      Clip, a slice of a file and what is known about it
     corpus.py    Corpus, rows of clips; readers.py: their samples
-    layouts.py   LAYOUTS, the corpora whose folders are known; scan: a folder -> its clips
-    tables.py    speech.csv and noise.csv, read and written
-    plain.py     folders of one's own; and one file for each of the other layouts
+    layouts/     LAYOUTS, the corpora whose folders are known, a file each; tables: speech.csv and noise.csv, read and
+                 written; plain: folders of one's own
+    scan.py      scan: a folder -> its clips
     trees.py     what layouts share; headers.py: the lengths of many files
     pack.py      pack: a corpus as one memory-mapped file; packed.py: how it is read
     holdout.py   hold_out: some speakers and recordings of the training split, to validate with; keep_aside: some
@@ -22,11 +22,12 @@ from undin.corpora.clip import Clip
 from undin.corpora.contents import Survey, survey
 from undin.corpora.corpus import Corpus
 from undin.corpora.holdout import few_voices, hold_out, keep_aside
-from undin.corpora.layouts import LAYOUTS, Fault, Scan, scan
+from undin.corpora.layouts import LAYOUTS
+from undin.corpora.layouts.plain import Role
+from undin.corpora.layouts.tables import open_tables, write_tables
 from undin.corpora.pack import Packed, check_pack, is_pack_of, pack
 from undin.corpora.packed import is_packed, missing_parts, open_pack, packs_in
-from undin.corpora.plain import Role
-from undin.corpora.tables import open_tables, write_tables
+from undin.corpora.scan import Fault, Scan, scan
 from undin.errors import InputError
 
 __all__ = [

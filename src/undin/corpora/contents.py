@@ -16,7 +16,7 @@ from undin.corpora.clip import Clip
 from undin.corpora.corpus import Corpus
 from undin.corpora.faults import faults
 from undin.corpora.headers import about, in_threads
-from undin.corpora.layouts import Fault, fault_of
+from undin.corpora.scan import Fault, fault_of
 from undin.errors import UndinError
 
 LOOK_S = 3600  # of a file, from its start, are looked at

@@ -26,9 +26,9 @@ from undin.atomic import check_folder
 from undin.corpora import packed
 from undin.corpora.clip import Clip
 from undin.corpora.corpus import Corpus
-from undin.corpora.layouts import Fault, fault_of
 from undin.corpora.pack_file import Packed, Writer
 from undin.corpora.packed import check_pack, open_pack
+from undin.corpora.scan import Fault, fault_of
 from undin.errors import InputError, UndinError
 
 __all__ = ["Packed", "check_pack", "is_pack_of", "open_pack", "pack"]

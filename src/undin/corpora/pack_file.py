@@ -13,7 +13,7 @@ from undin.atomic import clear_parts
 from undin.audio.part import PartFile
 from undin.corpora import packed
 from undin.corpora.clip import Clip
-from undin.corpora.layouts import Fault
+from undin.corpora.scan import Fault
 from undin.version import __version__
 
 

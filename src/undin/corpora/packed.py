@@ -27,6 +27,8 @@ from numpy.typing import NDArray
 
 from undin.corpora.clip import Clip
 from undin.corpora.corpus import Corpus
+from undin.corpora.layouts.tables import TABLES
+from undin.corpora.trees import SUFFIXES
 from undin.errors import InputError
 
 MAGIC, FORMAT = b"undinpak", 1
@@ -200,9 +202,6 @@ def packs_in(folder: Path) -> list[Path]:
     Raises:
         InputError: there are parts of several packs of one name.
     """
-    from undin.corpora.tables import TABLES
-    from undin.corpora.trees import SUFFIXES
-
     entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
     packs = [entry for entry in entries if entry.suffix == ".pack" and entry.is_file()]
     others = (entry.is_dir() or entry.suffix.lower() in SUFFIXES or entry.name in TABLES for entry in entries)

@@ -10,7 +10,7 @@ draw.py       Drawing: row i from the seed and i       render.py   rows -> sampl
 manifest.py   MixtureRow and its CSV file              rooms.py    rooms, from image sources [rooms]
 layout.py     names of files                           write.py    to disk: workers, shards, resume
 examples.py   Examples: what training eats             crops.py    random crops of voices and noises
-augment.py    Augment: what makes them richer          synthetic.py, effects.py, codecs.py, fast_rooms.py: how
+augment/      Augment: what makes them richer
 pairs.py      noisy files and their clean twins as rows
 config_ini.py the config.ini of an older project
 """

@@ -12,7 +12,7 @@ import numpy as np
 
 from undin.corpora import Corpus
 from undin.errors import InputError
-from undin.mixing import effects
+from undin.mixing.augment import effects
 from undin.mixing.crops import SILENT_DB, Crops
 from undin.mixing.mix import Mixture, Samples, amplified, find_gain, find_scale, level_db, rms_db
 from undin.mixing.rooms import draw_room

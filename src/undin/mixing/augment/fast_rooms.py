@@ -17,7 +17,7 @@ from typing import cast
 
 import numpy as np
 
-from undin.mixing.effects import convolved, fast_length
+from undin.mixing.augment.effects import convolved, fast_length
 from undin.mixing.mix import Samples
 from undin.mixing.rooms import EARLY_S, Room
 

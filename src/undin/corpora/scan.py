@@ -1,60 +1,16 @@
-"""The layouts that are known, in the order in which they are tried, and how a folder becomes a corpus."""
+"""How a folder becomes the clips of a corpus: its layout is recognized, and the headers of its files are read."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from undin.corpora import (
-    chime3,
-    demand,
-    esc50,
-    librimix,
-    librispeech,
-    ms_snsd,
-    musan,
-    noisex92,
-    plain,
-    tables,
-    timit,
-    trees,
-    vctk,
-    voicebank_demand,
-    wsj0,
-)
+from undin.corpora import trees
 from undin.corpora.clip import Clip, moved
 from undin.corpora.headers import duration_s, in_threads
+from undin.corpora.layouts import LAYOUTS, plain
 from undin.errors import InputError, UndinError
-
-
-class Layout(Protocol):
-    """What a module must have to be one."""
-
-    def recognise(self, root: Path) -> bool:
-        """Whether the folder has this layout."""
-
-    def rows(self, root: Path) -> Iterator[Clip]:
-        """Its clips; those of whole files last for ever (inf) until headers are read."""
-
-
-LAYOUTS: dict[str, Layout] = {
-    "tables": tables,
-    "timit": timit,
-    "librispeech": librispeech,
-    "vctk": vctk,
-    "voicebank-demand": voicebank_demand,
-    "esc-50": esc50,
-    "musan": musan,
-    "ms-snsd": ms_snsd,
-    "demand": demand,
-    "chime-3": chime3,
-    "noisex-92": noisex92,
-    "librimix": librimix,
-    "wsj0": wsj0,
-    "plain": plain,
-}
-
 
 DEEP = 4  # folders that are each the only one in another are looked through, so many; an archive often unpacks to some
 

@@ -20,12 +20,12 @@ from typing import Any, Literal
 import numpy as np
 
 from undin.errors import InputError
-from undin.mixing import effects
-from undin.mixing.codecs import CODECS, codec
-from undin.mixing.fast_rooms import Response, simulate
+from undin.mixing.augment import effects
+from undin.mixing.augment.codecs import CODECS, codec
+from undin.mixing.augment.fast_rooms import Response, simulate
+from undin.mixing.augment.synthetic import SYNTHETIC, synthesise
 from undin.mixing.mix import Samples
 from undin.mixing.rooms import draw_room
-from undin.mixing.synthetic import SYNTHETIC, synthesise
 
 Range = tuple[float, float]
 TELEPHONE_HZ = (300.0, 3400.0)
@@ -72,7 +72,7 @@ class Augment:
         silence: talkers who fall silent for stretches, while the noise goes on.
         silence_s: length of each of 1 to 3 stretches in seconds.
         synthetic: mixtures with a synthetic noise more.
-        kinds: of synthetic noise; see `undin.mixing.synthetic`.
+        kinds: of synthetic noise; see `undin.mixing.augment.synthetic`.
         babble: mixtures with other people talking.
         babble_talkers: how many.
         babble_db: level of each re each other, dB.
@@ -89,7 +89,7 @@ class Augment:
         gain_steps: mixtures whose level jumps or fades.
         gain_db: by how much, dB.
         codec: mixtures that went through a lossy codec.
-        codecs: names; see `undin.mixing.codecs`.
+        codecs: names; see `undin.mixing.augment.codecs`.
         codec_strength: 0 for the highest bit rate, 1 for the lowest.
         dropouts: mixtures with lost packets.
         lost: share of the packets that are lost.

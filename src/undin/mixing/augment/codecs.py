@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 
 from undin.audio import resample
-from undin.mixing.effects import band_limit, fast_length
+from undin.mixing.augment.effects import band_limit, fast_length
 from undin.mixing.mix import Samples
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undin.errors import InputError
-from undin.mixing.effects import convolved, fast_length, normalised
+from undin.mixing.augment.effects import convolved, fast_length, normalised
 from undin.mixing.mix import Samples
 
 TABLE = 1 << 14  # samples of a period: the 40th harmonic is read to within -47 dB

@@ -8,10 +8,10 @@ import pytest
 from undin import corpora
 from undin.audio import resample
 from undin.errors import InputError
-from undin.mixing import effects
-from undin.mixing.augment import RANGES, USUAL, Augment
-from undin.mixing.codecs import CODECS, codec
-from undin.mixing.fast_rooms import simulate
+from undin.mixing.augment import USUAL, Augment, effects
+from undin.mixing.augment.augment import RANGES
+from undin.mixing.augment.codecs import CODECS, codec
+from undin.mixing.augment.fast_rooms import simulate
 from undin.mixing.rooms import Room, draw_room
 
 SR = 16000

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from undin.errors import InputError
-from undin.mixing.synthetic import SYNTHETIC, _shaped, synthesise
+from undin.mixing.augment.synthetic import SYNTHETIC, _shaped, synthesise
 from undin.spectrum import stft
 
 SR = 16000
