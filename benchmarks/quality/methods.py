@@ -17,7 +17,7 @@ from benchmarks.speed import methods as speed
 from undin.methods import LEARNED
 from undin.methods.nmf import SHIPPED
 
-UNSHIPPED = "In brackets: weights that do not ship, of minutes of training, to compare with: {}."
+UNSHIPPED = "Sizes in parentheses: baselines that do not ship, trained for minutes ({})."
 TRAINED = {
     False: "`mann-lstm-1` and `mann-dnn-1` of `undin train mann-tsou2017 --preset comparison`",
     True: "`ff-upit` of `undin train talkers-trap --preset small`",
@@ -82,9 +82,9 @@ def enhancing(times: dict[str, dict[str, str]]) -> str:
     rows += [[*about(name, times), *cells(results, name)] for name in listed(times, separates=False)]
     n, machine = len({r["id"] for r in results}), times["log-mmse"]["machine"]
     note = (
-        f"Scores: the input's mean, then the mean change over n = {n} mixtures of unseen speakers, unseen recordings "
-        f"of twelve everyday noises, -5 to 15 dB; 95 % intervals. Times: one thread of an {machine}, seconds of work "
-        f"per second of sound, live in packets of 10 ms, medians of {speed.RUNS} runs. "
+        f"Scores: mean of the input, below it the mean change, over n = {n} mixtures of unseen speakers with unseen "
+        f"recordings of twelve everyday noises at -5 to 15 dB; 95 % intervals. Real-time factors: processing time per "
+        f"second of audio on one thread of an {machine}; live in packets of 10 ms; medians of {speed.RUNS} runs. "
         f"{UNSHIPPED.format(TRAINED[False])}"
     )
     return f"{markdown(list(SCORES.values()), rows)}\n\n{note}"
@@ -100,8 +100,9 @@ def separating(times: dict[str, dict[str, str]]) -> str:
         found = [scores[name, part] for part in talkers_quality.SLICES]
         rows.append([*about(name, times), *(f"{s.mean:+.1f} ± {s.half:.1f}" for s in found)])
     note = (
-        f"Scores: what SI-SDR gains over the mixture, in the better order, {talkers_quality.N} mixtures of two unseen "
-        f"talkers who are equally loud within 2.5 dB; 95 % intervals. {UNSHIPPED.format(TRAINED[True])}"
+        f"SI-SDRi: improvement over the mixture with the best assignment of outputs to talkers, over "
+        f"{talkers_quality.N} mixtures of two unseen talkers within 2.5 dB of each other; 95 % intervals. "
+        f"{UNSHIPPED.format(TRAINED[True])}"
     )
     return f"{markdown([f'SI-SDRi (dB), {part}' for part in talkers_quality.SLICES.values()], rows)}\n\n{note}"
 

@@ -101,6 +101,6 @@ class Cmask(Learned):
     Config = CmaskConfig
     config: CmaskConfig
     card = Card(
-        summary="dilated convolutions, an LSTM and dense layers; a complex mask, causal, for little delay",
+        summary="dilated convolutions, an LSTM and dense layers; one complex mask; causal, low delay",
         source="Wilson et al., IWAENC 2018",
     )

@@ -51,7 +51,7 @@ class DeepClustering(Learned):
     config: ClusteringConfig
     adjustable = frozenset({"talkers", "tries", "one_talker", "active_db"})
     card = Card(
-        summary="a network embeds every bin, k-means parts the bins among the talkers",
+        summary="the network embeds every bin, k-means assigns bins to talkers",
         source="Hershey et al., ICASSP 2016; Isik et al., Interspeech 2016",
         kind="separate",
     )

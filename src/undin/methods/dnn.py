@@ -90,6 +90,6 @@ class DNN(Learned):
     Config = DNNConfig
     config: DNNConfig
     card = Card(
-        summary="feed-forward network over stacked log spectra, told of the noise; answers with a gain per bin",
+        summary="feed-forward network on stacked log spectra with a noise estimate as input; one gain per bin",
         source="Xu, Du, Dai and Lee, IEEE/ACM TASLP 2015, and its authors' later targets",
     )

@@ -66,7 +66,7 @@ class LogMMSE(Method):
     config: LogMMSEConfig
     bins = "any"
     card = Card(
-        summary="OM-LSA gain over an MMSE noise tracker: the classical floor",
+        summary="OM-LSA gain with an MMSE noise tracker; the classical baseline",
         source="Ephraim and Malah 1985; Cohen 2002; Gerkmann and Hendriks 2012",
         si_sdr_gain_db=8.5,
     )

@@ -84,7 +84,7 @@ class Lull(Learned):
     id = "lull"
     Config = LullConfig
     card = Card(
-        summary="bands, a dual-path trunk and one complex mask; for live sound, and the default",
+        summary="band-split dual-path network with one complex mask; causal; the default",
         source="ours, after BSRNN (Luo and Yu 2023), DPCRN (Le et al. 2021) and FastEnhancer (Ahn et al. 2025)",
     )
     config: LullConfig

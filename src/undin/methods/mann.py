@@ -118,7 +118,7 @@ class MANN(Learned):
     Config = MANNConfig
     config: MANNConfig
     card = Card(
-        summary="recurrent network with a memory that it writes to and reads from; masks for speech and noise",
+        summary="recurrent network with an external memory; masks for speech and noise",
         source="Tsou and Chien, IEEE MLSP 2017; cell: Graves, Wayne and Danihelka 2014",
     )
 
@@ -164,7 +164,7 @@ class MANNLSTM(MANN):
     id = "mann-lstm"
     Config = MANNLSTMConfig
     card = Card(
-        summary="recurrent network; masks for speech and noise; what mann is measured against",
+        summary="recurrent network; masks for speech and noise; baseline for mann",
         source="Tsou and Chien, IEEE MLSP 2017",
     )
 
@@ -175,6 +175,6 @@ class MANNDNN(MANN):
     id = "mann-dnn"
     Config = MANNDNNConfig
     card = Card(
-        summary="feed-forward network; masks for speech and noise; what mann is measured against",
+        summary="feed-forward network; masks for speech and noise; baseline for mann",
         source="Tsou and Chien, IEEE MLSP 2017",
     )

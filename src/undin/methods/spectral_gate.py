@@ -61,7 +61,7 @@ class SpectralGate(Method):
     config: SpectralGateConfig
     bins = "any"
     card = Card(
-        summary="a noise gate in every bin over a minimum-statistics floor: simple, quick, rough",
+        summary="per-bin noise gate on a minimum-statistics floor; fast and crude",
         source="classical; floor after Martin 2001",
         si_sdr_gain_db=5.5,
     )

@@ -110,7 +110,7 @@ class FFMask(TalkerMasks):
 
     id = "ff-mask"
     card = Card(
-        summary="feed-forward network, frame by frame: a mask for each talker",
+        summary="feed-forward network on single frames; one mask per talker",
         source="the founding project's network; Yu et al., ICASSP 2017",
         kind="separate",
     )
@@ -121,7 +121,7 @@ class LSTMMask(TalkerMasks):
 
     id = "lstm-mask"
     card = Card(
-        summary="LSTM that remembers the past: a mask for each talker, causal",
+        summary="LSTM; one mask per talker; causal",
         source="Kolbaek, Yu, Tan and Jensen, IEEE/ACM TASLP 2017",
         kind="separate",
     )
@@ -147,7 +147,7 @@ class BLSTMMask(TalkerMasks):
     config: BLSTMConfig
     adjustable = frozenset({"speeds"})
     card = Card(
-        summary="LSTM in both directions of time: a mask for each talker",
+        summary="bidirectional LSTM; one mask per talker",
         source="Kolbaek, Yu, Tan and Jensen, IEEE/ACM TASLP 2017",
         kind="separate",
     )
