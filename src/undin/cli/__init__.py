@@ -86,7 +86,7 @@ def root(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and end.")
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error; anywhere in the line.")
+        bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere in the command.")
     ] = False,
 ) -> None:
     """undin takes the din out of speech: it removes noise from a voice and pulls talkers apart.

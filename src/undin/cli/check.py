@@ -20,13 +20,13 @@ def check(
     json: o.Json = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show faults only.", rich_help_panel=o.SHOW)] = False,
 ) -> int:
-    """Say what is wrong with recordings: noise, level, clipping, offset, hum, bandwidth, gaps, channels.
+    """Check recordings for faults: noise, level, clipping, offset, hum, bandwidth, gaps, channels.
 
-    Nothing is changed. Every fault comes with what would help.
+    Files are not changed. Every fault is reported with a cure.
 
-    [dim]One:[/]  undin check talk.wav
+    [dim]One file:[/]  undin check talk.wav
 
-    [dim]For a program:[/]  undin check in/ --json
+    [dim]As JSON:[/]  undin check in/ --json
     """
     from undin.errors import UndinError
     from undin.evaluation.recording import check_recording

@@ -19,7 +19,7 @@ SECONDS = 60.0
 
 
 def compare(
-    source: Annotated[Path, typer.Argument(metavar="RECORDING", help="A sound file, or a video.")],
+    source: Annotated[Path, typer.Argument(metavar="RECORDING", help="An audio or video file.")],
     method: Methods = None,
     cmd: Commands = None,
     output: Annotated[
@@ -34,26 +34,28 @@ def compare(
         ),
     ] = None,
     start: Annotated[
-        float, typer.Option(min=0, metavar="S", help="Second to begin at.", rich_help_panel=o.WHERE)
+        float, typer.Option(min=0, metavar="S", help="Start time in seconds.", rich_help_panel=o.WHERE)
     ] = 0.0,
     seconds: Annotated[
         float,
         typer.Option(
-            min=0.1, metavar="S", help="Seconds to play; all of them lie in the page.", rich_help_panel=o.WHERE
+            min=0.1, metavar="S", help="Seconds to play; all audio is embedded in the page.", rich_help_panel=o.WHERE
         ),
     ] = SECONDS,
     match_level: Annotated[
         bool,
         typer.Option(
-            "--match-level", help="Play all at the input's speech level: louder sounds better.", rich_help_panel=o.HOW
+            "--match-level",
+            help="Play all signals at the speech level of the input.",
+            rich_help_panel=o.HOW,
         ),
     ] = False,
     nan: o.Nan = "raise",
     quiet: o.Quiet = False,
 ) -> int:
-    """Hear what several methods make of your own recording: one page, one player, no scores.
+    """Compare methods by ear on your own recording: one page with one player, no scores.
 
-    Without -m it is the method that enhance takes.
+    Without -m, the default method of `undin enhance` is used.
 
     [dim]Two methods:[/]  undin compare noisy.wav -m log-mmse -m nmf-exp -o page.html
     """

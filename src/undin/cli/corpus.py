@@ -20,44 +20,46 @@ N_SHOWN = 20  # faults in the text; --json has all
 
 def corpus(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="Folders of speech, of noise, or of both: one corpus.")
+        list[Path], typer.Argument(metavar="DIR...", help="Folders of speech and noise, read as one corpus.")
     ],
     layout: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Layout of the folders, where it is not recognised.", rich_help_panel=o.HOW),
+        typer.Option(metavar="NAME", help="Layout of the folders, if it is not recognized.", rich_help_panel=o.HOW),
     ] = None,
     role: Annotated[
         Literal["speech", "noise"] | None,
-        typer.Option(help="Take plain folders for this, whatever their names.", rich_help_panel=o.HOW),
+        typer.Option(help="Treat plain folders as speech or as noise, whatever their names.", rich_help_panel=o.HOW),
     ] = None,
     quick: Annotated[
         bool,
-        typer.Option("--quick", help="Read headers only: no levels, no suspicious files.", rich_help_panel=o.HOW),
+        typer.Option(
+            "--quick", help="Read headers only; skips levels and checks of the samples.", rich_help_panel=o.HOW
+        ),
     ] = False,
     table: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Write speech.csv and noise.csv into it: it is then a corpus that opens at once.",
+            help="Write speech.csv and noise.csv into this folder, which then opens quickly as a corpus.",
             rich_help_panel=o.WHERE,
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace tables that are there.", rich_help_panel=o.WHERE)
+        bool, typer.Option("--overwrite", help="Replace existing tables.", rich_help_panel=o.WHERE)
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=o.SHOW)] = False,
 ) -> None:
-    """Say what is in a corpus: talkers, hours, levels, kinds of noise, and files that look wrong.
+    """Describe a corpus: speakers, hours, levels, kinds of noise, and suspicious files.
 
-    It knows the layouts of TIMIT, LibriSpeech, VCTK, VoiceBank-DEMAND, WSJ0, LibriMix, MS-SNSD, NOISEX-92, DEMAND,
+    Recognizes the layouts of TIMIT, LibriSpeech, VCTK, VoiceBank-DEMAND, WSJ0, LibriMix, MS-SNSD, NOISEX-92, DEMAND,
     ESC-50, MUSAN, the CHiME-3 backgrounds, and plain folders: one per talker, noise/ for noise. A folder may hold
     several of them side by side.
 
-    Of a file, the first hour is looked at. Exit code 1 when a file cannot be read.
+    Only the first hour of a file is analyzed. Exit code 1 if a file cannot be read.
 
-    [dim]Look at it:[/]  undin corpus recordings/
+    [dim]Describe a folder:[/]  undin corpus recordings/
 
-    [dim]Make one corpus of two, to mix from:[/]  undin corpus LibriSpeech/ DEMAND/ --table data/
+    [dim]Combine two corpora:[/]  undin corpus LibriSpeech/ DEMAND/ --table data/
     """
     from undin.corpora.contents import summary, survey
 

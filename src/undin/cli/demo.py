@@ -27,20 +27,22 @@ Scores = list[dict[str, object]]
 
 
 def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write into.")] = Path(
-        "undin-demo"
-    ),
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Output folder.")] = Path("undin-demo"),
     noise: Annotated[
-        str, typer.Option(metavar="KIND", help="rain, fan, engine, wind, hum, pink, white; babble, siren are harder.")
+        str,
+        typer.Option(
+            metavar="KIND",
+            help="Kind of noise: rain, fan, engine, wind, hum, pink, white; babble and siren are harder.",
+        ),
     ] = "rain",
-    snr_db: Annotated[float, typer.Option(metavar="DB", help="How far the voice lies above the noise.")] = 5.0,
+    snr_db: Annotated[float, typer.Option(metavar="DB", help="Signal-to-noise ratio in dB.")] = 5.0,
     method: Annotated[
-        str, typer.Option("-m", "--method", metavar="MODEL", help="An id of `undin models`, or a saved .npz.")
+        str, typer.Option("-m", "--method", metavar="MODEL", help="Method id (see `undin models`), or an .npz file.")
     ] = DEFAULT_METHOD,
 ) -> None:
-    """Hear, see and score what undin does: a voice in noise, before and after.
+    """Enhance an embedded noisy recording: audio, pictures, scores and a page with players.
 
-    [dim]Then open undin-demo/index.html:[/]  undin demo
+    [dim]Writes undin-demo/index.html:[/]  undin demo
 
     [dim]A harder noise:[/]  undin demo --noise babble --snr-db 0
     """

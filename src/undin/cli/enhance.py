@@ -17,10 +17,10 @@ def enhance(
     overwrite: o.Overwrite = False,
     raw: o.Raw = None,
     residual: Annotated[
-        bool, typer.Option("--residual", help="Also write what was taken out.", rich_help_panel=o.WHERE)
+        bool, typer.Option("--residual", help="Also write the removed noise.", rich_help_panel=o.WHERE)
     ] = False,
     plot: Annotated[
-        bool, typer.Option("--plot", help="Also draw both spectrograms beside the output.", rich_help_panel=o.WHERE)
+        bool, typer.Option("--plot", help="Also save a picture with both spectrograms.", rich_help_panel=o.WHERE)
     ] = False,
     method: Annotated[
         str,
@@ -28,7 +28,7 @@ def enhance(
             "-m",
             "--method",
             metavar="MODEL",
-            help="An id of `undin models`, or a saved .npz or .onnx.",
+            help="Method id (see `undin models`), or an .npz or .onnx file.",
             rich_help_panel=o.HOW,
         ),
     ] = DEFAULT_METHOD,
@@ -37,14 +37,14 @@ def enhance(
         typer.Option(
             min=0,
             metavar="DB",
-            help="Attenuate nothing by more; 0 changes nothing.",
+            help="Maximum attenuation in dB; 0 leaves the audio unchanged.",
             show_default="no limit",
             rich_help_panel=o.HOW,
         ),
     ] = None,
     independent: Annotated[
         bool,
-        typer.Option("--independent", help="Treat channels one by one, not linked.", rich_help_panel=o.HOW),
+        typer.Option("--independent", help="Process channels independently instead of linked.", rich_help_panel=o.HOW),
     ] = False,
     set: o.Set = None,
     nan: o.Nan = "raise",
@@ -53,15 +53,15 @@ def enhance(
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
-    """Take the noise out of speech, in files, folders and pipes.
+    """Remove noise from speech in files, folders and pipes.
 
-    What goes in comes out: length, rate, channels, format and tags are kept.
+    Length, sample rate, channels, format and tags are kept.
 
-    [dim]noisy.wav becomes noisy.enhanced.wav:[/]  undin enhance noisy.wav
+    [dim]A file, to noisy.enhanced.wav:[/]  undin enhance noisy.wav
 
-    [dim]A tree of files becomes another:[/]  undin enhance in/ -o out/ --workers 2
+    [dim]A folder tree:[/]  undin enhance in/ -o out/ --workers 2
 
-    [dim]Through a pipe:[/]  cat a.wav | undin enhance - > b.wav
+    [dim]A pipe:[/]  cat a.wav | undin enhance - > b.wav
     """
     to_pipe = check_pipes(inputs, output, as_json=json)
     from undin.errors import InputError, require

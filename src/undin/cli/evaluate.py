@@ -29,7 +29,7 @@ Methods = Annotated[
         "-m",
         "--method",
         metavar="MODEL",
-        help="An id of `undin models`, or a saved model; NAME=MODEL renames it. Repeat it to compare.",
+        help="Method id (see `undin models`) or model file; NAME=MODEL renames it. Repeat to compare several.",
         rich_help_panel=o.HOW,
     ),
 ]
@@ -38,7 +38,7 @@ Commands = Annotated[
     typer.Option(
         "--cmd",
         metavar="NAME=COMMAND",
-        help="Another program, as 'afftdn=ffmpeg -i {in} -af afftdn {out}'; may be repeated.",
+        help="External command, e.g. 'afftdn=ffmpeg -i {in} -af afftdn {out}'; may be repeated.",
         rich_help_panel=o.HOW,
     ),
 ]
@@ -71,7 +71,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="Metrics, as pesq_wb,lsd_db.",
+            help="Metrics, e.g. pesq_wb,lsd_db.",
             show_default="pesq_wb,estoi,si_sdr_db; of talkers si_sdr_db,sdr_db,accuracy",
             rich_help_panel=o.HOW,
         ),
@@ -79,7 +79,9 @@ def evaluate(
     trained_on: Annotated[
         Path | None,
         typer.Option(
-            metavar="MANIFEST", help="Its kinds of noise count as seen, others as unseen.", rich_help_panel=o.HOW
+            metavar="MANIFEST",
+            help="Manifest of the training data: its noise kinds count as seen, all others as unseen.",
+            rich_help_panel=o.HOW,
         ),
     ] = None,
     align: Annotated[
@@ -92,28 +94,29 @@ def evaluate(
     ] = True,
     workers: o.Workers = 1,
     examples: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Mixtures to listen to in the report.", rich_help_panel=o.SHOW)
+        int,
+        typer.Option(min=0, metavar="N", help="Number of mixtures to listen to in the report.", rich_help_panel=o.SHOW),
     ] = 6,
-    seed: Annotated[int, typer.Option(min=0, help="Seed for choosing them.", rich_help_panel=o.SHOW)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for choosing them.", rich_help_panel=o.SHOW)] = 0,
     json: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON object.", rich_help_panel=o.SHOW)
     ] = False,
     quiet: o.Quiet = False,
 ) -> int:
-    """Score methods on mixtures, and write a report to read, look at and listen to.
+    """Score methods on mixtures and write a report with tables, plots and players.
 
-    Writes scores.csv (every mixture), per_noise.csv and summary.json (means) and report.html (all of it, one file).
+    Writes scores.csv (every mixture), per_noise.csv and summary.json (means) and report.html (everything in one file).
     Existing scores with the same settings are reused, so an interrupted run resumes.
 
-    Methods that separate are scored on the talkers of each mixture, in the best order, beside ideal masks.
+    Separated talkers are scored with the best assignment of outputs to talkers; ideal masks are the upper bound.
 
     [dim]Two methods:[/]  undin evaluate test.csv -m log-mmse -m nmf-exp -o scores/
 
-    [dim]Noisy files and their clean twins:[/]  undin evaluate pairs/ -m lull
+    [dim]Noisy files and their clean references:[/]  undin evaluate pairs/ -m lull
 
     [dim]Two talkers:[/]  undin evaluate two.csv -m blstm-mask -m deep-clustering
 
-    [dim]Against another program:[/]  undin evaluate test.csv -m log-mmse --cmd 'sox=sox {in} {out} highpass 100'
+    [dim]An external program:[/]  undin evaluate test.csv -m log-mmse --cmd 'sox=sox {in} {out} highpass 100'
     """
     from undin import evaluation, mixing
     from undin.experiment import is_recipe

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def export(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Folder of a training, or a checkpoint; of several the mean weights."),
+        typer.Argument(metavar="RUN...", help="Folder of a training run, or a checkpoint; several are averaged."),
     ],
     output: Annotated[
         Path,
@@ -22,7 +22,7 @@ def export(
             "-o",
             "--output",
             metavar="FILE",
-            help="Model to save; a .pt is to train on from.",
+            help="File to write: .onnx to run, .pt to resume training from.",
             rich_help_panel=o.WHERE,
         ),
     ] = Path("model.onnx"),
@@ -31,25 +31,25 @@ def export(
     ] = False,
     weights: Annotated[
         Literal["fp32", "fp16", "int8"],
-        typer.Option(help="How they are stored: whole, in half or in a quarter of the bytes.", rich_help_panel=o.HOW),
+        typer.Option(help="Precision of the stored weights: 32, 16 or 8 bits.", rich_help_panel=o.HOW),
     ] = "fp32",
     data: Annotated[
-        str, typer.Option(metavar="TEXT", help="What it learned from, for its card.", rich_help_panel=o.HOW)
+        str, typer.Option(metavar="TEXT", help="Training data, for the model card.", rich_help_panel=o.HOW)
     ] = "your own recordings",
     licence: Annotated[
-        str, typer.Option(metavar="TEXT", help="Of the weights, for its card.", rich_help_panel=o.HOW)
+        str, typer.Option(metavar="TEXT", help="License of the weights, for the model card.", rich_help_panel=o.HOW)
     ] = "yours",
     quiet: o.Quiet = False,
 ) -> int:
-    """Turn what was trained into one file, for undin enhance -m my.onnx.
+    """Export a trained network to one file, for undin enhance -m my.onnx.
 
-    [dim]The best of a training:[/]  undin export runs/mine -o my.onnx
+    [dim]The best checkpoint of a run:[/]  undin export runs/mine -o my.onnx
 
-    [dim]In a quarter of the bytes:[/]  undin export runs/mine/train/dnn/best.pt -o my.onnx --weights int8
+    [dim]With 8-bit weights:[/]  undin export runs/mine/train/dnn/best.pt -o my.onnx --weights int8
 
-    [dim]The mean of two that went on from one:[/]  undin export runs/a runs/b -o my.onnx
+    [dim]Average of two runs fine-tuned from the same checkpoint:[/]  undin export runs/a runs/b -o my.onnx
 
-    [dim]The same to train on from:[/]  undin export runs/a runs/b -o mean.pt
+    [dim]The same, to resume training from:[/]  undin export runs/a runs/b -o mean.pt
     """
     from undin.atomic import check_folder
     from undin.errors import InputError, require

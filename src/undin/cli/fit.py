@@ -18,7 +18,9 @@ def fit(
     speech: Annotated[Path, typer.Argument(metavar="SPEECH", help="Folder or file of clean speech.")],
     noise: Annotated[
         Path | None,
-        typer.Argument(metavar="NOISE", help="Folder or file of noise; without it, noise is learned as one enhances."),
+        typer.Argument(
+            metavar="NOISE", help="Folder or file of noise; without it, noise is learned from each recording."
+        ),
     ] = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="Where to save the model.", rich_help_panel=o.WHERE)
@@ -27,20 +29,23 @@ def fit(
         bool, typer.Option("--overwrite", help="Replace the model if it exists.", rich_help_panel=o.WHERE)
     ] = False,
     talkers: Annotated[
-        bool, typer.Option("--talkers", help="Both folders are talkers: learn to separate them.", rich_help_panel=o.HOW)
+        bool,
+        typer.Option(
+            "--talkers", help="Both folders are talkers: train a model that separates them.", rich_help_panel=o.HOW
+        ),
     ] = False,
     prior: Annotated[
         Literal["exponential", "gamma", "none"],
-        typer.Option(help="What is assumed of the activations.", rich_help_panel=o.HOW),
+        typer.Option(help="Prior of the activations.", rich_help_panel=o.HOW),
     ] = "exponential",
     set: o.Set = None,
     nan: o.Nan = "raise",
     truncated: o.Truncated = "raise",
     quiet: o.Quiet = False,
 ) -> int:
-    """Learn a model (NMF) from folders of speech and noise, or of two talkers.
+    """Train an NMF model on folders of speech and noise, or of two talkers.
 
-    [dim]Your voices and your noise, for undin enhance -m mine.npz:[/]  undin fit speech/ noise/ -o mine.npz
+    [dim]Your voice and noise, for undin enhance -m mine.npz:[/]  undin fit speech/ noise/ -o mine.npz
 
     [dim]Two talkers, for undin separate -m two.npz:[/]  undin fit anna/ ben/ --talkers -o two.npz
     """

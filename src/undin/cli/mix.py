@@ -32,7 +32,9 @@ OPTIONS = {  # settings by the options that set them
 def mix(
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="CORPUS...", help="Folders, a manifest to make again, or a recipe; else undin's own."),
+        typer.Argument(
+            metavar="CORPUS...", help="Folders, a manifest to reproduce, or a recipe. Default: the embedded corpus."
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -40,7 +42,7 @@ def mix(
             "-o",
             "--output",
             metavar="DIR",
-            help="Folder to write to; needed, except with a recipe.",
+            help="Output folder; required, except for a recipe.",
             rich_help_panel=o.WHERE,
         ),
     ] = None,
@@ -48,7 +50,7 @@ def mix(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder that the paths of a manifest start from; needed with one.",
+            help="Folder that the paths in a manifest are relative to; required for a manifest.",
             rich_help_panel=o.WHERE,
         ),
     ] = None,
@@ -56,42 +58,41 @@ def mix(
         Path | None,
         typer.Option(
             metavar="INI",
-            help="Take all from a config.ini, as YunyangZeng's data preparation has it.",
+            help="Read all settings from a config.ini of YunyangZeng's data preparation.",
             rich_help_panel=WHAT,
         ),
     ] = None,
     n: Annotated[
         int | None,
         typer.Option(
-            "--n", "-n", min=0, metavar="N", help="How many mixtures.", show_default="1000", rich_help_panel=WHAT
+            "--n", "-n", min=0, metavar="N", help="Number of mixtures.", show_default="1000", rich_help_panel=WHAT
         ),
     ] = None,
     seed: Annotated[
         int,
-        typer.Option(
-            min=0, help="Number that all is drawn from: the same gives the same mixtures.", rich_help_panel=WHAT
-        ),
+        typer.Option(min=0, help="Random seed; the same seed gives the same mixtures.", rich_help_panel=WHAT),
     ] = 0,
     split: Annotated[
-        str | None, typer.Option(help="Take train, dev or test only.", show_default=False, rich_help_panel=WHAT)
+        str | None,
+        typer.Option(help="Use the train, dev or test split only.", show_default=False, rich_help_panel=WHAT),
     ] = None,
     snr: Annotated[
         str,
         typer.Option(
             metavar="DB",
-            help="SNR: LOW,HIGH for any between, LOW:HIGH:STEP for steps, or one number.",
+            help="SNR in dB: LOW,HIGH for a range, LOW:HIGH:STEP for steps, or one number.",
             rich_help_panel=WHAT,
         ),
     ] = "-5,15",
     snr_over: Annotated[
         Literal["clip", "active"],
-        typer.Option(help="SNR over the whole clip, or where speech is active.", rich_help_panel=WHAT),
+        typer.Option(help="Measure the SNR over the complete clip, or over active speech only.", rich_help_panel=WHAT),
     ] = "clip",
     level: Annotated[
         str | None,
         typer.Option(
             metavar="LOW,HIGH",
-            help="RMS that mixtures are brought to, dB re full scale.",
+            help="RMS level of the mixtures, in dB relative to full scale.",
             show_default="as mixed",
             rich_help_panel=WHAT,
         ),
@@ -99,67 +100,70 @@ def mix(
     duration: Annotated[
         float | None,
         typer.Option(
-            metavar="S", help="Seconds that every mixture lasts.", show_default="as its speech", rich_help_panel=WHAT
+            metavar="S",
+            help="Duration of every mixture in seconds.",
+            show_default="as its speech",
+            rich_help_panel=WHAT,
         ),
     ] = None,
     short: Annotated[
         Literal["pad", "drop"],
-        typer.Option(help="What becomes of speech shorter than --duration.", rich_help_panel=WHAT),
+        typer.Option(help="Speech shorter than --duration: pad it, or drop it.", rich_help_panel=WHAT),
     ] = "pad",
-    sr: Annotated[int | None, typer.Option(metavar="HZ", help="Resample to this rate.", rich_help_panel=WHAT)] = None,
+    sr: Annotated[
+        int | None, typer.Option(metavar="HZ", help="Resample to this rate in Hz.", rich_help_panel=WHAT)
+    ] = None,
     mono: Annotated[bool, typer.Option("--mono", help="Mix channels down.", rich_help_panel=WHAT)] = False,
     seen: Annotated[
         str | None,
         typer.Option(
             metavar="SPLIT|CSV",
-            help="Note in the manifest which voices and kinds of noise this split, or this manifest, has too.",
+            help="Mark voices and noise kinds that also occur in this split or manifest.",
             rich_help_panel=WHAT,
         ),
     ] = None,
-    talkers: Annotated[int, typer.Option(help="How many talk at once, 1 to 4.", rich_help_panel=TALK)] = 1,
+    talkers: Annotated[int, typer.Option(help="Number of simultaneous talkers, 1 to 4.", rich_help_panel=TALK)] = 1,
     talker_level: Annotated[
         str,
-        typer.Option(metavar="LOW,HIGH", help="How far other talkers lie under the first, dB.", rich_help_panel=TALK),
+        typer.Option(metavar="LOW,HIGH", help="Level of further talkers below the first, in dB.", rich_help_panel=TALK),
     ] = "0,5",
     lengths: Annotated[
         Literal["min", "max"],
-        typer.Option(
-            help="Mixtures are as long as the shortest of their talkers, or the longest.", rich_help_panel=TALK
-        ),
+        typer.Option(help="Length of a mixture: that of its shortest or its longest talker.", rich_help_panel=TALK),
     ] = "min",
     speech_from: Annotated[
-        str | None, typer.Option(metavar="NAME,...", help="Collections to take speech from.", rich_help_panel=TALK)
+        str | None, typer.Option(metavar="NAME,...", help="Use speech of these collections only.", rich_help_panel=TALK)
     ] = None,
     noises: Annotated[
         str | None,
         typer.Option(
             metavar="N|LOW-HIGH",
-            help="How many noises at once, 0 to 3.",
+            help="Number of simultaneous noises, 0 to 3.",
             show_default="1; 0 with several talkers",
             rich_help_panel=TALK,
         ),
     ] = None,
     noise_level: Annotated[
         str,
-        typer.Option(metavar="LOW,HIGH", help="How far other noises lie under the first, dB.", rich_help_panel=TALK),
+        typer.Option(metavar="LOW,HIGH", help="Level of further noises below the first, in dB.", rich_help_panel=TALK),
     ] = "0,0",
     kinds: Annotated[
-        str | None, typer.Option(metavar="KIND,...", help="Kinds of noise to take.", rich_help_panel=TALK)
+        str | None, typer.Option(metavar="KIND,...", help="Use these kinds of noise only.", rich_help_panel=TALK)
     ] = None,
     every_noise: Annotated[
         bool, typer.Option("--every-noise", help="Mix every utterance with every noise.", rich_help_panel=TALK)
     ] = False,
     rooms: Annotated[
         float,
-        typer.Option(metavar="SHARE", help="Share of mixtures that sound in a room, 0 to 1.", rich_help_panel=ROOMS),
+        typer.Option(metavar="SHARE", help="Share of mixtures in a simulated room, 0 to 1.", rich_help_panel=ROOMS),
     ] = 0.0,
     rt60: Annotated[
-        str, typer.Option(metavar="LOW,HIGH", help="Reverberation time of the rooms, seconds.", rich_help_panel=ROOMS)
+        str, typer.Option(metavar="LOW,HIGH", help="Reverberation time of the rooms in seconds.", rich_help_panel=ROOMS)
     ] = "0.2,0.6",
     reference: Annotated[
         Literal["early", "dry"],
         typer.Option(
-            help="What clean means in a room: the voice with its first 50 ms of echo, or with none.",
+            help="Reference in a room: the voice with its first 50 ms of reflections, or the dry voice.",
             rich_help_panel=ROOMS,
         ),
     ] = "early",
@@ -167,19 +171,19 @@ def mix(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="How files are laid out: folders, six-folders, pairs, or noisy=PATTERN,clean=PATTERN.",
+            help="File layout: folders, six-folders, pairs, or noisy=PATTERN,clean=PATTERN.",
             show_default="folders",
             rich_help_panel=o.WHERE,
         ),
     ] = None,
     format: Annotated[
         Literal["flac", "wav"] | None,
-        typer.Option(help="Of the files, 16 bit.", show_default="flac", rich_help_panel=o.WHERE),
+        typer.Option(help="File format; 16 bit.", show_default="flac", rich_help_panel=o.WHERE),
     ] = None,
     manifest_only: Annotated[
         bool, typer.Option("--manifest-only", help="Write the manifest only.", rich_help_panel=o.WHERE)
     ] = False,
-    shard: Annotated[str, typer.Option(metavar="I/N", help="Make the I-th of N parts.", rich_help_panel=o.HOW)] = "1/1",
+    shard: Annotated[str, typer.Option(metavar="I/N", help="Write part I of N.", rich_help_panel=o.HOW)] = "1/1",
     workers: o.Workers = 1,
     overwrite: o.Overwrite = False,
     json: o.Json = False,
@@ -191,11 +195,11 @@ def mix(
 
     [dim]Two talkers, noisy/ s1/ s2/:[/]  undin mix LibriSpeech/ -o two/ --talkers 2 --split train
 
-    [dim]The same files again, elsewhere:[/]  undin mix mixed/manifest.csv --data . -o again/
+    [dim]Reproduce the same files:[/]  undin mix mixed/manifest.csv --data . -o again/
 
     [dim]The mixtures of a recipe:[/]  undin mix nmf-kwon2016 -o run/
 
-    The same command goes on where it was cut off. Rows that cannot be mixed are named, the rest is made.
+    Rerun the command to resume. Failed rows are listed; all others are written.
     """
     if inputs and len(inputs) == 1 and not Path(inputs[0]).is_dir():
         from undin.experiment import is_recipe

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 def models(
     name: Annotated[
-        str | None, typer.Argument(metavar="MODEL", help="An id, or a saved .npz or .onnx: show its whole card.")
+        str | None, typer.Argument(metavar="MODEL", help="Method id, or an .npz or .onnx file: show its card.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per model.")] = False,
 ) -> None:
-    """List the methods: what they do, their delay, size, licence and source.
+    """List the methods with their delay, size, license and source.
 
-    [dim]All of them:[/]  undin models
+    [dim]All methods:[/]  undin models
 
-    [dim]One with its settings:[/]  undin models log-mmse
+    [dim]One method with its settings:[/]  undin models log-mmse
     """
     from undin.methods import METHODS, load
 

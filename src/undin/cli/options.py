@@ -10,7 +10,7 @@ import typer
 
 from undin.errors import InputError
 
-WHERE, HOW, SHOW = "Where it goes", "How it works", "What is shown"
+WHERE, HOW, SHOW = "Input and output", "Processing", "Display"
 
 Inputs = Annotated[
     list[str],
@@ -23,11 +23,18 @@ Output = Annotated[
     ),
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Make all anew, even over files undin did not make.", rich_help_panel=WHERE)
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Reprocess everything and overwrite existing files, including those undin did not create.",
+        rich_help_panel=WHERE,
+    ),
 ]
 Raw = Annotated[
     str | None,
-    typer.Option(metavar="FORMAT", help="Headerless audio on pipes, as s16le:16000:1.", rich_help_panel=WHERE),
+    typer.Option(
+        metavar="FORMAT", help="Format of headerless audio on pipes, e.g. s16le:16000:1.", rich_help_panel=WHERE
+    ),
 ]
 Set = Annotated[
     list[str] | None,
@@ -37,15 +44,13 @@ Set = Annotated[
 ]
 Nan = Annotated[
     Literal["raise", "zero"],
-    typer.Option(help="Refuse a file with samples that are no numbers, or set these to zero.", rich_help_panel=HOW),
+    typer.Option(help="On NaN or infinite samples: reject the file, or replace them with zeros.", rich_help_panel=HOW),
 ]
 Truncated = Annotated[
     Literal["raise", "keep"],
-    typer.Option(help="Refuse a file that ends too early, or take what is there.", rich_help_panel=HOW),
+    typer.Option(help="On truncated files: reject the file, or keep what is there.", rich_help_panel=HOW),
 ]
-Workers = Annotated[
-    int, typer.Option(min=1, metavar="N", help="Processes that work side by side.", rich_help_panel=HOW)
-]
+Workers = Annotated[int, typer.Option(min=1, metavar="N", help="Number of parallel processes.", rich_help_panel=HOW)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per file.", rich_help_panel=SHOW)]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show errors only.", rich_help_panel=SHOW)]
 

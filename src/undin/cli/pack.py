@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 def pack(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="CORPUS...", help="Folders of speech and noise: one corpus. Or packs.")
+        list[Path],
+        typer.Argument(metavar="CORPUS...", help="Folders of speech and noise, read as one corpus; or packs."),
     ],
     output: Annotated[
         Path | None,
@@ -27,41 +28,41 @@ def pack(
             "-o",
             "--output",
             metavar="FILE",
-            help="The pack to write, NAME.pack; needed, except with --check.",
+            help="The pack to write, NAME.pack; required, except with --check.",
             rich_help_panel=o.WHERE,
         ),
     ] = None,
     part_mb: Annotated[
         float | None,
         typer.Option(
-            metavar="MB", help="Parts of up to so many 10^6 bytes, NAME.1-of-N.pack.", rich_help_panel=o.WHERE
+            metavar="MB", help="Split into parts of at most MB megabytes, NAME.1-of-N.pack.", rich_help_panel=o.WHERE
         ),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(metavar="NAME,...", help="Take these splits only.", rich_help_panel=o.HOW)
+        str | None, typer.Option(metavar="NAME,...", help="Use these splits only.", rich_help_panel=o.HOW)
     ] = None,
-    sr: Annotated[int, typer.Option(metavar="HZ", help="Resample to this rate.", rich_help_panel=o.HOW)] = 16000,
+    sr: Annotated[int, typer.Option(metavar="HZ", help="Resample to this rate in Hz.", rich_help_panel=o.HOW)] = 16000,
     mono: Annotated[bool, typer.Option("--mono", help="Mix channels down.", rich_help_panel=o.HOW)] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Read packs and compare their checksums.", rich_help_panel=o.HOW)
+        bool, typer.Option("--check", help="Verify the checksums of packs.", rich_help_panel=o.HOW)
     ] = False,
     workers: o.Workers = 1,
     overwrite: o.Overwrite = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
-    """Pack a corpus, so that training opens it at once and reads any part of it without decoding.
+    """Pack a corpus into one file that opens quickly and is read in slices without decoding.
 
-    A pack takes 2 bytes a sample, 115 MB an hour at 16 kHz, and is opened like a folder, wherever a corpus is asked
-    for. Parts are opened by their folder, in which nothing else may lie.
+    A pack takes 2 bytes per sample (115 MB per hour at 16 kHz) and can be used wherever a corpus folder can. To open a
+    pack in parts, name their folder; it may contain nothing else.
 
     [dim]Speech and noise to train with:[/]  undin pack LibriSpeech/ DEMAND/ -o train.pack --split train
 
-    [dim]In parts, each whole by itself:[/]  undin pack data/ -o parts/train.pack --part-mb 55
+    [dim]In parts that can be used separately:[/]  undin pack data/ -o parts/train.pack --part-mb 55
 
-    [dim]After they have travelled:[/]  undin pack --check parts/*.pack
+    [dim]Verify after copying:[/]  undin pack --check parts/*.pack
 
-    Files that are there and the same are skipped. Sound files that cannot be read are named and left out: exit code 1.
+    Identical existing files are skipped. Unreadable audio files are named and left out (exit code 1).
     """
     if check:
         return _check(inputs, as_json=json, quiet=quiet)

@@ -17,7 +17,7 @@ from undin.cli import options as o
 Output = Annotated[
     Path | None,
     typer.Option(
-        "-o", "--output", metavar="DIR", help="Folder of the run.", show_default="runs/RECIPE", rich_help_panel=o.WHERE
+        "-o", "--output", metavar="DIR", help="Run folder.", show_default="runs/RECIPE", rich_help_panel=o.WHERE
     ),
 ]
 Data = Annotated[
@@ -28,11 +28,13 @@ Data = Annotated[
 ]
 Changes = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="SECTION.NAME=VALUE", help="Change a setting.", rich_help_panel=o.HOW),
+    typer.Option(
+        "--set", metavar="SECTION.NAME=VALUE", help="Change a setting; may be repeated.", rich_help_panel=o.HOW
+    ),
 ]
 Preset = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Variation that the recipe defines.", rich_help_panel=o.HOW),
+    typer.Option(metavar="NAME", help="Preset of the recipe.", rich_help_panel=o.HOW),
 ]
 MaxMinutes = Annotated[
     float | None,
@@ -55,7 +57,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per st
 
 def run(
     recipe: Annotated[
-        str | None, typer.Argument(metavar="RECIPE", help="Name or .toml file; without it, the recipes are listed.")
+        str | None,
+        typer.Argument(metavar="RECIPE", help="Recipe name or .toml file; without it, all recipes are listed."),
     ] = None,
     output: Output = None,
     data: Data = None,

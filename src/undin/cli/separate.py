@@ -14,11 +14,15 @@ def separate(
     output: o.Output = None,
     overwrite: o.Overwrite = False,
     raw: o.Raw = None,
-    talkers: Annotated[int, typer.Option(min=2, metavar="N", help="How many talk.", rich_help_panel=o.HOW)] = 2,
+    talkers: Annotated[int, typer.Option(min=2, metavar="N", help="Number of talkers.", rich_help_panel=o.HOW)] = 2,
     method: Annotated[
         str,
         typer.Option(
-            "-m", "--method", metavar="MODEL", help="An id, or a saved model that separates.", rich_help_panel=o.HOW
+            "-m",
+            "--method",
+            metavar="MODEL",
+            help="Id or file of a method that separates talkers.",
+            rich_help_panel=o.HOW,
         ),
     ] = "blstm-mask",
     set: o.Set = None,
@@ -28,11 +32,11 @@ def separate(
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
-    """Pull talkers apart: one file for each, which sum to the input.
+    """Separate talkers: one file per talker; the files sum to the input.
 
-    [dim]talk.flac becomes talk.1.flac and talk.2.flac:[/]  undin separate talk.flac
+    [dim]To talk.1.flac and talk.2.flac:[/]  undin separate talk.flac
 
-    [dim]With recordings of the very voices, a model of theirs:[/]  undin fit anna/ ben/ --talkers -o two.npz
+    [dim]Train a model on recordings of the two voices:[/]  undin fit anna/ ben/ --talkers -o two.npz
     """
     check_pipes(inputs, output, as_json=json)
     from undin.errors import InputError

@@ -9,7 +9,9 @@ from undin.cli.run import Changes, Data, From, Json, MaxMinutes, Output, Preset,
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name or .toml file; `undin run` lists the recipes.")],
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="Recipe name or .toml file; `undin run` lists the recipes.")
+    ],
     output: Output = None,
     data: Data = None,
     preset: Preset = None,
@@ -26,7 +28,7 @@ def train(
     command to resume an interrupted training from its last checkpoint. `undin fit` learns NMF from two folders without
     a recipe.
 
-    [dim]A network, on undin's own small corpus:[/]  undin train dnn-xu2015 --preset mini
+    [dim]A network, on the embedded corpus:[/]  undin train dnn-xu2015 --preset mini
 
     [dim]Fine-tune it on your own speech and noise:[/]  undin train dnn-xu2015 --from best.pt --data folders/
 
