@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def check(
     files: Annotated[list[str], typer.Argument(metavar="FILES...", help="Recordings, or folders of them.")],
     json: o.Json = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show faults only.", rich_help_panel=o.SHOW)] = False,
+    quiet: Annotated[bool, o.shown("-q", "--quiet", help="Show faults only.")] = False,
 ) -> int:
     """Check recordings for faults: noise, level, clipping, offset, hum, bandwidth, gaps, channels.
 

@@ -23,32 +23,14 @@ def compare(
     method: Methods = None,
     cmd: Commands = None,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="PAGE",
-            help="The page to write.",
-            show_default="RECORDING.html",
-            rich_help_panel=o.WHERE,
-        ),
+        Path | None, o.where("-o", "--output", metavar="PAGE", help="The page to write.", show_default="RECORDING.html")
     ] = None,
-    start: Annotated[
-        float, typer.Option(min=0, metavar="S", help="Start time in seconds.", rich_help_panel=o.WHERE)
-    ] = 0.0,
+    start: Annotated[float, o.where(min=0, metavar="S", help="Start time in seconds.")] = 0.0,
     seconds: Annotated[
-        float,
-        typer.Option(
-            min=0.1, metavar="S", help="Seconds to play; all audio is embedded in the page.", rich_help_panel=o.WHERE
-        ),
+        float, o.where(min=0.1, metavar="S", help="Seconds to play; all audio is embedded in the page.")
     ] = SECONDS,
     match_level: Annotated[
-        bool,
-        typer.Option(
-            "--match-level",
-            help="Play all signals at the speech level of the input.",
-            rich_help_panel=o.HOW,
-        ),
+        bool, o.how("--match-level", help="Play all signals at the speech level of the input.")
     ] = False,
     nan: o.Nan = "raise",
     quiet: o.Quiet = False,

@@ -1,9 +1,9 @@
 """`undin corpus`: what is in a folder of speech or noise, and what is wrong with it."""
 
 import json as json_
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,32 +22,20 @@ def corpus(
     folders: Annotated[
         list[Path], typer.Argument(metavar="DIR...", help="Folders of speech and noise, read as one corpus.")
     ],
-    layout: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Layout of the folders, if it is not recognized.", rich_help_panel=o.HOW),
-    ] = None,
+    layout: Annotated[str | None, o.how(metavar="NAME", help="Layout of the folders, if it is not recognized.")] = None,
     role: Annotated[
         Literal["speech", "noise"] | None,
-        typer.Option(help="Treat plain folders as speech or as noise, whatever their names.", rich_help_panel=o.HOW),
+        o.how(help="Treat plain folders as speech or as noise, whatever their names."),
     ] = None,
-    quick: Annotated[
-        bool,
-        typer.Option(
-            "--quick", help="Read headers only; skips levels and checks of the samples.", rich_help_panel=o.HOW
-        ),
-    ] = False,
+    quick: Annotated[bool, o.how("--quick", help="Read headers only; skips levels and checks of the samples.")] = False,
     table: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Write speech.csv and noise.csv into this folder, which then opens quickly as a corpus.",
-            rich_help_panel=o.WHERE,
+        o.where(
+            metavar="DIR", help="Write speech.csv and noise.csv into this folder, which then opens quickly as a corpus."
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace existing tables.", rich_help_panel=o.WHERE)
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=o.SHOW)] = False,
+    overwrite: Annotated[bool, o.where("--overwrite", help="Replace existing tables.")] = False,
+    json: Annotated[bool, o.shown("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Describe a corpus: speakers, hours, levels, kinds of noise, and suspicious files.
 
@@ -61,14 +49,15 @@ def corpus(
 
     [dim]Combine two corpora:[/]  undin corpus LibriSpeech/ DEMAND/ --table data/
     """
+    from undin.corpora import Corpus
     from undin.corpora.contents import summary, survey
 
     if table is not None:
         _check_table(table, overwrite)
-    with _bar("headers") as tick:
+    with show.bar("headers") as tick:
         scans = [_scan(folder, layout, role, tick) for folder in folders]
-    whole = _joined(scans)
-    with _bar("files") as tick:
+    whole = reduce(add, (Corpus(each.root, each.rows) for each in scans))
+    with show.bar("files") as tick:
         found = survey(whole, quick=quick, tick=tick)
     unreadable = (*_unreadable(scans, whole), *found.unreadable)
     places = [{"root": str(each.root), "layout": each.layout} for each in scans]
@@ -96,22 +85,13 @@ def _check_table(table: Path, overwrite: bool) -> None:
         raise InputError(f"{there[0]} exists: --overwrite it, or choose another --table")
 
 
-def _scan(folder: Path, layout: str | None, role: Any, tick: Callable[[int, int], object]) -> "Scan":
+def _scan(folder: Path, layout: str | None, role: Any, tick: Callable[[int, int], object] | None) -> "Scan":
     from undin.corpora import scan
     from undin.errors import InputError
 
     if folder.suffix == ".pack" and folder.is_file():
         raise InputError(f"{folder} is a pack, not a folder: `undin pack --check {folder}` tells whether it is whole")
     return scan(folder, layout=layout, role=role, tick=tick)
-
-
-def _joined(scans: "list[Scan]") -> "Corpus":
-    from undin.corpora import Corpus
-
-    whole, *others = (Corpus(each.root, each.rows) for each in scans)
-    for other in others:
-        whole = whole + other
-    return whole
 
 
 def _unreadable(scans: "list[Scan]", whole: "Corpus") -> "Iterator[Fault]":
@@ -125,20 +105,6 @@ def _write(table: Path, whole: "Corpus", rows: Any) -> list[Path]:
     from undin.corpora import Corpus, write_tables
 
     return write_tables(table, Corpus(whole.root, rows))
-
-
-@contextmanager
-def _bar(what: str) -> Iterator[Callable[[int, int], object]]:
-    """A bar over files on a terminal, and the function that moves it."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=show.console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _tell(facts: dict[str, Any]) -> None:

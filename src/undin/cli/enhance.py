@@ -16,35 +16,22 @@ def enhance(
     output: o.Output = None,
     overwrite: o.Overwrite = False,
     raw: o.Raw = None,
-    residual: Annotated[
-        bool, typer.Option("--residual", help="Also write the removed noise.", rich_help_panel=o.WHERE)
-    ] = False,
-    plot: Annotated[
-        bool, typer.Option("--plot", help="Also save a picture with both spectrograms.", rich_help_panel=o.WHERE)
-    ] = False,
+    residual: Annotated[bool, o.where("--residual", help="Also write the removed noise.")] = False,
+    plot: Annotated[bool, o.where("--plot", help="Also save a picture with both spectrograms.")] = False,
     method: Annotated[
-        str,
-        typer.Option(
-            "-m",
-            "--method",
-            metavar="MODEL",
-            help="Method id (see `undin models`), or an .npz or .onnx file.",
-            rich_help_panel=o.HOW,
-        ),
+        str, o.how("-m", "--method", metavar="MODEL", help="Method id (see `undin models`), or an .npz or .onnx file.")
     ] = DEFAULT_METHOD,
     limit_db: Annotated[
         float | None,
-        typer.Option(
+        o.how(
             min=0,
             metavar="DB",
             help="Maximum attenuation in dB; 0 leaves the audio unchanged.",
             show_default="no limit",
-            rich_help_panel=o.HOW,
         ),
     ] = None,
     independent: Annotated[
-        bool,
-        typer.Option("--independent", help="Process channels independently instead of linked.", rich_help_panel=o.HOW),
+        bool, o.how("--independent", help="Process channels independently instead of linked.")
     ] = False,
     set: o.Set = None,
     nan: o.Nan = "raise",

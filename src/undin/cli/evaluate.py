@@ -3,8 +3,7 @@
 import json as json_
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,21 +24,19 @@ N_SHOWN = 5  # failures printed; the report has all
 
 Methods = Annotated[
     list[str] | None,
-    typer.Option(
+    o.how(
         "-m",
         "--method",
         metavar="MODEL",
         help="Method id (see `undin models`) or model file; NAME=MODEL renames it. Repeat to compare several.",
-        rich_help_panel=o.HOW,
     ),
 ]
 Commands = Annotated[
     list[str] | None,
-    typer.Option(
+    o.how(
         "--cmd",
         metavar="NAME=COMMAND",
         help="External command, e.g. 'afftdn=ffmpeg -i {in} -af afftdn {out}'; may be repeated.",
-        rich_help_panel=o.HOW,
     ),
 ]
 
@@ -57,50 +54,35 @@ def evaluate(
     cmd: Commands = None,
     data: Annotated[
         Path | None,
-        typer.Option(
+        o.where(
             metavar="DIR",
             help="Corpus of the manifest.",
             show_default="the one it was mixed from, $UNDIN_DATA, or undin's own",
-            rich_help_panel=o.WHERE,
         ),
     ] = None,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results.", rich_help_panel=o.WHERE)
-    ] = OUTPUT,
+    output: Annotated[Path, o.where("-o", "--output", metavar="DIR", help="Folder for the results.")] = OUTPUT,
     metrics: Annotated[
         str | None,
-        typer.Option(
+        o.how(
             metavar="NAMES",
             help="Metrics, e.g. pesq_wb,lsd_db.",
             show_default="pesq_wb,estoi,si_sdr_db; of talkers si_sdr_db,sdr_db,accuracy",
-            rich_help_panel=o.HOW,
         ),
     ] = None,
     trained_on: Annotated[
         Path | None,
-        typer.Option(
+        o.how(
             metavar="MANIFEST",
             help="Manifest of the training data: its noise kinds count as seen, all others as unseen.",
-            rich_help_panel=o.HOW,
         ),
     ] = None,
     align: Annotated[
-        bool,
-        typer.Option(
-            "--align/--no-align",
-            help="Take a constant lag of up to 100 ms out of other programs' output.",
-            rich_help_panel=o.HOW,
-        ),
+        bool, o.how("--align/--no-align", help="Take a constant lag of up to 100 ms out of other programs' output.")
     ] = True,
     workers: o.Workers = 1,
-    examples: Annotated[
-        int,
-        typer.Option(min=0, metavar="N", help="Number of mixtures to listen to in the report.", rich_help_panel=o.SHOW),
-    ] = 6,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed for choosing them.", rich_help_panel=o.SHOW)] = 0,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print the summary as one JSON object.", rich_help_panel=o.SHOW)
-    ] = False,
+    examples: Annotated[int, o.shown(min=0, metavar="N", help="Number of mixtures to listen to in the report.")] = 6,
+    seed: Annotated[int, o.shown(min=0, help="Random seed for choosing them.")] = 0,
+    json: Annotated[bool, o.shown("--json", help="Print the summary as one JSON object.")] = False,
     quiet: o.Quiet = False,
 ) -> int:
     """Score methods on mixtures and write a report with tables, plots and players.
@@ -148,14 +130,14 @@ def evaluate(
         output.mkdir(parents=True, exist_ok=True)
         manifest = output / "pairs.csv"
         mixing.write_manifest(manifest, (row for row in rows if isinstance(row, mixing.MixtureRow)))
-    with _bar("scoring", wanted=not quiet) as progress:
+    with show.bar("scoring", wanted=not quiet) as progress:
         result = evaluation.evaluate(
             rows, corpus, systems, measures, output, task=task, workers=workers, progress=progress
         )
     about = evaluation.about_run(result, manifest=manifest, data=corpus.root, command=["undin", *_words(context)])
     evaluation.write_per_kind(output, result)
     summary = evaluation.write_summary(output / "summary.json", result, about)
-    with _bar("examples", wanted=not quiet) as progress:
+    with show.bar("examples", wanted=not quiet) as progress:
         played = evaluation.make_examples(result, corpus, n=examples, seed=seed, progress=progress)
     with show.busy("drawing the report"):
         evaluation.write_report(report, result, about, examples=played, notes=notes)
@@ -197,20 +179,6 @@ def _corpus(manifest: Path, data: Path | None, *, listed: bool) -> "Corpus":
 def _words(context: typer.Context) -> list[str]:
     """The command line as it was typed."""
     return sys.argv[1:] if sys.argv[1:2] == [context.info_name] else [str(context.info_name)]
-
-
-@contextmanager
-def _bar(text: str, *, wanted: bool) -> Iterator[Callable[[int, int], object] | None]:
-    """A bar in files on a terminal."""
-    if not (wanted and sys.stderr.isatty()):
-        yield None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=show.console(stderr=True), transient=True) as bar:
-        task = bar.add_task(text, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _show(result: "Evaluation", notes: list[str], output: Path) -> None:

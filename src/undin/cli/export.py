@@ -18,27 +18,14 @@ def export(
     ],
     output: Annotated[
         Path,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            help="File to write: .onnx to run, .pt to resume training from.",
-            rich_help_panel=o.WHERE,
-        ),
+        o.where("-o", "--output", metavar="FILE", help="File to write: .onnx to run, .pt to resume training from."),
     ] = Path("model.onnx"),
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the model if it exists.", rich_help_panel=o.WHERE)
-    ] = False,
+    overwrite: Annotated[bool, o.where("--overwrite", help="Replace the model if it exists.")] = False,
     weights: Annotated[
-        Literal["fp32", "fp16", "int8"],
-        typer.Option(help="Precision of the stored weights: 32, 16 or 8 bits.", rich_help_panel=o.HOW),
+        Literal["fp32", "fp16", "int8"], o.how(help="Precision of the stored weights: 32, 16 or 8 bits.")
     ] = "fp32",
-    data: Annotated[
-        str, typer.Option(metavar="TEXT", help="Training data, for the model card.", rich_help_panel=o.HOW)
-    ] = "your own recordings",
-    licence: Annotated[
-        str, typer.Option(metavar="TEXT", help="License of the weights, for the model card.", rich_help_panel=o.HOW)
-    ] = "yours",
+    data: Annotated[str, o.how(metavar="TEXT", help="Training data, for the model card.")] = "your own recordings",
+    licence: Annotated[str, o.how(metavar="TEXT", help="License of the weights, for the model card.")] = "yours",
     quiet: o.Quiet = False,
 ) -> int:
     """Export a trained network to one file, for undin enhance -m my.onnx.

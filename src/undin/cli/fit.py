@@ -22,22 +22,14 @@ def fit(
             metavar="NOISE", help="Folder or file of noise; without it, noise is learned from each recording."
         ),
     ] = None,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", help="Where to save the model.", rich_help_panel=o.WHERE)
-    ] = Path("nmf.npz"),
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the model if it exists.", rich_help_panel=o.WHERE)
-    ] = False,
+    output: Annotated[Path, o.where("-o", "--output", metavar="FILE", help="Where to save the model.")] = Path(
+        "nmf.npz"
+    ),
+    overwrite: Annotated[bool, o.where("--overwrite", help="Replace the model if it exists.")] = False,
     talkers: Annotated[
-        bool,
-        typer.Option(
-            "--talkers", help="Both folders are talkers: train a model that separates them.", rich_help_panel=o.HOW
-        ),
+        bool, o.how("--talkers", help="Both folders are talkers: train a model that separates them.")
     ] = False,
-    prior: Annotated[
-        Literal["exponential", "gamma", "none"],
-        typer.Option(help="Prior of the activations.", rich_help_panel=o.HOW),
-    ] = "exponential",
+    prior: Annotated[Literal["exponential", "gamma", "none"], o.how(help="Prior of the activations.")] = "exponential",
     set: o.Set = None,
     nan: o.Nan = "raise",
     truncated: o.Truncated = "raise",

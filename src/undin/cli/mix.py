@@ -3,8 +3,10 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from undin.mixing.maker import Made
     from undin.mixing.write import Job
 
-WHAT, TALK, ROOMS = "What is mixed", "Talkers and noises", "Rooms"
+what, talk, room = o.panel("What is mixed"), o.panel("Talkers and noises"), o.panel("Rooms")
 OPTIONS = {  # settings by the options that set them
     "snr_db": "--snr", "talkers": "--talkers", "talker_db": "--talker-level", "noises": "--noises",
     "noise_db": "--noise-level", "level_db": "--level", "duration_s": "--duration", "rooms": "--rooms",
@@ -37,153 +39,80 @@ def mix(
         ),
     ] = None,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="DIR",
-            help="Output folder; required, except for a recipe.",
-            rich_help_panel=o.WHERE,
-        ),
+        Path | None, o.where("-o", "--output", metavar="DIR", help="Output folder; required, except for a recipe.")
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder that the paths in a manifest are relative to; required for a manifest.",
-            rich_help_panel=o.WHERE,
-        ),
+        o.where(metavar="DIR", help="Folder that the paths in a manifest are relative to; required for a manifest."),
     ] = None,
     config: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="INI",
-            help="Read all settings from a config.ini of YunyangZeng's data preparation.",
-            rich_help_panel=WHAT,
-        ),
+        Path | None, what(metavar="INI", help="Read all settings from a config.ini of YunyangZeng's data preparation.")
     ] = None,
     n: Annotated[
-        int | None,
-        typer.Option(
-            "--n", "-n", min=0, metavar="N", help="Number of mixtures.", show_default="1000", rich_help_panel=WHAT
-        ),
+        int | None, what("--n", "-n", min=0, metavar="N", help="Number of mixtures.", show_default="1000")
     ] = None,
-    seed: Annotated[
-        int,
-        typer.Option(min=0, help="Random seed; the same seed gives the same mixtures.", rich_help_panel=WHAT),
-    ] = 0,
-    split: Annotated[
-        str | None,
-        typer.Option(help="Use the train, dev or test split only.", show_default=False, rich_help_panel=WHAT),
-    ] = None,
+    seed: Annotated[int, what(min=0, help="Random seed; the same seed gives the same mixtures.")] = 0,
+    split: Annotated[str | None, what(help="Use the train, dev or test split only.", show_default=False)] = None,
     snr: Annotated[
-        str,
-        typer.Option(
-            metavar="DB",
-            help="SNR in dB: LOW,HIGH for a range, LOW:HIGH:STEP for steps, or one number.",
-            rich_help_panel=WHAT,
-        ),
+        str, what(metavar="DB", help="SNR in dB: LOW,HIGH for a range, LOW:HIGH:STEP for steps, or one number.")
     ] = "-5,15",
     snr_over: Annotated[
-        Literal["clip", "active"],
-        typer.Option(help="Measure the SNR over the complete clip, or over active speech only.", rich_help_panel=WHAT),
+        Literal["clip", "active"], what(help="Measure the SNR over the complete clip, or over active speech only.")
     ] = "clip",
     level: Annotated[
         str | None,
-        typer.Option(
-            metavar="LOW,HIGH",
-            help="RMS level of the mixtures, in dB relative to full scale.",
-            show_default="as mixed",
-            rich_help_panel=WHAT,
+        what(
+            metavar="LOW,HIGH", help="RMS level of the mixtures, in dB relative to full scale.", show_default="as mixed"
         ),
     ] = None,
     duration: Annotated[
-        float | None,
-        typer.Option(
-            metavar="S",
-            help="Duration of every mixture in seconds.",
-            show_default="as its speech",
-            rich_help_panel=WHAT,
-        ),
+        float | None, what(metavar="S", help="Duration of every mixture in seconds.", show_default="as its speech")
     ] = None,
-    short: Annotated[
-        Literal["pad", "drop"],
-        typer.Option(help="Speech shorter than --duration: pad it, or drop it.", rich_help_panel=WHAT),
-    ] = "pad",
-    sr: Annotated[
-        int | None, typer.Option(metavar="HZ", help="Resample to this rate in Hz.", rich_help_panel=WHAT)
-    ] = None,
-    mono: Annotated[bool, typer.Option("--mono", help="Mix channels down.", rich_help_panel=WHAT)] = False,
+    short: Annotated[Literal["pad", "drop"], what(help="Speech shorter than --duration: pad it, or drop it.")] = "pad",
+    sr: Annotated[int | None, what(metavar="HZ", help="Resample to this rate in Hz.")] = None,
+    mono: Annotated[bool, what("--mono", help="Mix channels down.")] = False,
     seen: Annotated[
         str | None,
-        typer.Option(
-            metavar="SPLIT|CSV",
-            help="Mark voices and noise kinds that also occur in this split or manifest.",
-            rich_help_panel=WHAT,
-        ),
+        what(metavar="SPLIT|CSV", help="Mark voices and noise kinds that also occur in this split or manifest."),
     ] = None,
-    talkers: Annotated[int, typer.Option(help="Number of simultaneous talkers, 1 to 4.", rich_help_panel=TALK)] = 1,
+    talkers: Annotated[int, talk(help="Number of simultaneous talkers, 1 to 4.")] = 1,
     talker_level: Annotated[
-        str,
-        typer.Option(metavar="LOW,HIGH", help="Level of further talkers below the first, in dB.", rich_help_panel=TALK),
+        str, talk(metavar="LOW,HIGH", help="Level of further talkers below the first, in dB.")
     ] = "0,5",
     lengths: Annotated[
-        Literal["min", "max"],
-        typer.Option(help="Length of a mixture: that of its shortest or its longest talker.", rich_help_panel=TALK),
+        Literal["min", "max"], talk(help="Length of a mixture: that of its shortest or its longest talker.")
     ] = "min",
-    speech_from: Annotated[
-        str | None, typer.Option(metavar="NAME,...", help="Use speech of these collections only.", rich_help_panel=TALK)
-    ] = None,
+    speech_from: Annotated[str | None, talk(metavar="NAME,...", help="Use speech of these collections only.")] = None,
     noises: Annotated[
         str | None,
-        typer.Option(
+        talk(
             metavar="N|LOW-HIGH",
             help="Number of simultaneous noises, 0 to 3.",
             show_default="1; 0 with several talkers",
-            rich_help_panel=TALK,
         ),
     ] = None,
     noise_level: Annotated[
-        str,
-        typer.Option(metavar="LOW,HIGH", help="Level of further noises below the first, in dB.", rich_help_panel=TALK),
+        str, talk(metavar="LOW,HIGH", help="Level of further noises below the first, in dB.")
     ] = "0,0",
-    kinds: Annotated[
-        str | None, typer.Option(metavar="KIND,...", help="Use these kinds of noise only.", rich_help_panel=TALK)
-    ] = None,
-    every_noise: Annotated[
-        bool, typer.Option("--every-noise", help="Mix every utterance with every noise.", rich_help_panel=TALK)
-    ] = False,
-    rooms: Annotated[
-        float,
-        typer.Option(metavar="SHARE", help="Share of mixtures in a simulated room, 0 to 1.", rich_help_panel=ROOMS),
-    ] = 0.0,
-    rt60: Annotated[
-        str, typer.Option(metavar="LOW,HIGH", help="Reverberation time of the rooms in seconds.", rich_help_panel=ROOMS)
-    ] = "0.2,0.6",
+    kinds: Annotated[str | None, talk(metavar="KIND,...", help="Use these kinds of noise only.")] = None,
+    every_noise: Annotated[bool, talk("--every-noise", help="Mix every utterance with every noise.")] = False,
+    rooms: Annotated[float, room(metavar="SHARE", help="Share of mixtures in a simulated room, 0 to 1.")] = 0.0,
+    rt60: Annotated[str, room(metavar="LOW,HIGH", help="Reverberation time of the rooms in seconds.")] = "0.2,0.6",
     reference: Annotated[
         Literal["early", "dry"],
-        typer.Option(
-            help="Reference in a room: the voice with its first 50 ms of reflections, or the dry voice.",
-            rich_help_panel=ROOMS,
-        ),
+        room(help="Reference in a room: the voice with its first 50 ms of reflections, or the dry voice."),
     ] = "early",
     template: Annotated[
         str | None,
-        typer.Option(
+        o.where(
             metavar="NAME",
             help="File layout: folders, six-folders, pairs, or noisy=PATTERN,clean=PATTERN.",
             show_default="folders",
-            rich_help_panel=o.WHERE,
         ),
     ] = None,
-    format: Annotated[
-        Literal["flac", "wav"] | None,
-        typer.Option(help="File format; 16 bit.", show_default="flac", rich_help_panel=o.WHERE),
-    ] = None,
-    manifest_only: Annotated[
-        bool, typer.Option("--manifest-only", help="Write the manifest only.", rich_help_panel=o.WHERE)
-    ] = False,
-    shard: Annotated[str, typer.Option(metavar="I/N", help="Write part I of N.", rich_help_panel=o.HOW)] = "1/1",
+    format: Annotated[Literal["flac", "wav"] | None, o.where(help="File format; 16 bit.", show_default="flac")] = None,
+    manifest_only: Annotated[bool, o.where("--manifest-only", help="Write the manifest only.")] = False,
+    shard: Annotated[str, o.how(metavar="I/N", help="Write part I of N.")] = "1/1",
     workers: o.Workers = 1,
     overwrite: o.Overwrite = False,
     json: o.Json = False,
@@ -206,6 +135,7 @@ def mix(
 
         if is_recipe(inputs[0]):
             return do(inputs[0], ["mix"], output=output, data=data, workers=workers, json=json, quiet=quiet)
+    from undin import corpora
     from undin.mixing import Drawing
     from undin.mixing.layout import parse_layout
     from undin.mixing.settings import Settings
@@ -248,7 +178,7 @@ def mix(
             if not inputs and not os.environ.get("UNDIN_DATA") and not quiet:
                 print("undin: note: no CORPUS is given: undin's own is taken, synthetic and small", file=sys.stderr)
             with show.busy("listing the sound"):
-                corpus = _open(inputs or [], sr, mono)
+                corpus = reduce(add, (corpora.open(name, sr=sr, mono=mono) for name in inputs or (None,)))
             drawing = Drawing(corpus, settings, seed=seed, seen=_seen(seen, corpus))
             n = n if n is not None else drawing.n_pairs if every_noise else 1000
         jobs = [Job(corpus, layout=layout, drawing=drawing, n=n, **common)]
@@ -320,17 +250,6 @@ def _listed(inputs: list[str]) -> Path | None:
     return Path(files[0]) if files else None
 
 
-def _open(inputs: list[str], sr: int | None, mono: bool) -> "Corpus":
-    from undin import corpora
-
-    names: list[str | None] = [*inputs] or [None]
-    opened = [corpora.open(name, sr=sr, mono=mono) for name in names]
-    corpus = opened[0]
-    for other in opened[1:]:
-        corpus = corpus + other
-    return corpus
-
-
 def _corpus_of(manifest: Path, data: Path | None, sr: int | None, mono: bool) -> "tuple[Corpus, int]":
     """The folder of a manifest's files as a corpus, and how many talkers its mixtures have."""
     from itertools import islice
@@ -380,10 +299,11 @@ def _configured(config: Path, seed: int, common: dict[str, Any]) -> "list[Job]":
 def _work(job: "Job", workers: int, *, as_json: bool, quiet: bool) -> int:
     """Make the mixtures, tell what fails, give the exit code."""
     counts = Counter[str]()
-    with _progress(len(job), wanted=not quiet) as advance, closing(job.run(workers)) as results:
-        for made in results:
+    with show.bar("mixtures", wanted=not quiet) as progress, closing(job.run(workers)) as results:
+        for done, made in enumerate(results, 1):
             counts[made.status] += 1
-            advance()
+            if progress:
+                progress(done, len(job))
             if made.status == "failed":
                 print(f"undin: {show.as_option(made.error or '')}", file=sys.stderr)
             if as_json:
@@ -402,24 +322,3 @@ def _as_json(made: "Made") -> str:
     if row and row["snr_db"] == float("inf"):
         row["snr_db"] = None  # JSON knows no infinity
     return json.dumps({"status": made.status, "n": made.n, "outputs": made.outputs, "error": made.error, "row": row})
-
-
-@contextmanager
-def _progress(total: int, *, wanted: bool) -> Iterator[Callable[[], object]]:
-    """Show a bar on a terminal; give the function that moves it by one mixture."""
-    if not (wanted and sys.stderr.isatty()):
-        yield lambda: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    with Progress(
-        "mixtures",
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=show.console(stderr=True),
-        transient=True,
-        redirect_stdout=sys.stdout.isatty(),
-    ) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda: bar.advance(task)

@@ -2,57 +2,44 @@
 
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import typer
 
 from undin.errors import InputError
 
-WHERE, HOW, SHOW = "Input and output", "Processing", "Display"
+
+def panel(title: str) -> Callable[..., Any]:
+    """`typer.Option` for the options under one heading of the help."""
+    return partial(typer.Option, rich_help_panel=title)
+
+
+where, how, shown = panel("Input and output"), panel("Processing"), panel("Display")
 
 Inputs = Annotated[
-    list[str],
-    typer.Argument(metavar="INPUTS...", help="Files, folders (searched for audio), or - for standard input."),
+    list[str], typer.Argument(metavar="INPUTS...", help="Files, folders (searched for audio), or - for standard input.")
 ]
-Output = Annotated[
-    str | None,
-    typer.Option(
-        "-o", "--output", metavar="PATH", help="File, folder, or - for standard output.", rich_help_panel=WHERE
-    ),
-]
+Output = Annotated[str | None, where("-o", "--output", metavar="PATH", help="File, folder, or - for standard output.")]
 Overwrite = Annotated[
     bool,
-    typer.Option(
-        "--overwrite",
-        help="Reprocess everything and overwrite existing files, including those undin did not create.",
-        rich_help_panel=WHERE,
+    where(
+        "--overwrite", help="Reprocess everything and overwrite existing files, including those undin did not create."
     ),
 ]
-Raw = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FORMAT", help="Format of headerless audio on pipes, e.g. s16le:16000:1.", rich_help_panel=WHERE
-    ),
-]
+Raw = Annotated[str | None, where(metavar="FORMAT", help="Format of headerless audio on pipes, e.g. s16le:16000:1.")]
 Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="NAME=VALUE", help="Change a setting of the method; may be repeated.", rich_help_panel=HOW
-    ),
+    list[str] | None, how("--set", metavar="NAME=VALUE", help="Change a setting of the method; may be repeated.")
 ]
 Nan = Annotated[
-    Literal["raise", "zero"],
-    typer.Option(help="On NaN or infinite samples: reject the file, or replace them with zeros.", rich_help_panel=HOW),
+    Literal["raise", "zero"], how(help="On NaN or infinite samples: reject the file, or replace them with zeros.")
 ]
-Truncated = Annotated[
-    Literal["raise", "keep"],
-    typer.Option(help="On truncated files: reject the file, or keep what is there.", rich_help_panel=HOW),
-]
-Workers = Annotated[int, typer.Option(min=1, metavar="N", help="Number of parallel processes.", rich_help_panel=HOW)]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per file.", rich_help_panel=SHOW)]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show errors only.", rich_help_panel=SHOW)]
+Truncated = Annotated[Literal["raise", "keep"], how(help="On truncated files: reject the file, or keep what is there.")]
+Workers = Annotated[int, how(min=1, metavar="N", help="Number of parallel processes.")]
+Json = Annotated[bool, shown("--json", help="Print one JSON object per file.")]
+Quiet = Annotated[bool, shown("-q", "--quiet", help="Show errors only.")]
 
 
 def parse_settings(config: type[Any], pairs: Sequence[str]) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 import json as json_
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +14,7 @@ from undin.cli import show
 from undin.errors import InputError
 
 if TYPE_CHECKING:
-    from undin.corpora import Corpus, Fault, Packed
+    from undin.corpora import Fault, Packed
 
 
 def pack(
@@ -24,28 +24,15 @@ def pack(
     ],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            help="The pack to write, NAME.pack; required, except with --check.",
-            rich_help_panel=o.WHERE,
-        ),
+        o.where("-o", "--output", metavar="FILE", help="The pack to write, NAME.pack; required, except with --check."),
     ] = None,
     part_mb: Annotated[
-        float | None,
-        typer.Option(
-            metavar="MB", help="Split into parts of at most MB megabytes, NAME.1-of-N.pack.", rich_help_panel=o.WHERE
-        ),
+        float | None, o.where(metavar="MB", help="Split into parts of at most MB megabytes, NAME.1-of-N.pack.")
     ] = None,
-    split: Annotated[
-        str | None, typer.Option(metavar="NAME,...", help="Use these splits only.", rich_help_panel=o.HOW)
-    ] = None,
-    sr: Annotated[int, typer.Option(metavar="HZ", help="Resample to this rate in Hz.", rich_help_panel=o.HOW)] = 16000,
-    mono: Annotated[bool, typer.Option("--mono", help="Mix channels down.", rich_help_panel=o.HOW)] = False,
-    check: Annotated[
-        bool, typer.Option("--check", help="Verify the checksums of packs.", rich_help_panel=o.HOW)
-    ] = False,
+    split: Annotated[str | None, o.how(metavar="NAME,...", help="Use these splits only.")] = None,
+    sr: Annotated[int, o.how(metavar="HZ", help="Resample to this rate in Hz.")] = 16000,
+    mono: Annotated[bool, o.how("--mono", help="Mix channels down.")] = False,
+    check: Annotated[bool, o.how("--check", help="Verify the checksums of packs.")] = False,
     workers: o.Workers = 1,
     overwrite: o.Overwrite = False,
     json: o.Json = False,
@@ -71,10 +58,10 @@ def pack(
     from undin import corpora
 
     with show.busy("listing the sound"):
-        corpus = _open(inputs, sr, mono)
+        corpus = reduce(add, (corpora.open(path, sr=sr, mono=mono) for path in inputs))
         if split:
             corpus = corpus.select(split=split.split(","))
-    with _progress(wanted=not quiet) as tick:
+    with show.bar("packing", wanted=not quiet, count=show.SECONDS) as tick:
         made = corpora.pack(
             corpus, output, part_mb=part_mb, workers=workers, overwrite=overwrite, errors=_ignore, tick=tick
         )
@@ -88,15 +75,6 @@ def pack(
     for path, reason in left_out.items():
         print(f"undin: {corpus.root / path}: {' '.join(reason.split())}: left out", file=sys.stderr)
     return 1 if left_out else 0
-
-
-def _open(inputs: list[Path], sr: int, mono: bool) -> "Corpus":
-    from undin import corpora
-
-    first, *others = (corpora.open(path, sr=sr, mono=mono) for path in inputs)
-    for other in others:
-        first = first + other
-    return first
 
 
 def _ignore(fault: "Fault") -> None:
@@ -129,19 +107,3 @@ def _check(paths: list[Path], *, as_json: bool, quiet: bool) -> int:
         elif not (quiet or error):
             print(f"{path}   whole")
     return 1 if failed else 0
-
-
-@contextmanager
-def _progress(*, wanted: bool) -> Iterator[Callable[[float, float], object] | None]:
-    """A bar over seconds of audio on a terminal, and the function that moves it."""
-    if not (wanted and sys.stderr.isatty()):
-        yield None
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    text = TextColumn("{task.completed:,.0f} of {task.total:,.0f} s of audio")
-    with Progress(
-        "packing", BarColumn(), text, TimeRemainingColumn(), console=show.console(stderr=True), transient=True
-    ) as bar:
-        task = bar.add_task("", total=1)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -15,44 +15,19 @@ import typer
 from undin.cli import options as o
 
 Output = Annotated[
-    Path | None,
-    typer.Option(
-        "-o", "--output", metavar="DIR", help="Run folder.", show_default="runs/RECIPE", rich_help_panel=o.WHERE
-    ),
+    Path | None, o.where("-o", "--output", metavar="DIR", help="Run folder.", show_default="runs/RECIPE")
 ]
-Data = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR", help="Corpus to use.", show_default="$UNDIN_DATA, or undin's own", rich_help_panel=o.WHERE
-    ),
-]
+Data = Annotated[Path | None, o.where(metavar="DIR", help="Corpus to use.", show_default="$UNDIN_DATA, or undin's own")]
 Changes = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="SECTION.NAME=VALUE", help="Change a setting; may be repeated.", rich_help_panel=o.HOW
-    ),
+    list[str] | None, o.how("--set", metavar="SECTION.NAME=VALUE", help="Change a setting; may be repeated.")
 ]
-Preset = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Preset of the recipe.", rich_help_panel=o.HOW),
-]
+Preset = Annotated[str | None, o.how(metavar="NAME", help="Preset of the recipe.")]
 MaxMinutes = Annotated[
     float | None,
-    typer.Option(
-        "--max-minutes",
-        min=0.0,
-        metavar="M",
-        help="Pause a network's training after M minutes; rerun to continue.",
-        rich_help_panel=o.HOW,
-    ),
+    o.how("--max-minutes", min=0.0, metavar="M", help="Pause a network's training after M minutes; rerun to continue."),
 ]
-From = Annotated[
-    Path | None,
-    typer.Option(
-        "--from", metavar="WEIGHTS", help="Start from a network's weights (.pt, .ckpt).", rich_help_panel=o.HOW
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per stage.", rich_help_panel=o.SHOW)]
+From = Annotated[Path | None, o.how("--from", metavar="WEIGHTS", help="Start from a network's weights (.pt, .ckpt).")]
+Json = Annotated[bool, o.shown("--json", help="Print one JSON object per stage.")]
 
 
 def run(
@@ -62,10 +37,7 @@ def run(
     ] = None,
     output: Output = None,
     data: Data = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(metavar="STAGE", help="Run this stage only; may be repeated.", rich_help_panel=o.HOW),
-    ] = None,
+    only: Annotated[list[str] | None, o.how(metavar="STAGE", help="Run this stage only; may be repeated.")] = None,
     preset: Preset = None,
     from_: From = None,
     set_: Changes = None,

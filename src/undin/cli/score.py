@@ -18,26 +18,17 @@ if TYPE_CHECKING:
 
 def score(
     files: Annotated[list[str], typer.Argument(metavar="FILES...", help="Files to score, or folders of them.")],
-    ref: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="The clean recording they are compared with.", rich_help_panel=o.HOW),
-    ] = None,
+    ref: Annotated[str | None, o.how(metavar="FILE", help="The clean recording they are compared with.")] = None,
     metrics: Annotated[
         str | None,
-        typer.Option(
+        o.how(
             metavar="NAMES",
             help="Metrics, as pesq_wb,lsd_db.",
             show_default="pesq_wb,estoi,si_sdr_db; without --ref dnsmos_sig,dnsmos_bak,dnsmos_ovrl",
-            rich_help_panel=o.HOW,
         ),
     ] = None,
     align: Annotated[
-        bool,
-        typer.Option(
-            "--align/--no-align",
-            help="Take out a constant lag of up to 100 ms against the reference.",
-            rich_help_panel=o.HOW,
-        ),
+        bool, o.how("--align/--no-align", help="Take out a constant lag of up to 100 ms against the reference.")
     ] = True,
     json: o.Json = False,
 ) -> int:

@@ -14,16 +14,9 @@ def separate(
     output: o.Output = None,
     overwrite: o.Overwrite = False,
     raw: o.Raw = None,
-    talkers: Annotated[int, typer.Option(min=2, metavar="N", help="Number of talkers.", rich_help_panel=o.HOW)] = 2,
+    talkers: Annotated[int, o.how(min=2, metavar="N", help="Number of talkers.")] = 2,
     method: Annotated[
-        str,
-        typer.Option(
-            "-m",
-            "--method",
-            metavar="MODEL",
-            help="Id or file of a method that separates talkers.",
-            rich_help_panel=o.HOW,
-        ),
+        str, o.how("-m", "--method", metavar="MODEL", help="Id or file of a method that separates talkers.")
     ] = "blstm-mask",
     set: o.Set = None,
     nan: o.Nan = "raise",

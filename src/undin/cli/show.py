@@ -13,8 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
     from undin.jobs import Result, Task
+
+SECONDS = "{task.completed:,.0f} of {task.total:,.0f} s of audio"
+SECONDS_DONE = "{task.completed:,.0f} s of audio"  # where the total is not known
 
 
 def console(*, stderr: bool = False) -> "Console":
@@ -47,16 +51,37 @@ def progress_bar(tasks: "Sequence[Task]", *, wanted: bool) -> Iterator[Callable[
     if not (wanted and sys.stderr.isatty()):
         yield None
         return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
     total = sum(map(duration, tasks)) or None  # a pipe does not say
-    text = "{task.completed:,.0f} of {task.total:,.0f} s of audio" if total else "{task.completed:,.0f} s of audio"
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn(text), TimeRemainingColumn())
-    to_terminal = sys.stdout.isatty()  # then lines go above the bar; a file gets them as they are
-    with Progress(*columns, console=console(stderr=True), transient=True, redirect_stdout=to_terminal) as bar:
+    with _progress(SECONDS if total else SECONDS_DONE) as bar:
         name = tasks[0].source if len(tasks) == 1 else f"{len(tasks)} files"
         task = bar.add_task(name.replace("[", r"\["), total=total)
         yield lambda seconds: bar.advance(task, seconds)
+
+
+@contextmanager
+def bar(text: str, *, wanted: bool = True, count: str = "") -> Iterator[Callable[[float, float], object] | None]:
+    """Show a bar on a terminal; give the function that takes what is done and what there is in all, or None.
+
+    Args:
+        text: what is done, before the bar.
+        wanted: False for no bar.
+        count: the text after the bar, such as SECONDS; "" for done/all.
+    """
+    if not (wanted and sys.stderr.isatty()):
+        yield None
+        return
+    with _progress(count) as bar:
+        task = bar.add_task(text, total=1 if count else None)  # a count needs a number from the start
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _progress(count: str) -> "Progress":
+    """A bar that leaves the screen at its end; lines printed meanwhile go above it, and into a file as they are."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    last = TextColumn(count) if count else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), last, TimeRemainingColumn())
+    return Progress(*columns, console=console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty())
 
 
 def duration(task: "Task") -> float:
