@@ -139,6 +139,11 @@ def check_known(name: str, known: Collection[str], what: str, where: str = "") -
 def suggest(name: str, known: Iterable[str], others: str = "") -> str:
     """What an unknown name may have meant, for the end of an error.
 
+    Args:
+        name: what was given.
+        known: the names that exist.
+        others: what else could be given, in words.
+
     >>> suggest("log-mse", ["nmf", "log-mmse"]), suggest("x", ["nmf", "log-mmse"], " or a file")
     ('did you mean log-mmse?', 'there are nmf, log-mmse or a file')
     """

@@ -219,7 +219,13 @@ def folded(summary: str, *parts: str) -> str:
 
 
 def player(name: str, sounds: Mapping[str, Sound], *, panels: bool = False) -> str:
-    """One player that switches between signals, as in `write_page`; `panels` where a picture of them follows."""
+    """One player that switches between signals, as in `write_page`; `panels` where a picture of them follows.
+
+    Args:
+        name: of its section.
+        sounds: (x, sr) by label.
+        panels: whether a picture of them follows.
+    """
     if not sounds:
         raise InputError(f"players[{name!r}] must hold at least one signal; got none")
     arrays = {label: _checked(name, label, sound) for label, sound in sounds.items() if isinstance(sound, tuple)}
@@ -279,7 +285,13 @@ def _wav(x: NDArray[np.floating], sr: int) -> bytes:
 
 
 def picture(name: str, image: "Figure | bytes | File", signals: Sequence[str] = ()) -> str:
-    """A picture as in `write_page`; `signals` are the labels of the section's player, in its order."""
+    """A picture as in `write_page`; `signals` are the labels of the section's player, in its order.
+
+    Args:
+        name: of its section, for those who cannot see it.
+        image: a figure, the bytes of a PNG, or a file.
+        signals: labels of the section's player, in its order.
+    """
     if isinstance(image, bytes):
         return f'<div class="shot"><img alt="{escape(name)}" src="{_uri("image/png", image)}"></div>'
     if isinstance(image, str | PathLike):
@@ -313,28 +325,28 @@ def table(name: str, rows: Table) -> str:
     """A table as in `write_page`; a cell may be a `Cell`, a row may be a `Group`."""
     cells = [row for row in rows if not isinstance(row, Group)]
     columns = {column: _kind([row.get(column) for row in cells]) for row in cells for column in row}
-    head = "".join(f'<th scope="col" class="{kind}">{_words(column)}</th>' for column, kind in columns.items())
-    body = "\n".join(_row(row, columns) for row in rows)
+    head = "".join(f'<th scope="col" class="{kind}">{_unbroken(column)}</th>' for column, kind in columns.items())
+    body = "\n".join(_row_html(row, columns) for row in rows)
     return (
         f'<div class="scroll" role="region" aria-label="{escape(name)}" tabindex="0"><table>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
 
 
-def _row(row: Mapping[str, object] | Group, columns: Mapping[str, str]) -> str:
+def _row_html(row: Mapping[str, object] | Group, columns: Mapping[str, str]) -> str:
     first, *rest = columns.items()
     if isinstance(row, Group):
         words = "".join(f'<td class="{kind}">{escape(row.cells.get(column, ""))}</td>' for column, kind in rest)
-        return f'<tr class="group"><th scope="rowgroup">{_words(row.text)}</th>{words}</tr>'
-    cells = [f'<th scope="row">{_cell(row.get(first[0]), _words)}</th>']
-    cells += [f'<td class="{kind}">{_cell(row.get(column), escape)}</td>' for column, kind in rest]
+        return f'<tr class="group"><th scope="rowgroup">{_unbroken(row.text)}</th>{words}</tr>'
+    cells = [f'<th scope="row">{_cell_html(row.get(first[0]), _unbroken)}</th>']
+    cells += [f'<td class="{kind}">{_cell_html(row.get(column), escape)}</td>' for column, kind in rest]
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def _cell(cell: object, write: Callable[[str], str]) -> str:
+def _cell_html(cell: object, write: Callable[[str], str]) -> str:
     if not isinstance(cell, Cell):
-        return write(_text(cell))
-    text = write(_text(cell.text))
+        return write(_as_text(cell))
+    text = write(_as_text(cell.text))
     small = "".join(f"<small>{escape(line)}</small>" for line in cell.note.splitlines())
     return (f"<strong>{text}</strong>" if cell.best else text) + small
 
@@ -342,17 +354,17 @@ def _cell(cell: object, write: Callable[[str], str]) -> str:
 def _kind(cells: list[object]) -> str:
     """Numbers are set flush right, with and without their interval: 3, 4.1, "4.1 ± 0.2"; anything else makes text."""
     plain = [cell.text if isinstance(cell, Cell) else cell for cell in cells]
-    texts = [_text(cell) for cell in plain if cell not in (None, "")]
+    texts = [_as_text(cell) for cell in plain if cell not in (None, "")]
     return "number" if all(re.match(r"[+−–-]?[\d.∞]|–", text) for text in texts) else "text"
 
 
-def _text(cell: object) -> str:
+def _as_text(cell: object) -> str:
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return "–"
     return f"{cell:.2f}".replace("inf", "∞").replace("-", "−") if isinstance(cell, float) else str(cell)
 
 
-def _words(text: str) -> str:
+def _unbroken(text: str) -> str:
     """Escaped, each word kept on one line: "SI-SDR dB" may break at its space, not at its hyphen."""
     return " ".join(f"<span>{escape(word)}</span>" for word in text.split())
 

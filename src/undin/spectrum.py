@@ -103,7 +103,12 @@ def dual_window(w: NDArray[np.float64], hop_length: int) -> NDArray[np.float64]:
 
 
 def n_frames_of(n_samples: int, n_fft: int, hop_length: int) -> int:
-    """Count the frames that touch a signal of n_samples: none for an empty one."""
+    """Count the frames that touch a signal of n_samples: none for an empty one.
+
+    Args:
+        n_samples: of the signal.
+        n_fft, hop_length: of the STFT, in samples.
+    """
     return -(-(n_samples + n_fft - hop_length) // hop_length) if n_samples else 0
 
 

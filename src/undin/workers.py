@@ -83,7 +83,11 @@ class Here:
     def map(
         self, make: Make[Item, Out], items: Iterable[Item], *, ordered: bool = False, progress: Progress | None = None
     ) -> Generator[tuple[Item, Out | WorkerDied], None, None]:
-        """See `Executor.map`."""
+        """See `Executor.map`.
+
+        Args:
+            make, items, ordered, progress: as in `Executor.map`.
+        """
         work = make(progress or (lambda _: None))
         for item in items:
             yield item, work(item)
@@ -103,6 +107,9 @@ class Processes:
         self, make: Make[Item, Out], items: Iterable[Item], *, ordered: bool = False, progress: Progress | None = None
     ) -> Generator[tuple[Item, Out | WorkerDied], None, None]:
         """See `Executor.map`.
+
+        Args:
+            make, items, ordered, progress: as in `Executor.map`.
 
         Raises:
             WorkerDied: workers die before they take an item.

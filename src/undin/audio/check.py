@@ -83,7 +83,14 @@ def check_axes(x: Array, *, most: int = MOST_CHANNELS) -> Array:
 
 
 def check_finite(x: Array, sr: int, nan: Nan = "raise", *, start: int = 0) -> Array:
-    """Refuse or repair NaN and infinity; `start` is the position of x[..., 0] in its signal, for the message."""
+    """Refuse or repair NaN and infinity; `start` is the position of x[..., 0] in its signal, for the message.
+
+    Args:
+        x: (..., n_samples).
+        sr: its sample rate in Hz, for the message.
+        nan: "raise" to refuse them, "zero" to set them to zero.
+        start: position of x[..., 0] in its signal, for the message.
+    """
     if nan not in ("raise", "zero"):
         raise InputError(f'nan must be "raise" or "zero"; got {nan!r}')
     with np.errstate(over="ignore", invalid="ignore"):

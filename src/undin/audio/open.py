@@ -11,7 +11,7 @@ from undin.audio.check import Nan
 from undin.audio.format import ALSO_READ, VIDEO_EXTENSIONS, AudioFormat, format_for, parse_raw
 from undin.audio.reader import DAMAGE, FileReader, PlainReader, Reader, Truncated
 from undin.audio.riff import read_wav_header
-from undin.audio.source import AudioPath, AudioSource, Source, open_source
+from undin.audio.source import AudioPath, AudioSource, ByteSource, open_source
 from undin.audio.video import VideoReader, VideoWriter
 from undin.audio.writer import FileWriter, StreamWriter, Writer
 from undin.errors import InputError, UndinError
@@ -57,7 +57,7 @@ def open_reader(
         raise
 
 
-def _choose(f: Source, raw: str | None, truncated: Truncated, options: dict[str, Any]) -> Reader:
+def _choose(f: ByteSource, raw: str | None, truncated: Truncated, options: dict[str, Any]) -> Reader:
     """Choose the reader by what the source holds."""
     path = Path(f.name) if f.owned else None
     if raw is not None:

@@ -18,7 +18,7 @@ from undin.audio.format import LOSSY, AudioFormat, vorbis_nominal
 from undin.audio.mp3 import counts_frames, with_count
 from undin.audio.riff import channel_mask, missing_bytes
 from undin.audio.samples import BYTES, decode
-from undin.audio.source import Source
+from undin.audio.source import ByteSource
 from undin.audio.tags import id3_length
 from undin.errors import InputError, UndinError
 
@@ -94,7 +94,7 @@ class PlainReader(Reader):
     """Samples stored plainly, read forward only: WAV and headerless samples on pipes, WAVs without a length."""
 
     def __init__(
-        self, source: Source, format: AudioFormat, n_bytes: int | None, truncated: Truncated, **kw: Any
+        self, source: ByteSource, format: AudioFormat, n_bytes: int | None, truncated: Truncated, **kw: Any
     ) -> None:
         self._source, self._left, self._truncated = source, n_bytes, truncated
         self._n_block = BYTES[format.subtype] * format.n_channels

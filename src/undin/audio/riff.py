@@ -8,7 +8,7 @@ from typing import IO
 from undin.audio.check import check_file_rate
 from undin.audio.format import AudioFormat
 from undin.audio.samples import BYTES
-from undin.audio.source import Source
+from undin.audio.source import ByteSource
 from undin.errors import InputError
 
 STREAMED = 0x7FFFF000  # sizes from here on mean "not known yet": sox writes about this one, ffmpeg 0xFFFFFFFF
@@ -28,7 +28,7 @@ LAYOUTS: dict[bytes, tuple[int, int, str, bool, int, bytes]] = {
 }
 
 
-def chunks(f: Source, magic: bytes) -> Iterator[tuple[bytes, int]]:
+def chunks(f: ByteSource, magic: bytes) -> Iterator[tuple[bytes, int]]:
     """Walk the chunks of a file from its start: (name, bytes of the body). What the caller leaves is passed over."""
     n_before, n_name, size_format, counts_header, align, _ = LAYOUTS[magic]
     f.skip(n_before)
@@ -47,7 +47,7 @@ def missing_bytes(path: str | Path) -> int:
     """How many bytes of sound the header promises beyond the end of the file: 0 for a whole or a streamed one."""
     n_file = Path(path).stat().st_size
     with Path(path).open("rb") as file:
-        f = Source(file, str(path))
+        f = ByteSource(file, str(path))
         magic = f.peek(4)
         if magic == b".snd":
             start, size = struct.unpack(">II", f.read(12)[4:])
@@ -65,7 +65,7 @@ def missing_bytes(path: str | Path) -> int:
     return 0
 
 
-def read_wav_header(f: Source) -> tuple[AudioFormat | None, int | None]:
+def read_wav_header(f: ByteSource) -> tuple[AudioFormat | None, int | None]:
     """Read a WAV header up to the first sample, forward only.
 
     Args:
@@ -145,7 +145,7 @@ def correct_aiff(file: IO[bytes], n_samples: int, n_bytes: int) -> None:
         n_bytes: of sound, without padding.
     """
     file.seek(0)
-    f = Source(file, "")
+    f = ByteSource(file, "")
     places = {name: f.position for name, _ in chunks(f, b"FORM")}
     for at, value in ((places[b"COMM"] + 2, n_samples), (places[b"SSND"] - 4, n_bytes + 8)):
         file.seek(at)
@@ -155,7 +155,7 @@ def correct_aiff(file: IO[bytes], n_samples: int, n_bytes: int) -> None:
 def channel_mask(file: IO[bytes]) -> tuple[int, int] | None:
     """Where a WAVEX or RF64 file keeps its speaker positions, and which: (byte offset, mask); None elsewhere."""
     file.seek(0)
-    f = Source(file, "")
+    f = ByteSource(file, "")
     for name, size in chunks(f, b"RIFF") if f.peek(4) in (b"RIFF", b"RF64") else ():
         if name == b"fmt ":
             at, fmt = f.position + 20, f.read(min(size, 40))

@@ -43,7 +43,13 @@ def _dtype(kind: str, n_bytes: int, endian: str) -> np.dtype[Any]:
 
 
 def encode(x: Array, subtype: str, endian: str = "LITTLE") -> bytes:
-    """Store samples (any shape, C order) as the bytes of one of `BYTES`."""
+    """Store samples (any shape, C order) as the bytes of one of `BYTES`.
+
+    Args:
+        x: float samples of any shape, full scale 1.
+        subtype: a key of `BYTES`.
+        endian: "LITTLE" or "BIG".
+    """
     n_bytes = BYTES[subtype]
     if subtype in ("FLOAT", "DOUBLE"):
         return x.astype(_dtype("f", n_bytes, endian)).tobytes()
@@ -57,7 +63,13 @@ def encode(x: Array, subtype: str, endian: str = "LITTLE") -> bytes:
 
 
 def decode(data: bytes, subtype: str, endian: str = "LITTLE", *, dtype: Any = np.float32) -> Array:
-    """Read what `encode` stored: (n_values,) of dtype."""
+    """Read what `encode` stored: (n_values,) of dtype.
+
+    Args:
+        data: the bytes.
+        subtype, endian: as in `encode`.
+        dtype: of the result.
+    """
     n_bytes = BYTES[subtype]
     if subtype in ("FLOAT", "DOUBLE"):
         return np.frombuffer(data, _dtype("f", n_bytes, endian)).astype(dtype)

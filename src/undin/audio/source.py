@@ -13,7 +13,7 @@ AudioPath = str | Path
 AudioSource = AudioPath | IO[bytes]
 
 
-class Source:
+class ByteSource:
     """A stream of bytes that counts its position, can peek, and can skip with or without seeking."""
 
     def __init__(self, file: IO[bytes], name: str, *, owned: bool = False) -> None:
@@ -98,7 +98,7 @@ def missing(path: AudioPath) -> str:
     return f"{path}: no such file: check the spelling and the folder you are in"
 
 
-def open_source(source: AudioSource) -> Source:
+def open_source(source: AudioSource) -> ByteSource:
     """Open a path, "-" (standard input) or a binary file object for reading.
 
     Raises:
@@ -107,9 +107,9 @@ def open_source(source: AudioSource) -> Source:
     if not isinstance(source, (str, Path)):
         if not hasattr(source, "read"):
             raise InputError(f"path must be a str, a Path or a binary file object; got {source!r}")
-        return Source(source, str(getattr(source, "name", "the file object")))
+        return ByteSource(source, str(getattr(source, "name", "the file object")))
     if source == "-":
-        return Source(sys.stdin.buffer, "standard input")
+        return ByteSource(sys.stdin.buffer, "standard input")
     path = Path(source)
     if path.is_dir():
         raise InputError(f"{path}: is a folder: give a sound file, or let the command walk the folder")
@@ -119,4 +119,4 @@ def open_source(source: AudioSource) -> Source:
         raise InputError(missing(path)) from error
     except OSError as error:
         raise InputError(f"{path}: cannot be opened: {error.strerror}") from error
-    return Source(file, str(path), owned=True)
+    return ByteSource(file, str(path), owned=True)

@@ -44,7 +44,7 @@ class Survey:
 
 
 @dataclass(frozen=True)
-class Look:
+class FileLook:
     """What one file gave."""
 
     format: audio.AudioFormat
@@ -68,12 +68,12 @@ def survey(corpus: Corpus, *, quick: bool = False, tick: Callable[[int, int], ob
     by_file: dict[str, list[Clip]] = {}
     for clip in corpus.rows:
         by_file.setdefault(clip.path, []).append(clip)
-    looks: list[Look] = []
+    looks: list[FileLook] = []
     suspicious: list[Fault] = []
     unreadable: list[Fault] = []
     seen: dict[bytes, Clip] = {}
 
-    def look(path: str) -> Look | Fault:
+    def look(path: str) -> FileLook | Fault:
         try:
             return _look(corpus, path, by_file[path], quick)
         except (UndinError, OSError) as error:
@@ -97,11 +97,11 @@ def survey(corpus: Corpus, *, quick: bool = False, tick: Callable[[int, int], ob
     )
 
 
-def _look(corpus: Corpus, path: str, clips: Sequence[Clip], quick: bool) -> Look:
+def _look(corpus: Corpus, path: str, clips: Sequence[Clip], quick: bool) -> FileLook:
     format = about(corpus.root / path)
     _check_ends(format, clips)
     if quick:
-        return Look(format, tuple(clips))
+        return FileLook(format, tuple(clips))
     x, sr = audio.read(corpus.root / path, stop=LOOK_S * format.sr)
     x = x if x.ndim == 1 else x.mean(0)
     measured, levels_db = [], []
@@ -112,7 +112,7 @@ def _look(corpus: Corpus, path: str, clips: Sequence[Clip], quick: bool) -> Look
         levels_db.append(_rms_db(part))
     reasons = tuple(faults(x, sr, is_noise=bool(clips[0].kind)))
     digest = hashlib.blake2b(np.ascontiguousarray(x).data, digest_size=16).digest() if np.any(x) else b""
-    return Look(format, tuple(measured), tuple(levels_db), reasons, digest)
+    return FileLook(format, tuple(measured), tuple(levels_db), reasons, digest)
 
 
 def _check_ends(format: audio.AudioFormat, clips: Iterable[Clip]) -> None:
@@ -122,7 +122,7 @@ def _check_ends(format: audio.AudioFormat, clips: Iterable[Clip]) -> None:
         raise UndinError(f"ends at {format.duration:.4f} s, before {end_s:.4f} s, where a row of the table ends")
 
 
-def _copies(look: Look, seen: dict[bytes, Clip]) -> Iterable[str]:
+def _copies(look: FileLook, seen: dict[bytes, Clip]) -> Iterable[str]:
     """Whether the same samples were there before."""
     clip = look.clips[0]
     first = seen.setdefault(look.digest, clip) if look.digest else clip

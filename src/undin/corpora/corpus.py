@@ -48,7 +48,7 @@ class Corpus:
         self.reader: ClipReader = reader or SliceReader(root, mono=mono)
 
     def __reduce__(self) -> Any:
-        return _reopened, (self.root, _told(self.rows, self.reader.clips), self._sr, self.reader)
+        return _reopened, (self.root, _compact(self.rows, self.reader.clips), self._sr, self.reader)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -172,7 +172,12 @@ class Corpus:
         return self.read(clip.noisy_path, clip.offset_s, clip.duration_s)
 
     def read(self, path: str, offset_s: float, duration_s: float) -> NDArray[np.float32]:
-        """Read any slice of a file of this corpus; see `load`. A slice that is resampled ends in silence."""
+        """Read any slice of a file of this corpus; see `load`. A slice that is resampled ends in silence.
+
+        Args:
+            path: of the file, below the root.
+            offset_s, duration_s: of the slice, in seconds.
+        """
         sr = self.reader.sr(path)
         if sr != self.sr and self._sr is None:
             raise InputError(
@@ -190,7 +195,7 @@ def _prefix(folder: Path, root: Path) -> str:
     return "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
 
 
-def _told(rows: tuple[Clip, ...], known: tuple[Clip, ...]) -> Any:
+def _compact(rows: tuple[Clip, ...], known: tuple[Clip, ...]) -> Any:
     """Rows for another process, which knows some: all of these (None), or which of them, and what differs."""
     if rows == known:
         return None

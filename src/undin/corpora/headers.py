@@ -48,7 +48,13 @@ def _check_sphere(path: Path) -> int | None:
 
 
 def in_threads(work: Callable[[In], Out], items: Iterable[In], n: int = N_THREADS) -> Iterator[Out]:
-    """Do the work on every item, several at a time, and give the results in the items' order."""
+    """Do the work on every item, several at a time, and give the results in the items' order.
+
+    Args:
+        work: called with an item.
+        items: of any number.
+        n: most threads.
+    """
     pool = ThreadPoolExecutor(min(n, 4 * (os.cpu_count() or 1)))
     try:
         yield from pool.map(work, items)

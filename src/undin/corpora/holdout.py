@@ -130,6 +130,13 @@ def keep_aside(corpus: Corpus, *, seed: int, speakers: int, split: str = "train"
 def few_voices(corpus: Corpus, n: int, *, seed: int, first: Collection[str] = (), split: str = "train") -> Corpus:
     """Leave only n speakers in a split, `first` and then others as they are drawn; fewer are a part of more.
 
+    Args:
+        corpus: whose split is narrowed.
+        n: number of speakers to keep.
+        seed: of the draw.
+        first: speakers to keep in any case.
+        split: the one to narrow; other splits are unchanged.
+
     Raises:
         InputError: it has fewer with a name, or `first` are more.
     """

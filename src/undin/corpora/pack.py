@@ -26,7 +26,7 @@ from undin.atomic import check_folder
 from undin.corpora import packed
 from undin.corpora.clip import Clip
 from undin.corpora.corpus import Corpus
-from undin.corpora.pack_file import Packed, Writer
+from undin.corpora.pack_file import Packed, PackWriter
 from undin.corpora.packed import check_pack, open_pack
 from undin.corpora.scan import Fault, fault_of
 from undin.errors import InputError, UndinError
@@ -100,7 +100,7 @@ def pack(
     todo = [(k, piece) for k, part in enumerate(parts) if k not in made for piece in part]
     total, done = sum(piece.clip.duration_s for _, piece in todo), 0.0
     for k, cuts in groupby(_cuts(corpus, pieces, todo, workers), key=lambda cut: cut[0]):
-        with Writer(paths[k], corpus.sr, digest) as writer:
+        with PackWriter(paths[k], corpus.sr, digest) as writer:
             for _, piece, cut in cuts:
                 if isinstance(cut, Cut):
                     writer.add(piece.row, piece.begin, cut.clip, cut.samples, cut.scale)

@@ -38,7 +38,7 @@ class Packed:
     left_out: tuple[Fault, ...] = ()
 
 
-class Writer:
+class PackWriter:
     """One file in the making: a place for the header, the samples, then the index; the header last."""
 
     def __init__(self, path: Path, sr: int, digest: str) -> None:
@@ -54,7 +54,7 @@ class Writer:
         self._part = PartFile(path)
         self._write(bytes(packed.SAMPLES_AT))
 
-    def __enter__(self) -> "Writer":
+    def __enter__(self) -> "PackWriter":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -109,6 +109,9 @@ class PackReader:
     def read(self, path: str, offset_s: float, duration_s: float) -> NDArray[np.float32]:
         """Read one slice of a sound file, (n_samples,) float32.
 
+        Args:
+            path, offset_s, duration_s: as in `ClipReader.read`.
+
         Raises:
             InputError: the packs do not hold it.
         """

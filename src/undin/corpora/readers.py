@@ -43,7 +43,12 @@ class ClipReader(Protocol):
         """Sample rate of a file in Hz."""
 
     def read(self, path: str, offset_s: float, duration_s: float) -> NDArray[np.float32]:
-        """One slice, (n_samples,)."""
+        """One slice, (n_samples,).
+
+        Args:
+            path: of the file, below the root.
+            offset_s, duration_s: of the slice, in seconds.
+        """
 
 
 class JoinedReader:
@@ -67,7 +72,11 @@ class JoinedReader:
         return reader.sr(path)
 
     def read(self, path: str, offset_s: float, duration_s: float) -> NDArray[np.float32]:
-        """One slice, (n_samples,)."""
+        """One slice, (n_samples,).
+
+        Args:
+            path, offset_s, duration_s: as in `ClipReader.read`.
+        """
         reader, path = self._of(path)
         return reader.read(path, offset_s, duration_s)
 
@@ -101,6 +110,9 @@ class SliceReader:
 
     def read(self, path: str, offset_s: float, duration_s: float) -> NDArray[np.float32]:
         """Read one slice, (n_samples,) float32.
+
+        Args:
+            path, offset_s, duration_s: as in `ClipReader.read`.
 
         Raises:
             InputError: the file is missing, unreadable or not mono, or ends more than a sample before the slice does.

@@ -32,7 +32,13 @@ def lag_ms(y: Array, x: Array, sr: int) -> float:
 
 
 def find_lag(y: Array, x: Array, sr: int) -> int:
-    """The same in samples; 0 also where the two are so unlike that no lag can be trusted."""
+    """The same in samples; 0 also where the two are so unlike that no lag can be trusted.
+
+    Args:
+        y: the output, (n_samples,).
+        x: what it is compared with, (n_samples,).
+        sr: in Hz.
+    """
     lag, correlation = _peak(y, x, sr)
     return lag if correlation >= LEAST else 0
 

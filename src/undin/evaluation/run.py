@@ -108,7 +108,7 @@ class Scorer:
         try:
             mixture = render(pending.row, self.corpus)
         except Exception as error:
-            return pending.failed(self.task, f"the mixture cannot be rendered: {_words(error)}")
+            return pending.failed(self.task, f"the mixture cannot be rendered: {_one_line(error)}")
         return [
             self._score(pending.blank(self.task, system.name), mixture, answers[system.name], timed=system.timed)
             for system in self.systems
@@ -127,7 +127,7 @@ class Scorer:
             values, undefined = measure_all(measures, ref, self.task.matched(ref, est), sr)
             lag = lag_ms(est if est.ndim == 1 else est.sum(0), mixture.noisy, sr)
         except Exception as error:  # whatever a method does, the others are scored
-            return replace(score, error=_words(error))
+            return replace(score, error=_one_line(error))
         return replace(score, values=values, undefined=undefined, seconds=seconds, lag_ms=lag)
 
 
@@ -210,7 +210,7 @@ def _with_oracles(systems: Sequence[System], task: Task) -> list[System]:
     return [Oracle(INPUT, task.unprocessed), *systems, *task.oracles]
 
 
-def _words(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """An error in one line; one that is not undin's with its type."""
     text = " ".join(str(error).split())
     return text if isinstance(error, UndinError) else f"{type(error).__name__}: {text}"

@@ -59,7 +59,11 @@ class Slices:
         }
 
     def at(self, method: str, metric: str, *, kind: str = ALL, snr: str = ALL, seen: str = ALL) -> Slice:
-        """The mean of some scores, and its gain; see `values`."""
+        """The mean of some scores, and its gain; see `values`.
+
+        Args:
+            method, metric, kind, snr, seen: as in `values`.
+        """
         values = self.values(method, metric, kind=kind, snr=snr, seen=seen)
         gain = None
         if method != INPUT:

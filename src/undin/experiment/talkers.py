@@ -52,7 +52,15 @@ def separate(
 
 
 def draw(mixture: Mixture, est: Array, sr: int, stem: Path, model: Method) -> None:
-    """Write <stem>.waves.png, .spectra.png, .masks.png and what the model has to show, as .points.png of embeddings."""
+    """Write <stem>.waves.png, .spectra.png, .masks.png and what the model has to show, as .points.png of embeddings.
+
+    Args:
+        mixture: with its sources (n_src, n_samples).
+        est: (n_src, n_samples), in the order of the sources.
+        sr: in Hz.
+        stem: path of the pictures, without an ending.
+        model: the method that estimated them.
+    """
     ref, noisy = mixture.sources, mixture.noisy
     _, order = best_permutation(si_sdr, ref=ref, est=est)
     est = est[order]
@@ -68,7 +76,13 @@ def draw(mixture: Mixture, est: Array, sr: int, stem: Path, model: Method) -> No
 
 
 def planes_of(ref: Array, est: Array, noisy: Array, hop_length: int) -> dict[str, Any]:
-    """Where somebody speaks, where talker 1 is loudest, and where he is estimated to be."""
+    """Where somebody speaks, where talker 1 is loudest, and where he is estimated to be.
+
+    Args:
+        ref, est: (2, n_samples).
+        noisy: their mixture, (n_samples,).
+        hop_length: in samples, half of the FFT size.
+    """
     R, E, X = (np.abs(stft(x, 2 * hop_length, hop_length)) for x in (ref, est, noisy))
     power = np.square(X).sum(0)
     active = power > power.max(initial=0) * 10 ** (-ACTIVE_DB / 10)

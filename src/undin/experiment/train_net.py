@@ -28,6 +28,11 @@ N_SHOWN = 2  # examples in the tables that some networks leave
 def check(section: NetTrain, corpus: Corpus, *, seed: int) -> list[Taken]:
     """Refuse a corpus that the variants cannot be trained and validated with, and give the clips that each takes.
 
+    Args:
+        section: the recipe's.
+        corpus: with its training split.
+        seed: of the recipe.
+
     Raises:
         InputError: as `train`.
     """

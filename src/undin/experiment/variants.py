@@ -148,14 +148,14 @@ class NetTrain:
             method=method,
             voices=voices,
             config=make_config(LEARNED[method].Config, {k: _value(v) for k, v in parts["settings"].items()}),
-            options=from_table(Options, parts["options"], "train.options"),
-            mixing=from_table(Settings, settings, "train.mixing"),
-            augment=from_table(Augment, parts["augment"], "train.augment"),
-            valid=from_table(Settings, {**settings, "split": "valid", **parts["valid"]}, "train.valid"),
+            options=_from_table(Options, parts["options"], "train.options"),
+            mixing=_from_table(Settings, settings, "train.mixing"),
+            augment=_from_table(Augment, parts["augment"], "train.augment"),
+            valid=_from_table(Settings, {**settings, "split": "valid", **parts["valid"]}, "train.valid"),
         )
 
 
-def from_table(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:
+def _from_table(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:
     """An instance of a dataclass from a section of a recipe."""
     names = [f.name for f in dataclasses.fields(kind)]
     for name in values:

@@ -38,7 +38,14 @@ class Job:
 
 
 def do(job: Job, method: Method, settings: Settings, progress: Progress | None = None) -> Result:
-    """Do one job and note it; an interruption and a reader that went away are the only things raised."""
+    """Do one job and note it; an interruption and a reader that went away are the only things raised.
+
+    Args:
+        job: what to do.
+        method: loaded.
+        settings: of all jobs.
+        progress: called with the seconds of audio done since the last call.
+    """
     task = job.task
     files = [output for output in task.outputs if output != "-"]
     try:

@@ -137,7 +137,12 @@ class Method:
     def stream(
         self, sr: int, *, limit_db: float | None = None, independent: bool = False, nan: Nan = "raise"
     ) -> Stream:
-        """Start a stream at `sr` Hz; see `undin.stream.Stream`."""
+        """Start a stream at `sr` Hz; see `undin.stream.Stream`.
+
+        Args:
+            sr: of the audio, in Hz.
+            limit_db, independent, nan: as in `Stream`.
+        """
         return Stream(self, sr, limit_db=limit_db, independent=independent, nan=nan)
 
     def __call__(
@@ -199,7 +204,14 @@ def make_config(config_class: type[Any], settings: dict[str, Any]) -> Any:
 
 
 def check_names(given: Iterable[str], known: Iterable[str], free: Iterable[str], whose: str) -> None:
-    """Refuse unknown settings, and suggest the nearest of those that are free to change."""
+    """Refuse unknown settings, and suggest the nearest of those that are free to change.
+
+    Args:
+        given: names of settings.
+        known: those that exist.
+        free: those that may be changed.
+        whose: the owner, for the message.
+    """
     for name in given:
         if name not in known:
             hint = suggest(name, free) if free else "it takes none"

@@ -73,7 +73,11 @@ class DeepClustering(Learned):
         return Y
 
     def looks(self, x: Array, sr: int, *, ref: Array | None = None) -> list[Look]:
-        """Embeddings of the active bins, and their talkers: before clustering, after, and with `ref` in truth."""
+        """Embeddings of the active bins, and their talkers: before clustering, after, and with `ref` in truth.
+
+        Args:
+            x, sr, ref: as in `Method.looks`.
+        """
         c = self.config
         X = stft(resample(x, sr, c.sr), c.n_fft, c.hop_length, window=c.window).astype(np.complex64)
         V, power = self.embed(X[None])[0], np.square(np.abs(X))
@@ -90,7 +94,13 @@ class DeepClustering(Learned):
 
 
 def part_bins(X: ComplexArray, V: NDArray[np.float32], config: ClusteringConfig) -> NDArray[np.float32]:
-    """Part the bins of X (n_freq, T) by their embeddings V (n_freq, T, K) -> (talkers, n_freq, T), summing to 1."""
+    """Part the bins of X (n_freq, T) by their embeddings V (n_freq, T, K) -> (talkers, n_freq, T), summing to 1.
+
+    Args:
+        X: (n_freq, T) complex.
+        V: embeddings (n_freq, T, K).
+        config: number of talkers, and how hard the masks are.
+    """
     c, power = config, X.real**2 + X.imag**2
     active = power > power.max(initial=0) * 10 ** (-c.active_db / 10)
     M = np.full((c.talkers, *X.shape), 1 / c.talkers, np.float32)  # bins in which nobody speaks
@@ -114,7 +124,13 @@ def _apart(centres: Points, one_talker: float) -> NDArray[np.bool_]:
 
 
 def find_centres(V: Points, n: int, *, tries: int) -> Points:
-    """Centres of k-means (n, K) from points V (n_points, K): the best of several beginnings, always the same ones."""
+    """Centres of k-means (n, K) from points V (n_points, K): the best of several beginnings, always the same ones.
+
+    Args:
+        V: (n_points, K).
+        n: number of centres.
+        tries: number of beginnings.
+    """
     rng = np.random.default_rng(0)
     V = V if len(V) <= MOST else V[rng.choice(len(V), MOST, replace=False)]
     best: tuple[float, Points] | None = None

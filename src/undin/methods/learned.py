@@ -137,7 +137,11 @@ class Learned(Method):
         return M
 
     def looks(self, x: Array, sr: int, *, ref: Array | None = None) -> list[Look]:
-        """The mask, where the graph gives one for a single output; see `Method.looks`."""
+        """The mask, where the graph gives one for a single output; see `Method.looks`.
+
+        Args:
+            x, sr, ref: as in `Method.looks`.
+        """
         if self.runner.meta["output"] != "mask" or self.n_src:
             return []
         M = self.mask(resample(x, sr, self.config.sr))
@@ -195,6 +199,11 @@ def _with_tuples(settings: dict[str, Any]) -> dict[str, Any]:
 
 def find_class(path: os.PathLike[str], name: str, classes: dict[str, type[Learned]]) -> type[Learned]:
     """The class of the method that a file names.
+
+    Args:
+        path: of the file, for the message.
+        name: the method that it names.
+        classes: the methods by name.
 
     Raises:
         WeightsError: this undin has no such method.

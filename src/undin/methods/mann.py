@@ -150,7 +150,11 @@ class MANN(Learned):
         return {"read": w[: c.n_read], "write": w[c.n_read :]}
 
     def looks(self, x: Array, sr: int, *, ref: Array | None = None) -> list[Look]:
-        """The mask and, where there is a memory, the attention of its heads; see `Method.looks`."""
+        """The mask and, where there is a memory, the attention of its heads; see `Method.looks`.
+
+        Args:
+            x, sr, ref: as in `Method.looks`.
+        """
         looks = super().looks(x, sr, ref=ref)
         if "layer_w" not in self.runner.shapes:
             return looks

@@ -179,7 +179,11 @@ class NMF(Method):
         return self
 
     def fit_noise(self, noise: Array | Sequence[Array], sr: int, *, rng: np.random.Generator | int = 0) -> Self:
-        """Keep the speech bases, for example the shipped ones, and learn the noise's; else as `fit`."""
+        """Keep the speech bases, for example the shipped ones, and learn the noise's; else as `fit`.
+
+        Args:
+            noise, sr, rng: as in `fit`.
+        """
         if not self.bases or self.talkers:
             raise InputError("fit_noise keeps the speech bases, and there are none: use fit, or undin.load('nmf-exp')")
         learned = self._learn("noise", noise, sr, self.config.n_noise, np.random.default_rng(rng))
@@ -192,7 +196,8 @@ class NMF(Method):
         """Learn the bases of two or more talkers, n_speech each; the model then separates them, in this order.
 
         Args:
-            talkers: one entry per talker, each as `speech` of `fit`; sr and rng are as there.
+            talkers: one entry per talker, each as `speech` of `fit`.
+            sr, rng: as in `fit`.
         """
         if len(talkers) < 2:
             raise InputError(f"talkers must be a list of two or more; got {len(talkers)}: use fit for one in noise")

@@ -112,7 +112,7 @@ def _read_sources(archive: ZipFile, meta: dict[str, Any]) -> tuple[Bases, ...]:
     if checksum != (None if meta["version"] == 1 else _checksum(meta, stored)):
         raise ValueError("its checksum does not match")
     bases = tuple(_unit(*(stored[f"{name}{i}"].astype(np.float32) for name in Bases._fields)) for i in range(n))
-    _check(bases, meta["config"])
+    _check_bases(bases, meta["config"])
     return bases
 
 
@@ -156,7 +156,7 @@ def _unit(W: Matrix, *rows: NDArray[np.float32]) -> Bases:
         return Bases(W if np.allclose(sums, 1, rtol=1e-5) else W / sums, *rows)
 
 
-def _check(bases: tuple[Bases, ...], config: dict[str, Any]) -> None:
+def _check_bases(bases: tuple[Bases, ...], config: dict[str, Any]) -> None:
     n_freq = config["n_fft"] // 2 + 1
     for W, *rows in bases:
         if W.ndim != 2 or W.shape[0] != n_freq or any(a.shape != W.shape[1:] for a in rows):

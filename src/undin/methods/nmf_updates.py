@@ -54,6 +54,11 @@ class Factors(NamedTuple):
 def kl_divergence(V: Matrix, W: Matrix, H: Matrix) -> float:
     """Generalised KL divergence D(V | WH).
 
+    Args:
+        V: (n_freq, n_frames).
+        W: (n_freq, n_bases).
+        H: (n_bases, n_frames).
+
     >>> V = np.ones((3, 4), np.float32)
     >>> kl_divergence(V, np.full((3, 1), 1 / 3, np.float32), np.full((1, 4), 3, np.float32))
     0.0
@@ -94,7 +99,7 @@ def fit_bases(
     scale = W.sum(0)
     W, H = W / scale, H * scale[:, None]
     if not accelerate:
-        return alternate(V, W, H, n_iter)
+        return _alternate(V, W, H, n_iter)
     if V.shape[1] < 4 * THIN * n_bases:
         return descend(V, W, H, n_iter=n_iter, tol=tol)
     H = H.copy()
@@ -103,7 +108,13 @@ def fit_bases(
 
 
 def random_start(V: Matrix, n_bases: int, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
-    """Uniform W and H whose product has V's mean."""
+    """Uniform W and H whose product has V's mean.
+
+    Args:
+        V: (n_freq, n_frames).
+        n_bases: columns of W.
+        rng: draws the entries.
+    """
     W = rng.random((V.shape[0], n_bases), dtype=np.float32) + np.float32(0.1)
     H = rng.random((n_bases, V.shape[1]), dtype=np.float32) + np.float32(0.1)
     return W, H * np.float32(V.mean() / (W.mean() * H.mean() * n_bases))
@@ -196,7 +207,12 @@ def _apply_prior(H: Matrix, penalty: Rows, pull: Rows) -> None:
 
 
 def prior_cost(H: Matrix, penalty: Rows, pull: Rows) -> float:
-    """Σ penalty h - pull log h: minus the logarithm of the prior, up to a constant."""
+    """Σ penalty h - pull log h: minus the logarithm of the prior, up to a constant.
+
+    Args:
+        H: (n_bases, n_frames).
+        penalty, pull: of the prior, one per row or one for all.
+    """
     cost = float(np.sum(penalty * H.sum(1, keepdims=True, dtype=np.float64))) if np.any(penalty) else 0.0
     if np.any(pull):
         cost -= float(np.sum(pull * np.log(np.maximum(H, TINY)), dtype=np.float64))
@@ -241,7 +257,7 @@ def quiet_bases(V: Matrix, n_bases: int) -> Matrix:
     return W
 
 
-def alternate(V: Matrix, W: Matrix, H: Matrix, n_iter: int) -> Factors:
+def _alternate(V: Matrix, W: Matrix, H: Matrix, n_iter: int) -> Factors:
     """The plain multiplicative update of Lee and Seung: W, its columns scaled to sum 1, then H."""
     costs = []
     for _ in range(n_iter):
@@ -254,7 +270,13 @@ def alternate(V: Matrix, W: Matrix, H: Matrix, n_iter: int) -> Factors:
 
 
 def smooth(S: Matrix, last: Matrix, a: float) -> tuple[Matrix, Matrix]:
-    """One-pole smoothing S_t <- a S_(t-1) + (1 - a) S_t over the first axis, in place; also its last frame."""
+    """One-pole smoothing S_t <- a S_(t-1) + (1 - a) S_t over the first axis, in place; also its last frame.
+
+    Args:
+        S: (n_frames, ...), changed in place.
+        last: the frame before, (...).
+        a: the pole, 0 to 1.
+    """
     for S_t in S if a else ():
         S_t *= 1 - a
         S_t += a * last

@@ -55,7 +55,11 @@ def composite(*, ref: ArrayLike, est: ArrayLike, sr: int, band: Band = "wb") -> 
 
 
 def composite_of(*, llr: Score, wss: Score, mos: Score, segsnr_db: Score) -> Composite:
-    """The ratings from the scores that they follow; see `composite`."""
+    """The ratings from the scores that they follow; see `composite`.
+
+    Args:
+        llr, wss, mos, segsnr_db: by the metrics of these names; mos is PESQ.
+    """
     csig = 3.093 - 1.029 * llr + 0.603 * mos - 0.009 * wss
     cbak = 1.634 + 0.478 * mos - 0.007 * wss + 0.063 * segsnr_db
     covl = 1.594 + 0.805 * mos - 0.512 * llr - 0.007 * wss

@@ -32,7 +32,14 @@ MIN_SR = 8000  # the least that holds all bands
 
 
 def check_framed(metric: str, ref: ArrayLike, est: ArrayLike, sr: int, *, min_sr: int = 1) -> tuple[Signal, Signal]:
-    """`check_pair` for a metric of frames at `sr`, which needs min_sr."""
+    """`check_pair` for a metric of frames at `sr`, which needs min_sr.
+
+    Args:
+        metric: its name, for the message.
+        ref, est: (..., n_samples).
+        sr: in Hz.
+        min_sr: least sample rate of the metric, in Hz.
+    """
     if check_sr(sr) < min_sr:
         raise InputError(f"{metric} needs sr >= {min_sr}, for bands up to 3.8 kHz; got {sr}: resample both signals")
     return check_pair(metric, ref, est)

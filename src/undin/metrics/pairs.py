@@ -67,6 +67,10 @@ def check_sr(sr: int) -> int:
 def score_each(score: Callable[[Signal, Signal], float], ref: Signal, est: Signal) -> Score:
     """Score (..., n_samples) pair by pair.
 
+    Args:
+        score: of two signals (n_samples,).
+        ref, est: (..., n_samples), of one shape.
+
     Returns:
         A float for (n_samples,), else (...) float64.
     """

@@ -72,7 +72,7 @@ def sdr(*, ref: ArrayLike, est: ArrayLike) -> Score:
     True
     """
     require("scipy", extra="eval")
-    r, e = _check("SDR", ref, est)
+    r, e = _check_length("SDR", ref, est)
 
     def score(ref: Signal, est: Signal) -> float:
         acf, ccf = _correlations(ref[None], est[None])
@@ -109,7 +109,7 @@ def bss_eval(*, ref: ArrayLike, est: ArrayLike, permute: bool = True) -> BssEval
     *lead, n_src = np.shape(ref)[:-1]
     if not 1 <= n_src <= (MAX_SOURCES if permute else n_src):
         raise InputError(f"n_src, the axis before samples, must lie in 1 ... {MAX_SOURCES} to be permuted; got {n_src}")
-    r, e = _check("BSS-eval", ref, est, n_src)
+    r, e = _check_length("BSS-eval", ref, est, n_src)
     scores = np.empty((3, *lead, n_src))
     order = np.empty((*lead, n_src), np.intp)
     for i in np.ndindex(*lead):
@@ -219,7 +219,7 @@ def _ratio_db(signal: Signal, rest: Signal) -> Signal:
     return np.asarray(np.where(rest <= ROUNDING, np.inf, ratio_db))
 
 
-def _check(metric: str, ref: ArrayLike, est: ArrayLike, n_src: int = 1) -> tuple[Signal, Signal]:
+def _check_length(metric: str, ref: ArrayLike, est: ArrayLike, n_src: int = 1) -> tuple[Signal, Signal]:
     r, e = check_pair(metric, ref, est)
     if r.shape[-1] < n_src * TAPS:
         raise InputError(

@@ -2,7 +2,6 @@
 
 mix(speech, noise, snr_db=...) -> Mixture                                           two arrays
 Examples(corpus, settings, augment, seed=...)[i] -> Mixture                         random crops, for training
-mixtures(corpus, settings, rng) -> Mixture, Mixture, ...                            every clip in turn, without end
 draw(corpus, n, seed=...) -> rows -> write_manifest / read_manifest -> render(row, corpus) -> Mixture
 
 settings.py   Settings: what mixtures are like         mix.py      levels and gains, on arrays
@@ -15,7 +14,7 @@ pairs.py      noisy files and their clean twins as rows
 config_ini.py the config.ini of an older project
 """
 
-from undin.mixing.draw import Drawing, Seen, draw, make_manifest, mixtures
+from undin.mixing.draw import Drawing, Seen, draw, make_manifest
 from undin.mixing.examples import Examples
 from undin.mixing.manifest import MixtureRow, Source, read_manifest, write_manifest
 from undin.mixing.mix import Mixture, mix
@@ -35,7 +34,6 @@ __all__ = [
     "draw",
     "make_manifest",
     "mix",
-    "mixtures",
     "read_manifest",
     "render",
     "write_manifest",

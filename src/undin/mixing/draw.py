@@ -5,9 +5,9 @@ round, so that all are used equally often. Shards need not draw each other's row
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +19,6 @@ from undin.mixing.render import Parts, combine, load, measure
 from undin.mixing.rooms import draw_room
 from undin.mixing.settings import Settings, more_speakers, where_of
 from undin.mixing.turns import Turns
-
-Item = TypeVar("Item")
 
 GAP_S = 0.15  # utterances of one file that are at most this far apart may be joined
 ROW, SENTENCES, KINDS, RECORDINGS, SNRS, TALKERS = range(6)  # what a generator is for
@@ -242,64 +240,34 @@ def draw(
     """
     if n < 0 or seed < 0:
         raise InputError(f"n and seed must be 0 or more; got n = {n}, seed = {seed}")
-    yield from _each(Drawing(corpus, Settings(**settings), seed=seed, seen=seen).row, range(start, n), errors)
+    drawing = Drawing(corpus, Settings(**settings), seed=seed, seen=seen)
+    for i in range(start, n):
+        try:
+            row = drawing.row(i)
+        except InputError as error:
+            if errors is None:
+                raise
+            errors(error)
+        else:
+            yield row
 
 
 def make_manifest(
     corpus: Corpus, *, n: int, seed: int, split: str | None = "test", **settings: Any
 ) -> list[MixtureRow]:
-    """Draw n mixtures of a corpus's speech and noise at once; see `draw` and `Settings`."""
-    return list(draw(corpus, n, seed=seed, split=split, **settings))
-
-
-def mixtures(
-    corpus: Corpus,
-    settings: Settings | None = None,
-    rng: np.random.Generator | None = None,
-    errors: Errors | None = None,
-) -> Iterator[Mixture]:
-    """Mix on the fly, without end: what a training loop eats.
+    """Draw n mixtures of a corpus's speech and noise at once; see `draw` and `Settings`.
 
     Args:
-        corpus: where the clips come from.
-        settings: what the mixtures are like.
-        rng: draws the seed; a fresh one when None.
-        errors: called with what is wrong with a mixture, which is then left out; None raises it.
-
-    Yields:
-        Mixture after Mixture.
-
-    Raises:
-        InputError: as `Drawing` and `Drawing.mixture`; nothing can be mixed at all.
+        corpus, n, seed, split: as in `draw`.
+        settings: fields of `Settings`.
     """
-    seed = int((rng or np.random.default_rng()).integers(2**63))
-    drawing, n_rows, block = Drawing(corpus, settings, seed=seed), 0, 1024
-    while True:
-        found = list[None]()
-        for mixture in _each(drawing.mixture, range(n_rows, n_rows + block), errors):
-            found = [None]
-            yield mixture
-        if not found:
-            raise InputError(f"none of {block} mixtures of {corpus.root} could be made: see what is wrong with each")
-        n_rows += block
+    return list(draw(corpus, n, seed=seed, split=split, **settings))
 
 
 def counts(part: Corpus) -> str:
     """What there is to mix, in words."""
     numbers = {"utterance": len(part.speech), "recording": len(part.noise)}
     return " and ".join(f"{n} {name}{'s' * (n != 1)}" for name, n in numbers.items()) + " of noise"
-
-
-def _each(make: Callable[[int], Item], numbers: Iterable[int], errors: Errors | None) -> Iterator[Item]:
-    for i in numbers:
-        try:
-            made = make(i)
-        except InputError as error:
-            if errors is None:
-                raise
-            errors(error)
-        else:
-            yield made
 
 
 def _is_other(taken: frozenset[str], clip: Clip) -> bool:

@@ -91,7 +91,14 @@ class Layout:
         return files
 
     def path(self, pattern: str, row: MixtureRow, n: int, k: int) -> str:
-        """Fill in one pattern."""
+        """Fill in one pattern.
+
+        Args:
+            pattern: with names in braces.
+            row: of the manifest.
+            n: number of the row, from 1.
+            k: number of the talker, from 1.
+        """
         values = {
             "id": row.id,
             "n": n,

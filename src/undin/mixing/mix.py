@@ -103,7 +103,13 @@ def db_to_factor(gain_db: float) -> float:
 
 
 def draw_onset(n_samples: int, n_noise: int, rng: np.random.Generator) -> int:
-    """Draw where to start in a noise of n_noise samples, evenly over the onsets that `cut` takes."""
+    """Draw where to start in a noise of n_noise samples, evenly over the onsets that `cut` takes.
+
+    Args:
+        n_samples: of the speech.
+        n_noise: of the noise.
+        rng: draws it.
+    """
     return int(rng.random() * (n_noise - n_samples + 1 if n_noise >= n_samples else n_noise))
 
 
@@ -139,6 +145,10 @@ def cut(noise: Samples, n_samples: int, onset: int) -> Samples:
 
 def find_gain(level_s_db: float, level_n_db: float, snr_db: float) -> float:
     """Gain in dB, to 1e-6, that brings a noise of level_n_db snr_db under a speech of level_s_db.
+
+    Args:
+        level_s_db, level_n_db: of speech and noise, dB re full scale.
+        snr_db: the SNR to reach.
 
     Raises:
         InputError: one of the two is silent, or snr_db is not finite.
@@ -178,7 +188,13 @@ def amplified(signals: Sequence[Samples], gains_db: Sequence[float]) -> Samples:
 
 
 def level_db(x: Samples, sr: int, over: SnrOver) -> float:
-    """Level of speech in dB re full scale over the whole clip or without its pauses; -inf for silence."""
+    """Level of speech in dB re full scale over the whole clip or without its pauses; -inf for silence.
+
+    Args:
+        x: (n_samples,).
+        sr: in Hz.
+        over: "clip", or "active" for speech without its pauses.
+    """
     return rms_db(x) if over == "clip" else active_level_db(x, sr)
 
 

@@ -93,7 +93,13 @@ class Room:
 
 
 def draw_room(rng: np.random.Generator, n_places: int, rt60_s: tuple[float, float]) -> Room:
-    """Draw a room for a microphone and n_places sources, none nearer than half a metre to it or to a wall."""
+    """Draw a room for a microphone and n_places sources, none nearer than half a metre to it or to a wall.
+
+    Args:
+        rng: draws it.
+        n_places: number of sources.
+        rt60_s: range of the reverberation time, in seconds.
+    """
     size = tuple(float(v) for v in rng.uniform(SMALLEST_M, LARGEST_M).round(2))
     mic = _place(rng, size)
     places: list[Point] = []

@@ -68,7 +68,13 @@ def panels_of(figure: "Figure", *, width: float | None = None) -> dict[str, tupl
 
 
 def panels_over_time(names: list[str], title: str | None, *, height: float) -> tuple["Figure", list["Axes"], "Axes"]:
-    """Make a figure with one panel per name above each other, and a narrow axes beside them all."""
+    """Make a figure with one panel per name above each other, and a narrow axes beside them all.
+
+    Args:
+        names: titles of the panels.
+        title: of the figure, if any.
+        height: of a panel, in inches.
+    """
     size = (WIDTH, 0.7 + 0.35 * bool(title) + height * len(names))
     figure: Figure = require("matplotlib.figure", extra="plot").Figure(figsize=size, layout="constrained")
     cells = figure.add_gridspec(len(names), 2, width_ratios=(1, 0.03))

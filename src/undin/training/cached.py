@@ -16,7 +16,7 @@ from undin.training.stft import Stft
 Signals = NDArray[np.float32]
 
 
-class Example(NamedTuple):
+class CachedExample(NamedTuple):
     """What is kept of a mixture: (n_samples,) twice, (n_src, n_samples) of several talkers, (n, 2, T, F) of all."""
 
     noisy: Signals
@@ -65,7 +65,7 @@ class CachedExamples:
         vars(self).update(state)
         self._open()
 
-    def __getitem__(self, i: int) -> Example:
+    def __getitem__(self, i: int) -> CachedExample:
         epoch, place = divmod(i, self.n)
         if epoch != self._epoch:
             self._epoch, self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.n)
@@ -74,7 +74,7 @@ class CachedExamples:
             self._make(int(self._order[place]))
         signals = np.array(kept["signals"])
         spectra = () if self._stft is None else np.array(kept["spectra"])
-        return Example(signals[0], signals[1], signals[2:] if len(signals) > 2 else (), spectra)
+        return CachedExample(signals[0], signals[1], signals[2:] if len(signals) > 2 else (), spectra)
 
     def _make(self, k: int) -> None:
         made, kept = self._examples[k], self._kept[k]

@@ -113,7 +113,14 @@ class Loader:
 
 
 def batches(examples: Examples, n: int, batch: int, workers: int) -> Iterator[Batch]:
-    """The first n batches of a run, for a network that takes statistics of its data."""
+    """The first n batches of a run, for a network that takes statistics of its data.
+
+    Args:
+        examples: to read from.
+        n: number of batches.
+        batch: examples in each.
+        workers: processes that read.
+    """
     loader = Loader(examples, batch=batch, start=0, stop=n, workers=workers)
     return (to_batch(pair, examples.sr) for pair in islice(loader, n))
 

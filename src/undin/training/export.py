@@ -60,7 +60,12 @@ def export(checkpoint: Path, path: Path, *, weights: Weights = "fp32", card: dic
 
 
 def write_graph(loaded: Loaded, path: Path, *, weights: Weights = "fp32", card: dict[str, Any]) -> Path:
-    """`export` of a network that is in memory."""
+    """`export` of a network that is in memory.
+
+    Args:
+        loaded: the network, its name and config.
+        path, weights, card: as in `export`.
+    """
     try:
         with TemporaryDirectory() as folder:  # of this user alone: libraries open the graph by its name
             draft = Path(folder, "graph.onnx")

@@ -101,7 +101,7 @@ def fit(
     """
     deadline = None if max_minutes is None else monotonic() + MINUTE * max_minutes
     plan = Plan(net, config, options, train, valid, Path(folder), deadline, progress)
-    _check(plan)
+    _check_plan(plan)
     with full_disk_told(plan.folder), processes.quiet():
         plan.folder.mkdir(parents=True, exist_ok=True)
         past = snapshot.read(plan.last) if plan.last.exists() else None
@@ -114,7 +114,7 @@ def fit(
         return _fitted(plan, trained=trained)
 
 
-def _check(plan: Plan) -> None:
+def _check_plan(plan: Plan) -> None:
     if plan.net not in NETS:
         raise InputError(f"net must be one of {', '.join(NETS)}; got {plan.net!r}")
     for name, examples in (("train", plan.train), ("valid", plan.valid)):

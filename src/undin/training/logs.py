@@ -38,7 +38,7 @@ class Log:
         with atomic_write(path) as file:
             if rows:
                 csv.writer(file, lineterminator="\n").writerows(
-                    [self._columns, *([_cell(name, row) for name in self._columns] for row in rows)]
+                    [self._columns, *([_number(name, row) for name in self._columns] for row in rows)]
                 )
 
     def add(self, row: Row, valid: tuple[str, ...]) -> None:
@@ -49,7 +49,7 @@ class Log:
                 middle = [name for name in row if name not in (*FIRST, *LAST, *valid)]
                 self._columns = [*FIRST, *middle, *valid, *LAST]
                 table.writerow(self._columns)
-            table.writerow([_cell(name, row) for name in self._columns])
+            table.writerow([_number(name, row) for name in self._columns])
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
@@ -59,7 +59,7 @@ def read_log(path: Path) -> list[dict[str, float]]:
     return [{name: float(cell or "nan") for name, cell in row.items()} for row in csv.DictReader(lines)]
 
 
-def _cell(name: str, row: Row) -> str:
+def _number(name: str, row: Row) -> str:
     value = row.get(name, math.nan)
     if math.isnan(value):
         return ""

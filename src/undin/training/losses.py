@@ -34,7 +34,12 @@ def si_sdr(est: Tensor, ref: Tensor, ceiling_db: float = 60.0) -> Tensor:
 
 
 def si_sdr_each(est: Tensor, ref: Tensor, ceiling_db: float = 60.0) -> Tensor:
-    """SI-SDR in dB of each signal, (...); see `si_sdr`."""
+    """SI-SDR in dB of each signal, (...); see `si_sdr`.
+
+    Args:
+        est, ref: (..., n_samples).
+        ceiling_db: most that a signal may score.
+    """
     est, ref = (x.float() - x.float().mean(-1, keepdim=True) for x in (est, ref))
     power = ref.square().sum(-1, keepdim=True)
     silent = power[..., 0] <= SILENT * ref.shape[-1]
@@ -54,10 +59,9 @@ def compressed_spectral(est: Tensor, ref: Tensor, power: float = 0.3, complex_we
     in ears.
 
     Args:
-        est: (..., 2, T, F).
-        ref: (..., 2, T, F).
-        power: p.
-        complex_weight: w.
+        est, ref: (..., 2, T, F).
+        power: the exponent p.
+        complex_weight: the factor w.
 
     Source: Wilson, Chinen, Thorpe, Patton, Hansen, Lyon and Hansen 2018, "Exploring tradeoffs in models for
     low-latency speech enhancement".

@@ -132,7 +132,13 @@ def passed_on(trainer: Any, callback: Any) -> Iterator[None]:
 
 @contextmanager
 def followed(log: Path, steps: int, progress: Progress) -> Iterator[None]:
-    """Tell the progress of another process, as its log.csv does."""
+    """Tell the progress of another process, as its log.csv does.
+
+    Args:
+        log: path of its log.csv.
+        steps: of the run.
+        progress: called with every new line.
+    """
     over = threading.Event()
 
     def follow() -> None:

@@ -96,6 +96,11 @@ def read(path: Path) -> dict[str, Any]:
 def check_same(past: dict[str, Any], net: str, config: Any, path: Path) -> None:
     """Refuse weights of another network.
 
+    Args:
+        past: the snapshot as read.
+        net, config: of the run.
+        path: of the snapshot, for the message.
+
     Raises:
         InputError: the network or its config differ; the message names what.
     """

@@ -91,11 +91,11 @@ def _write_table(table: Path, clips: Iterable[Clip], root: Path) -> None:
         sheet = csv.writer(file, lineterminator="\n")
         sheet.writerow(columns.values())
         for clip in clips:
-            places = {name: _place(root, getattr(clip, name), table.parent) for name in ("path", "noisy_path")}
+            places = {name: _from_folder(root, getattr(clip, name), table.parent) for name in ("path", "noisy_path")}
             sheet.writerow(_cell({**vars(clip), **places}[field]) for field in columns)
 
 
-def _place(root: Path, path: str, folder: Path) -> str:
+def _from_folder(root: Path, path: str, folder: Path) -> str:
     """A file of the corpus as seen from the folder of a table."""
     file, folder = (root.resolve() / path), folder.resolve()
     return (file.relative_to(folder) if file.is_relative_to(folder) else file).as_posix() if path else ""

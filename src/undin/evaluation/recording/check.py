@@ -52,7 +52,7 @@ def check_recording(path: str, *, progress: Callable[[float], object] | None = N
     with open_reader(path, truncated="keep", nan="zero") as reader:
         format = reader.format
         recording = Recording(reader.name, format.sr, format.n_channels, BITS.get(format.subtype, 16))
-        blocks = _told(reader.blocks(BLOCK), format.sr, progress)
+        blocks = _report_seconds(reader.blocks(BLOCK), format.sr, progress)
         return _checked(recording, blocks, f"{format.container} {format.subtype}", _damage(path, format.subtype))
 
 
@@ -101,7 +101,7 @@ def _checked(recording: Recording, blocks: Iterable[Array], format: str, damage:
     return Check(recording.name, recording.sr, recording.n_channels, n / recording.sr, format, findings)
 
 
-def _told(blocks: Iterable[Array], sr: int, progress: Callable[[float], object] | None) -> Iterable[Array]:
+def _report_seconds(blocks: Iterable[Array], sr: int, progress: Callable[[float], object] | None) -> Iterable[Array]:
     for x in blocks:
         yield x
         if progress:

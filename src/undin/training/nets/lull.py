@@ -171,7 +171,14 @@ class Block(nn.Module):
         self.linear = nn.Linear(C, C)
 
     def forward(self, u: Tensor, frames: Tensor | None, memory: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
-        """The frames before u are (B, kernel_frames - 1, K, C), the memory is (B, K, C)."""
+        """The frames before u are (B, kernel_frames - 1, K, C), the memory is (B, K, C).
+
+        Args:
+            u: (B, T, K, C).
+            frames: the last kernel_frames - 1 of u before it, (B, kernel_frames - 1, K, C); None for a kernel of
+                one.
+            memory: state of the recurrent layer, (B, K, C).
+        """
         B, T, K, C = u.shape
         v = u if frames is None else torch.cat([frames.to(u.dtype), u], 1)
         frames = None if frames is None else v[:, T:].float()

@@ -209,7 +209,14 @@ class NTM(nn.Module):
         return torch.stack(outs, 1), torch.stack(looks, 1), new
 
     def step(self, x_t: Tensor, h: Tensor, c: Tensor, r: Tensor, w: Tensor, M: Tensor) -> tuple[Tensor, ...]:
-        """One frame; W x_t + b (B, 4 H), and what the last one left."""
+        """One frame; W x_t + b (B, 4 H), and what the last one left.
+
+        Args:
+            x_t: W x_t + b, (B, 4 H).
+            h, c: of the controller, (B, H).
+            r, w: reads and weights of the heads.
+            M: the memory.
+        """
         i, f, o, u = (x_t + self.recurrent(torch.cat([h, r.flatten(1)], -1))).chunk(4, -1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(u)
         h = torch.sigmoid(o) * torch.tanh(c)

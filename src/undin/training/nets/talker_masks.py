@@ -159,7 +159,13 @@ class BLSTMMask(TalkerMasks):
 
 
 def talkers_of(batch: Batch, n_src: int, alone: float) -> tuple[Batch, Tensor]:
-    """The mixtures, of a share of them one talker alone; and their talkers (B, n_src, n_samples)."""
+    """The mixtures, of a share of them one talker alone; and their talkers (B, n_src, n_samples).
+
+    Args:
+        batch: of examples.
+        n_src: number of talkers.
+        alone: share of the mixtures that get one talker.
+    """
     found = 1 if batch.sources is None else batch.sources.shape[1]
     if batch.sources is None or found != n_src:
         raise InputError(f"this network separates {n_src} talkers, and mixtures have {found}: set mixing.talkers to it")

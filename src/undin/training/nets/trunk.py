@@ -148,7 +148,13 @@ def clustering_loss(V: Tensor, Y: Tensor, weight: Tensor) -> Tensor:
 
 
 def embed(h: Tensor, head: nn.Linear, n_freq: int) -> Tensor:
-    """Embeddings of unit norm (B, T, F, K) of frames h (B, T, n): tanh, so that they point anywhere."""
+    """Embeddings of unit norm (B, T, F, K) of frames h (B, T, n): tanh, so that they point anywhere.
+
+    Args:
+        h: (B, T, n).
+        head: n -> n_freq K.
+        n_freq: number of bins.
+    """
     v = torch.tanh(head(h).float()).reshape(*h.shape[:2], n_freq, -1)
     return F.normalize(v, dim=-1, eps=1e-6)
 
