@@ -179,6 +179,12 @@ def _measured(root: Path, clip: Clip) -> Clip | Fault:
 
 
 def fault_of(root: Path, path: str, error: UndinError | OSError) -> Fault:
-    """Why a file cannot be read, without its name."""
+    """Why a file cannot be read, without its name.
+
+    Args:
+        root: folder of the corpus.
+        path: of the file, below the root.
+        error: what reading it raised.
+    """
     reason = str(error.strerror if isinstance(error, OSError) else error)
     return Fault(path, reason.removeprefix(f"{root / path}: "))

@@ -23,7 +23,7 @@ from undin.corpora.layouts import (
 )
 
 
-class Layout(Protocol):
+class KnownLayout(Protocol):
     """What a module must have to be one."""
 
     def recognise(self, root: Path) -> bool:
@@ -33,7 +33,7 @@ class Layout(Protocol):
         """Its clips; those of whole files last for ever (inf) until headers are read."""
 
 
-LAYOUTS: dict[str, Layout] = {
+LAYOUTS: dict[str, KnownLayout] = {
     "tables": tables,
     "timit": timit,
     "librispeech": librispeech,

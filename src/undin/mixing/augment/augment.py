@@ -186,7 +186,13 @@ class Augment:
         return y
 
     def noise(self, x: Samples, sr: int, rng: np.random.Generator) -> Samples:
-        """Give a noise another colour at the same RMS: (n_samples,) float32; x itself where that was not drawn."""
+        """Give a noise another colour at the same RMS: (n_samples,) float32; x itself where that was not drawn.
+
+        Args:
+            x: (n_samples,) float32.
+            sr: in Hz.
+            rng: draws whether, and the color.
+        """
         return self._coloured(x, sr, rng) if rng.random() < self.noise_eq else x
 
     def noises(self, n_samples: int, sr: int, rng: np.random.Generator, babble: Callable[[], Samples]) -> list[Samples]:
@@ -210,7 +216,13 @@ class Augment:
         return made
 
     def room(self, rng: np.random.Generator, n_sources: int, sr: int) -> list[Response] | None:
-        """Draw a room with a place for each of n_sources: `wet` is heard, `early` is the target; None for no room."""
+        """Draw a room with a place for each of n_sources: `wet` is heard, `early` is the target; None for no room.
+
+        Args:
+            rng: draws it.
+            n_sources: number of talkers and noises.
+            sr: in Hz.
+        """
         if not rng.random() < self.rooms:
             return None
         room = draw_room(rng, n_sources, self.rt60_s)

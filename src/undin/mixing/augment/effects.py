@@ -70,16 +70,6 @@ def convolved(x: Samples, h: Samples) -> Samples:
     return cast(Samples, np.fft.irfft(X, size, norm="ortho")[:, past:].reshape(-1)[: len(x)])
 
 
-def tilt(x: Samples, sr: int, db_per_octave: float) -> Samples:
-    """Turn the spectrum about 1 kHz: a gain of db_per_octave · log2(f / 1 kHz) dB above 50 Hz.
-
-    >>> x = np.sin(2 * np.pi * 2000 * np.arange(16000) / 16000).astype(np.float32)
-    >>> round(float(20 * np.log10(tilt(x, 16000, 6.0)[4000:8000].std() / x.std())), 1)
-    6.0
-    """
-    return equalise(x, sr, [0.0] * len(OCTAVES), db_per_octave)
-
-
 def equalise(x: Samples, sr: int, gains_db: Sequence[float], db_per_octave: float = 0.0) -> Samples:
     """Give x the drawn colour of a voice, a microphone or a place.
 
@@ -144,7 +134,13 @@ def low_pass(x: Samples, sr: int, edge_hz: float) -> Samples:
 
 
 def clip(x: Samples, depth_db: float, *, soft: bool = False) -> Samples:
-    """Clip x at depth_db under its peak: hard as a converter does, or soft (tanh) as an amplifier does."""
+    """Clip x at depth_db under its peak: hard as a converter does, or soft (tanh) as an amplifier does.
+
+    Args:
+        x: (..., n_samples).
+        depth_db: of the threshold below the peak.
+        soft: tanh instead of a hard limit.
+    """
     limit = np.float32(np.abs(x).max(initial=0) * 10 ** (-depth_db / 20))
     if not limit > 0:
         return x.copy()
@@ -224,7 +220,13 @@ def pitch(x: Samples, sr: int, semitones: float) -> Samples:
 
 
 def muted(x: Samples, sr: int, spans: Spans) -> Samples:
-    """Silence the samples [start, stop) of x (..., n_samples), faded over 5 ms within."""
+    """Silence the samples [start, stop) of x (..., n_samples), faded over 5 ms within.
+
+    Args:
+        x: (..., n_samples).
+        sr: in Hz.
+        spans: (start, stop) in samples.
+    """
     gain = np.ones(x.shape[-1], np.float32)
     fade = max(round(FADE_S * sr), 1)
     ramp = np.linspace(1, 0, fade + 2, dtype=np.float32)[1:-1]
@@ -237,7 +239,13 @@ def muted(x: Samples, sr: int, spans: Spans) -> Samples:
 
 
 def curve(times: Sequence[float], levels_db: Sequence[float], n_samples: int) -> Samples:
-    """Gain over time, (n_samples,) float32 factors: straight lines in dB between levels at times in samples."""
+    """Gain over time, (n_samples,) float32 factors: straight lines in dB between levels at times in samples.
+
+    Args:
+        times: in samples, rising.
+        levels_db: one per time.
+        n_samples: length of the curve.
+    """
     level_db = np.interp(np.arange(n_samples), times, levels_db).astype(np.float32)
     return cast(Samples, np.exp2(level_db * np.float32(np.log2(10) / 20)))
 

@@ -50,7 +50,7 @@ def synthesise(kind: str, n_samples: int, sr: int, rng: np.random.Generator) -> 
     return normalised(x, RMS)
 
 
-def coloured(n: int, sr: int, rng: np.random.Generator) -> Samples:
+def _coloured(n: int, sr: int, rng: np.random.Generator) -> Samples:
     """Noise of 1/f^a, a = -0.5 ... 2.5, of a random smooth shape, whose level wanders by up to 10 dB."""
     a, knots_db = rng.uniform(-0.5, 2.5), rng.normal(0, 4, 10)
 
@@ -62,7 +62,7 @@ def coloured(n: int, sr: int, rng: np.random.Generator) -> Samples:
     return x
 
 
-def hum(n: int, sr: int, rng: np.random.Generator) -> Samples:
+def _hum(n: int, sr: int, rng: np.random.Generator) -> Samples:
     """Mains at 50 or 60 Hz: drifting harmonics, more of the odd or the even, or the buzz of a rectifier."""
     f = rng.choice([50.0, 60.0]) + rng.normal(0, 0.02)
     k = np.arange(1, min(40, int(0.45 * sr / f)) + 1)
@@ -72,7 +72,7 @@ def hum(n: int, sr: int, rng: np.random.Generator) -> Samples:
     return _harmonic(_phase(f, n, sr, rng), amps, rng, drift_db=4.0, mix=_wandering(n, sr, rng, 20.0))
 
 
-def engine(n: int, sr: int, rng: np.random.Generator) -> Samples:
+def _engine(n: int, sr: int, rng: np.random.Generator) -> Samples:
     """A motor: harmonics of a firing rate of 10 ... 300 Hz that glides as it is revved, over a rumble."""
     knots = rng.uniform(15, 150) * np.exp2(np.cumsum(rng.normal(0, 0.15, _n_knots(n, sr, 0.4))))
     f = _curve(np.clip(knots, 10, 300), n)
@@ -84,7 +84,7 @@ def engine(n: int, sr: int, rng: np.random.Generator) -> Samples:
     return _sum(x, rumble, rng.uniform(0.05, 0.7))
 
 
-def fan(n: int, sr: int, rng: np.random.Generator) -> Samples:
+def _fan(n: int, sr: int, rng: np.random.Generator) -> Samples:
     """A fan: a broad band of air noise that breathes as it turns, and the tones of its blades."""
     centre, width = rng.uniform(7, np.log2(0.3 * sr)), rng.uniform(0.7, 2.0)  # octaves re 1 Hz
     air = _shaped(n, sr, rng, lambda f: -6 * ((np.log2(f) - centre) / width) ** 2)
@@ -98,7 +98,7 @@ def fan(n: int, sr: int, rng: np.random.Generator) -> Samples:
     return _sum(air, _harmonic(phase, amps, rng), rng.uniform(0.05, 0.8))
 
 
-def siren(n: int, sr: int, rng: np.random.Generator) -> Samples:
+def _siren(n: int, sr: int, rng: np.random.Generator) -> Samples:
     """A siren between 400 and 1900 Hz: wail (2 ... 8 s up and down), yelp (0.2 ... 0.5 s), or two tones in turn."""
     low, ratio = rng.uniform(400, 800), rng.uniform(1.3, 2.3)
     way = str(rng.choice(["wail", "yelp", "two-tone"]))
@@ -110,7 +110,7 @@ def siren(n: int, sr: int, rng: np.random.Generator) -> Samples:
     return _harmonic(_phase(f, n, sr, rng), k ** -rng.uniform(1, 2.5), rng)
 
 
-def beeps(n: int, sr: int, rng: np.random.Generator) -> Samples:
+def _beeps(n: int, sr: int, rng: np.random.Generator) -> Samples:
     """An alarm clock, a microwave, a lorry in reverse: 1 ... 4 beeps of one or two pitches, a pause, and again."""
     n_beep, n_gap, n_pause = (round(rng.uniform(*range_s) * sr) for range_s in ((0.05, 0.4), (0.03, 0.4), (0, 1)))
     count, top = int(rng.integers(1, 5)), min(3500.0, 0.4 * sr)
@@ -125,7 +125,7 @@ def beeps(n: int, sr: int, rng: np.random.Generator) -> Samples:
     return _harmonic(_phase(f, n, sr, rng), k ** -rng.uniform(1, 4), rng) * level
 
 
-def clicks(n: int, sr: int, rng: np.random.Generator) -> Samples:
+def _clicks(n: int, sr: int, rng: np.random.Generator) -> Samples:
     """Clicks through resonances of 1 ... 8 ms at 0.6 ... 6 kHz, singly or in pairs as of a key, 2 ... 15 a second."""
     sounds = [_ring(sr, rng, (600, 6000), (0.001, 0.008)) for _ in range(4)]
     times = _moments(n, sr, rng, rng.uniform(2, 15))
@@ -134,7 +134,7 @@ def clicks(n: int, sr: int, rng: np.random.Generator) -> Samples:
     return _laid(n, times, sounds, rng, spread_db=5.0)
 
 
-def knocks(n: int, sr: int, rng: np.random.Generator) -> Samples:
+def _knocks(n: int, sr: int, rng: np.random.Generator) -> Samples:
     """Knocks, steps and thumps: resonances of 10 ... 60 ms at 70 ... 500 Hz, in groups of 1 ... 4."""
     sounds = [_ring(sr, rng, (70, 500), (0.010, 0.060)) for _ in range(3)]
     first = _moments(n, sr, rng, rng.uniform(0.7, 3))
@@ -143,7 +143,7 @@ def knocks(n: int, sr: int, rng: np.random.Generator) -> Samples:
     return _laid(n, times, sounds, rng, spread_db=3.0)
 
 
-def rain(n: int, sr: int, rng: np.random.Generator) -> Samples:
+def _rain(n: int, sr: int, rng: np.random.Generator) -> Samples:
     """Rain, frying, crackle: 50 ... 5000 drops a second of all sizes, each a short ring, coming and going."""
     n_drops = max(round(10 ** rng.uniform(1.7, 3.7) * n / sr), 1)
     drops = np.zeros(n, np.float32)
@@ -157,15 +157,15 @@ def rain(n: int, sr: int, rng: np.random.Generator) -> Samples:
 
 
 SYNTHETIC: dict[str, Callable[[int, int, np.random.Generator], Samples]] = {
-    "coloured": coloured,
-    "hum": hum,
-    "engine": engine,
-    "fan": fan,
-    "siren": siren,
-    "beeps": beeps,
-    "clicks": clicks,
-    "knocks": knocks,
-    "rain": rain,
+    "coloured": _coloured,
+    "hum": _hum,
+    "engine": _engine,
+    "fan": _fan,
+    "siren": _siren,
+    "beeps": _beeps,
+    "clicks": _clicks,
+    "knocks": _knocks,
+    "rain": _rain,
 }
 
 
