@@ -27,7 +27,13 @@ class View:
 
 
 def check_pipes(inputs: list[str], output: str | None, *, as_json: bool) -> bool:
-    """Refuse pipes that nobody is at the other end of; say whether standard output carries sound."""
+    """Refuse pipes that nobody is at the other end of; say whether standard output carries sound.
+
+    Args:
+        inputs: as on the command line; "-" is standard input.
+        output: likewise; "-" is standard output.
+        as_json: whether standard output is to carry JSON.
+    """
     if "-" in inputs and sys.stdin.isatty():
         raise InputError("standard input is a terminal: pipe audio into it, as in  cat a.wav | undin enhance - > b.wav")
     to_pipe = output == "-" or (output is None and "-" in inputs)
@@ -49,7 +55,7 @@ def errors_as_json(inputs: list[str], *, wanted: bool) -> Iterator[None]:
         raise
 
 
-class Loader:
+class MethodLoader:
     """Makes the method: loaded once in this process, and once more in each that this is sent to."""
 
     def __init__(self, name: str, pairs: Sequence[str] = ()) -> None:
@@ -60,7 +66,7 @@ class Loader:
         return self._method
 
     def __reduce__(self) -> Any:
-        return Loader, (self.name, self.pairs)
+        return MethodLoader, (self.name, self.pairs)
 
     @cached_property
     def _method(self) -> "Method":
@@ -73,7 +79,7 @@ class Loader:
 
 def work(
     tasks: "list[Task]",
-    make: Loader,
+    make: MethodLoader,
     settings: "Settings",
     view: View,
     *,
@@ -81,7 +87,17 @@ def work(
     overwrite: bool,
     to_pipe: bool,
 ) -> int:
-    """Do the tasks, show each, give the exit code."""
+    """Do the tasks, show each, give the exit code.
+
+    Args:
+        tasks: from `undin.jobs.plan`.
+        make: makes the method.
+        settings: of the jobs.
+        view: what to show.
+        workers: number of processes.
+        overwrite: reprocess finished outputs.
+        to_pipe: whether standard output carries sound.
+    """
     from undin.jobs import run
 
     start, seconds, counts = time.perf_counter(), 0.0, Counter[str]()

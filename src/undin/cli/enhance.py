@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from undin.cli import options as o
-from undin.cli.batch import Loader, View, check_pipes, errors_as_json, work
+from undin.cli.batch import MethodLoader, View, check_pipes, errors_as_json, work
 
 DEFAULT_METHOD = "lull"  # undin.methods.DEFAULT, whose import would slow --help down; a test holds them together
 
@@ -57,7 +57,7 @@ def enhance(
     with errors_as_json(inputs, wanted=json):
         if plot:
             require("matplotlib", extra="plot")
-        make = Loader(method, set or ())
+        make = MethodLoader(method, set or ())
         if n_src := make().n_src:
             raise InputError(f"{method} separates into {n_src} talkers: use undin separate -m {method}")
         tasks = plan(inputs, output, residual=residual, picture=plot)

@@ -11,7 +11,7 @@ import typer
 
 from undin.cli import options as o
 from undin.cli import show
-from undin.cli.run import do
+from undin.cli.run import run_stages
 
 if TYPE_CHECKING:
     from undin.corpora import Corpus
@@ -107,7 +107,9 @@ def evaluate(
 
     if is_recipe(str(manifest)):
         folder = None if output == OUTPUT else output  # a run has a folder of its own
-        return do(str(manifest), ["evaluate"], output=folder, data=data, workers=workers, json=json, quiet=quiet)
+        return run_stages(
+            str(manifest), ["evaluate"], output=folder, data=data, workers=workers, json=json, quiet=quiet
+        )
     if (inside := manifest / "manifest.csv").is_file():  # the folder of a mix
         manifest = inside
     systems = evaluation.make_systems(method or [], cmd or [])
@@ -134,7 +136,7 @@ def evaluate(
         result = evaluation.evaluate(
             rows, corpus, systems, measures, output, task=task, workers=workers, progress=progress
         )
-    about = evaluation.about_run(result, manifest=manifest, data=corpus.root, command=["undin", *_words(context)])
+    about = evaluation.about_run(result, manifest=manifest, data=corpus.root, command=["undin", *_typed(context)])
     evaluation.write_per_kind(output, result)
     summary = evaluation.write_summary(output / "summary.json", result, about)
     with show.bar("examples", wanted=not quiet) as progress:
@@ -176,7 +178,7 @@ def _corpus(manifest: Path, data: Path | None, *, listed: bool) -> "Corpus":
     return corpora.Corpus(root, (), sr=first.sr if first else 16000, mono=True)
 
 
-def _words(context: typer.Context) -> list[str]:
+def _typed(context: typer.Context) -> list[str]:
     """The command line as it was typed."""
     return sys.argv[1:] if sys.argv[1:2] == [context.info_name] else [str(context.info_name)]
 

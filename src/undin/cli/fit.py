@@ -113,7 +113,7 @@ def read_all(
     signals = []
     for file in find_audio(path, on_error=lambda error: refuse(error, path)) if path.is_dir() else [path]:
         try:
-            signals.append(read_one(file, sr, nan=nan, truncated=truncated))
+            signals.append(_read_one(file, sr, nan=nan, truncated=truncated))
         except (UndinError, OSError) as error:
             refuse(error, file)
     if not sum(map(len, signals)):
@@ -121,7 +121,7 @@ def read_all(
     return signals
 
 
-def read_one(file: Path, sr: int, *, nan: Literal["raise", "zero"], truncated: Literal["raise", "keep"]) -> "Array":
+def _read_one(file: Path, sr: int, *, nan: Literal["raise", "zero"], truncated: Literal["raise", "keep"]) -> "Array":
     """Read a file as one channel (n_samples,) at `sr` Hz.
 
     Raises:

@@ -52,7 +52,7 @@ def pack(
     Identical existing files are skipped. Unreadable audio files are named and left out (exit code 1).
     """
     if check:
-        return _check(inputs, as_json=json, quiet=quiet)
+        return _check_packs(inputs, as_json=json, quiet=quiet)
     if output is None:
         raise InputError("pack needs -o NAME.pack, the file to write")
     from undin import corpora
@@ -90,7 +90,7 @@ def _length(seconds: float) -> str:
     return f"{seconds / 3600:.2f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
 
 
-def _check(paths: list[Path], *, as_json: bool, quiet: bool) -> int:
+def _check_packs(paths: list[Path], *, as_json: bool, quiet: bool) -> int:
     """Check packs, tell which are damaged, give the exit code."""
     from undin.corpora import check_pack
 

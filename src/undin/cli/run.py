@@ -68,7 +68,7 @@ def run(
             if presets := tomllib.loads(text).get("presets"):
                 print(f"    --preset {' | '.join(presets)}")
         return 0
-    return do(
+    return run_stages(
         recipe,
         only,
         output=output,
@@ -83,7 +83,7 @@ def run(
     )
 
 
-def do(
+def run_stages(
     recipe: str,
     only: list[str] | None,
     *,
@@ -97,7 +97,19 @@ def do(
     max_minutes: float | None = None,
     start_from: Path | None = None,
 ) -> int:
-    """Run stages of a recipe and report each."""
+    """Run stages of a recipe and report each.
+
+    Args:
+        recipe: name or .toml file.
+        only: stages to run; None for all.
+        output: run folder; None for runs/RECIPE.
+        data: corpus; None for the default.
+        workers: number of processes.
+        json, quiet: how stages are reported.
+        preset, changes: variation and SECTION.NAME=VALUE texts that change the recipe.
+        max_minutes: when to pause training, in minutes.
+        start_from: weights to start a training from.
+    """
     from undin import experiment
 
     read = experiment.read_recipe(recipe, changes or [], preset=preset)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from undin.cli import options as o
-from undin.cli.batch import Loader, View, check_pipes, errors_as_json, work
+from undin.cli.batch import MethodLoader, View, check_pipes, errors_as_json, work
 
 
 def separate(
@@ -36,9 +36,9 @@ def separate(
     from undin.jobs import Settings, plan
 
     with errors_as_json(inputs, wanted=json):
-        make = Loader(method, set or ())
+        make = MethodLoader(method, set or ())
         if make().adjusts("talkers"):
-            make = Loader(method, [*(set or ()), f"talkers={talkers}"])
+            make = MethodLoader(method, [*(set or ()), f"talkers={talkers}"])
         n_src = make().n_src
         if n_src != talkers:
             found = f"separates into {n_src} talkers" if n_src else "enhances and does not separate"

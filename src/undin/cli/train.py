@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from undin.cli import options as o
-from undin.cli.run import Changes, Data, From, Json, MaxMinutes, Output, Preset, do
+from undin.cli.run import Changes, Data, From, Json, MaxMinutes, Output, Preset, run_stages
 
 
 def train(
@@ -34,7 +34,7 @@ def train(
 
     [dim]The founding NMF system's models:[/]  undin train nmf-kwon2016 -o run/
     """
-    return do(
+    return run_stages(
         recipe,
         ["train"],
         output=output,
