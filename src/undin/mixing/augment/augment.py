@@ -335,6 +335,7 @@ USUAL = Augment(
     pitch=0.02,
     eq=0.3,
     noise_eq=0.2,
+    fill_band=0.2,
     silence=0.1,
     synthetic=0.15,
     babble=0.1,
