@@ -110,7 +110,7 @@ class Crops:
         at = int(rng.integers(min(high, n - n_first) + 1))
         for k in (first, *(k for k in rng.permutation(len(clips)).tolist() if k != first)):
             length = min(self._length(clips[k]), n - at)
-            y[at : at + length] = _faded(self._read(clips[k], 0, length), round(FADE_S * self.sr))
+            y[at : at + length] = faded(self._read(clips[k], 0, length), round(FADE_S * self.sr))
             at += length + int(rng.integers(low, high + 1))
             if at >= n:
                 break
@@ -214,7 +214,7 @@ def _is_heard(x: Samples, clip: Clip) -> bool:
     return rms_db(x) > (SILENT_DB if known is None else max(known - PAUSE_DB, SILENT_DB))
 
 
-def _faded(x: Samples, n: int) -> Samples:
+def faded(x: Samples, n: int) -> Samples:
     """x (n_samples,), which may be written to, with its ends faded."""
     n = min(n, len(x) // 2)
     ramp = (np.arange(n, dtype=np.float32) + 0.5) / np.float32(max(n, 1))

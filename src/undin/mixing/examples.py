@@ -3,6 +3,7 @@
 `Drawing` uses every clip equally often and writes down what it took; examples are random crops, see crops.py.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -87,6 +88,7 @@ class Examples:
             noises, onset = self._noises(voices, rng, edges_hz, least=int(kind == "noise-only"))
         if not noises and kind == "noise-only":  # there is none to hear
             kind = "mix"
+        dry = self.augment.scene(dry, self.sr, rng) if self.augment else dry
         talkers, references, noises = self._placed(dry, noises, rng)
         speech_db = self._relative(talkers, self.settings.talker_db, self._speech_level, rng)
         noise_db = self._relative(noises, self.settings.noise_db, rms_db, rng)
@@ -171,11 +173,12 @@ class Examples:
         level: Callable[[Samples], float],
         rng: np.random.Generator,
     ) -> list[float]:
-        """Gains in dB that put each further signal as far under the first as is drawn."""
+        """Gains in dB that put each further signal as far under the first as is drawn; silence is left alone."""
         if len(signals) < 2:
             return [0.0] * len(signals)
-        levels_db = [level(x) for x in signals]
-        return [0.0, *(levels_db[0] - value - float(rng.uniform(*under_db)) for value in levels_db[1:])]
+        first_db, *others_db = [level(x) for x in signals]
+        gains_db = [first_db - value - float(rng.uniform(*under_db)) for value in others_db]
+        return [0.0, *(gain_db if math.isfinite(gain_db) else 0.0 for gain_db in gains_db)]
 
     def _snr(self, rng: np.random.Generator) -> float:
         snr_db = self.settings.snr_db

@@ -6,6 +6,7 @@ or ignored changes the noisy signal alone: the rest of a room, clipping, codecs,
 
 kind(rng)                             what the mixture is of
 voice(x, sr, rng)                     a talker, before mixing
+scene(talkers, sr, rng)               who of several talkers speaks when
 noise(x, sr, rng)                     a noise, before mixing
 noises(n_samples, sr, rng, babble)    further noises
 room(rng, n_sources, sr)              where talkers and noises are
@@ -26,6 +27,7 @@ from undin.mixing.augment.fast_rooms import Response, simulate
 from undin.mixing.augment.synthetic import SYNTHETIC, synthesise
 from undin.mixing.mix import Samples
 from undin.mixing.rooms import draw_room
+from undin.mixing.scenes import SCENES, act
 
 Range = tuple[float, float]
 TELEPHONE_HZ = (300.0, 3400.0)
@@ -37,6 +39,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "tilt_db": (-12.0, 12.0),
     "eq_db": (0.0, 20.0),
     "silence_s": (0.0, 3600.0),
+    "gap_s": (-3600.0, 3600.0),
     "babble_talkers": (1, 100),
     "babble_db": (-60.0, 60.0),
     "rt60_s": (0.05, 3.0),
@@ -71,6 +74,11 @@ class Augment:
             their sound reaches sr / 2.
         silence: talkers who fall silent for stretches, while the noise goes on.
         silence_s: length of each of 1 to 3 stretches in seconds.
+        partial: mixtures of several talkers who overlap in part: each starts and stops at a time of its own.
+        turns: mixtures of several talkers who take turns.
+        alone: mixtures of several talkers in which only the first speaks. What partial, turns and alone leave of 1 is
+            full overlap.
+        gap_s: pause between two turns in seconds; negative where they overlap.
         synthetic: mixtures with a synthetic noise more.
         kinds: of synthetic noise; see `undin.mixing.augment.synthetic`.
         babble: mixtures with other people talking.
@@ -113,6 +121,10 @@ class Augment:
     fill_band: float = 0.0
     silence: float = 0.0
     silence_s: Range = (0.3, 1.5)
+    partial: float = 0.0
+    turns: float = 0.0
+    alone: float = 0.0
+    gap_s: Range = (-0.3, 1.0)
     synthetic: float = 0.0
     kinds: tuple[str, ...] = tuple(SYNTHETIC)
     babble: float = 0.0
@@ -156,6 +168,8 @@ class Augment:
             raise InputError(f"babble_talkers must be whole numbers; got {self.babble_talkers!r}")
         if self.clean + self.noise_only > 1:
             raise InputError(f"clean and noise_only must be 1 or less together; got {self.clean} and {self.noise_only}")
+        if sum(self._scenes.values()) > 1 + 1e-9:
+            raise InputError(f"the scenes must be 1 or less together; got {self._scenes}")
 
     def kind(self, rng: np.random.Generator) -> Literal["mix", "clean", "noise-only"]:
         """Draw what a mixture is of."""
@@ -184,6 +198,21 @@ class Augment:
             spans = [_span(len(y), sr, self.silence_s, rng) for _ in range(rng.integers(1, 4))]
             y = effects.muted(y, sr, spans)
         return y
+
+    @property
+    def _scenes(self) -> dict[str, float]:
+        return {name: getattr(self, name) for name in SCENES}
+
+    def scene(self, talkers: list[Samples], sr: int, rng: np.random.Generator) -> list[Samples]:
+        """Draw who speaks when: talkers (n_samples,) float32 each, silent where they do not speak."""
+        if len(talkers) < 2 or not any(self._scenes.values()):
+            return talkers
+        place = rng.random()
+        for kind, share in self._scenes.items():
+            if place < share:
+                return act(kind, talkers, sr, self.gap_s, rng)
+            place -= share
+        return talkers
 
     def noise(self, x: Samples, sr: int, rng: np.random.Generator) -> Samples:
         """Give a noise another colour at the same RMS: (n_samples,) float32; x itself where that was not drawn.
