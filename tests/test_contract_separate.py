@@ -21,12 +21,15 @@ def talkers() -> np.ndarray:
 
 
 SEPARATE = {name: method for name, make in METHODS.items() if (method := make()).n_src}
+MASKS, TWAIN = {"n_hidden": 16, "n_layers": 1}, {"channels": 8, "blocks": 1, "scene": 8}
 FRESH = {  # small ones that learned nothing, of every kind
-    "ff-mask": {},
-    "lstm-mask": {},
-    "blstm-mask": {},
-    "blstm-mask at three speeds": {"speeds": (0.8, 1.3)},
-    "deep-clustering": {},
+    "ff-mask": MASKS,
+    "lstm-mask": MASKS,
+    "blstm-mask": MASKS,
+    "blstm-mask at three speeds": {**MASKS, "speeds": (0.8, 1.3)},
+    "deep-clustering": MASKS,
+    "twain": TWAIN,
+    "twain live": {**TWAIN, "causal": True, "heads": 0, "patch_frames": 1},
 }
 
 
@@ -41,7 +44,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
     key = request.param.removesuffix(", fresh")
     name = key.split()[0]
-    config = LEARNED[name].Config(n_hidden=16, n_layers=1, **FRESH[key])
+    config = LEARNED[name].Config(**FRESH[key])
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("fresh") / f"{name}.onnx"
     return undin.load(write_graph(Loaded(name, config, NETS[name](config).eval()), path, card={}))

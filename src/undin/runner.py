@@ -26,7 +26,7 @@ from undin.errors import InputError, WeightsError
 FORMAT = 2  # 1 has no checksum
 CHECKSUM, UNSEALED = re.compile(rb'"checksum": "([0-9a-f]{64})"'), "0" * 64
 # Real or complex gain of the delayed X, or a real gain for each of n_src; Y itself; K numbers for each bin.
-OUTPUTS = ("mask", "spectrum", "embedding")
+OUTPUTS = ("mask", "shares", "spectrum", "embedding")
 FRAMES = ("any", 1, "all")  # T that a graph takes
 KINDS = {
     "method": str,
@@ -116,7 +116,8 @@ class Runner:
 
     def _check_answer(self, X: Planes, out: Any, new: States) -> None:
         B, _, *frames = X.shape
-        counts = {"mask": (self.meta.get("n_src"),) if self.meta.get("n_src") else (1, 2), "spectrum": (2,)}
+        n_src = self.meta.get("n_src")
+        counts = {"mask": (n_src,) if n_src else (1, 2), "shares": (2 * (n_src or 0) + 2,), "spectrum": (2,)}
         allowed = counts.get(self.meta["output"], range(1, MOST_K + 1))
         if out.ndim != 4 or out.shape[1] not in allowed or out.shape != (B, out.shape[1], *frames):
             raise self._fails(f"its {self.meta['output']} has the shape {out.shape}")

@@ -17,6 +17,7 @@ DNN = {**FRAME, "n_hidden": 24, "nat_s": 0.01}
 LULL = {**FRAME, "band_bins": (2, 2, 4, 8, 8, 8), "channels": 8, "scene": 12, "scene_channels": 2}
 MANN = {**FRAME, "n_hidden": 20, "n_lstm": 12, "n_cell": 10, "n_rows": 5, "n_width": 6, "stoi": 0.5}
 MASKS = {**FRAME, "n_hidden": 12, "n_layers": 2, "dropout": 0.0}
+TWAIN = {**LULL, "blocks": 2, "scene": 6, "heads": 2, "embedding": 3}
 # A new network needs a line here, or it is tested at its default size.
 SMALL: dict[str, list[dict[str, Any]]] = {
     "cmask": [
@@ -50,6 +51,12 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     "lstm-mask": [MASKS, {**MASKS, "width": 8, "activation": "relu"}],
     "blstm-mask": [{**MASKS, "width": 8, "embedding": 3}],
     "deep-clustering": [{**MASKS, "embedding": 3}],
+    "twain": [
+        TWAIN,
+        {**TWAIN, "patch_frames": 3, "scene": 0},
+        {**TWAIN, "patch_frames": 1, "heads": 0, "causal": True},
+        {**TWAIN, "patch_frames": 1, "heads": 0, "causal": True, "scene": 0, "embedding": 0},
+    ],
     "toy": [{}, {"output": "mask complex"}, {"output": "spectrum", "lookahead": 0}],
 }
 CASES = [(name, settings) for name in NETS for settings in SMALL.get(name, [{}])]

@@ -18,6 +18,7 @@ from undin.methods.mann import MANN, MANNDNN, MANNLSTM
 from undin.methods.nmf import NMF
 from undin.methods.spectral_gate import SpectralGate
 from undin.methods.talker_masks import BLSTMMask, FFMask, LSTMMask
+from undin.methods.twain import Twain
 from undin.runner import Runner
 from undin.spectrum import Array
 
@@ -47,13 +48,14 @@ LEARNED: dict[str, type[Learned]] = {  # who reads an .onnx, by the method that 
     "lstm-mask": LSTMMask,
     "blstm-mask": BLSTMMask,
     "deep-clustering": DeepClustering,
+    "twain": Twain,
 }
 DEFAULT, SEPARATOR = "lull", "blstm-mask"  # what enhance and separate take
 
 __all__ = [
     "DEFAULT", "DNN", "LEARNED", "MANN", "MANNDNN", "MANNLSTM", "METHODS", "NMF", "SEPARATOR", "BLSTMMask", "Card",
     "Cmask", "DeepClustering", "FFMask", "LSTMMask", "Learned", "LogMMSE", "Look", "Lull",
-    "Method", "SpectralGate", "enhance", "load", "separate",
+    "Method", "SpectralGate", "Twain", "enhance", "load", "separate",
 ]  # fmt: skip
 
 

@@ -105,7 +105,11 @@ class Learned(Method):
     def _apply(self, out: Planes, X: ComplexArray) -> ComplexArray:
         """The graph's output (batch, n, T, n_freq) and what it answers (batch, n_freq, T) -> Y (..., *X.shape)."""
         M: Any = np.moveaxis(out, 1, 0)
-        if not self.n_src:
+        if self.runner.meta["output"] == "shares":  # the rest is shared equally, so that the sources sum to X
+            real, imaginary = np.split(M, 2)
+            M = real + 1j * imaginary
+            M = M[:-1] + M[-1] / (len(M) - 1)
+        elif not self.n_src:
             M = M[0] if len(M) == 1 else M[0] + 1j * M[1]
         M = np.swapaxes(M, -2, -1)
         Y: ComplexArray = M if self.runner.meta["output"] == "spectrum" else M * X
@@ -162,7 +166,7 @@ class Learned(Method):
 
     @property
     def _delays(self) -> bool:
-        return self.runner.meta["output"] == "mask" and self.lookahead > 0
+        return self.runner.meta["output"] in ("mask", "shares") and self.lookahead > 0
 
     def with_settings(self, **settings: Any) -> Self:
         """A copy with some settings changed, but none that the graph was made with."""

@@ -7,6 +7,7 @@ from undin.training.nets.dnn import DNN
 from undin.training.nets.lull import Lull
 from undin.training.nets.mann import MANN
 from undin.training.nets.talker_masks import BLSTMMask, FFMask, LSTMMask
+from undin.training.nets.twain import Twain
 
 NETS: dict[str, type[Network]] = {
     "dnn": DNN,
@@ -19,6 +20,7 @@ NETS: dict[str, type[Network]] = {
     "lstm-mask": LSTMMask,
     "blstm-mask": BLSTMMask,
     "deep-clustering": DeepClustering,
+    "twain": Twain,
 }
 
 __all__ = ["NETS", "Network"]
