@@ -127,7 +127,7 @@ def test_references_in_a_room_are_each_talkers_own(packed):
         both = np.vstack([dry[i].sources, wet[i].sources])
         envelopes = np.sqrt(np.square(both).reshape(4, -1, 320).mean(-1))
         match = np.corrcoef(envelopes)[:2, 2:]
-        assert match.diagonal().min() > 0.8 and match[[0, 1], [1, 0]].max() < 0.6
+        assert match.diagonal().min() > 0.7 and match[[0, 1], [1, 0]].max() < 0.6
         late = wet[i].noisy - wet[i].speech  # what the room adds after 50 ms belongs to no reference
         assert 0 < np.abs(late).max() < 1
 
