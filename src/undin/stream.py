@@ -78,12 +78,10 @@ class Stream:
         nan: Literal["raise", "zero"] = "raise",
     ) -> None:
         check_audio(np.zeros(0, np.float32), sr, nan=nan)
-        if limit_db is not None and not (isinstance(limit_db, (int, float, np.number)) and limit_db >= 0):
-            raise InputError(f"limit_db must be 0 or more dB of attenuation; got {limit_db!r}")
         if method.n_src and (limit_db is not None or independent):
             raise InputError("limit_db and independent are for enhancement: a separated talker has no input to keep")
         self.method, self.sr, self.independent, self.nan = method, sr, independent, nan
-        self.keep = 0.0 if limit_db is None else 10 ** (-limit_db / 20)
+        self.limit_db = limit_db
         self.n_fft, self.hop_length = frame_at(method.config, sr)
         self.n_known = method.config.n_fft // 2 + 1  # bins that the method knows
         self._stft = StftStream(self.n_fft, self.hop_length, window=method.config.window)
@@ -109,6 +107,18 @@ class Stream:
     def latency_ms(self) -> float:
         """The same in milliseconds."""
         return 1e3 * self.latency / self.sr
+
+    @property
+    def limit_db(self) -> float | None:
+        """Maximum attenuation in dB, None for no limit; a new value takes effect at the next frame."""
+        return self._limit_db
+
+    @limit_db.setter
+    def limit_db(self, limit_db: float | None) -> None:
+        if limit_db is not None and not (isinstance(limit_db, (int, float, np.number)) and limit_db >= 0):
+            raise InputError(f"limit_db must be 0 or more dB of attenuation; got {limit_db!r}")
+        self._limit_db = limit_db
+        self.keep = 0.0 if limit_db is None else 10 ** (-limit_db / 20)
 
     def reset(self) -> None:
         """Start a new signal with the same settings."""

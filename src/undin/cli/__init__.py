@@ -33,6 +33,7 @@ from undin.cli.pack import pack
 from undin.cli.run import run
 from undin.cli.score import score
 from undin.cli.separate import separate
+from undin.cli.serve import serve
 from undin.cli.show import as_option
 from undin.cli.signals import graceful_signals
 from undin.cli.train import train
@@ -64,6 +65,7 @@ for command in (
     score,
     compare,
     check,
+    serve,
     models,
     corpus,
     pack,

@@ -1,0 +1,62 @@
+"""`undin serve`: files by HTTP, live sound by WebSocket."""
+
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from undin.errors import InputError, require
+
+LIMITS = "Limits"
+LEAST_TOKEN = 8  # characters
+
+
+def serve(
+    host: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Address to listen on; needs --token.", show_default="this machine only"),
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 takes a free one.")] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="UNDIN_TOKEN", metavar="TEXT", help="Clients must send it.", show_default="none", show_envvar=True
+        ),
+    ] = None,
+    max_mb: Annotated[float, typer.Option(metavar="MB", help="Largest upload.", rich_help_panel=LIMITS)] = 256,
+    jobs: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Files processed at the same time.", rich_help_panel=LIMITS)
+    ] = 1,
+    queue: Annotated[int, typer.Option(min=0, metavar="N", help="Files that may wait.", rich_help_panel=LIMITS)] = 8,
+    max_sockets: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Most live sockets; fewer where the CPU is the limit.", rich_help_panel=LIMITS
+        ),
+    ] = 256,
+    idle: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="Close a connection that is silent so long.", rich_help_panel=LIMITS),
+    ] = 60,
+) -> None:
+    """Serve enhancement and separation over HTTP, and live enhancement over WebSocket.
+
+    [dim]On this machine, with an upload page at http://127.0.0.1:8000:[/]  undin serve
+
+    [dim]For other machines:[/]  UNDIN_TOKEN=... undin serve --host 0.0.0.0
+    """
+    for module in ("starlette", "uvicorn", "websockets"):
+        require(module, extra="serve")
+    from undin.serve import Limits, is_loopback, listen, make_app, run
+
+    address = host or "127.0.0.1"
+    if token is not None and len(token) < LEAST_TOKEN:
+        raise InputError(f"a token must have at least {LEAST_TOKEN} characters; got {len(token)}: choose a longer one")
+    if token is None and not is_loopback(address):
+        raise InputError(f"--host {address} lets other machines in: set UNDIN_TOKEN or --token")
+    limits = Limits(body_mb=max_mb, jobs=jobs, queue=queue, sockets=max_sockets, idle_s=idle)
+    with listen(address, port) as listening:
+        name = f"[{address}]" if ":" in address else address
+        print(f"serving on http://{name}:{listening.getsockname()[1]} (Ctrl-C to stop)", flush=True)
+        with suppress(KeyboardInterrupt):
+            run(make_app(limits, token), listening)

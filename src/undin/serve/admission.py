@@ -1,0 +1,122 @@
+"""Who gets in: files while there is a place in the queue, sockets while those already open stay in time.
+
+Beyond capacity the delay of all sockets would grow to seconds, so a socket is refused before that. Load is predicted,
+because a burst of connections arrives before any packet can be late: every kind of stream has a cost, seconds of work
+per second of audio, measured before the first of its kind is admitted and followed while packets are processed. Where
+the prediction fails (another program takes the machine), late packets stop admission.
+"""
+
+import time
+from collections import Counter, deque
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+
+from undin.serve.limits import Limits
+from undin.serve.refusal import Refusal
+
+HEADROOM = 0.6  # of the threads' time that sockets may take
+OVERHEAD = 0.02  # of a thread's time that a socket costs in the event loop
+FOLLOW = 0.02  # how quickly a cost follows new measurements
+LATE_SHARE = 0.01  # of recent packets that may be late
+RECENT_S = 5.0
+MOST_KINDS = 256
+
+
+class FileQueue:
+    """Counts the files in the house, from upload to download."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.n_places, self.n_jobs = limits.jobs + limits.queue, limits.jobs
+        self.n_taken = 0
+        self._job_s = 1.0
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a place.
+
+        Raises:
+            Refusal: all places are taken.
+        """
+        if self.n_taken >= self.n_places:
+            wait_s = min(max(round(self._job_s * self.n_taken / self.n_jobs), 1), 120)
+            message = f"all {self.n_places} places for files are taken: try again in {wait_s} s"
+            raise Refusal(503, "busy", message, retry_after_s=wait_s)
+        self.n_taken += 1
+        try:
+            yield
+        finally:
+            self.n_taken -= 1
+
+    def follow(self, job_s: float) -> None:
+        """Learn how long a job takes."""
+        self._job_s += 0.2 * (job_s - self._job_s)
+
+
+class SocketGate:
+    """Admits sockets by predicted load and by recent lateness."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._costs: dict[Hashable, float] = {}
+        self._open: Counter[Hashable] = Counter()
+        self._late: deque[float] = deque(maxlen=10_000)  # when packets were late
+        self._all: deque[float] = deque(maxlen=10_000)
+
+    @property
+    def n_open(self) -> int:
+        """Open sockets."""
+        return self._open.total()
+
+    @property
+    def load(self) -> float:
+        """Predicted load of the open sockets; 1 is what may be admitted."""
+        return sum(n * self._cost(kind) for kind, n in self._open.items()) / (HEADROOM * self._limits.threads)
+
+    def knows(self, kind: Hashable) -> bool:
+        """Whether the cost of a kind of stream has been measured."""
+        return kind in self._costs
+
+    def learn(self, kind: Hashable, cost: float) -> None:
+        """Set the cost of a kind of stream: seconds of work per second of audio."""
+        if len(self._costs) >= MOST_KINDS:
+            self._costs = {known: cost for known, cost in self._costs.items() if self._open[known]}
+        self._costs[kind] = cost
+
+    @contextmanager
+    def place(self, kind: Hashable) -> Iterator[None]:
+        """Hold a place for a socket of a kind that is known.
+
+        Raises:
+            Refusal: it would not stay in time, or would make others late.
+        """
+        if self.n_open >= self._limits.sockets or (self.n_open and self._is_full(kind)):
+            raise Refusal(503, "busy", f"at capacity with {self.n_open} sockets: try again later", retry_after_s=5)
+        self._open[kind] += 1
+        try:
+            yield
+        finally:
+            self._open[kind] -= 1
+            self._open += Counter()  # drops kinds without a socket
+
+    def follow(self, kind: Hashable, work_s: float, audio_s: float, *, late: bool) -> None:
+        """Learn from a packet that was processed."""
+        if audio_s and kind in self._costs:
+            self._costs[kind] += FOLLOW * (work_s / audio_s - self._costs[kind])
+        now = time.monotonic()
+        self._all.append(now)
+        if late:
+            self._late.append(now)
+
+    def _cost(self, kind: Hashable) -> float:
+        return self._costs.get(kind, 0.0) + OVERHEAD
+
+    def _is_full(self, kind: Hashable) -> bool:
+        cost = self._cost(kind) / (HEADROOM * self._limits.threads)
+        return self.load + cost > 1 or self._is_late()
+
+    def _is_late(self) -> bool:
+        since = time.monotonic() - RECENT_S
+        for times in (self._late, self._all):
+            while times and times[0] < since:
+                times.popleft()
+        return len(self._late) > max(LATE_SHARE * len(self._all), 2)

@@ -1,0 +1,75 @@
+"""The methods of the server: each is loaded once and shared by all requests, which never change it."""
+
+import threading
+from typing import Any
+
+from undin.checks import suggest
+from undin.methods import DEFAULT, METHODS, SEPARATOR, load
+from undin.methods.base import Method
+from undin.serve.refusal import Refusal
+
+
+class Models:
+    """Gives the methods of `METHODS` by id; paths are not accepted."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[tuple[str, int | None], Method] = {}
+        self._lock = threading.Lock()
+
+    def enhancer(self, name: str | None) -> Method:
+        """A method that enhances; None for the default.
+
+        Raises:
+            Refusal: unknown, or it separates.
+        """
+        method = self._get(name or DEFAULT)
+        if method.n_src:
+            raise Refusal(422, "wrong_method", f"{name} separates into {method.n_src} talkers: use /v1/separate")
+        return method
+
+    def separator(self, name: str | None, talkers: int) -> Method:
+        """A method that separates; None for the default.
+
+        Raises:
+            Refusal: unknown, it enhances, or it gives another number of talkers.
+        """
+        name = name or SEPARATOR
+        method = self._get(name)
+        if method.adjusts("talkers"):
+            method = self._get(name, talkers)
+        if not method.n_src:
+            raise Refusal(422, "wrong_method", f"{name} enhances and does not separate: use /v1/enhance")
+        if method.n_src != talkers:
+            message = f"{name} separates into {method.n_src} talkers; got talkers={talkers}: use deep-clustering"
+            raise Refusal(422, "wrong_method", message)
+        return method
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What /v1/methods lists."""
+        return [_row(name, self._get(name)) for name in METHODS]
+
+    def _get(self, name: str, talkers: int | None = None) -> Method:
+        if name not in METHODS:
+            raise Refusal(422, "unknown_method", f"unknown method {name[:80]!r}: {suggest(name[:80], METHODS)}")
+        with self._lock:
+            if (name, talkers) not in self._loaded:
+                settings = {} if talkers is None else {"talkers": talkers}
+                self._loaded[name, talkers] = load(name, **settings)
+            return self._loaded[name, talkers]
+
+
+def _row(name: str, method: Method) -> dict[str, Any]:
+    card = method.card
+    return {
+        "id": name,
+        "kind": card.kind,
+        "live": method.causal and not method.n_src,
+        "latency_ms": method.latency_ms,
+        "talkers": method.n_src,
+        "summary": card.summary,
+        "source": card.source,
+        "licence": card.licence,
+        "data": card.data,
+        "parameters": card.parameters,
+        "version": card.version,
+    }

@@ -1,0 +1,59 @@
+"""The server process: one listening socket, one event loop."""
+
+import ipaddress
+import socket
+import sys
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from undin.errors import InputError
+from undin.serve.sockets import MOST_BYTES
+
+SWITCH_S = 0.001  # a thread that computes lets others in after this: packets must not wait for files
+PING_S = 20.0  # half-open sockets are found by pings
+GRACE_S = 5  # for requests to end when the server stops
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the listening socket; port 0 takes any that is free.
+
+    Raises:
+        InputError: no such address, or the port is taken.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family, backlog=512)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot listen on {host} port {port}: {why}: choose another --host or --port") from error
+
+
+def config(app: ASGIApp) -> uvicorn.Config:
+    """How uvicorn serves the application."""
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws="websockets-sansio",
+        ws_max_size=MOST_BYTES,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PING_S,
+        ws_per_message_deflate=False,  # sound does not get smaller, and it would cost as much as a cheap method
+        timeout_graceful_shutdown=GRACE_S,
+    )
+
+
+def run(app: ASGIApp, listening: socket.socket) -> None:
+    """Serve until a signal comes."""
+    sys.setswitchinterval(SWITCH_S)
+    uvicorn.Server(config(app)).run(sockets=[listening])

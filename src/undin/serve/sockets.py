@@ -1,0 +1,243 @@
+"""WS /v1/stream: live sound. Every message gets one answer, in order: sound for sound, JSON for JSON."""
+
+import asyncio
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from undin.audio.samples import BYTES, decode, encode
+from undin.errors import InputError, UndinError
+from undin.methods.base import Method
+from undin.serve.admission import SocketGate
+from undin.serve.limits import Limits
+from undin.serve.metrics import Metrics
+from undin.serve.models import Models
+from undin.serve.query import Query, check_limit_db
+from undin.serve.refusal import Refusal
+
+SUBTYPES = {"s16le": "PCM_16", "f32le": "FLOAT"}
+RATES = (4000, 384_000)  # Hz
+MOST_CHANNELS = 8
+MOST_BYTES = 1 << 20  # per message
+PIECE_S = 0.1  # a longer packet is processed in pieces, so that other sockets get their turn
+LATE_S = 0.02  # a packet is late when its answer takes longer than this and than its own duration
+AHEAD_S = 5.0  # of live sound that a client may be ahead of the clock
+PACKET_S = 0.02  # by which the cost of a stream is measured
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a client asks for in the query of /v1/stream."""
+
+    sr: int
+    channels: int
+    subtype: str
+    method: Method
+    limit_db: float | None
+
+    @property
+    def kind(self) -> tuple[str, int, int]:
+        """What the cost of a stream depends on."""
+        return self.method.id, self.sr, self.channels
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one sample of all channels."""
+        return BYTES[self.subtype] * self.channels
+
+
+def parse(query: Query, models: Models) -> Settings:
+    """Understand a query.
+
+    Raises:
+        Refusal: an invalid value, or a method that cannot run live.
+    """
+    method = models.enhancer(query.text("method"))
+    if not method.causal:
+        message = f"{method.id} needs the complete signal: use /v1/enhance, or a method that /v1/methods calls live"
+        raise Refusal(422, "wrong_method", message)
+    return Settings(
+        query.integer("sr", 16000, *RATES),
+        query.integer("channels", 1, 1, MOST_CHANNELS),
+        SUBTYPES[query.choice("format", SUBTYPES, "s16le") or "s16le"],
+        method,
+        query.limit_db(),
+    )
+
+
+class Session:
+    """Bytes in, as many bytes out, through one `Stream`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.stream = settings.method.stream(settings.sr, limit_db=settings.limit_db)
+        self.n_clipped = 0  # samples above full scale, which s16le cannot hold
+
+    def process(self, data: bytes) -> bytes:
+        """Answer samples, `Stream.latency` samples late.
+
+        Raises:
+            InputError: part of a sample, NaN or infinity.
+        """
+        n_bytes = self.settings.frame_bytes
+        if len(data) % n_bytes:
+            raise InputError(f"a packet must hold complete samples, {n_bytes} bytes each; got {len(data)} bytes")
+        x = decode(data, self.settings.subtype).reshape(-1, self.settings.channels).T
+        return self._encode(self.stream.process(x, equal=True)) if x.size else b""
+
+    def timed(self, data: bytes) -> tuple[bytes, float]:
+        """`process`, and the seconds that it took."""
+        start = time.perf_counter()
+        return self.process(data), time.perf_counter() - start
+
+    def flush(self) -> bytes:
+        """The samples that are still owed; the next packet begins another signal."""
+        return self._encode(self.stream.flush())
+
+    def seconds(self, data: bytes) -> float:
+        """Duration of a packet."""
+        return len(data) / self.settings.frame_bytes / self.settings.sr
+
+    def _encode(self, y: np.ndarray[Any, Any]) -> bytes:
+        if self.settings.subtype == "PCM_16":
+            self.n_clipped += int(np.count_nonzero(np.abs(y) > 1))
+        return encode(np.ascontiguousarray(y.T), self.settings.subtype)
+
+
+def measure_cost(settings: Settings) -> float:
+    """Seconds of work per second of audio, from packets of noise: their median, as a machine is seldom idle."""
+    session, rng = Session(settings), np.random.default_rng(0)
+    n_values = max(round(PACKET_S * settings.sr), 1) * settings.channels
+    packets = [encode(rng.standard_normal(n_values).clip(-3, 3) / 10, settings.subtype) for _ in range(20)]
+    return float(np.median([session.timed(packet)[1] for packet in packets])) / PACKET_S
+
+
+class SocketWorker:
+    """Answers live sockets: bytes move in the event loop, sound is processed in threads."""
+
+    def __init__(self, limits: Limits, models: Models, metrics: Metrics) -> None:
+        self.limits, self.models, self.metrics, self.gate = limits, models, metrics, SocketGate(limits)
+        self.pool = ThreadPoolExecutor(limits.threads, "undin-socket")
+
+    async def __call__(self, socket: WebSocket) -> None:
+        """Serve one socket to its end."""
+        names = ("sr", "channels", "format", "method", "limit_db", "token")
+        loop = asyncio.get_running_loop()
+        settings = await loop.run_in_executor(self.pool, parse, Query(socket.query_params, names), self.models)
+        if not self.gate.knows(settings.kind):
+            self.gate.learn(settings.kind, await loop.run_in_executor(self.pool, measure_cost, settings))
+        await socket.accept()
+        try:
+            with self.gate.place(settings.kind):
+                code, reason = await Conversation(self, socket, Session(settings)).run()
+        except Refusal as refusal:
+            self.metrics.add("undin_sockets_refused_total")
+            code, reason = 1013, refusal.reason
+        with suppress(Exception):  # the client may have gone already
+            await asyncio.wait_for(socket.close(code, reason), self.limits.idle_s)
+
+
+class Conversation:
+    """One client's messages and their answers."""
+
+    def __init__(self, worker: SocketWorker, socket: WebSocket, session: Session) -> None:
+        self._worker, self._socket, self._session = worker, socket, session
+        self._idle_s = worker.limits.idle_s
+        self._audio_s, self._start = 0.0, time.monotonic()
+        self._n_packets = self._n_late = 0
+        self._work_s = 0.0  # of the latest packet
+
+    async def run(self) -> tuple[int, str]:
+        """Answer until the end; return the close code and its reason."""
+        try:
+            while True:
+                async with asyncio.timeout(self._idle_s):
+                    message = await self._socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    return 1000, ""
+                arrival = time.monotonic()
+                data = message.get("bytes")
+                answer = await (self._control(message["text"]) if data is None else self._packet(data))
+                async with asyncio.timeout(self._idle_s):
+                    await self._send(answer)
+                if data:
+                    await self._account(time.monotonic() - arrival, self._session.seconds(data))
+        except TimeoutError:
+            return 1001, f"idle for {self._idle_s:g} s"
+        except UndinError as error:
+            return 1007, Refusal(422, "bad_audio", str(error)).reason
+        except WebSocketDisconnect:
+            return 1000, ""
+
+    async def _send(self, answer: bytes | dict[str, Any]) -> None:
+        if isinstance(answer, bytes):
+            await self._socket.send_bytes(answer)
+        else:
+            await self._socket.send_text(json.dumps(answer))
+
+    async def _packet(self, data: bytes) -> bytes:
+        """Process a packet, a long one in pieces."""
+        loop, session = asyncio.get_running_loop(), self._session
+        size = max(round(PIECE_S * session.settings.sr), 1) * session.settings.frame_bytes
+        parts, self._work_s = [], 0.0
+        for i in range(0, len(data), size):
+            part, work_s = await loop.run_in_executor(self._worker.pool, session.timed, data[i : i + size])
+            parts.append(part)
+            self._work_s += work_s
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _account(self, answer_s: float, audio_s: float) -> None:
+        """Count a packet, and hold back a client that sends faster than live sound comes."""
+        late = answer_s > max(LATE_S, audio_s)
+        self._n_packets, self._n_late, self._audio_s = self._n_packets + 1, self._n_late + late, self._audio_s + audio_s
+        self._worker.gate.follow(self._session.settings.kind, self._work_s, audio_s, late=late)
+        self._worker.metrics.add_packet(answer_s)
+        self._worker.metrics.add("undin_socket_audio_seconds_total", audio_s)
+        if late:
+            self._worker.metrics.add("undin_packets_late_total")
+        ahead_s = self._audio_s - (time.monotonic() - self._start)
+        if ahead_s > AHEAD_S:
+            await asyncio.sleep(min(ahead_s - AHEAD_S, AHEAD_S))  # pings must still be answered
+
+    async def _control(self, text: str) -> bytes | dict[str, Any]:
+        """Obey a JSON message; one that is wrong is answered with an error and changes nothing."""
+        try:
+            message = json.loads(text)
+            kind = message["type"]
+            if kind == "limit_db":
+                self._session.stream.limit_db = check_limit_db(message["value"])
+                return {"type": kind, "value": message["value"]}
+            if kind == "reset":
+                self._session.stream.reset()
+                return {"type": kind}
+            if kind == "flush":
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._worker.pool, self._session.flush)
+            if kind == "stats":
+                return {"type": kind, **self._stats()}
+        except (ValueError, LookupError, TypeError, RecursionError):
+            pass
+        except Refusal as refusal:
+            return refusal.body
+        return Refusal(422, "invalid_message", f"{MESSAGES}; got {text[:60]!r}").body
+
+    def _stats(self) -> dict[str, Any]:
+        session = self._session
+        return {
+            "audio_s": round(self._audio_s, 3),
+            "packets": self._n_packets,
+            "late": self._n_late,
+            "clipped": session.n_clipped,
+            "latency": session.stream.latency,
+            "latency_ms": session.stream.latency_ms,
+            "limit_db": session.stream.limit_db,
+        }
+
+
+MESSAGES = 'a text message must be JSON such as {"type": "limit_db", "value": 12}, or of type reset, flush or stats'

@@ -1,0 +1,42 @@
+"""The command: who may listen where, and a clean end."""
+
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from undin.cli import main
+
+
+def test_it_says_where_it_serves_and_ends_cleanly():
+    environment = {name: value for name, value in os.environ.items() if name != "UNDIN_TOKEN"}
+    command = [sys.executable, "-m", "undin", "serve", "--port", "0"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
+        line = process.stdout.readline()
+        assert line.startswith("serving on http://127.0.0.1:")
+        with urllib.request.urlopen(f"{line.split()[2]}/healthz", timeout=60) as answer:
+            assert answer.status == 200
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        (("--host", "0.0.0.0"), "set UNDIN_TOKEN or --token"),
+        (("--token", "short"), "at least 8 characters"),
+        (("--host", "203.0.113.7", "--token", "long enough"), "cannot listen on 203.0.113.7"),
+        (("--max-mb", "0"), "body_mb must be above 0"),
+    ],
+)
+def test_bad_settings_end_with_one_line(args, words, capsys, monkeypatch):
+    monkeypatch.delenv("UNDIN_TOKEN", raising=False)
+    with pytest.raises(SystemExit) as end:
+        main(["serve", *args])
+    out, err = capsys.readouterr()
+    assert end.value.code == 2 and words in err and err.count("\n") == 1 and out == ""

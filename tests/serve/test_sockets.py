@@ -1,0 +1,248 @@
+"""Live sound by WebSocket: the same samples as `Stream`, and every refusal."""
+
+import asyncio
+import json
+import os
+import re
+import signal as signals
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from serve_running import eventually, running, signal
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+import undin
+from undin.serve import Limits
+from undin.serve.admission import SocketGate
+from undin.serve.refusal import Refusal
+
+RATES = (8000, 16000, 24000, 48000)
+
+
+def packets(data, frame_bytes, seed=0):
+    """Packets of odd sizes, an empty one among them."""
+    rng, at = np.random.default_rng(seed), 0
+    yield b""
+    while at < len(data):
+        n = int(rng.choice([1, 7, 160, 333, 480, 961, 5000])) * frame_bytes
+        yield data[at : at + n]
+        at += n
+
+
+def s16(x):
+    return np.rint(x.T * 32768).clip(-32768, 32767).astype("<i2").tobytes()
+
+
+def open_(server, **params):
+    query = "&".join(f"{name}={value}" for name, value in params.items())
+    return connect(f"{server.ws}/v1/stream?{query}", compression=None)
+
+
+def ask(socket, message):
+    socket.send(message)
+    return socket.recv()
+
+
+@pytest.mark.parametrize("n_channels", [1, 2])
+@pytest.mark.parametrize("sr", RATES)
+def test_sound_is_that_of_stream_within_one_step(server, sr, n_channels):
+    x = signal(sr, 0.4, n_channels)
+    stream = undin.load().stream(sr)
+    y = np.concatenate([stream.process(x, equal=True), stream.flush()], -1)
+    with open_(server, sr=sr, channels=n_channels) as socket:
+        answers = []
+        for packet in packets(s16(x), 2 * n_channels):
+            answers.append(ask(socket, packet))
+            assert len(answers[-1]) == len(packet)
+        answers.append(ask(socket, json.dumps({"type": "flush"})))
+    got = np.frombuffer(b"".join(answers), "<i2").reshape(-1, n_channels).T
+    assert got.shape == y.shape
+    assert np.abs(got - y * 32768).max() <= 1
+
+
+def test_floats_methods_and_strength(server):
+    x = signal(16000, 0.4)
+    expected = undin.load("log-mmse").stream(16000, limit_db=6).process(x, equal=True)
+    with open_(server, method="log-mmse", format="f32le", limit_db=6) as socket:
+        got = np.frombuffer(ask(socket, x.astype("<f4").tobytes()), "<f4")
+    assert np.abs(got - expected).max() < 1e-5
+
+
+def test_messages_each_get_one_answer(server):
+    x = s16(signal(16000, 0.3))
+    with open_(server, method="spectral-gate") as socket:
+        first = ask(socket, x)
+        assert json.loads(ask(socket, '{"type": "reset"}')) == {"type": "reset"}
+        assert ask(socket, x) == first
+        assert json.loads(ask(socket, '{"type": "limit_db", "value": 0}')) == {"type": "limit_db", "value": 0}
+        assert json.loads(ask(socket, '{"type": "reset"}')) == {"type": "reset"}
+        stream = undin.load("spectral-gate").stream(16000)
+        whole = ask(socket, x) + ask(socket, '{"type": "flush"}')
+        delayed = np.frombuffer(whole, "<i2")[stream.latency :]
+        assert np.abs(delayed - np.frombuffer(x, "<i2")).max() <= 1  # limit_db = 0 gives the input back
+        stats = json.loads(ask(socket, '{"type": "stats"}'))
+        assert (stats["packets"], stats["audio_s"], stats["latency_ms"]) == (3, 0.9, stream.latency_ms)
+        with pytest.raises(TimeoutError):
+            socket.recv(timeout=0.2)  # nothing unasked
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "3", '{"type": "no"}', '{"type": "limit_db"}', '{"type": "limit_db", "value": -1}', "[" * 9999],
+)
+def test_wrong_messages_are_answered_and_change_nothing(server, text):
+    with open_(server, method="spectral-gate") as socket:
+        error = json.loads(ask(socket, text))["error"]
+        assert set(error) == {"code", "message"}
+        assert len(ask(socket, bytes(640))) == 640
+
+
+@pytest.mark.parametrize(
+    "params, status, words",
+    [
+        ({"method": "nope"}, 422, "unknown method"),
+        ({"method": "blstm-mask"}, 422, "/v1/separate"),
+        ({"method": "nmf-exp"}, 422, "complete signal"),
+        ({"sr": 0}, 422, "sr must be"),
+        ({"sr": "16k"}, 422, "sr must be"),
+        ({"channels": 99}, 422, "channels must be"),
+        ({"format": "mp3"}, 422, "format must be one of s16le, f32le"),
+        ({"limit_db": -3}, 422, "limit_db must be"),
+        ({"rate": 16000}, 422, "unknown setting 'rate'"),
+    ],
+)
+def test_wrong_settings_are_refused_before_the_handshake(server, params, status, words):
+    with pytest.raises(InvalidStatus) as refused, open_(server, **params):
+        pass
+    response = refused.value.response
+    assert response.status_code == status
+    assert words in json.loads(response.body)["error"]["message"]
+
+
+def closed(socket):
+    with pytest.raises(ConnectionClosed) as end:
+        socket.recv(timeout=30)
+    return end.value.rcvd.code, end.value.rcvd.reason
+
+
+@pytest.mark.parametrize(
+    "format, packet, code, words",
+    [
+        ("s16le", b"\0\0\0", 1007, "complete samples"),
+        ("f32le", np.full(4, np.nan, "<f4").tobytes(), 1007, ""),
+        ("s16le", bytes((1 << 20) + 2), 1009, ""),
+    ],
+)
+def test_wrong_packets_close_the_socket_with_a_reason(server, format, packet, code, words):
+    with open_(server, method="spectral-gate", format=format) as socket:
+        socket.send(packet)
+        got, reason = closed(socket)
+        assert got == code and words in reason
+
+
+def test_idle_sockets_are_closed():
+    with running(Limits(idle_s=0.3, threads=64)) as server, open_(server, method="spectral-gate") as socket:
+        assert closed(socket) == (1001, "idle for 0.3 s")
+
+
+def test_sockets_beyond_capacity_are_closed_with_1013_and_others_stay():
+    with running(Limits(sockets=1, threads=64)) as server:
+        with open_(server, method="spectral-gate") as first:
+            ask(first, bytes(640))
+            with open_(server, method="spectral-gate") as second:
+                code, reason = closed(second)
+                assert code == 1013 and "at capacity with 1 sockets" in reason
+            assert len(ask(first, bytes(640))) == 640
+        eventually(lambda: gauge(server, "undin_sockets") == 0)
+        assert gauge(server, "undin_sockets_refused_total") == 1
+        with open_(server, method="spectral-gate") as third:
+            assert len(ask(third, bytes(640))) == 640
+
+
+def gauge(server, name):
+    return float(re.search(rf"^{name} (.+)$", server.http.get("/metrics").text, re.M)[1])
+
+
+def test_the_gate_admits_by_cost_and_closes_while_packets_are_late():
+    gate = SocketGate(Limits(threads=1, sockets=100))
+    gate.learn("a", 0.09)
+    with gate.place("a"), gate.place("a"), gate.place("a"), gate.place("a"), gate.place("a"):
+        assert 0.8 < gate.load <= 1
+        with pytest.raises(Refusal, match="at capacity with 5 sockets"), gate.place("a"):
+            pass
+    assert gate.n_open == 0 == gate.load
+    for _ in range(100):
+        gate.follow("a", 0.001, 0.02, late=True)
+    with gate.place("a"), pytest.raises(Refusal), gate.place("a"):  # one alone is always admitted
+        pass
+
+
+def test_a_killed_client_frees_its_place(server):
+    """kill -9 while its packets are on their way."""
+    code = f"""
+from websockets.sync.client import connect
+with connect("{server.ws}/v1/stream?method=spectral-gate") as socket:
+    while True:
+        socket.send(bytes(640))
+        print(len(socket.recv()), flush=True)
+"""
+    before = gauge(server, "undin_sockets")
+    client = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert client.stdout.readline() == b"640\n"
+    assert gauge(server, "undin_sockets") == before + 1
+    os.kill(client.pid, signals.SIGKILL)
+    client.communicate()
+    eventually(lambda: gauge(server, "undin_sockets") == before)
+
+
+def test_a_client_that_never_reads_is_closed():
+    """Its answers fill the buffers, then the server gives up on it."""
+
+    async def flood(server):
+        _, writer = await asyncio.open_connection(*server.ws.removeprefix("ws://").split(":"), limit=1)
+        key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+        head = "GET /v1/stream?sr=384000&channels=8&method=spectral-gate HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        writer.write(f"{head}Upgrade: websocket\r\nConnection: Upgrade\r\n{key}\r\n".encode())
+        text = b'{"type": "' + b"x" * 20000 + b'"}'
+        frame = b"\x81\xfe" + len(text).to_bytes(2, "big") + bytes(4) + text
+        end = time.monotonic() + 30
+        while gauge(server, "undin_sockets") or time.monotonic() < end - 29:
+            writer.write(frame * 20)
+            await asyncio.sleep(0.01)
+            assert time.monotonic() < end
+        writer.transport.abort()
+
+    with running(Limits(idle_s=0.5, threads=64)) as server:
+        asyncio.run(flood(server))
+
+
+def test_with_a_token_sockets_need_it_in_the_header_or_the_query():
+    with running(Limits(threads=64), token="correct horse") as server:
+        for params in ({}, {"token": "wrong"}):
+            with pytest.raises(InvalidStatus) as refused, open_(server, **params):
+                pass
+            assert refused.value.response.status_code == 401
+        with open_(server, token="correct%20horse", method="spectral-gate") as socket:
+            assert len(ask(socket, bytes(640))) == 640
+        headers = {"Authorization": "Bearer correct horse"}
+        with connect(f"{server.ws}/v1/stream?method=spectral-gate", additional_headers=headers) as socket:
+            assert len(ask(socket, bytes(640))) == 640
+
+
+def test_pages_of_other_sites_cannot_open_sockets(server):
+    with pytest.raises(InvalidStatus) as refused, connect(f"{server.ws}/v1/stream", origin="https://evil.example"):
+        pass
+    assert refused.value.response.status_code == 403
+
+
+def test_senders_ahead_of_live_sound_are_slowed(server, monkeypatch):
+    monkeypatch.setattr("undin.serve.sockets.AHEAD_S", 0.1)
+    with open_(server, sr=8000, method="spectral-gate") as socket:
+        start = time.monotonic()
+        for _ in range(8):
+            ask(socket, bytes(1600))  # 0.1 s each
+        assert time.monotonic() - start >= 0.5
