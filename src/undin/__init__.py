@@ -16,6 +16,7 @@ The package is laid out as the data flows (docs/flow.md walks through it):
     evaluation methods x mixtures               scores, report
     training   networks, with torch              fit, export; the only user of torch
     experiment a recipe's stages                mix, train, enhance, evaluate
+    serve      HTTP and WebSocket               the only user of starlette and uvicorn
     cli        the commands
 """
 
