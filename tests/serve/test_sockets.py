@@ -12,13 +12,17 @@ import time
 import numpy as np
 import pytest
 from serve_running import eventually, running, signal
+from starlette.datastructures import QueryParams
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 import undin
 from undin.serve import Limits
 from undin.serve.admission import SocketGate
+from undin.serve.metrics import Metrics
+from undin.serve.models import Models
 from undin.serve.refusal import Refusal
+from undin.serve.sockets import SocketWorker
 
 RATES = (8000, 16000, 24000, 48000)
 
@@ -199,25 +203,31 @@ with connect("{server.ws}/v1/stream?method=spectral-gate") as socket:
     eventually(lambda: gauge(server, "undin_sockets") == before)
 
 
+class NeverReads:
+    """A socket whose client sends and does not read: writing blocks when the buffers are full."""
+
+    query_params = QueryParams("method=spectral-gate")
+    closed = None
+
+    async def accept(self):
+        pass
+
+    async def receive(self):
+        return {"type": "websocket.receive", "bytes": bytes(640)}
+
+    async def send_bytes(self, data):
+        await asyncio.Event().wait()
+
+    async def close(self, code, reason):
+        self.closed = code
+        await asyncio.Event().wait()
+
+
 def test_a_client_that_never_reads_is_closed():
-    """Its answers fill the buffers, then the server gives up on it."""
-
-    async def flood(server):
-        _, writer = await asyncio.open_connection(*server.ws.removeprefix("ws://").split(":"), limit=1)
-        key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
-        head = "GET /v1/stream?sr=384000&channels=8&method=spectral-gate HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-        writer.write(f"{head}Upgrade: websocket\r\nConnection: Upgrade\r\n{key}\r\n".encode())
-        text = b'{"type": "' + b"x" * 20000 + b'"}'
-        frame = b"\x81\xfe" + len(text).to_bytes(2, "big") + bytes(4) + text
-        end = time.monotonic() + 30
-        while gauge(server, "undin_sockets") or time.monotonic() < end - 29:
-            writer.write(frame * 20)
-            await asyncio.sleep(0.01)
-            assert time.monotonic() < end
-        writer.transport.abort()
-
-    with running(Limits(idle_s=0.5, threads=64)) as server:
-        asyncio.run(flood(server))
+    worker, socket = SocketWorker(Limits(idle_s=0.2, threads=64), Models(), Metrics()), NeverReads()
+    asyncio.run(worker(socket))
+    worker.pool.shutdown()
+    assert socket.closed == 1001 and worker.gate.n_open == 0
 
 
 def test_with_a_token_sockets_need_it_in_the_header_or_the_query():
