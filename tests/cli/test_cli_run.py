@@ -75,7 +75,9 @@ def test_the_line_that_repeats_a_run_resolves_to_the_same_recipe(recipe, tmp_pat
     assert line in html.unescape((tmp_path / "out/evaluate/report.html").read_text())
     parsed = {}
     module = importlib.import_module("undin.cli.run")  # undin.cli.run is the function
-    monkeypatch.setattr(module, "do", lambda recipe, only, **options: parsed.update(options, recipe=recipe) or 0)
+    monkeypatch.setattr(
+        module, "run_stages", lambda recipe, only, **options: parsed.update(options, recipe=recipe) or 0
+    )
     assert shlex.split(line)[0] == "undin" and call(*shlex.split(line)[1:]) == 0
     again = read_recipe(parsed["recipe"], parsed["changes"], preset=parsed["preset"])
     done = json.loads((tmp_path / "out/stages.json").read_text())
