@@ -18,14 +18,30 @@ TRIES = 10  # to find stretches with sound
 
 
 def overlapping(n_talkers: int, n_samples: int, sr: int, gap_s: tuple[float, float], rng: np.random.Generator) -> Scene:
-    """Talkers who start and stop at their own times; all of them speak at one moment in the middle half."""
+    """Talkers who start and stop at their own times; all of them speak at one moment in the middle half.
+
+    Args:
+        n_talkers: number of talkers.
+        n_samples: length of the scene.
+        sr: in Hz.
+        gap_s: range of the pause between turns, in seconds; not used here.
+        rng: draws.
+    """
     middle = rng.uniform(0.25, 0.75) * n_samples
     starts, stops = rng.uniform(0, middle, n_talkers), rng.uniform(middle, n_samples, n_talkers)
     return [[(int(start), int(stop))] for start, stop in zip(starts, stops, strict=True)]
 
 
 def in_turns(n_talkers: int, n_samples: int, sr: int, gap_s: tuple[float, float], rng: np.random.Generator) -> Scene:
-    """Talkers who alternate with pauses of gap_s (negative: they overlap), each with at least one turn."""
+    """Talkers who alternate with pauses of gap_s (negative: they overlap), each with at least one turn.
+
+    Args:
+        n_talkers: number of talkers.
+        n_samples: length of the scene.
+        sr: in Hz.
+        gap_s: range of the pause between turns, in seconds.
+        rng: draws.
+    """
     n_turns = int(rng.integers(n_talkers, max(n_talkers, int(n_samples / sr / TURN_S)) + 1))
     lengths = rng.uniform(0.5, 1.5, n_turns)
     edges = np.append(0.0, np.cumsum(lengths)) * (n_samples / lengths.sum())
@@ -38,7 +54,11 @@ def in_turns(n_talkers: int, n_samples: int, sr: int, gap_s: tuple[float, float]
 
 
 def alone(n_talkers: int, n_samples: int, sr: int, gap_s: tuple[float, float], rng: np.random.Generator) -> Scene:
-    """The first talker alone, throughout."""
+    """The first talker alone, throughout.
+
+    Args:
+        n_talkers, n_samples, sr, gap_s, rng: as in `in_turns`.
+    """
     return [[(0, n_samples)], *([[]] * (n_talkers - 1))]
 
 

@@ -99,7 +99,14 @@ class SocketGate:
             self._open += Counter()  # drops kinds without a socket
 
     def follow(self, kind: Hashable, work_s: float, audio_s: float, *, late: bool) -> None:
-        """Learn from a packet that was processed."""
+        """Learn from a packet that was processed.
+
+        Args:
+            kind: of the request.
+            work_s: seconds of work.
+            audio_s: seconds of audio.
+            late: whether it fell behind.
+        """
         if audio_s and kind in self._costs:
             self._costs[kind] += FOLLOW * (work_s / audio_s - self._costs[kind])
         now = time.monotonic()

@@ -204,7 +204,13 @@ class Augment:
         return {name: getattr(self, name) for name in SCENES}
 
     def scene(self, talkers: list[Samples], sr: int, rng: np.random.Generator) -> list[Samples]:
-        """Draw who speaks when: talkers (n_samples,) float32 each, silent where they do not speak."""
+        """Draw who speaks when: talkers (n_samples,) float32 each, silent where they do not speak.
+
+        Args:
+            talkers: (n_samples,) float32 each.
+            sr: in Hz.
+            rng: draws the scene.
+        """
         if len(talkers) < 2 or not any(self._scenes.values()):
             return talkers
         place = rng.random()

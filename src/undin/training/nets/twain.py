@@ -219,7 +219,13 @@ class Block(nn.Module):
         self.attention = Attention(c) if c.heads else None
 
     def forward(self, u: Tensor, memory: Tensor | None, scene: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """The memory is (B, K, C), that of the scene (B, scene), both for causal use; None for silence before."""
+        """The memory is (B, K, C), that of the scene (B, scene), both for causal use; None for silence before.
+
+        Args:
+            u: (T, B, K, C).
+            memory: state of the recurrent layer, (B, K, C).
+            scene: state of the scene, (B, scene).
+        """
         T, B, K, C = u.shape
         v = self.conv(self.conv_norm(u).permute(0, 3, 1, 2))  # in memory this is (T, B, K, C) still
         u = u + F.relu(v).permute(0, 2, 3, 1)
