@@ -102,10 +102,10 @@ class SocketGate:
         """Learn from a packet that was processed.
 
         Args:
-            kind: of the request.
-            work_s: seconds of work.
-            audio_s: seconds of audio.
-            late: whether it fell behind.
+            kind: of its socket.
+            work_s: processing time, in seconds.
+            audio_s: duration of the packet, in seconds.
+            late: whether the answer came too late.
         """
         if audio_s and kind in self._costs:
             self._costs[kind] += FOLLOW * (work_s / audio_s - self._costs[kind])

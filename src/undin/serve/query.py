@@ -36,14 +36,26 @@ class Query:
         return self._params.get(name)
 
     def choice(self, name: str, choices: Collection[str], default: str | None = None) -> str | None:
-        """One of `choices`."""
+        """One of `choices`.
+
+        Args:
+            name: of the setting.
+            choices: the valid values.
+            default: where it is missing; None for none.
+        """
         value = self._params.get(name, default)
         if value is not None and value not in choices:
             raise _invalid(f"{name} must be one of {', '.join(choices)}; got {value[:40]!r}")
         return value
 
     def integer(self, name: str, default: int, least: int, most: int) -> int:
-        """A whole number from `least` to `most`."""
+        """A whole number from `least` to `most`.
+
+        Args:
+            name: of the setting.
+            default: where it is missing.
+            least, most: the bounds, both valid.
+        """
         text = self._params.get(name, str(default))
         if not (text.isascii() and text.isdecimal() and len(text) < 10 and least <= int(text) <= most):
             raise _invalid(f"{name} must be a whole number from {least} to {most}; got {text[:40]!r}")
