@@ -249,7 +249,7 @@ def _plain(cell: object, *, with_gain: bool) -> Any:
 def _tell_failures(result: "Evaluation") -> int:
     for failure in result.failures[:N_SHOWN]:
         whom = ", ".join(filter(None, (failure.id, failure.method)))
-        print(f"undin: row {failure.row}{f' ({whom})' if whom else ''}: {failure.reason}", file=sys.stderr)
+        show.say(f"undin: row {failure.row}{f' ({whom})' if whom else ''}: {failure.reason}", stderr=True)
     if (more := len(result.failures) - N_SHOWN) > 0:
-        print(f"undin: and {more} more failures: see report.html", file=sys.stderr)
+        show.say(f"undin: and {more} more failures: see report.html", stderr=True)
     return 1 if result.failures else 0

@@ -242,7 +242,7 @@ def mix(
                 reference=reference,
             )
             if not inputs and not os.environ.get("UNDIN_DATA") and not quiet:
-                print("undin: note: no CORPUS is given: undin's own is taken, synthetic and small", file=sys.stderr)
+                show.say("undin: note: no CORPUS is given: undin's own is taken, synthetic and small", stderr=True)
             with show.busy("listing the sound"):
                 corpus = _open(inputs or [], sr, mono)
             drawing = Drawing(corpus, settings, seed=seed, seen=_seen(seen, corpus))
@@ -381,12 +381,12 @@ def _work(job: "Job", workers: int, *, as_json: bool, quiet: bool) -> int:
             counts[made.status] += 1
             advance()
             if made.status == "failed":
-                print(f"undin: {show.as_option(made.error or '')}", file=sys.stderr)
+                show.say(f"undin: {show.as_option(made.error or '')}", stderr=True)
             if as_json:
                 print(_as_json(made), flush=True)
     if not quiet and not as_json:
         told = ", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed") if counts[status])
-        print(f"{told or 'nothing to do'} -> {job.result}")
+        show.say(f"{told or 'nothing to do'} -> {job.result}")
     return 1 if counts["failed"] else 0
 
 

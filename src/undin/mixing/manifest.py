@@ -201,7 +201,7 @@ def read_manifest(path: str | os.PathLike[str], errors: Errors | None = None) ->
 def read_numbered(path: str | os.PathLike[str]) -> Iterator[tuple[int, MixtureRow | InputError]]:
     """Read (row of the file, mixture or what is wrong with it); the file itself being broken is row 1 or the last."""
     try:
-        file = Path(path).open(encoding="utf-8", newline="")  # noqa: SIM115
+        file = Path(path).open(encoding="utf-8-sig", newline="")  # noqa: SIM115
     except OSError as error:
         raise InputError(f"cannot read the manifest {path}: {error.strerror}") from error
     number = 1

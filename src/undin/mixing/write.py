@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from undin.atomic import atomic_write, clear_parts
+from undin.atomic import atomic_write, clear_parts, naming
 from undin.corpora import Corpus
 from undin.errors import InputError
 from undin.mixing.draw import Drawing
@@ -133,8 +133,9 @@ class Job:
                     was_cut_off |= isinstance(outcome, WorkerDied)
                     made = item.failed(outcome) if isinstance(outcome, WorkerDied) else outcome
                     if made.row:
-                        table.writerow(to_cells(made.row))
-                        file.flush()
+                        with naming(journal):
+                            table.writerow(to_cells(made.row))
+                            file.flush()
                     yield made
         if self._is_given(self.result):
             journal.unlink()
