@@ -14,6 +14,7 @@ import pytest
 import soundfile
 
 from undin import mixing
+from undin.corpora import Corpus
 from undin.errors import InputError
 from undin.mixing import Drawing, Settings
 from undin.mixing.layout import parse_layout
@@ -96,7 +97,7 @@ def test_a_run_that_is_cut_off_goes_on(shared, tmp_path):
 @pytest.mark.skipif(os.name != "posix", reason="kills a process by a signal")
 def test_a_killed_run_leaves_nothing_half_written(shared, tmp_path):
     rows = [dataclasses.replace(clip, path=str(shared.root / clip.path)) for clip in shared.rows]
-    from undin.corpora import Corpus, write_tables
+    from undin.corpora import write_tables
 
     write_tables(tmp_path / "corpus", Corpus(shared.root, rows))
     command = [sys.executable, "-m", "undin", "mix", str(tmp_path / "corpus"), "-o", str(tmp_path / "out"), "-q"]
@@ -215,6 +216,68 @@ def test_a_manifest_with_faults(shared, tmp_path):
         assert message in each.error
     assert path.read_text() == before
     assert list(mixing.read_manifest(tmp_path / "out/manifest.csv")) == rows[:1]
+
+
+BAD = {  # column -> cell, what is said of it
+    "speech_offset_s": ("1e308", "speech_offset_s must be 0 or more and at most 1e+07; got 1e+308"),
+    "speech_duration_s": ("1e9", "speech_duration_s must be more than 0 and at most 1e+07; got 1000000000.0"),
+    "speech_gain_db": ("1e9", "speech_gain_db must be at least -300 and at most 300; got 1000000000.0"),
+    "scale_db": ("1e5", "scale_db must be at least -300 and at most 300; got 100000.0"),
+    "id": ("a\0b", r"id must not be empty nor hold control characters; got 'a\x00b'"),
+    "noise_path": ("a\0b", r"noise_path and label must hold no control characters; got 'a\x00b'"),
+    "n_samples": ("99999999999", "n_samples at most 4.29497e+09; got 8000 and 99999999999"),
+    "split": ("../../x", "split must be a name; got '../../x'"),
+}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_hostile_row_fails_alone(shared, tmp_path, workers):
+    path = tmp_path / "m.csv"
+    mixing.write_manifest(path, mixing.draw(shared, len(BAD) + 4))
+    header, *table = csv.reader(path.read_text().splitlines())
+    for cells, (column, (cell, _)) in zip(table, BAD.items(), strict=False):
+        cells[header.index(column)] = cell
+    table[-3][0] = "x" * 300
+    table[-2][header.index("speech_path")] = "y" * 300
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *table])
+    for status in ("done", "skipped"):
+        made = list(Job(shared, tmp_path / "out", manifest=path).run(workers))
+        assert [each.status for each in made] == ["failed"] * len(BAD) + [status, "failed", "failed", status]
+    for k, (each, (_, message)) in enumerate(zip(made, BAD.values(), strict=False), 2):
+        assert f"m.csv, row {k}: " in each.error and message in each.error
+    assert "name too long" in made[-3].error and "mixture xxx" in made[-3].error and "name too long" in made[-2].error
+    assert len(list(mixing.read_manifest(tmp_path / "out/manifest.csv"))) == 2
+
+
+def test_names_that_clash_with_folders_fail_alone(shared, tmp_path):
+    rows = [dataclasses.replace(row, id=id) for row, id in zip(mixing.draw(shared, 3), ("..", "ok", "b"), strict=True)]
+    mixing.write_manifest(tmp_path / "m.csv", rows)
+    layout = parse_layout("noisy=n/{speech}/{split}/{id},clean=c/{speech}/{split}/{id}x,noise=z/{n}")
+    (tmp_path / "out/n").mkdir(parents=True)
+    (tmp_path / "out/n" / rows[2].speech[0].path.rpartition("/")[2].partition(".")[0]).touch()
+    made = list(Job(shared, tmp_path / "out", layout, manifest=tmp_path / "m.csv", overwrite=True).run())
+    assert [each.status for each in made] == ["failed", "done", "failed"]
+    assert "must lie in the output folder" in made[0].error and "mixture b: " in made[2].error
+
+
+@pytest.mark.parametrize("way", ["../far/{}", "in/../../far/{}", "{far}/{}", "..\\far\\{}"])
+def test_a_manifest_reads_below_its_corpus_only_unless_allowed(shared, tmp_path, way):
+    rows = list(mixing.draw(shared, 2))
+    far = tmp_path / "far"
+    far.symlink_to(shared.root)
+    (tmp_path / "near").mkdir()
+    near = Corpus(tmp_path / "near", shared.rows)
+    for name in ("speech", "noise"):
+        (tmp_path / "near" / name).symlink_to(shared.root / name)
+    source = dataclasses.replace(rows[0].speech[0], path=way.format(rows[0].speech[0].path, far=far))
+    mixing.write_manifest(tmp_path / "m.csv", [dataclasses.replace(rows[0], speech=(source,)), rows[1]])
+    made = list(Job(near, tmp_path / "out", manifest=tmp_path / "m.csv").run())
+    assert [each.status for each in made] == ["failed", "done"]
+    assert f"row 2: {source.path} may lead out of the corpus" in made[0].error and "--allow-outside" in made[0].error
+    if "\\" not in way and "in/" not in way:
+        allowed = Job(near, tmp_path / "two", manifest=tmp_path / "m.csv", allow_outside=True)
+        assert statuses(allowed) == ["done", "done"]
 
 
 def test_a_manifest_in_its_own_folder_is_left(shared, tmp_path):

@@ -182,6 +182,7 @@ def mix(
     shard: Annotated[str, typer.Option(metavar="I/N", help="Make the I-th of N parts.", rich_help_panel=o.HOW)] = "1/1",
     workers: o.Workers = 1,
     overwrite: o.Overwrite = False,
+    allow_outside: o.AllowOutside = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
@@ -216,9 +217,9 @@ def mix(
     if config is not None:
         jobs = _configured(config, seed, {**common, "layout": parse_layout(template or "six-folders", format)})
     elif listed is not None:
-        corpus, most = _corpus_of(listed, data, sr, mono)
+        corpus, most = _corpus_of(listed, data, sr, mono, allow_outside)
         common["layout"] = parse_layout(template or "folders", format, most)
-        jobs = [Job(corpus, manifest=listed, **common)]
+        jobs = [Job(corpus, manifest=listed, allow_outside=allow_outside, **common)]
     else:
         with _named_by_options():
             layout = parse_layout(template or "folders", format, talkers)
@@ -327,20 +328,26 @@ def _open(inputs: list[str], sr: int | None, mono: bool) -> "Corpus":
     return corpus
 
 
-def _corpus_of(manifest: Path, data: Path | None, sr: int | None, mono: bool) -> "tuple[Corpus, int]":
+def _corpus_of(
+    manifest: Path, data: Path | None, sr: int | None, mono: bool, allow_outside: bool
+) -> "tuple[Corpus, int]":
     """The folder of a manifest's files as a corpus, and how many talkers its mixtures have."""
     from itertools import islice
 
     from undin.corpora import Clip, Corpus
-    from undin.mixing import read_manifest
+    from undin.mixing import MixtureRow
+    from undin.mixing.manifest import read_numbered
 
     if data is None:
         raise InputError("a manifest needs --data DIR, the folder that its paths start from")
     if not data.is_dir():
         raise InputError(f"--data {data}: there is no such folder")
-    rows = list(islice(read_manifest(manifest, lambda error: None), 1000))
+    found = [row for _, row in islice(read_numbered(manifest, allow_outside=allow_outside), 1000)]
+    rows = [row for row in found if isinstance(row, MixtureRow)]
+    if found and not rows:
+        raise InputError(str(found[0]))
     sources = [source for row in rows for source in (*row.speech, *row.noise)]
-    there = next((source for source in sources if (data / source.path).is_file()), None)
+    there = next((source for source in sources if os.path.isfile(data / source.path)), None)  # noqa: PTH113 (never raises)
     if there is None:
         example = f", such as {sources[0].path}" if sources else ""
         raise InputError(f"{data} has none of the files of {manifest}{example}: give the right --data")

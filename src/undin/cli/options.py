@@ -25,6 +25,12 @@ Output = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Make all anew, even over files undin did not make.", rich_help_panel=WHERE)
 ]
+AllowOutside = Annotated[
+    bool,
+    typer.Option(
+        "--allow-outside", help="Read files outside --data where a manifest names them.", rich_help_panel=WHERE
+    ),
+]
 Raw = Annotated[
     str | None,
     typer.Option(metavar="FORMAT", help="Headerless audio on pipes, as s16le:16000:1.", rich_help_panel=WHERE),

@@ -44,7 +44,8 @@ class Job:
         layout: what goes where in it.
         drawing: draws the mixtures ...
         n: ... this many;
-        manifest: or the file that lists them.
+        manifest: or the file that lists them;
+        allow_outside: also rows whose paths may lead out of the corpus.
         shard: (i, m): the i-th of m parts of them, 1 <= i <= m.
         name: of the manifest that is written.
         files: False to write the manifest only.
@@ -57,6 +58,7 @@ class Job:
     drawing: Drawing | None = None
     n: int = 0
     manifest: Path | None = None
+    allow_outside: bool = False
     shard: tuple[int, int] = (1, 1)
     name: str = "manifest"
     files: bool = True
@@ -87,7 +89,7 @@ class Job:
     def _ids(self) -> "array[int]":
         """Hashes of the ids of the manifest that is given, in order; 0 for a broken row."""
         assert self.manifest is not None
-        found = (found for _, found in read_numbered(self.manifest))
+        found = (found for _, found in read_numbered(self.manifest, allow_outside=self.allow_outside))
         return array("Q", (_hash(each.id) if isinstance(each, MixtureRow) else 0 for each in found))
 
     @property
@@ -162,7 +164,8 @@ class Job:
         assert self.manifest is not None
         values, counts = np.unique(np.frombuffer(self._ids, np.uint64) if self._ids else [], return_counts=True)
         repeated, first = set(values[counts > 1].tolist()) - {0}, dict[str, int]()
-        for n, (number, found) in enumerate(islice(read_numbered(self.manifest), self._range.stop), 1):
+        rows = read_numbered(self.manifest, allow_outside=self.allow_outside)
+        for n, (number, found) in enumerate(islice(rows, self._range.stop), 1):
             if isinstance(found, MixtureRow) and _hash(found.id) in repeated:
                 if found.id in first:
                     found = InputError(
@@ -179,18 +182,21 @@ class Job:
         taken = set[str]()
         for item in items:
             row = self.drawing.sketch(item.what)[0] if self.drawing and isinstance(item.what, int) else item.what
-            if isinstance(row, MixtureRow):
-                names = [name for names in self.layout.outputs(row, item.n).values() for name in names]
-                if clash := taken & set(names):
-                    item = item._replace(
-                        what=InputError(
-                            f"mixture {row.id}: {clash.pop()} is the name of another mixture's file too: add {{id}} or "
-                            "{n} to the template, or pair each utterance with every noise once"
-                        ),
-                        earlier=None,
-                    )
-                taken.update(names)
+            try:
+                if isinstance(row, MixtureRow):
+                    self._take(row, item.n, taken)
+            except InputError as error:
+                item = item._replace(what=error, earlier=None)
             yield item
+
+    def _take(self, row: MixtureRow, n: int, taken: set[str]) -> None:
+        names = {name for names in self.layout.outputs(row, n).values() for name in names}
+        if clash := taken & names:
+            raise InputError(
+                f"mixture {row.id}: {clash.pop()} is the name of another mixture's file too: add {{id}} or {{n}} "
+                "to the template, or pair each utterance with every noise once"
+            )
+        taken |= names
 
     def _claim(self) -> bool:
         """Note whose folder it is; True where it was ours before."""
