@@ -13,7 +13,7 @@ from undin.cli import show
 from undin.errors import InputError, UndinError
 
 if TYPE_CHECKING:
-    from undin.jobs import Result, Settings, Task
+    from undin.jobs import FileSettings, Result, Task
     from undin.methods.base import Method
 
 
@@ -76,7 +76,7 @@ class Loader:
 def work(
     tasks: "list[Task]",
     make: Loader,
-    settings: "Settings",
+    settings: "FileSettings",
     view: View,
     *,
     workers: int,

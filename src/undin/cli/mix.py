@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from undin.corpora import Corpus
     from undin.mixing.draw import Seen
     from undin.mixing.maker import Made
-    from undin.mixing.write import Job
+    from undin.mixing.write import MixtureWriter
 
 WHAT, TALK, ROOMS = "What is mixed", "Talkers and noises", "Rooms"
 OPTIONS = {  # settings by the options that set them
@@ -206,7 +206,7 @@ def mix(
     from undin.mixing import Drawing
     from undin.mixing.layout import parse_layout
     from undin.mixing.settings import Settings
-    from undin.mixing.write import Job
+    from undin.mixing.write import MixtureWriter
 
     if output is None:
         raise InputError("mix needs -o DIR, the folder to write to")
@@ -219,7 +219,7 @@ def mix(
     elif listed is not None:
         corpus, most = _corpus_of(listed, data, sr, mono, allow_outside)
         common["layout"] = parse_layout(template or "folders", format, most)
-        jobs = [Job(corpus, manifest=listed, allow_outside=allow_outside, **common)]
+        jobs = [MixtureWriter(corpus, manifest=listed, allow_outside=allow_outside, **common)]
     else:
         with _named_by_options():
             layout = parse_layout(template or "folders", format, talkers)
@@ -245,10 +245,10 @@ def mix(
             if not inputs and not os.environ.get("UNDIN_DATA") and not quiet:
                 show.say("undin: note: no CORPUS is given: undin's own is taken, synthetic and small", stderr=True)
             with show.busy("listing the sound"):
-                corpus = _open(inputs or [], sr, mono)
+                corpus = _open_corpora(inputs or [], sr, mono)
             drawing = Drawing(corpus, settings, seed=seed, seen=_seen(seen, corpus))
             n = n if n is not None else drawing.n_pairs if every_noise else 1000
-        jobs = [Job(corpus, layout=layout, drawing=drawing, n=n, **common)]
+        jobs = [MixtureWriter(corpus, layout=layout, drawing=drawing, n=n, **common)]
     return max(_work(job, workers, as_json=json, quiet=quiet) for job in jobs)
 
 
@@ -317,7 +317,7 @@ def _listed(inputs: list[str]) -> Path | None:
     return Path(files[0]) if files else None
 
 
-def _open(inputs: list[str], sr: int | None, mono: bool) -> "Corpus":
+def _open_corpora(inputs: list[str], sr: int | None, mono: bool) -> "Corpus":
     from undin import corpora
 
     names: list[str | None] = [*inputs] or [None]
@@ -363,13 +363,13 @@ def _seen(text: str | None, corpus: "Corpus") -> "Seen | None":
     return Seen.of(read_manifest(text) if text.lower().endswith(".csv") else corpus.select(split=text))
 
 
-def _configured(config: Path, seed: int, common: dict[str, Any]) -> "list[Job]":
+def _configured(config: Path, seed: int, common: dict[str, Any]) -> "list[MixtureWriter]":
     from undin.mixing import Drawing
     from undin.mixing.config_ini import read_config
-    from undin.mixing.write import Job
+    from undin.mixing.write import MixtureWriter
 
     return [
-        Job(
+        MixtureWriter(
             stage.corpus,
             drawing=Drawing(stage.corpus, stage.settings, seed=seed),
             n=stage.n,
@@ -380,7 +380,7 @@ def _configured(config: Path, seed: int, common: dict[str, Any]) -> "list[Job]":
     ]
 
 
-def _work(job: "Job", workers: int, *, as_json: bool, quiet: bool) -> int:
+def _work(job: "MixtureWriter", workers: int, *, as_json: bool, quiet: bool) -> int:
     """Make the mixtures, tell what fails, give the exit code."""
     counts = Counter[str]()
     with _progress(len(job), wanted=not quiet) as advance, closing(job.run(workers)) as results:

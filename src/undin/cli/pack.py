@@ -70,7 +70,7 @@ def pack(
     from undin import corpora
 
     with show.busy("listing the sound"):
-        corpus = _open(inputs, sr, mono)
+        corpus = _open_corpus(inputs, sr, mono)
         if split:
             corpus = corpus.select(split=split.split(","))
     with _progress(wanted=not quiet) as tick:
@@ -91,7 +91,7 @@ def pack(
     return 1 if left_out else 0
 
 
-def _open(inputs: list[Path], sr: int, mono: bool) -> "Corpus":
+def _open_corpus(inputs: list[Path], sr: int, mono: bool) -> "Corpus":
     from undin import corpora
 
     first, *others = (corpora.open(path, sr=sr, mono=mono) for path in inputs)

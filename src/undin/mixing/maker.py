@@ -124,7 +124,7 @@ class Maker:
         """See that files of these names can be written: not too long, in folders, and no files of others."""
         for path in (self.out / name for name in names):
             if path.exists() and not self.replace:
-                raise InputError(f"{path} exists and was not made by undin mix: --overwrite it")
+                raise InputError(f"{path} already exists and was not written by undin mix; use --overwrite")
             if path.parent not in self._folders:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._folders.add(path.parent)

@@ -1,12 +1,12 @@
-"""Mixtures to disk: whole or not at all, in one process or several, by shards, again where it was left.
+"""Mixtures to disk: complete or not at all, in one process or several, in shards, resumed after an interruption.
 
 OUT/manifest.csv          the rows, in order; of shards OUT/manifest.<i>-of-<n>.csv, and manifest.csv once all are there
-OUT/.<manifest>.journal   rows of the run that goes on; .<manifest>.earlier those of runs that were cut off
+OUT/.<manifest>.journal   rows of the current run; .<manifest>.earlier those of interrupted runs
 OUT/.undin-mix.*.json     the digest of all that shapes the files, so that no run mixes up two sets
 
-A row enters the journal when its files are there. So a run that is killed has lost only what it was working on, and the
-next one skips every row that is known and whose files exist. Rows stream: memory does not grow with their number, but
-for 8 bytes a row of a manifest that is given, and for the names of files under a template without {id} and {n}.
+A row enters the journal when its files are complete. So a run that is killed loses only the mixtures in progress, and
+the next one skips every known row whose files exist. Rows are streamed: memory does not grow with their number, except
+for 8 bytes per row of a given manifest, and for the file names under a template without {id} and {n}.
 """
 
 import csv
@@ -35,8 +35,8 @@ from undin.workers import Executor, WorkerDied, executor
 
 
 @dataclass(frozen=True)
-class Job:
-    """Mixtures to be made.
+class MixtureWriter:
+    """Writes a set of mixtures and their manifest; `run` does it.
 
     Attributes:
         corpus: where the sound is.
@@ -49,7 +49,7 @@ class Job:
         shard: (i, m): the i-th of m parts of them, 1 <= i <= m.
         name: of the manifest that is written.
         files: False to write the manifest only.
-        overwrite: make all anew, even over files undin did not make.
+        overwrite: write all again and replace existing files, including those undin did not write.
     """
 
     corpus: Corpus
@@ -99,7 +99,7 @@ class Job:
         return self.out / (f"{self.name}.csv" if m == 1 else f"{self.name}.{i:0{len(str(m))}d}-of-{m}.csv")
 
     def run(self, workers: int | Executor = 1) -> Generator[Made, None, None]:
-        """Make them, and say what became of each, in order.
+        """Write them, and yield the outcome of each, in order.
 
         Args:
             workers: how many processes, or an `Executor`; 1 works in this process.
@@ -209,19 +209,19 @@ class Job:
             old = "?"
         if old not in (None, digest) and not self.overwrite:
             raise InputError(
-                f"{self.out} holds mixtures that were made otherwise (corpus, settings, seed or template): "
-                "--overwrite them, or choose another -o"
+                f"{self.out} holds mixtures made with different settings (or corpus, seed, template); "
+                "use --overwrite or another -o"
             )
         if old is None and not self.overwrite and self.result.exists() and not self._is_given(self.result):
             raise InputError(
-                f"{self.result} exists and was not made by undin mix: --overwrite it, or choose another -o"
+                f"{self.result} already exists and was not written by undin mix; use --overwrite or another -o"
             )
         if old is None and self.files and not self.overwrite:
             for folder in self.layout.folders:
                 if (self.out / folder).is_dir() and any((self.out / folder).iterdir()):
                     raise InputError(
-                        f"{self.out / folder} holds files that undin mix did not make: choose another -o, or "
-                        "--overwrite those of the same names"
+                        f"{self.out / folder} holds files that undin mix did not write; use another -o, or --overwrite "
+                        "to replace those of the same names"
                     )
         with atomic_write(note) as file:
             about = {"digest": digest, "made_by": "undin mix", "data": str(self.corpus.root.resolve())}
@@ -274,7 +274,7 @@ def _hash(id: str) -> int:
 
 
 def _fold(sources: list[Path], earlier: Path, journal: Path) -> None:
-    """Merge what runs that were cut off have noted into `earlier`, in order, so that the journal can start anew."""
+    """Merge what interrupted runs have noted into `earlier`, in order, so that the journal can start empty."""
     if not journal.exists():
         return
     with journal.open("r+b") as file:  # a line that was torn goes
