@@ -19,7 +19,7 @@ from undin import audio, corpora
 from undin.corpora import Corpus
 from undin.mixing import Drawing, Settings
 from undin.mixing.draw import join_short
-from undin.mixing.write import Job
+from undin.mixing.write import MixtureWriter
 
 N, RUNS = 200, 5
 PATH = RESULTS / "mixing_speed.csv"
@@ -45,7 +45,7 @@ def measure(corpus: Corpus, settings: Settings) -> list[dict[str, float]]:
     rows = []
     for seed in range(RUNS):
         with tempfile.TemporaryDirectory() as out:
-            job = Job(corpus, Path(out), drawing=Drawing(corpus, settings, seed=seed), n=N)
+            job = MixtureWriter(corpus, Path(out), drawing=Drawing(corpus, settings, seed=seed), n=N)
             start, wall = time.process_time(), time.perf_counter()
             made = list(job.run())
             spent, wall = time.process_time() - start, time.perf_counter() - wall

@@ -33,7 +33,11 @@ def open_part(path: Path) -> tuple[Path, BinaryIO]:
     with suppress(FileNotFoundError):
         path.lstat()  # a name that is too long is refused now, not when the file is complete
     part = path.with_name(f".undin-{_machine()}-{os.getpid()}-{secrets.token_hex(8)}.part")
-    return part, part.open("x+b")  # x: O_CREAT | O_EXCL, which follows no link
+    try:
+        return part, part.open("x+b")  # x: O_CREAT | O_EXCL, which follows no link
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def check_folder(path: Path) -> None:
@@ -47,6 +51,16 @@ def check_folder(path: Path) -> None:
         raise InputError(f"{path}: {folder} is a file, not a folder: choose another place")
     if not folder.is_dir():
         raise InputError(f"{path}: there is no folder {folder}: make it first")
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have errors of the disk name the file that is written, which that of a full disk does not."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 @overload
@@ -67,18 +81,13 @@ def atomic_write(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]
     """
     check_folder(path)
     path = path.resolve()
-    part = None
-    try:
+    with naming(path):
         part, file = open_part(path)
-        with file if mode == "wb" else io.TextIOWrapper(file, "utf-8", newline="") as opened:
-            yield opened
-        part.replace(path)
-    except OSError as error:
-        if error.filename is None or error.filename == str(part):  # a full disk does not say where
-            error.filename = str(path)
-        raise
-    finally:
-        if part:
+        try:
+            with file if mode == "wb" else io.TextIOWrapper(file, "utf-8", newline="") as opened:
+                yield opened
+            part.replace(path)
+        finally:
             part.unlink(missing_ok=True)
 
 

@@ -191,7 +191,7 @@ def write_sections(
     )
     path = Path(path)
     with atomic_write(path) as file:
-        file.write(page)
+        file.write(page.encode(errors="backslashreplace").decode())  # names of files need not be UTF-8
     return path
 
 

@@ -214,7 +214,7 @@ def test_two_inputs_to_one_output(undin, here):
 def test_what_undin_did_not_make_is_kept(undin, here):
     Path("a.enhanced.wav").write_text("mine")
     code, _, err = undin("enhance", "a.wav")
-    assert code == 2 and "a.enhanced.wav exists and undin did not make it as it is: --overwrite" in err
+    assert code == 2 and "a.enhanced.wav already exists and was not written by undin; use --overwrite" in err
     assert Path("a.enhanced.wav").read_text() == "mine"
 
 

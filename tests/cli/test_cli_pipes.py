@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from cli_files import names, write
 
+from undin import corpora
+
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and pipes of POSIX")
 
 
@@ -215,3 +217,83 @@ def test_linear_algebra_takes_one_thread_unless_told(here, given):
     code += "from undin.cli import main; main(['models', '--json'])"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == f"1 {given or 1} 1"
+
+
+def test_a_closed_output_is_an_error_where_sound_or_json_belongs_there(shell, here):
+    def close():
+        os.close(1)
+
+    for args in (["-"], ["a.wav", "-o", "-"], ["a.wav", "--json"]):
+        process = shell("enhance", *args, preexec_fn=close)
+        _, err = process.communicate(Path("a.wav").read_bytes())
+        assert process.returncode == 2 and err.startswith(b"undin: standard output is closed") and err.count(b"\n") == 1
+    process = shell("enhance", "a.wav", preexec_fn=close)
+    assert process.communicate()[1] == b"" and process.returncode == 0 and Path("a.enhanced.wav").exists()
+
+
+def test_names_do_not_command_the_terminal(shell, undin, here):
+    name, shown = "a\x1b[31m\x9b\u202e.wav", rb"a\x1b[31m\x9b\u202e"
+    Path("a.wav").rename(name)
+    Path("in").mkdir()
+    for args in (["enhance", name], ["check", name], ["compare", name, "-o", "c.html"], ["enhance", f"no{name}"]):
+        out, err = shell(*args).communicate()
+        assert shown in out + err and b"\x1b" not in out + err and "\x9b".encode() not in out + err
+    from undin.cli import show
+
+    console = show.console()
+    with console.capture() as text:
+        console.print(name)
+    assert text.get() == r"a\x1b[31m\x9b\u202e.wav" + "\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_it_starts_ends_it_as_any_other(shell, here, number):
+    """A module that is imported at the start waits here for the signal."""
+    Path("typer.py").write_text("import pathlib, time; pathlib.Path('started').touch(); time.sleep(60)")
+    process = shell("models", env={**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"})
+    wait_for(Path("started").exists)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (128 + number, b"", b"")
+
+
+@pytest.mark.parametrize(
+    "args", [["enhance", "in", "-o", "out"], ["check", "in"], ["corpus", "in"], ["pack", "in", "-o", "x.pack"]]
+)
+def test_folders_take_regular_files_only(shell, here, args):
+    """A named pipe would be waited for: none of them is opened, and each is named."""
+    for folder in ("in/speaker", "in/noise/DKITCHEN"):
+        Path(folder).mkdir(parents=True)
+        os.link("a.wav", f"{folder}/a.wav")
+    os.mkfifo("in/speaker/pipe.wav")
+    Path("in/speaker/link.wav").symlink_to("pipe.wav")
+    Path("in/speaker/good.wav").symlink_to("a.wav")
+    process = shell(*args)
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == 0, err
+    for name in (b"pipe", b"link"):
+        assert b"undin: note: in/speaker/%s.wav: skipped: not a regular file\n" % name in err
+    assert err.count(b"skipped") == 2
+
+
+def test_a_full_disk_is_blamed_on_the_file_that_did_not_fit(shell, undin, here, monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    assert undin("mix", "-o", "mixed", "--n", 12, "--manifest-only").code == 0
+    args = ["mixed/manifest.csv", "--data", Path(corpora.__file__).parent.parent / "mini", "--metrics", "si_sdr_db"]
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))  # noqa: E731
+    process = shell("evaluate", *args, "-m", "spectral-gate", "-o", "eval", preexec_fn=limit)
+    _, err = process.communicate()
+    assert process.returncode == 1 and err.startswith(b"undin: ") and err.count(b"\n") == 1
+    assert b"eval/scores.csv: File too large" in err
+
+
+def test_a_name_that_is_not_utf8_can_be_compared_and_is_skipped_in_a_corpus(shell, here):
+    Path("in/tom").mkdir(parents=True)
+    odd = b"\xff.wav"
+    Path("in/tom/a.wav").write_bytes(Path("a.wav").read_bytes())
+    Path(os.fsdecode(b"in/tom/" + odd)).write_bytes(Path("a.wav").read_bytes())
+    assert shell("compare", os.fsdecode(b"in/tom/" + odd), "-o", "c.html").wait(60) == 0
+    assert r"\udcff.wav" in Path("c.html").read_text(encoding="utf-8")
+    process = shell("corpus", "in")
+    _, err = process.communicate()
+    assert process.returncode == 0 and rb"in/tom/\udcff.wav: skipped: its name is not valid UTF-8: rename it" in err

@@ -36,6 +36,12 @@ def test_open_reads_both_tables(root):
     assert "2 utterances" in repr(corpus)
 
 
+def test_a_byte_order_mark_is_read_over(root):
+    rows, table = corpora.open(root).rows, root / "speech.csv"
+    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())
+    assert corpora.open(root).rows == rows
+
+
 def test_a_slice_is_the_slice_of_the_whole_file(root):
     corpus = corpora.open(root)
     for clip in corpus.rows:

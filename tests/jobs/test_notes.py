@@ -4,7 +4,7 @@ import os
 import numpy as np
 import pytest
 
-from undin.jobs.notes import NOTES, Notebook, Settings, add, describe, read
+from undin.jobs.notes import NOTES, FileSettings, Notebook, add, describe, read
 from undin.methods import load
 from undin.provenance import fingerprint
 
@@ -55,11 +55,11 @@ def test_an_output_edited_at_the_same_length_is_not_ours(output):
 
 def test_the_key_follows_all_that_shapes_the_output(output):
     def key(settings=None, **config):
-        return describe(str(output), fingerprint(load("log-mmse", **config)), settings or Settings())["key"]
+        return describe(str(output), fingerprint(load("log-mmse", **config)), settings or FileSettings())["key"]
 
     first = key()
     assert key() == first
-    others = [key(Settings(limit_db=12)), key(Settings(nan="zero")), key(gain_floor_db=-10)]
+    others = [key(FileSettings(limit_db=12)), key(FileSettings(nan="zero")), key(gain_floor_db=-10)]
     os.utime(output, ns=(1, 1))
     others.append(key())
     output.write_bytes(b"sounds")
@@ -79,6 +79,6 @@ def test_learned_arrays_count(output):
 
 
 def test_a_pipe_is_never_the_same(output):
-    note = describe("-", fingerprint(load("log-mmse")), Settings())
+    note = describe("-", fingerprint(load("log-mmse")), FileSettings())
     assert note["key"] is None
     assert json.dumps(note, default=str)

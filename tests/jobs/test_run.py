@@ -11,7 +11,7 @@ import pytest
 
 from undin.audio import info
 from undin.errors import InputError
-from undin.jobs import NOTES, Settings, plan, run
+from undin.jobs import NOTES, FileSettings, plan, run
 from undin.methods import LogMMSE, SpectralGate, load
 
 make = partial(load, "log-mmse")
@@ -61,9 +61,9 @@ def test_what_is_done_is_done_once(make_wav, here):
 
 def test_other_settings_are_made_anew(make_wav, here):
     tasks = plan([make_wav()])
-    for settings in (Settings(), Settings(limit_db=6)):
+    for settings in (FileSettings(), FileSettings(limit_db=6)):
         assert statuses(run(tasks, make, settings)) == ["done"]
-    assert statuses(run(tasks, partial(load, "spectral-gate"), Settings(limit_db=6))) == ["done"]
+    assert statuses(run(tasks, partial(load, "spectral-gate"), FileSettings(limit_db=6))) == ["done"]
     notes = [json.loads(line) for line in Path(NOTES).read_text().splitlines() if line]
     assert [note["method"] for note in notes] == ["log-mmse", "log-mmse", "spectral-gate"]
 
@@ -81,7 +81,7 @@ def test_what_undin_did_not_make_is_kept(make_wav, here):
     Path("a.enhanced.wav").write_text("mine")
     (result,) = run(tasks, make)
     assert (result.status, result.kind) == ("failed", "input")
-    message = "exists and undin did not make it as it is: --overwrite it, or choose another -o"
+    message = "already exists and was not written by undin; use --overwrite or another -o"
     assert result.error == f"{tasks[0].targets[0]} {message}"
     assert Path("a.enhanced.wav").read_text() == "mine"
     assert statuses(run(tasks, make, overwrite=True)) == ["done"]

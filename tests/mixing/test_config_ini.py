@@ -6,7 +6,7 @@ from undin.errors import InputError
 from undin.mixing import Drawing
 from undin.mixing.config_ini import read_config
 from undin.mixing.layout import parse_layout
-from undin.mixing.write import Job
+from undin.mixing.write import MixtureWriter
 
 TEXT = """[config]
 clean_train_path = clean\\train
@@ -42,7 +42,7 @@ def test_six_folders(home):
     assert [(stage.name, stage.n) for stage in stages] == [("training", 6), ("testing", 3)]
     for stage in stages:
         drawing = Drawing(stage.corpus, stage.settings)
-        job = Job(
+        job = MixtureWriter(
             stage.corpus, home / "out", parse_layout("six-folders"), drawing, stage.n, name=f"manifest_{stage.name}"
         )
         rows = [made.row for made in job.run()]

@@ -206,6 +206,14 @@ def test_values_with_the_separator_come_back(rows, tmp_path):
     assert row.speaker == "x;y+x;y" and row.kind == ""
 
 
+def test_a_byte_order_mark_is_read_over(rows, tmp_path):
+    """Spreadsheets put one at the start of a CSV."""
+    path = tmp_path / "m.csv"
+    mixing.write_manifest(path, rows)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert tuple(mixing.read_manifest(path)) == tuple(rows)
+
+
 def test_what_is_no_text_is_refused(tmp_path):
     path = tmp_path / "m.csv"
     path.write_bytes(b"RIFF\xff\xfe\x00\x00WAVE")

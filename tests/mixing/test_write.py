@@ -14,10 +14,11 @@ import pytest
 import soundfile
 
 from undin import mixing
+from undin.corpora import Corpus
 from undin.errors import InputError
 from undin.mixing import Drawing, Settings
 from undin.mixing.layout import parse_layout
-from undin.mixing.write import Job
+from undin.mixing.write import MixtureWriter
 
 
 def tree(out, pattern="*"):
@@ -26,7 +27,7 @@ def tree(out, pattern="*"):
 
 
 def job(corpus, out, n=10, settings=None, seed=1, **more):
-    return Job(corpus, out, drawing=Drawing(corpus, settings, seed=seed), n=n, **more)
+    return MixtureWriter(corpus, out, drawing=Drawing(corpus, settings, seed=seed), n=n, **more)
 
 
 def statuses(job, workers=1):
@@ -59,7 +60,7 @@ def test_workers_and_shards_and_the_manifest_give_the_same_bytes(shared, tmp_pat
     shards = tree(tmp_path / "shards")
     assert shards.pop("manifest.2-of-3.csv") and shards.pop("manifest.1-of-3.csv") and shards.pop("manifest.3-of-3.csv")
     assert shards == one
-    again = Job(shared, tmp_path / "again", layout=layout, manifest=tmp_path / "one/manifest.csv")
+    again = MixtureWriter(shared, tmp_path / "again", layout=layout, manifest=tmp_path / "one/manifest.csv")
     assert len(again) == 30 and statuses(again) == ["done"] * 30
     one.pop(".undin-mix.manifest.json")
     made = tree(tmp_path / "again")
@@ -96,7 +97,7 @@ def test_a_run_that_is_cut_off_goes_on(shared, tmp_path):
 @pytest.mark.skipif(os.name != "posix", reason="kills a process by a signal")
 def test_a_killed_run_leaves_nothing_half_written(shared, tmp_path):
     rows = [dataclasses.replace(clip, path=str(shared.root / clip.path)) for clip in shared.rows]
-    from undin.corpora import Corpus, write_tables
+    from undin.corpora import write_tables
 
     write_tables(tmp_path / "corpus", Corpus(shared.root, rows))
     command = [sys.executable, "-m", "undin", "mix", str(tmp_path / "corpus"), "-o", str(tmp_path / "out"), "-q"]
@@ -125,7 +126,7 @@ class Fatal(Drawing):
 
 
 def test_a_process_that_dies_fails_its_mixture_alone(shared, tmp_path):
-    made = list(Job(shared, tmp_path, drawing=Fatal(shared), n=6).run(workers=2))
+    made = list(MixtureWriter(shared, tmp_path, drawing=Fatal(shared), n=6).run(workers=2))
     assert [(each.n, each.status) for each in made] == [(i, "failed" if i == 4 else "done") for i in range(1, 7)]
     assert made[3].error.startswith("mixture 4: its process ended with 7 (out of memory, or a crash in a library)")
     assert statuses(job(shared, tmp_path, 6, seed=0)) == ["skipped"] * 3 + ["done"] + ["skipped"] * 2
@@ -135,7 +136,7 @@ def test_a_process_that_dies_fails_its_mixture_alone(shared, tmp_path):
 def test_other_settings_are_refused(shared, tmp_path):
     statuses(job(shared, tmp_path, 3))
     for other in (job(shared, tmp_path, 3, seed=2), job(shared, tmp_path, 3, Settings(snr_db=0.0))):
-        with pytest.raises(InputError, match="holds mixtures that were made otherwise"):
+        with pytest.raises(InputError, match="holds mixtures made with different settings"):
             next(other.run())
     assert statuses(job(shared, tmp_path, 3, seed=2, overwrite=True)) == ["done"] * 3
     assert list(mixing.read_manifest(tmp_path / "manifest.csv")) == list(mixing.draw(shared, 3, seed=2))
@@ -144,18 +145,18 @@ def test_other_settings_are_refused(shared, tmp_path):
 def test_files_of_others_are_left(shared, tmp_path):
     (tmp_path / "noisy").mkdir()
     (tmp_path / "noisy/song.flac").write_text("mine")
-    with pytest.raises(InputError, match="noisy holds files that undin mix did not make"):
+    with pytest.raises(InputError, match="noisy holds files that undin mix did not write"):
         next(job(shared, tmp_path).run())
     (tmp_path / "b").mkdir()
     (tmp_path / "b/manifest.csv").write_text("mine")
-    with pytest.raises(InputError, match=r"manifest.csv exists and was not made by undin mix"):
+    with pytest.raises(InputError, match=r"manifest.csv already exists and was not written by undin mix"):
         next(job(shared, tmp_path / "b").run())
     (tmp_path / "c").mkdir()
     (tmp_path / "c/mix-00001.flac").write_text("mine")
     layout = parse_layout("noisy={id},clean=c/{id},noise=n/{id}")
     made = list(job(shared, tmp_path / "c", 3, layout=layout).run())
     assert [each.status for each in made] == ["done", "failed", "done"]
-    assert "mix-00001.flac exists and was not made by undin mix: --overwrite it" in made[1].error
+    assert "mix-00001.flac already exists and was not written by undin mix; use --overwrite" in made[1].error
     assert (tmp_path / "c/mix-00001.flac").read_text() == "mine"
 
 
@@ -199,7 +200,7 @@ def test_a_manifest_with_faults(shared, tmp_path):
     lines[5] = lines[5].replace("clip", "loud")
     path.write_text("".join(lines))
     before = path.read_text()
-    made = list(Job(shared, tmp_path / "out", manifest=path).run())
+    made = list(MixtureWriter(shared, tmp_path / "out", manifest=path).run())
     assert [each.status for each in made] == ["done"] + ["failed"] * 5
     for each, message in zip(
         made[1:],
@@ -217,14 +218,76 @@ def test_a_manifest_with_faults(shared, tmp_path):
     assert list(mixing.read_manifest(tmp_path / "out/manifest.csv")) == rows[:1]
 
 
+BAD = {  # column -> cell, what is said of it
+    "speech_offset_s": ("1e308", "speech_offset_s must be 0 or more and at most 1e+07; got 1e+308"),
+    "speech_duration_s": ("1e9", "speech_duration_s must be more than 0 and at most 1e+07; got 1000000000.0"),
+    "speech_gain_db": ("1e9", "speech_gain_db must be at least -300 and at most 300; got 1000000000.0"),
+    "scale_db": ("1e5", "scale_db must be at least -300 and at most 300; got 100000.0"),
+    "id": ("a\0b", r"id must not be empty nor hold control characters; got 'a\x00b'"),
+    "noise_path": ("a\0b", r"noise_path and label must hold no control characters; got 'a\x00b'"),
+    "n_samples": ("99999999999", "n_samples at most 4.29497e+09; got 8000 and 99999999999"),
+    "split": ("../../x", "split must be a name; got '../../x'"),
+}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_hostile_row_fails_alone(shared, tmp_path, workers):
+    path = tmp_path / "m.csv"
+    mixing.write_manifest(path, mixing.draw(shared, len(BAD) + 4))
+    header, *table = csv.reader(path.read_text().splitlines())
+    for cells, (column, (cell, _)) in zip(table, BAD.items(), strict=False):
+        cells[header.index(column)] = cell
+    table[-3][0] = "x" * 300
+    table[-2][header.index("speech_path")] = "y" * 300
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *table])
+    for status in ("done", "skipped"):
+        made = list(MixtureWriter(shared, tmp_path / "out", manifest=path).run(workers))
+        assert [each.status for each in made] == ["failed"] * len(BAD) + [status, "failed", "failed", status]
+    for k, (each, (_, message)) in enumerate(zip(made, BAD.values(), strict=False), 2):
+        assert f"m.csv, row {k}: " in each.error and message in each.error
+    assert "name too long" in made[-3].error and "mixture xxx" in made[-3].error and "name too long" in made[-2].error
+    assert len(list(mixing.read_manifest(tmp_path / "out/manifest.csv"))) == 2
+
+
+def test_names_that_clash_with_folders_fail_alone(shared, tmp_path):
+    rows = [dataclasses.replace(row, id=id) for row, id in zip(mixing.draw(shared, 3), ("..", "ok", "b"), strict=True)]
+    mixing.write_manifest(tmp_path / "m.csv", rows)
+    layout = parse_layout("noisy=n/{speech}/{split}/{id},clean=c/{speech}/{split}/{id}x,noise=z/{n}")
+    (tmp_path / "out/n").mkdir(parents=True)
+    (tmp_path / "out/n" / rows[2].speech[0].path.rpartition("/")[2].partition(".")[0]).touch()
+    made = list(MixtureWriter(shared, tmp_path / "out", layout, manifest=tmp_path / "m.csv", overwrite=True).run())
+    assert [each.status for each in made] == ["failed", "done", "failed"]
+    assert "must lie in the output folder" in made[0].error and "mixture b: " in made[2].error
+
+
+@pytest.mark.parametrize("way", ["../far/{}", "in/../../far/{}", "{far}/{}", "..\\far\\{}"])
+def test_a_manifest_reads_below_its_corpus_only_unless_allowed(shared, tmp_path, way):
+    rows = list(mixing.draw(shared, 2))
+    far = tmp_path / "far"
+    far.symlink_to(shared.root)
+    (tmp_path / "near").mkdir()
+    near = Corpus(tmp_path / "near", shared.rows)
+    for name in ("speech", "noise"):
+        (tmp_path / "near" / name).symlink_to(shared.root / name)
+    source = dataclasses.replace(rows[0].speech[0], path=way.format(rows[0].speech[0].path, far=far))
+    mixing.write_manifest(tmp_path / "m.csv", [dataclasses.replace(rows[0], speech=(source,)), rows[1]])
+    made = list(MixtureWriter(near, tmp_path / "out", manifest=tmp_path / "m.csv").run())
+    assert [each.status for each in made] == ["failed", "done"]
+    assert f"row 2: {source.path} may lead out of the corpus" in made[0].error and "--allow-outside" in made[0].error
+    if "\\" not in way and "in/" not in way:
+        allowed = MixtureWriter(near, tmp_path / "two", manifest=tmp_path / "m.csv", allow_outside=True)
+        assert statuses(allowed) == ["done", "done"]
+
+
 def test_a_manifest_in_its_own_folder_is_left(shared, tmp_path):
     rows = list(mixing.draw(shared, 4))
     rows[1] = dataclasses.replace(rows[1], sr=9)
     path = tmp_path / "manifest.csv"
     mixing.write_manifest(path, rows)
     before = path.read_bytes()
-    assert statuses(Job(shared, tmp_path, manifest=path)) == ["done", "failed", "done", "done"]
-    assert statuses(Job(shared, tmp_path, manifest=path)) == ["skipped", "failed", "skipped", "skipped"]
+    assert statuses(MixtureWriter(shared, tmp_path, manifest=path)) == ["done", "failed", "done", "done"]
+    assert statuses(MixtureWriter(shared, tmp_path, manifest=path)) == ["skipped", "failed", "skipped", "skipped"]
     assert path.read_bytes() == before
 
 
@@ -236,7 +299,7 @@ def test_two_mixtures_never_share_a_file(shared, tmp_path):
     with pytest.raises(InputError, match=r"shards cannot see .*: add {id} or {n}"):
         job(shared, tmp_path / "b", layout=layout, shard=(1, 2))
     drawing = Drawing(shared, Settings(every_noise=True, snr_db=0.0))
-    every = Job(shared, tmp_path / "c", layout=layout, drawing=drawing, n=drawing.n_pairs)
+    every = MixtureWriter(shared, tmp_path / "c", layout=layout, drawing=drawing, n=drawing.n_pairs)
     assert statuses(every) == ["done"] * 72
     with (tmp_path / "c/mixture_csvs/test.csv").open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))

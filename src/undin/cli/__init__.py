@@ -19,6 +19,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from undin import __version__
+from undin.cli import show
 from undin.cli.check import check
 from undin.cli.compare import compare
 from undin.cli.corpus import corpus
@@ -34,10 +35,9 @@ from undin.cli.run import run
 from undin.cli.score import score
 from undin.cli.separate import separate
 from undin.cli.serve import serve
-from undin.cli.show import as_option
-from undin.cli.signals import graceful_signals
 from undin.cli.train import train
 from undin.errors import UndinError
+from undin.signals import graceful_signals
 
 app = typer.Typer(
     name="undin",
@@ -153,14 +153,14 @@ def _run(args: list[str]) -> int:
 @contextmanager
 def _warnings_as_lines() -> Iterator[None]:
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: print(f"undin: note: {message}", file=sys.stderr)
+        warnings.showwarning = lambda message, *_, **__: show.say(f"undin: note: {message}", stderr=True)
         yield
 
 
 def _say(message: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print("undin:", as_option(" ".join(message.split())), file=sys.stderr)
+    show.say(f"undin: {show.as_option(' '.join(message.split()))}", stderr=True)
     return code
 
 

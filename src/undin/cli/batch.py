@@ -13,7 +13,7 @@ from undin.cli import show
 from undin.errors import InputError, UndinError
 
 if TYPE_CHECKING:
-    from undin.jobs import Result, Settings, Task
+    from undin.jobs import FileSettings, Result, Task
     from undin.methods.base import Method
 
 
@@ -39,6 +39,8 @@ def check_pipes(inputs: list[str], output: str | None, *, as_json: bool) -> bool
     to_pipe = output == "-" or (output is None and "-" in inputs)
     if to_pipe and sys.stdout.isatty():
         raise InputError("standard output is a terminal and sound would garble it: add  > out.wav  or  -o out.wav")
+    if (to_pipe or as_json) and show.is_closed(sys.stdout):
+        raise InputError("standard output is closed, so what belongs there would be lost: open it, or give -o FILE")
     if to_pipe and as_json:
         raise InputError("standard output cannot carry both sound and --json: give -o FILE")
     return to_pipe
@@ -80,7 +82,7 @@ class MethodLoader:
 def work(
     tasks: "list[Task]",
     make: MethodLoader,
-    settings: "Settings",
+    settings: "FileSettings",
     view: View,
     *,
     workers: int,
@@ -114,7 +116,7 @@ def work(
     if len(tasks) > 1 and not view.quiet and not view.as_json:
         wall = time.perf_counter() - start
         told = ", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed") if counts[status])
-        print(f"{told}; {seconds:,.1f} s of audio in {wall:.1f} s")
+        show.say(f"{told}; {seconds:,.1f} s of audio in {wall:.1f} s")
     return _exit_code(failures, len(tasks))
 
 
@@ -123,11 +125,11 @@ def _tell(result: "Result", view: View, to_pipe: bool) -> None:
         print(show.as_json(result), flush=True)
     if result.status == "failed":
         hint = ": run with --debug for the traceback" if result.kind == "bug" else ""
-        print(f"undin: {show.as_option(result.error or '')}{hint}", file=sys.stderr)
+        show.say(f"undin: {show.as_option(result.error or '')}{hint}", stderr=True)
         if view.debug and result.details:
-            print(result.details, file=sys.stderr)
+            show.say(result.details, stderr=True)
     elif not view.quiet and not view.as_json:
-        print(show.line(result), file=sys.stderr if to_pipe else sys.stdout)
+        show.say(show.line(result), stderr=to_pipe)
 
 
 def _exit_code(failures: "list[Result]", n_tasks: int) -> int:

@@ -2,7 +2,6 @@
 
 import json as json_
 import shlex
-import sys
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,12 +39,12 @@ def check(
                 result = _with_commands(check_recording(path, progress=progress), path)
             except (UndinError, OSError) as error:
                 failed += 1
-                print(f"undin: {show.as_option(' '.join(str(error).split()))}", file=sys.stderr)
+                show.say(f"undin: {show.as_option(' '.join(str(error).split()))}", stderr=True)
                 continue
             if json:
                 print(json_.dumps(asdict(result), ensure_ascii=False), flush=True)
             else:
-                print(_text(result, quiet=quiet), flush=True)
+                show.say(_text(result, quiet=quiet))
     return 0 if not failed else 2 if len(paths) == 1 else 1
 
 

@@ -1,7 +1,6 @@
 """`undin compare`: one recording, several methods, a page to listen and look."""
 
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -90,9 +89,9 @@ def compare(
         intro = f"{x.shape[-1] / sr:.1f} s from {start:g} s on, {sr} Hz, by {', '.join(list(sounds)[1:]) or 'nothing'}."
         write_sections(page, title=source.name, intro=intro, sections={name: [players, shot, *parts]})
     if not quiet:
-        print(f"{source} -> {page}   open it in a browser")
+        show.say(f"{source} -> {page}   open it in a browser")
     for failure in failures:
-        print(f"undin: {failure}", file=sys.stderr)
+        show.say(f"undin: {failure}", stderr=True)
     return 1 if failures else 0
 
 

@@ -52,7 +52,7 @@ def enhance(
     """
     to_pipe = check_pipes(inputs, output, as_json=json)
     from undin.errors import InputError, require
-    from undin.jobs import Settings, plan
+    from undin.jobs import FileSettings, plan
 
     with errors_as_json(inputs, wanted=json):
         if plot:
@@ -61,6 +61,6 @@ def enhance(
         if n_src := make().n_src:
             raise InputError(f"{method} separates into {n_src} talkers: use undin separate -m {method}")
         tasks = plan(inputs, output, residual=residual, picture=plot)
-    settings = Settings(limit_db=limit_db, independent=independent, nan=nan, truncated=truncated, raw=raw)
+    settings = FileSettings(limit_db=limit_db, independent=independent, nan=nan, truncated=truncated, raw=raw)
     view = View(quiet=quiet, as_json=json, debug=bool(context.obj))
     return work(tasks, make, settings, view, workers=workers, overwrite=overwrite, to_pipe=to_pipe)

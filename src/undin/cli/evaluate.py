@@ -79,6 +79,7 @@ def evaluate(
     align: Annotated[
         bool, o.how("--align/--no-align", help="Take a constant lag of up to 100 ms out of other programs' output.")
     ] = True,
+    allow_outside: o.AllowOutside = False,
     workers: o.Workers = 1,
     examples: Annotated[int, o.shown(min=0, metavar="N", help="Number of mixtures to listen to in the report.")] = 6,
     seed: Annotated[int, o.shown(min=0, help="Random seed for choosing them.")] = 0,
@@ -115,7 +116,7 @@ def evaluate(
     systems = evaluation.make_systems(method or [], cmd or [])
     separate = bool(systems[0].n_src)
     pairs = mixing.Pairs.find(manifest) if manifest.is_dir() else None
-    corpus = pairs.corpus() if pairs else _corpus(manifest, data, listed=separate)
+    corpus = pairs.corpus() if pairs else _corpus(manifest, data, listed=separate, allow_outside=allow_outside)
     seen = None if trained_on is None else {row.kind for row in mixing.read_manifest(trained_on)}
     task = evaluation.Separation.of(corpus) if separate else evaluation.Enhancement(seen)
     wanted = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
@@ -125,7 +126,7 @@ def evaluate(
         notes += evaluation.lag_notes(systems)
     if (report := output / "report.html").exists():
         check_page(report)
-    rows: Iterable[MixtureRow | InputError] = (row for _, row in read_numbered(manifest))
+    rows: Iterable[MixtureRow | InputError] = (row for _, row in read_numbered(manifest, allow_outside=allow_outside))
     if pairs:
         with show.busy("reading pairs"):
             rows = list(pairs.rows(corpus))
@@ -150,13 +151,14 @@ def evaluate(
     return _tell_failures(result)
 
 
-def _corpus(manifest: Path, data: Path | None, *, listed: bool) -> "Corpus":
+def _corpus(manifest: Path, data: Path | None, *, listed: bool, allow_outside: bool) -> "Corpus":
     """The corpus that the paths of a manifest start from, at the manifest's rate.
 
     Args:
         manifest: the table of mixtures.
         data: the folder; None for the default.
         listed: with its clips, which know the genders of speakers.
+        allow_outside: look at files outside it too.
     """
     from undin import corpora
     from undin.errors import InputError
@@ -164,14 +166,15 @@ def _corpus(manifest: Path, data: Path | None, *, listed: bool) -> "Corpus":
     from undin.mixing.manifest import read_numbered
     from undin.mixing.write import data_of
 
-    first = next((row for _, row in read_numbered(manifest) if isinstance(row, MixtureRow)), None)
+    rows = read_numbered(manifest, allow_outside=allow_outside)
+    first = next((row for _, row in rows if isinstance(row, MixtureRow)), None)
     if listed:
         return corpora.open(data or data_of(manifest), sr=first.sr if first else None)
     root = Path(data or data_of(manifest) or os.environ.get("UNDIN_DATA") or corpora.mini().root)
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; use --data DIR, the folder that the manifest's paths start from")
     sources = [source.path for source in (*first.speech, *first.noise)] if first else []
-    if sources and not any((root / path).exists() for path in sources):
+    if sources and not any(os.path.exists(root / path) for path in sources):  # noqa: PTH110 (never raises)
         raise InputError(
             f"{manifest} begins with {sources[0]}, which is not in {root}: use --data DIR, the corpus it was mixed from"
         )
@@ -222,7 +225,7 @@ def _plain(cell: object, *, with_gain: bool) -> Any:
 def _tell_failures(result: "Evaluation") -> int:
     for failure in result.failures[:N_SHOWN]:
         whom = ", ".join(filter(None, (failure.id, failure.method)))
-        print(f"undin: row {failure.row}{f' ({whom})' if whom else ''}: {failure.reason}", file=sys.stderr)
+        show.say(f"undin: row {failure.row}{f' ({whom})' if whom else ''}: {failure.reason}", stderr=True)
     if (more := len(result.failures) - N_SHOWN) > 0:
-        print(f"undin: and {more} more failures: see report.html", file=sys.stderr)
+        show.say(f"undin: and {more} more failures: see report.html", stderr=True)
     return 1 if result.failures else 0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from undin.cli import options as o
+from undin.cli import show
 
 if TYPE_CHECKING:
     from undin.training.checkpoint import Loaded
@@ -58,13 +59,13 @@ def export(
     if output.suffix == ".pt":
         save_weights(output, loaded.name, loaded.config, loaded.net)
         if not quiet:
-            print(f"{output}: {loaded.name} from {told}\nuse it:  undin train RECIPE --from {output}")
+            show.say(f"{output}: {loaded.name} from {told}\nuse it:  undin train RECIPE --from {output}")
         return 0
     write_graph(loaded, output, weights=weights, card={"data": data, "licence": licence})
     if not quiet:
         lost = "" if weights == "fp32" else f", {_loss_db(loaded, output):.0f} dB of error from rounding"
-        print(f"{output}: {loaded.name} from {told}, {output.stat().st_size / 1e6:.2f} MB as {weights}{lost}")
-        print(f"use it:  undin enhance -m {output} your.wav")
+        show.say(f"{output}: {loaded.name} from {told}, {output.stat().st_size / 1e6:.2f} MB as {weights}{lost}")
+        show.say(f"use it:  undin enhance -m {output} your.wav")
     return 0
 
 

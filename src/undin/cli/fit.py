@@ -1,14 +1,13 @@
 """`undin fit`: learn a model from folders of sound, without a GPU or torch."""
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from undin.cli import options as o
-from undin.cli.show import as_option
+from undin.cli import show
 
 if TYPE_CHECKING:
     from undin.spectrum import Array
@@ -60,8 +59,8 @@ def fit(
     if not quiet:
         pairs = ((speech, first), (noise, second))
         told = " and ".join(f"{sum(map(len, xs)) / sr:.1f} s of {path}" for path, xs in pairs if xs is not None)
-        print(f"{output}: learned from {told}")
-        print(f"use it:  undin {'separate' if talkers else 'enhance'} -m {output} your.wav")
+        show.say(f"{output}: learned from {told}")
+        show.say(f"use it:  undin {'separate' if talkers else 'enhance'} -m {output} your.wav")
     return 1 if errors else 0
 
 
@@ -104,11 +103,11 @@ def read_all(
 
     def refuse(error: Exception, file: Path) -> None:
         text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else " ".join(str(error).split())
-        told = as_option(text if str(file) in text else f"{file}: {text}")
+        told = show.as_option(text if str(file) in text else f"{file}: {text}")
         if not path.is_dir():
             raise InputError(told) from error
         errors.append(told)
-        print(f"undin: {told}: left out", file=sys.stderr)
+        show.say(f"undin: {told}: left out", stderr=True)
 
     signals = []
     for file in find_audio(path, on_error=lambda error: refuse(error, path)) if path.is_dir() else [path]:

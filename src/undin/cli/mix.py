@@ -1,7 +1,6 @@
 """`undin mix`: speech and noise in, mixtures and their manifest out."""
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from undin.corpora import Corpus
     from undin.mixing.draw import Seen
     from undin.mixing.maker import Made
-    from undin.mixing.write import Job
+    from undin.mixing.write import MixtureWriter
 
 what, talk, room = o.panel("What is mixed"), o.panel("Talkers and noises"), o.panel("Rooms")
 OPTIONS = {  # settings by the options that set them
@@ -115,6 +114,7 @@ def mix(
     shard: Annotated[str, o.how(metavar="I/N", help="Write part I of N.")] = "1/1",
     workers: o.Workers = 1,
     overwrite: o.Overwrite = False,
+    allow_outside: o.AllowOutside = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
@@ -139,7 +139,7 @@ def mix(
     from undin.mixing import Drawing
     from undin.mixing.layout import parse_layout
     from undin.mixing.settings import Settings
-    from undin.mixing.write import Job
+    from undin.mixing.write import MixtureWriter
 
     if output is None:
         raise InputError("mix needs -o DIR, the folder to write to")
@@ -150,9 +150,9 @@ def mix(
     if config is not None:
         jobs = _configured(config, seed, {**common, "layout": parse_layout(template or "six-folders", format)})
     elif listed is not None:
-        corpus, most = _corpus_of(listed, data, sr, mono)
+        corpus, most = _corpus_of(listed, data, sr, mono, allow_outside)
         common["layout"] = parse_layout(template or "folders", format, most)
-        jobs = [Job(corpus, manifest=listed, **common)]
+        jobs = [MixtureWriter(corpus, manifest=listed, allow_outside=allow_outside, **common)]
     else:
         with _named_by_options():
             layout = parse_layout(template or "folders", format, talkers)
@@ -176,12 +176,12 @@ def mix(
                 reference=reference,
             )
             if not inputs and not os.environ.get("UNDIN_DATA") and not quiet:
-                print("undin: note: no CORPUS is given: undin's own is taken, synthetic and small", file=sys.stderr)
+                show.say("undin: note: no CORPUS is given: undin's own is taken, synthetic and small", stderr=True)
             with show.busy("listing the sound"):
                 corpus = reduce(add, (corpora.open(name, sr=sr, mono=mono) for name in inputs or (None,)))
             drawing = Drawing(corpus, settings, seed=seed, seen=_seen(seen, corpus))
             n = n if n is not None else drawing.n_pairs if every_noise else 1000
-        jobs = [Job(corpus, layout=layout, drawing=drawing, n=n, **common)]
+        jobs = [MixtureWriter(corpus, layout=layout, drawing=drawing, n=n, **common)]
     return max(_work(job, workers, as_json=json, quiet=quiet) for job in jobs)
 
 
@@ -250,20 +250,26 @@ def _listed(inputs: list[str]) -> Path | None:
     return Path(files[0]) if files else None
 
 
-def _corpus_of(manifest: Path, data: Path | None, sr: int | None, mono: bool) -> "tuple[Corpus, int]":
+def _corpus_of(
+    manifest: Path, data: Path | None, sr: int | None, mono: bool, allow_outside: bool
+) -> "tuple[Corpus, int]":
     """The folder of a manifest's files as a corpus, and how many talkers its mixtures have."""
     from itertools import islice
 
     from undin.corpora import Clip, Corpus
-    from undin.mixing import read_manifest
+    from undin.mixing import MixtureRow
+    from undin.mixing.manifest import read_numbered
 
     if data is None:
         raise InputError("a manifest needs --data DIR, the folder that its paths start from")
     if not data.is_dir():
         raise InputError(f"--data {data}: there is no such folder")
-    rows = list(islice(read_manifest(manifest, lambda error: None), 1000))
+    found = [row for _, row in islice(read_numbered(manifest, allow_outside=allow_outside), 1000)]
+    rows = [row for row in found if isinstance(row, MixtureRow)]
+    if found and not rows:
+        raise InputError(str(found[0]))
     sources = [source for row in rows for source in (*row.speech, *row.noise)]
-    there = next((source for source in sources if (data / source.path).is_file()), None)
+    there = next((source for source in sources if os.path.isfile(data / source.path)), None)  # noqa: PTH113 (never raises)
     if there is None:
         example = f", such as {sources[0].path}" if sources else ""
         raise InputError(f"{data} has none of the files of {manifest}{example}: give the right --data")
@@ -279,13 +285,13 @@ def _seen(text: str | None, corpus: "Corpus") -> "Seen | None":
     return Seen.of(read_manifest(text) if text.lower().endswith(".csv") else corpus.select(split=text))
 
 
-def _configured(config: Path, seed: int, common: dict[str, Any]) -> "list[Job]":
+def _configured(config: Path, seed: int, common: dict[str, Any]) -> "list[MixtureWriter]":
     from undin.mixing import Drawing
     from undin.mixing.config_ini import read_config
-    from undin.mixing.write import Job
+    from undin.mixing.write import MixtureWriter
 
     return [
-        Job(
+        MixtureWriter(
             stage.corpus,
             drawing=Drawing(stage.corpus, stage.settings, seed=seed),
             n=stage.n,
@@ -296,7 +302,7 @@ def _configured(config: Path, seed: int, common: dict[str, Any]) -> "list[Job]":
     ]
 
 
-def _work(job: "Job", workers: int, *, as_json: bool, quiet: bool) -> int:
+def _work(job: "MixtureWriter", workers: int, *, as_json: bool, quiet: bool) -> int:
     """Make the mixtures, tell what fails, give the exit code."""
     counts = Counter[str]()
     with show.bar("mixtures", wanted=not quiet) as progress, closing(job.run(workers)) as results:
@@ -305,12 +311,12 @@ def _work(job: "Job", workers: int, *, as_json: bool, quiet: bool) -> int:
             if progress:
                 progress(done, len(job))
             if made.status == "failed":
-                print(f"undin: {show.as_option(made.error or '')}", file=sys.stderr)
+                show.say(f"undin: {show.as_option(made.error or '')}", stderr=True)
             if as_json:
                 print(_as_json(made), flush=True)
     if not quiet and not as_json:
         told = ", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed") if counts[status])
-        print(f"{told or 'nothing to do'} -> {job.result}")
+        show.say(f"{told or 'nothing to do'} -> {job.result}")
     return 1 if counts["failed"] else 0
 
 

@@ -29,6 +29,7 @@ Overwrite = Annotated[
         "--overwrite", help="Reprocess everything and overwrite existing files, including those undin did not create."
     ),
 ]
+AllowOutside = Annotated[bool, where("--allow-outside", help="Read files outside --data where a manifest names them.")]
 Raw = Annotated[str | None, where(metavar="FORMAT", help="Format of headerless audio on pipes, e.g. s16le:16000:1.")]
 Set = Annotated[
     list[str] | None, how("--set", metavar="NAME=VALUE", help="Change a setting of the method; may be repeated.")

@@ -1,7 +1,6 @@
 """`undin pack`: a corpus decoded once, into files that are mapped into memory."""
 
 import json as json_
-import sys
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -70,10 +69,12 @@ def pack(
             print(json_.dumps(_as_json(each), ensure_ascii=False))
         elif not quiet:
             skipped = "   skipped: the same was there" if each.status == "skipped" else ""
-            print(f"{each.path}   {each.n_clips} clips, {_length(each.seconds)}, {each.n_bytes / 1e6:.1f} MB{skipped}")
+            show.say(
+                f"{each.path}   {each.n_clips} clips, {_length(each.seconds)}, {each.n_bytes / 1e6:.1f} MB{skipped}"
+            )
     left_out = dict(fault for each in made for fault in each.left_out)
     for path, reason in left_out.items():
-        print(f"undin: {corpus.root / path}: {' '.join(reason.split())}: left out", file=sys.stderr)
+        show.say(f"undin: {corpus.root / path}: {' '.join(reason.split())}: left out", stderr=True)
     return 1 if left_out else 0
 
 
@@ -101,9 +102,9 @@ def _check_packs(paths: list[Path], *, as_json: bool, quiet: bool) -> int:
             check_pack(path)
         except InputError as fault:
             failed, error = failed + 1, str(fault)
-            print(f"undin: {error}", file=sys.stderr)
+            show.say(f"undin: {error}", stderr=True)
         if as_json:
             print(json_.dumps({"status": "failed" if error else "done", "path": str(path), "error": error or None}))
         elif not (quiet or error):
-            print(f"{path}   whole")
+            show.say(f"{path}   whole")
     return 1 if failed else 0

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from undin.cli import options as o
+from undin.cli import show
 
 Output = Annotated[
     Path | None, o.where("-o", "--output", metavar="DIR", help="Run folder.", show_default="runs/RECIPE")
@@ -63,10 +64,10 @@ def run(
         for name, path in experiment.recipes().items():
             text = path.read_text(encoding="utf-8")
             about = takewhile(lambda line: line != "#", text.splitlines()[2:])  # the first paragraph
-            print(f"undin run {name}")
-            print(indent(fill(" ".join(line.removeprefix("# ") for line in about), 100), "    "))
+            show.say(f"undin run {name}")
+            show.say(indent(fill(" ".join(line.removeprefix("# ") for line in about), 100), "    "))
             if presets := tomllib.loads(text).get("presets"):
-                print(f"    --preset {' | '.join(presets)}")
+                show.say(f"    --preset {' | '.join(presets)}")
         return 0
     return run_stages(
         recipe,
@@ -121,12 +122,12 @@ def run_stages(
             if json:
                 print(json_.dumps({"stage": stage, "status": status, "folder": str(work.folder / stage)}), flush=True)
             elif not quiet:
-                print(f"{stage:9} {status:8} {work.folder / stage}", flush=True)
+                show.say(f"{stage:9} {status:8} {work.folder / stage}")
             if status == "paused" and not quiet:
-                print("undin: time limit reached; rerun to continue", file=sys.stderr)
+                show.say("undin: time limit reached; rerun to continue", stderr=True)
     report = work.folder / "evaluate" / "report.html"
     if report.exists() and not quiet and not json:
-        print(f"\n{report}    open it in a browser to read and listen")
+        show.say(f"\n{report}    open it in a browser to read and listen")
     return 0
 
 

@@ -1,7 +1,6 @@
 """`undin score`: scores of files, against a reference or without one."""
 
 import json as json_
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,7 +54,7 @@ def score(
             with show.busy(f"scoring {path}"):
                 scores = score_file(path, measures, clean, align=align)
         except (UndinError, OSError) as error:
-            print(f"undin: {show.as_option(' '.join(str(error).split()))}", file=sys.stderr)
+            show.say(f"undin: {show.as_option(' '.join(str(error).split()))}", stderr=True)
             continue
         scored.append(scores)
         if json:

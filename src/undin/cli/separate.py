@@ -33,7 +33,7 @@ def separate(
     """
     check_pipes(inputs, output, as_json=json)
     from undin.errors import InputError
-    from undin.jobs import Settings, plan
+    from undin.jobs import FileSettings, plan
 
     with errors_as_json(inputs, wanted=json):
         make = MethodLoader(method, set or ())
@@ -45,6 +45,6 @@ def separate(
             cure = "a model for so many" if n_src else "another -m, or undin enhance"
             raise InputError(f"{method} {found}; got --talkers {talkers}: take {cure}")
         tasks = plan(inputs, output, n_src=n_src)
-    settings = Settings(nan=nan, truncated=truncated, raw=raw)
+    settings = FileSettings(nan=nan, truncated=truncated, raw=raw)
     view = View(quiet=quiet, as_json=json, debug=bool(context.obj))
     return work(tasks, make, settings, view, workers=workers, overwrite=overwrite, to_pipe=False)

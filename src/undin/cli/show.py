@@ -1,6 +1,7 @@
 """What is shown while files are worked on, and after."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -21,11 +22,39 @@ SECONDS = "{task.completed:,.0f} of {task.total:,.0f} s of audio"
 SECONDS_DONE = "{task.completed:,.0f} s of audio"  # where the total is not known
 
 
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """Escape what would command a terminal, such as ESC in a file name, or turn the direction of writing.
+
+    >>> printable("a\\x1b[31mb.wav")
+    'a\\\\x1b[31mb.wav'
+    """
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def is_closed(stream: Any) -> bool:
+    """Whether the shell has closed a standard stream (`>&-`), for which `main` has put the null device in its place."""
+    return bool(getattr(stream, "name", "") == os.devnull)
+
+
+def say(text: object, *, stderr: bool = False) -> None:
+    """Print text that may name files: all that is printed for people goes through here or through `console`."""
+    print(printable(str(text)), file=sys.stderr if stderr else sys.stdout, flush=True)
+
+
 def console(*, stderr: bool = False) -> "Console":
     """A rich console for text that is data, not markup."""
     from rich.console import Console
+    from rich.segment import Segment
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    class Safe(Console):
+        def render(self, *args: Any, **options: Any) -> Iterator[Segment]:
+            for segment in super().render(*args, **options):
+                yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+    return Safe(stderr=stderr, highlight=False, soft_wrap=True)
 
 
 def command() -> str:

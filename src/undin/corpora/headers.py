@@ -21,8 +21,11 @@ def about(path: Path) -> audio.AudioFormat:
     """Say what a sound file is; `audio.info`, which knows less of the SPHERE files of NIST and LDC.
 
     Raises:
-        InputError: as `audio.info`; the samples of a SPHERE file are compressed, or fewer than it promises.
+        InputError: as `audio.info`; it is no regular file; the samples of a SPHERE file are compressed, or fewer than
+            it promises.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is not a regular file")
     n_promised = _check_sphere(path)
     format = audio.info(path)
     if n_promised is not None and (format.n_samples or 0) < n_promised:

@@ -3,6 +3,8 @@
 import hashlib
 import math
 import os
+import stat
+import warnings
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -16,13 +18,13 @@ SUFFIXES = frozenset((*EXTENSIONS, *VIDEO_EXTENSIONS, ".sph", ".nist", ".wv1", "
 
 def folders(root: Path) -> dict[str, Path]:
     """The folders that lie directly in `root`, by their names in lower case; hidden ones left out."""
-    with os.scandir(root) as entries:
-        names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
-    return {name.lower(): root / name for name in names}
+    return {path.name.lower(): path for path in _visible(root) if os.path.isdir(path)}  # noqa: PTH112
 
 
 def files(root: Path) -> Iterator[Path]:
     """Audio files of a tree in the order of their names; hidden ones left out, links to folders followed once.
+
+    Skipped with a warning: what is no regular file, and names that no table could hold.
 
     Raises:
         InputError: a folder may not be read.
@@ -36,14 +38,42 @@ def files(root: Path) -> Iterator[Path]:
         below[:] = sorted(name for name in below if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:  # noqa: PTH122 (5 x faster)
-                yield Path(folder, name)
+                path = Path(folder, name)
+                if not is_special(path) and _is_text(path, root):
+                    yield path
+
+
+def is_special(path: Path) -> bool:
+    """Whether this is a named pipe, a device or a socket, from which reading might never end; a warning names it.
+
+    What is not there, as behind a broken link, is not special: its reader says what is wrong.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    if found := not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        warnings.warn(f"{path}: skipped: not a regular file", stacklevel=2)
+    return found
+
+
+def _is_text(path: Path, root: Path) -> bool:
+    try:
+        str(path)[len(str(root)) :].encode()
+    except UnicodeEncodeError:
+        warnings.warn(f"{path}: skipped: its name is not valid UTF-8: rename it", stacklevel=2)
+        return False
+    return True
 
 
 def loose(root: Path) -> list[Path]:
     """Audio files that lie directly in a folder, in the order of their names; hidden ones left out."""
-    with os.scandir(root) as entries:
-        names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
-    return [root / name for name in names if Path(name).suffix.lower() in SUFFIXES]
+    return [path for path in _visible(root) if path.suffix.lower() in SUFFIXES and os.path.isfile(path)]  # noqa: PTH113
+
+
+def _visible(root: Path) -> list[Path]:
+    """What lies in a folder, by name. `os.path` is asked what it is: `Path` raises where it may not look."""
+    return sorted(path for path in root.iterdir() if not path.name.startswith("."))
 
 
 def _refuse(error: OSError) -> None:
@@ -108,7 +138,7 @@ def _drawn(name: str) -> float:
 def text(path: Path) -> str:
     """A small text file, or "" where there is none."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
+        return "" if is_special(path) else path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
 

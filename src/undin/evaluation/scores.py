@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from undin.atomic import atomic_write
+from undin.atomic import atomic_write, naming
 from undin.errors import InputError
 
 ABOUT = ("id", "method", "kind", "snr_db", "speaker", "seen")
@@ -65,7 +65,7 @@ class ScoreFile:
             InputError: the file is not from this version of `undin evaluate`.
         """
         try:
-            text = self.path.read_bytes().decode(errors="replace")
+            text = self.path.read_bytes().decode("utf-8-sig", errors="replace")
         except FileNotFoundError:
             return []
         lines = [
@@ -89,7 +89,7 @@ class ScoreFile:
 
     def append(self, scores: Iterable[Score]) -> None:
         """Add rows in one write."""
-        with self.path.open("ab") as file:
+        with naming(self.path), self.path.open("ab") as file:
             file.write(_csv(map(self._cells, scores)).encode())
 
     def _cells(self, score: Score) -> list[object]:

@@ -9,7 +9,7 @@ from undin.corpora import Corpus
 from undin.errors import InputError
 from undin.experiment.progress import StageProgress
 from undin.mixing.layout import Layout
-from undin.mixing.write import Job
+from undin.mixing.write import MixtureWriter
 
 LAYOUT = Layout(noisy="test_noisy_audio/{id}_{speaker}_{kind}", clean="clean/{id}", noise="noise/{id}", format="wav")
 TALKERS = Layout(noisy="mixtures/{id}", clean="talkers/{id}.{k}", noise="noise/{id}", format="wav")
@@ -64,7 +64,7 @@ def mix(drawing: mixing.Drawing, n: int, place: Path, *, workers: int, progress:
     """
     layout = LAYOUT if drawing.settings.talkers == 1 else TALKERS
     failed = []
-    for made in Job(drawing.corpus, place, layout=layout, drawing=drawing, n=n).run(workers):
+    for made in MixtureWriter(drawing.corpus, place, layout=layout, drawing=drawing, n=n).run(workers):
         progress(made.n, n)
         if made.status == "failed":
             failed.append(f"mixture {made.n}: {made.error}")

@@ -1,4 +1,4 @@
-"""Many files, one or several processes: what is done already is skipped, what fails is named, the rest is done."""
+"""Many files, in one process or several: finished ones are skipped, failed ones are named, all others are processed."""
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from undin.atomic import clear_parts
-from undin.jobs.job import Job, Result, died, do, failed
-from undin.jobs.notes import Notebook, Settings, describe
+from undin.jobs.notes import FileSettings, Notebook, describe
 from undin.jobs.plan import Task
+from undin.jobs.result import Job, Result, died, do, failed
 from undin.methods.base import Method
 from undin.provenance import fingerprint
 from undin.workers import Executor, Here, Make, Progress, WorkerDied, executor
@@ -18,29 +18,29 @@ from undin.workers import Executor, Here, Make, Progress, WorkerDied, executor
 def run(
     tasks: Sequence[Task],
     make: Callable[[], Method],
-    settings: Settings | None = None,
+    settings: FileSettings | None = None,
     *,
     workers: int | Executor = 1,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Generator[Result, None, None]:
-    """Work on files, and give what became of each as soon as it is known.
+    """Process files, and yield the result of each as soon as it is known.
 
-    An output that undin has made from the same input in the same way is skipped; one that it has made in another way
-    is made anew; any other file in the way is an error unless `overwrite` is set.
+    An output that undin wrote from the same input with the same settings is skipped; one that it wrote with other
+    settings is written again; any other file of that name is an error unless `overwrite` is set.
 
     Args:
-        tasks: what `plan` gives.
-        make: makes the method, once per worker; several workers need it picklable (a function of a module, a partial).
-        settings: how to work, beside the method.
+        tasks: from `plan`.
+        make: returns the method; called once per worker, and picklable for several (a function of a module, a partial).
+        settings: how files are processed, beside the method.
         workers: how many processes, or an `Executor`; 1 works in this process.
-        overwrite: replace whatever lies where an output goes.
+        overwrite: replace any file where an output goes.
         progress: called with the seconds of audio done since the last call.
 
     Raises:
         InputError: workers is not at least 1, or the method cannot be made.
     """
-    pool, settings = executor(workers), settings or Settings()
+    pool, settings = executor(workers), settings or FileSettings()
     method = make()
     described, notebook = fingerprint(method), Notebook()
     jobs: list[Job] = []
@@ -74,13 +74,15 @@ def _clear(folders: Iterable[Path]) -> None:
         clear_parts(folder)
 
 
-def _worker(make: Callable[[], Method], settings: Settings, progress: Progress) -> Callable[[Job], Result]:
+def _worker(make: Callable[[], Method], settings: FileSettings, progress: Progress) -> Callable[[Job], Result]:
     """Make the method of a worker; return what does one job with it."""
     method = make()
     return lambda job: do(job, method, settings, progress)
 
 
-def _job(task: Task, method: dict[str, Any], settings: Settings, notebook: Notebook, overwrite: bool) -> Job | Result:
+def _job(
+    task: Task, method: dict[str, Any], settings: FileSettings, notebook: Notebook, overwrite: bool
+) -> Job | Result:
     """Decide whether a task is still to do."""
     if task.problem:
         return Result(task, "failed", error=task.problem, kind="input")
@@ -93,6 +95,6 @@ def _job(task: Task, method: dict[str, Any], settings: Settings, notebook: Noteb
         return Job(task, note)
     for output, standing in standings.items():
         if standing == "foreign":
-            message = f"{output} exists and undin did not make it as it is: --overwrite it, or choose another -o"
+            message = f"{output} already exists and was not written by undin; use --overwrite or another -o"
             return Result(task, "failed", error=message, kind="input")
     return Result(task, "skipped") if set(standings.values()) == {"same"} else Job(task, note)

@@ -18,8 +18,8 @@ Standing = Literal["absent", "same", "other", "foreign"]
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How files are worked on, beside the method: see `process_file`."""
+class FileSettings:
+    """How files are processed, beside the method: see `process_file`."""
 
     limit_db: float | None = None
     independent: bool = False
@@ -28,7 +28,7 @@ class Settings:
     raw: str | None = None
 
 
-def describe(source: str, method: dict[str, Any], settings: Settings) -> dict[str, Any]:
+def describe(source: str, method: dict[str, Any], settings: FileSettings) -> dict[str, Any]:
     """Make the note of a job: what went in, what was done to it, and `key`, a digest of both.
 
     Args:

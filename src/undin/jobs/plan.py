@@ -38,14 +38,15 @@ def plan(
     residual: bool = False,
     picture: bool = False,
 ) -> list[Task]:
-    """Say what will be written where.
+    """Plan what is written where.
 
-    Without `output`, results lie beside their input (a.wav -> a.enhanced.wav, or a.1.wav a.2.wav from a separating
-    method). With a file as `output`, one input goes there; with a folder, files keep their names and trees their shape.
+    Without `output`, results are written beside their input (a.wav -> a.enhanced.wav, or a.1.wav a.2.wav from a
+    separating method). With a file as `output`, one input goes there; with a folder, files keep their names and trees
+    their shape.
 
     Args:
-        inputs: files, folders, or "-" alone. Folders are searched for audio; hidden files are left out, and so is,
-            with a warning that counts it, what a run makes of other files there and lays beside them.
+        inputs: files, folders, or "-" alone. Folders are searched for audio; skipped are hidden files and, with a
+            warning that counts them, the outputs of a run beside their inputs.
         output: a file, a folder (one that exists, or a name that ends in a slash, or any for several inputs), or "-".
         suffix: goes before the extension of a result that lies beside its input.
         n_src: results per input from a method that separates; None for enhancement.
@@ -168,11 +169,10 @@ def _without_own(tasks: list[Task], walked: set[str]) -> list[Task]:
 
     own = {task.source for task in tasks if task.source in walked and is_own(task.source)}
     if own:
-        files, them = ("file", "it") if len(own) == 1 else ("files", "them")
-        example = min(own)
-        told = example if len(own) == 1 else f"{example} ..."
-        message = f"{len(own)} {files} left out, as undin makes {them} of others here ({told}): name {them} to include"
-        warnings.warn(f"{message} {them}", stacklevel=3)
+        files, are, them = ("1 file", "is", "it") if len(own) == 1 else (f"{len(own)} files", "are", "them")
+        names = min(own) + (" ..." if len(own) > 1 else "")
+        message = f"skipped {files} that {are} undin's own output ({names}); name {them} to process {them}"
+        warnings.warn(message, stacklevel=3)
     return [task for task in tasks if task.source not in own]
 
 
@@ -212,9 +212,7 @@ def _check_clashes(tasks: list[Task]) -> None:
             if itself is not None and itself in sources:
                 raise InputError(f"{output} is the input {sources[itself]} itself: give another -o")
             if Path(output).exists() and not Path(output).is_file():
-                raise InputError(
-                    f"{output} is no regular file, so it is not replaced: give another -o, or - for a pipe"
-                )
+                raise InputError(f"{output} is not a regular file and is not replaced; use another -o, or - for a pipe")
             place = os.path.normcase(Path(output).resolve())
             if place in makers:
                 raise InputError(f"{makers[place]} and {task.source} would both write {output}: give them one by one")

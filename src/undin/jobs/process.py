@@ -116,7 +116,7 @@ def process_file(
 
 
 def _check_picture(reader: Reader, targets: Sequence[str]) -> None:
-    """A pipe is gone when it has been heard: the other tracks of a video cannot be copied from it."""
+    """A pipe can be read only once, so the other tracks of a video cannot be copied from it."""
     for target in targets:
         if reader.name == STDIN and reader.has_more and Path(target).suffix.lower() in PICTURE_EXTENSIONS:
             raise InputError(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from undin.audio import EXTENSIONS, VIDEO_EXTENSIONS
+from undin.corpora.trees import is_special
 
 # What a folder is searched for. A file named by the user may have any name: its reader decides.
 SUFFIXES = frozenset((*EXTENSIONS, *VIDEO_EXTENSIONS))
@@ -17,7 +18,8 @@ def find_audio(
 ) -> Iterator[Path]:
     """Audio files of a tree in the order of their names, without hidden ones and the output folder.
 
-    Folders behind links are followed, each once, unless they hold the tree or lie in it anyway.
+    Folders behind links are followed, each once, unless they hold the tree or lie in it anyway. What is no regular file
+    is skipped with a warning.
 
     Args:
         folder: the root of the tree.
@@ -46,7 +48,7 @@ def _walk(
             if found and found not in seen and not (entry.is_symlink() and _is_covered(entry.resolve(), root)):
                 seen.add(found)
                 yield from _walk(entry, root, seen, on_error)
-        elif entry.suffix.lower() in SUFFIXES or (not entry.suffix and _looks_like_audio(entry)):
+        elif (entry.suffix.lower() in SUFFIXES and not is_special(entry)) or _looks_like_audio(entry):
             yield entry
 
 
@@ -58,8 +60,9 @@ def _is_covered(home: Path, root: Path) -> bool:
 
 
 def _looks_like_audio(path: Path) -> bool:
+    """Whether a file without a suffix is of a format whose first bytes are known."""
     try:
-        if not path.is_file():  # a named pipe would wait for its writer
+        if path.suffix or not path.is_file():
             return False
         with path.open("rb") as file:
             return file.read(4).startswith(MAGIC)

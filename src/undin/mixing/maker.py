@@ -1,6 +1,6 @@
 """One mixture, made and written: what every process does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -13,7 +13,7 @@ from undin.mixing.layout import Layout
 from undin.mixing.manifest import MixtureRow
 from undin.mixing.mix import Mixture
 from undin.mixing.render import render
-from undin.workers import Progress
+from undin.workers import Progress, WorkerDied
 
 
 class Item(NamedTuple):
@@ -31,9 +31,12 @@ class Item(NamedTuple):
 
     def failed(self, error: Exception) -> "Made":
         """Say in one line what went wrong."""
-        name = f"mixture {self.what.id}" if isinstance(self.what, MixtureRow) else f"mixture {self.n}"
         message = " ".join(str(error).split())
-        return Made(self.n, "failed", error=message if isinstance(error, UndinError) else f"{name}: {message}")
+        if not isinstance(error, UndinError):
+            name = self.what.id if isinstance(self.what, MixtureRow) else self.n
+            kind = "" if isinstance(error, (OSError, WorkerDied)) else f"{type(error).__name__}: "
+            message = f"mixture {name}: {kind}{message}"
+        return Made(self.n, "failed", error=message)
 
 
 @dataclass(frozen=True)
@@ -84,19 +87,19 @@ class Maker:
         """Make one.
 
         Raises:
-            InputError: a file cannot be written. What is wrong with the item itself is told in what is returned.
+            InputError: a file cannot be written. Whatever is wrong with the item itself is in what is returned.
         """
-        if item.earlier and self._is_there(item.earlier, item.n):
-            return Made(item.n, "skipped", item.earlier, self._names(item.earlier, item.n))
         try:
+            if item.earlier and self._is_there(item.earlier, item.n):
+                return Made(item.n, "skipped", item.earlier, self._names(item.earlier, item.n))
             mixture, row = self._made(item.what)
-            if not self.replace and (old := [name for name in self._names(row, item.n) if (self.out / name).exists()]):
-                raise InputError(f"{self.out / old[0]} exists and was not made by undin mix: --overwrite it")
-        except (InputError, OSError) as error:
+            names = self._names(row, item.n)
+            self._check_places(names)
+        except Exception as error:  # the others go on
             return item.failed(error)
         if mixture:
             self._write(mixture, row, item.n)
-        return Made(item.n, "done", row, self._names(row, item.n))
+        return Made(item.n, "done", row, names)
 
     def _made(self, what: MixtureRow | int | InputError) -> tuple[Mixture | None, MixtureRow]:
         """The mixture, unless only rows are wanted, and its row."""
@@ -117,14 +120,19 @@ class Maker:
     def _is_there(self, row: MixtureRow, n: int) -> bool:
         return self.replace and all((self.out / name).is_file() for name in self._names(row, n))
 
+    def _check_places(self, names: Iterable[str]) -> None:
+        """See that files of these names can be written: not too long, in folders, and no files of others."""
+        for path in (self.out / name for name in names):
+            if path.exists() and not self.replace:
+                raise InputError(f"{path} already exists and was not written by undin mix; use --overwrite")
+            if path.parent not in self._folders:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._folders.add(path.parent)
+
     def _write(self, mixture: Mixture, row: MixtureRow, n: int) -> None:
         names = self.layout.outputs(row, n)
         clean = list(mixture.sources) if len(names["clean"]) == len(mixture.sources) else [mixture.speech]
         signals = {"noise": [mixture.noise], "clean": clean, "noisy": [mixture.noisy]}
         for signal, sounds in signals.items():
             for name, x in zip(names[signal], sounds, strict=bool(names[signal])):
-                path = self.out / name
-                if path.parent not in self._folders:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    self._folders.add(path.parent)
-                audio.write(path, x, row.sr, subtype="PCM_16")
+                audio.write(self.out / name, x, row.sr, subtype="PCM_16")

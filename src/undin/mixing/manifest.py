@@ -11,9 +11,10 @@ or per cent sign inside a value is written %3B or %25.
 import csv
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, Field, dataclass, fields
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, Literal, get_type_hints
 
 from undin.atomic import atomic_write
@@ -30,6 +31,17 @@ CHOICES = {
     "noise_seen": ("", "yes", "no", "partly"),
     "reference": ("", "early", "dry", "pair"),
 }
+
+
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+MOST_S = 1e7  # four months: no recording is longer
+MOST_SAMPLES = 2**32  # a day at 48 kHz
+MOST_DB = 300.0  # two such gains do not exceed float32
+
+
+def _check_gain(name: str, gain_db: float) -> None:
+    if not abs(gain_db) <= MOST_DB:
+        raise InputError(f"{name} must be at least {-MOST_DB:g} and at most {MOST_DB:g}; got {gain_db}")
 
 
 @dataclass(frozen=True)
@@ -53,13 +65,20 @@ class Source:
     label: str
 
     def __post_init__(self) -> None:
-        if not self.path or "\n" in self.path:
-            raise InputError(f"path must be the name of a file, in one line; got {self.path!r}")
-        if not self.duration_s > 0:
-            raise InputError(f"duration_s must be more than 0; got {self.duration_s}")
-        for name in ("offset_s", "onset"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{name} must be 0 or more; got {getattr(self, name)}")
+        if not self.path or UNPRINTABLE.search(self.path + self.label):
+            raise InputError(f"path and label must hold no control characters; got {self.path!r} and {self.label!r}")
+        if not 0 < self.duration_s <= MOST_S:
+            raise InputError(f"duration_s must be more than 0 and at most {MOST_S:g}; got {self.duration_s}")
+        for name, most in (("offset_s", MOST_S), ("onset", MOST_SAMPLES)):
+            if not 0 <= getattr(self, name) <= most:
+                raise InputError(f"{name} must be 0 or more and at most {most:g}; got {getattr(self, name)}")
+        _check_gain("gain_db", self.gain_db)
+
+    @property
+    def leads_out(self) -> bool:
+        """Whether the path may lead out of the corpus."""
+        path = PureWindowsPath(self.path)  # which takes both kinds of slashes
+        return bool(path.root or path.drive) or ".." in path.parts
 
 
 @dataclass(frozen=True)
@@ -100,10 +119,14 @@ class MixtureRow:
     reference: str = ""
 
     def __post_init__(self) -> None:
-        if not self.id:
-            raise InputError("id must not be empty")
-        if self.sr < 1 or self.n_samples < 1:
-            raise InputError(f"sr and n_samples must be 1 or more; got {self.sr} and {self.n_samples}")
+        if not self.id or UNPRINTABLE.search(self.id):
+            raise InputError(f"id must not be empty nor hold control characters; got {self.id!r}")
+        if self.sr < 1 or not 1 <= self.n_samples <= MOST_SAMPLES:
+            limits = f"1 or more, n_samples at most {MOST_SAMPLES:g}"
+            raise InputError(f"sr and n_samples must be {limits}; got {self.sr} and {self.n_samples}")
+        _check_gain("scale_db", self.scale_db)
+        if "/" in self.split or "\\" in self.split:
+            raise InputError(f"split must be a name; got {self.split!r}")
         if not self.speech:
             raise InputError("speech_path must not be empty")
         if bool(self.noise) != math.isfinite(self.snr_db):
@@ -198,10 +221,17 @@ def read_manifest(path: str | os.PathLike[str], errors: Errors | None = None) ->
             errors(found)
 
 
-def read_numbered(path: str | os.PathLike[str]) -> Iterator[tuple[int, MixtureRow | InputError]]:
-    """Read (row of the file, mixture or what is wrong with it); the file itself being broken is row 1 or the last."""
+def read_numbered(
+    path: str | os.PathLike[str], *, allow_outside: bool = True
+) -> Iterator[tuple[int, MixtureRow | InputError]]:
+    """Read (row of the file, mixture or what is wrong with it); the file itself being broken is row 1 or the last.
+
+    Args:
+        path: the CSV file.
+        allow_outside: take rows whose paths are absolute or hold `..`, which may lead out of the corpus.
+    """
     try:
-        file = Path(path).open(encoding="utf-8", newline="")  # noqa: SIM115
+        file = Path(path).open(encoding="utf-8-sig", newline="")  # noqa: SIM115
     except OSError as error:
         raise InputError(f"cannot read the manifest {path}: {error.strerror}") from error
     number = 1
@@ -212,7 +242,7 @@ def read_numbered(path: str | os.PathLike[str]) -> Iterator[tuple[int, MixtureRo
             places = _places(header)
             for number, record in enumerate(reader, 2):
                 try:
-                    found: MixtureRow | InputError = _parse_row(record, len(header), places)
+                    found: MixtureRow | InputError = _parse_row(record, len(header), places, allow_outside)
                 except InputError as error:
                     found = InputError(f"{path}, row {number}: {error}")
                 yield number, found
@@ -231,14 +261,17 @@ def _places(header: list[str]) -> dict[str, int]:
     return {column: header.index(column) for column in COLUMNS if column in header}
 
 
-def _parse_row(record: list[str], n_cells: int, places: dict[str, int]) -> MixtureRow:
+def _parse_row(record: list[str], n_cells: int, places: dict[str, int], allow_outside: bool) -> MixtureRow:
     if len(record) != n_cells:
         raise InputError(f"must have {n_cells} cells like the header; got {len(record)}")
     values: dict[str, Any] = {prefix: _parse_sources(prefix, record, places) for prefix in PREFIXES}
     for field in _PLAIN:
         if field.name in places:
             values[field.name] = _parse(field.name, _TYPES[field.name], record[places[field.name]])
-    return MixtureRow(**values)
+    row = MixtureRow(**values)
+    if out := [] if allow_outside else [each.path for each in (*row.speech, *row.noise) if each.leads_out]:
+        raise InputError(f"{out[0]} may lead out of the corpus: use paths below it, or pass --allow-outside")
+    return row
 
 
 def _parse_sources(prefix: str, record: list[str], places: dict[str, int]) -> tuple[Source, ...]:

@@ -1,12 +1,12 @@
-"""Mixtures to disk: whole or not at all, in one process or several, by shards, again where it was left.
+"""Mixtures to disk: complete or not at all, in one process or several, in shards, resumed after an interruption.
 
 OUT/manifest.csv          the rows, in order; of shards OUT/manifest.<i>-of-<n>.csv, and manifest.csv once all are there
-OUT/.<manifest>.journal   rows of the run that goes on; .<manifest>.earlier those of runs that were cut off
+OUT/.<manifest>.journal   rows of the current run; .<manifest>.earlier those of interrupted runs
 OUT/.undin-mix.*.json     the digest of all that shapes the files, so that no run mixes up two sets
 
-A row enters the journal when its files are there. So a run that is killed has lost only what it was working on, and the
-next one skips every row that is known and whose files exist. Rows stream: memory does not grow with their number, but
-for 8 bytes a row of a manifest that is given, and for the names of files under a template without {id} and {n}.
+A row enters the journal when its files are complete. So a run that is killed loses only the mixtures in progress, and
+the next one skips every known row whose files exist. Rows are streamed: memory does not grow with their number, except
+for 8 bytes per row of a given manifest, and for the file names under a template without {id} and {n}.
 """
 
 import csv
@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from undin.atomic import atomic_write, clear_parts
+from undin.atomic import atomic_write, clear_parts, naming
 from undin.corpora import Corpus
 from undin.errors import InputError
 from undin.mixing.draw import Drawing
@@ -35,8 +35,8 @@ from undin.workers import Executor, WorkerDied, executor
 
 
 @dataclass(frozen=True)
-class Job:
-    """Mixtures to be made.
+class MixtureWriter:
+    """Writes a set of mixtures and their manifest; `run` does it.
 
     Attributes:
         corpus: where the sound is.
@@ -44,11 +44,12 @@ class Job:
         layout: what goes where in it.
         drawing: draws the mixtures ...
         n: ... this many;
-        manifest: or the file that lists them.
+        manifest: or the file that lists them;
+        allow_outside: also rows whose paths may lead out of the corpus.
         shard: (i, m): the i-th of m parts of them, 1 <= i <= m.
         name: of the manifest that is written.
         files: False to write the manifest only.
-        overwrite: make all anew, even over files undin did not make.
+        overwrite: write all again and replace existing files, including those undin did not write.
     """
 
     corpus: Corpus
@@ -57,6 +58,7 @@ class Job:
     drawing: Drawing | None = None
     n: int = 0
     manifest: Path | None = None
+    allow_outside: bool = False
     shard: tuple[int, int] = (1, 1)
     name: str = "manifest"
     files: bool = True
@@ -87,7 +89,7 @@ class Job:
     def _ids(self) -> "array[int]":
         """Hashes of the ids of the manifest that is given, in order; 0 for a broken row."""
         assert self.manifest is not None
-        found = (found for _, found in read_numbered(self.manifest))
+        found = (found for _, found in read_numbered(self.manifest, allow_outside=self.allow_outside))
         return array("Q", (_hash(each.id) if isinstance(each, MixtureRow) else 0 for each in found))
 
     @property
@@ -97,7 +99,7 @@ class Job:
         return self.out / (f"{self.name}.csv" if m == 1 else f"{self.name}.{i:0{len(str(m))}d}-of-{m}.csv")
 
     def run(self, workers: int | Executor = 1) -> Generator[Made, None, None]:
-        """Make them, and say what became of each, in order.
+        """Write them, and yield the outcome of each, in order.
 
         Args:
             workers: how many processes, or an `Executor`; 1 works in this process.
@@ -133,8 +135,9 @@ class Job:
                     was_cut_off |= isinstance(outcome, WorkerDied)
                     made = item.failed(outcome) if isinstance(outcome, WorkerDied) else outcome
                     if made.row:
-                        table.writerow(to_cells(made.row))
-                        file.flush()
+                        with naming(journal):
+                            table.writerow(to_cells(made.row))
+                            file.flush()
                     yield made
         if self._is_given(self.result):
             journal.unlink()
@@ -161,7 +164,8 @@ class Job:
         assert self.manifest is not None
         values, counts = np.unique(np.frombuffer(self._ids, np.uint64) if self._ids else [], return_counts=True)
         repeated, first = set(values[counts > 1].tolist()) - {0}, dict[str, int]()
-        for n, (number, found) in enumerate(islice(read_numbered(self.manifest), self._range.stop), 1):
+        rows = read_numbered(self.manifest, allow_outside=self.allow_outside)
+        for n, (number, found) in enumerate(islice(rows, self._range.stop), 1):
             if isinstance(found, MixtureRow) and _hash(found.id) in repeated:
                 if found.id in first:
                     found = InputError(
@@ -178,18 +182,21 @@ class Job:
         taken = set[str]()
         for item in items:
             row = self.drawing.sketch(item.what)[0] if self.drawing and isinstance(item.what, int) else item.what
-            if isinstance(row, MixtureRow):
-                names = [name for names in self.layout.outputs(row, item.n).values() for name in names]
-                if clash := taken & set(names):
-                    item = item._replace(
-                        what=InputError(
-                            f"mixture {row.id}: {clash.pop()} is the name of another mixture's file too: add {{id}} or "
-                            "{n} to the template, or pair each utterance with every noise once"
-                        ),
-                        earlier=None,
-                    )
-                taken.update(names)
+            try:
+                if isinstance(row, MixtureRow):
+                    self._take(row, item.n, taken)
+            except InputError as error:
+                item = item._replace(what=error, earlier=None)
             yield item
+
+    def _take(self, row: MixtureRow, n: int, taken: set[str]) -> None:
+        names = {name for names in self.layout.outputs(row, n).values() for name in names}
+        if clash := taken & names:
+            raise InputError(
+                f"mixture {row.id}: {clash.pop()} is the name of another mixture's file too: add {{id}} or {{n}} "
+                "to the template, or pair each utterance with every noise once"
+            )
+        taken |= names
 
     def _claim(self) -> bool:
         """Note whose folder it is; True where it was ours before."""
@@ -202,19 +209,19 @@ class Job:
             old = "?"
         if old not in (None, digest) and not self.overwrite:
             raise InputError(
-                f"{self.out} holds mixtures that were made otherwise (corpus, settings, seed or template): "
-                "--overwrite them, or choose another -o"
+                f"{self.out} holds mixtures made with different settings (or corpus, seed, template); "
+                "use --overwrite or another -o"
             )
         if old is None and not self.overwrite and self.result.exists() and not self._is_given(self.result):
             raise InputError(
-                f"{self.result} exists and was not made by undin mix: --overwrite it, or choose another -o"
+                f"{self.result} already exists and was not written by undin mix; use --overwrite or another -o"
             )
         if old is None and self.files and not self.overwrite:
             for folder in self.layout.folders:
                 if (self.out / folder).is_dir() and any((self.out / folder).iterdir()):
                     raise InputError(
-                        f"{self.out / folder} holds files that undin mix did not make: choose another -o, or "
-                        "--overwrite those of the same names"
+                        f"{self.out / folder} holds files that undin mix did not write; use another -o, or --overwrite "
+                        "to replace those of the same names"
                     )
         with atomic_write(note) as file:
             about = {"digest": digest, "made_by": "undin mix", "data": str(self.corpus.root.resolve())}
@@ -267,7 +274,7 @@ def _hash(id: str) -> int:
 
 
 def _fold(sources: list[Path], earlier: Path, journal: Path) -> None:
-    """Merge what runs that were cut off have noted into `earlier`, in order, so that the journal can start anew."""
+    """Merge what interrupted runs have noted into `earlier`, in order, so that the journal can start empty."""
     if not journal.exists():
         return
     with journal.open("r+b") as file:  # a line that was torn goes

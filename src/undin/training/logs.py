@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from undin.atomic import atomic_write
+from undin.atomic import atomic_write, naming
 from undin.errors import MissingExtraError, require
 from undin.metrics import METRICS
 
@@ -43,7 +43,7 @@ class Log:
 
     def add(self, row: Row, valid: tuple[str, ...]) -> None:
         """Append a line; `valid` are the columns that validation fills, in this row or in another."""
-        with self.path.open("a", newline="", encoding="utf-8") as file:
+        with naming(self.path), self.path.open("a", newline="", encoding="utf-8") as file:
             table = csv.writer(file, lineterminator="\n")
             if not self._columns:
                 middle = [name for name in row if name not in (*FIRST, *LAST, *valid)]

@@ -370,3 +370,10 @@ def test_links_to_folders_are_followed_once(tmp_path):
     (tmp_path / "near" / "anna").symlink_to(tmp_path / "far" / "anna", target_is_directory=True)
     (tmp_path / "near" / "round").symlink_to(tmp_path / "near", target_is_directory=True)
     assert list(found(tmp_path / "near", "plain")) == ["anna/1.wav", "ben/1.wav"]
+
+
+def test_links_that_lead_to_themselves_stop_nothing(tmp_path):
+    tree(tmp_path, "anna/1.wav")
+    for name, to in (("self", "self"), ("anna/x", "y"), ("anna/y", "x"), ("anna/up", "..")):
+        (tmp_path / name).symlink_to(to)
+    assert list(found(tmp_path, "plain")) == ["anna/1.wav"]

@@ -409,7 +409,8 @@ def everything(augment, sr, seed, sources):
 @pytest.mark.parametrize("sr", [8000, 16000, 48000])
 def test_all_at_once_follow_from_the_generator_and_leave_their_input(sr):
     augment = Augment(
-        **dict.fromkeys(SHARES, 1.0) | {"clean": 0.5, "noise_only": 0.5}, codecs=("mu-law", "adpcm", "mp3")
+        **dict.fromkeys(SHARES, 1.0) | {"clean": 0.5, "noise_only": 0.5, "partial": 0.4, "turns": 0.3, "alone": 0.3},
+        codecs=("mu-law", "adpcm", "mp3"),
     )
     sources = hiss(sr, 1), hiss(sr, 2)
     before = [x.copy() for x in sources]

@@ -31,7 +31,7 @@ def rows(root: Path) -> Iterator[Clip]:
     """
     licences = dict(re.findall(r"^- \[([\w-]+)\.\w+\]:.*\[([^\]]+)\]\s*$", trees.text(root / "LICENSE"), re.MULTILINE))
     table = root / "meta" / "esc50.csv"
-    with table.open(encoding="utf-8", newline="") as file:
+    with table.open(encoding="utf-8-sig", newline="") as file:
         for row in csv.DictReader(file):
             if missing := COLUMNS - row.keys():
                 raise InputError(f"{table}: column {', '.join(sorted(missing))} is missing")

@@ -74,7 +74,7 @@ def _speaker(stem: str, i: int) -> str:
 def _genders(root: Path) -> dict[str, str]:
     genders = {}
     for table in sorted({*root.glob("metadata/**/*.csv"), *root.glob("*.csv")}):
-        with table.open(encoding="utf-8", newline="") as file:
+        with table.open(encoding="utf-8-sig", newline="") as file:
             for row in csv.DictReader(file):
                 if not {"speaker_ID", "sex"} <= row.keys():
                     break

@@ -127,7 +127,7 @@ def read_rows(
             and column.
     """
     try:
-        file = Path(path).open(encoding="utf-8", newline="")  # noqa: SIM115
+        file = Path(path).open(encoding="utf-8-sig", newline="")  # noqa: SIM115
     except OSError as error:
         raise InputError(f"cannot read the table {path}: {error.strerror}") from error
     with file:

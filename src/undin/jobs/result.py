@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from undin.audio import info, read
 from undin.errors import InputError, UndinError
-from undin.jobs.notes import NOTES, Settings, add
+from undin.jobs.notes import NOTES, FileSettings, add
 from undin.jobs.plan import Task
 from undin.jobs.process import FileReport, process_file
 from undin.methods.base import Method
@@ -37,7 +37,7 @@ class Job:
     note: dict[str, Any]
 
 
-def do(job: Job, method: Method, settings: Settings, progress: Progress | None = None) -> Result:
+def do(job: Job, method: Method, settings: FileSettings, progress: Progress | None = None) -> Result:
     """Do one job and note it; an interruption and a reader that went away are the only things raised.
 
     Args:

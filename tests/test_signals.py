@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from undin.cli.signals import graceful_signals
+from undin.signals import graceful_signals
 
 CASES = [("SIGINT", KeyboardInterrupt), ("SIGTERM", SystemExit), ("SIGHUP", SystemExit)]
 
