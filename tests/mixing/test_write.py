@@ -207,7 +207,7 @@ def test_a_manifest_with_faults(shared, tmp_path):
             "m.csv, row 3: id mix-00000 is that of row 2 too: give every row an id of its own",
             "no.wav is missing",
             "mixture mix-00003: the row has 16000 Hz and",
-            "m.csv, row 6: snr_over must be one of clip, active; got loud",
+            "m.csv, row 6: snr_over must be one of clip, active; got 'loud'",
             "ends before 9.0000 s",
         ),
         strict=True,

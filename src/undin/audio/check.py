@@ -7,6 +7,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from undin.checks import check
 from undin.errors import InputError
 
 Array = NDArray[np.floating]
@@ -91,8 +92,7 @@ def check_finite(x: Array, sr: int, nan: Nan = "raise", *, start: int = 0) -> Ar
         nan: "raise" to refuse them, "zero" to set them to zero.
         start: position of x[..., 0] in its signal, for the message.
     """
-    if nan not in ("raise", "zero"):
-        raise InputError(f'nan must be "raise" or "zero"; got {nan!r}')
+    check("nan", nan, Nan)
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(x.sum()):  # one bad sample spoils the sum: no array of flags is made for sound ones
             return x

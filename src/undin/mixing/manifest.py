@@ -17,19 +17,15 @@ from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from undin.atomic import atomic_write
+from undin.checks import Natural, NotNegative, Positive, check, check_fields
 from undin.errors import InputError
 
 Errors = Callable[[InputError], object]
 SnrOver = Literal["clip", "active"]
+SeenBefore = Literal["", "yes", "no", "partly"]
 
 PREFIXES = ("speech", "noise")
 LABELS = {"speech": "speaker", "noise": "kind"}  # the column of their labels
-CHOICES = {
-    "snr_over": ("clip", "active"),
-    "speaker_seen": ("", "yes", "no", "partly"),
-    "noise_seen": ("", "yes", "no", "partly"),
-    "reference": ("", "early", "dry", "pair"),
-}
 
 
 @dataclass(frozen=True)
@@ -46,20 +42,16 @@ class Source:
     """
 
     path: str
-    offset_s: float
-    duration_s: float
-    onset: int
+    offset_s: NotNegative
+    duration_s: Positive
+    onset: Natural
     gain_db: float
     label: str
 
     def __post_init__(self) -> None:
         if not self.path or "\n" in self.path:
             raise InputError(f"path must be the name of a file, in one line; got {self.path!r}")
-        if not self.duration_s > 0:
-            raise InputError(f"duration_s must be more than 0; got {self.duration_s}")
-        for name in ("offset_s", "onset"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{name} must be 0 or more; got {getattr(self, name)}")
+        check_fields(self)
 
 
 @dataclass(frozen=True)
@@ -94,10 +86,10 @@ class MixtureRow:
     scale_db: float
     split: str
     seed: int
-    speaker_seen: str = ""
-    noise_seen: str = ""
+    speaker_seen: SeenBefore = ""
+    noise_seen: SeenBefore = ""
     room: str = ""
-    reference: str = ""
+    reference: Literal["", "early", "dry", "pair"] = ""
 
     def __post_init__(self) -> None:
         if not self.id:
@@ -108,9 +100,8 @@ class MixtureRow:
             raise InputError("speech_path must not be empty")
         if bool(self.noise) != math.isfinite(self.snr_db):
             raise InputError(f"snr_db must be inf exactly where there is no noise; got {self.snr_db}")
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise InputError(f"{name} must be one of {', '.join(filter(None, choices))}; got {getattr(self, name)}")
+        for name in ("snr_over", "speaker_seen", "noise_seen", "reference"):
+            check(name, getattr(self, name), _TYPES[name])
 
     @property
     def speaker(self) -> str:
