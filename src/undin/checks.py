@@ -112,7 +112,7 @@ def rule(hint: Any) -> str:
         rules = list(map(rule, args))
         return (", or " if any("," in each for each in rules) else " or ").join(rules)
     if kind is Literal:
-        return f"one of {', '.join(map(str, args))}" if len(args) > 1 else str(args[0])
+        return f"one of {', '.join(filter(None, map(str, args)))}" if len(args) > 1 else str(args[0])
     if kind is tuple and args[-1] is not Ellipsis:
         return "two numbers (low, high)" if args == (float, float) else f"({', '.join(map(rule, args))})"
     if kind in (tuple, Sequence):

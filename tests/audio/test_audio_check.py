@@ -16,6 +16,14 @@ def test_sound_input_is_returned_itself():
     assert check_audio(np.zeros((2, 0), np.float32), 16000).shape == (2, 0)
 
 
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_another_byte_order_keeps_its_precision(kind):
+    x = np.array([1 / 3, -0.1], kind)
+    y = check_audio(x.astype(x.dtype.newbyteorder("S")), 16000)
+    assert y.dtype == x.dtype and y.dtype.isnative
+    np.testing.assert_array_equal(y, x)
+
+
 @pytest.mark.parametrize(
     ("x", "sr", "message"),
     [

@@ -36,6 +36,40 @@ def test_headers_that_end_or_point_nowhere_are_refused(tmp_path: Path) -> None:
             undin.read(path)
 
 
+@pytest.mark.parametrize(
+    ("extension", "chunk", "n_name", "size"),
+    [("caf", b"desc", 4, struct.pack(">q", 2**63 - 256)), ("w64", b"fmt ", 16, struct.pack("<q", 2**63 - 2**32 + 40))],
+)
+def test_chunks_that_end_beyond_any_file_are_refused(
+    tmp_path: Path, extension: str, chunk: bytes, n_name: int, size: bytes
+) -> None:
+    """Libsndfile looks at 32 bits of these sizes and takes the files; seeking there is an OSError."""
+    path = sound_file(tmp_path, extension)
+    data = path.read_bytes()
+    at = data.index(chunk) + n_name
+    path.write_bytes(data[:at] + size + data[at + 8 :])
+    assert soundfile.info(path).samplerate == 16000
+    with pytest.raises(InputError, match=path.name):
+        undin.read(path)
+
+
+@pytest.mark.parametrize("extension", CONTAINERS)
+def test_read_and_blocks_refuse_the_same(tmp_path: Path, extension: str) -> None:
+    if extension == "mkv":
+        pytest.importorskip("av")
+    n_read = n_refused = 0
+    for path in damaged_copies(sound_file(tmp_path, extension), 60, seed=1):
+        outcomes: list[int | str] = []
+        for count in (lambda p: undin.read(p)[0].shape[-1], lambda p: sum(x.shape[-1] for x in undin.blocks(p, 300))):
+            try:
+                outcomes.append(count(path))
+            except InputError as error:
+                outcomes.append(str(error))
+        assert outcomes[0] == outcomes[1]
+        n_read, n_refused = n_read + isinstance(outcomes[0], int), n_refused + isinstance(outcomes[0], str)
+    assert n_refused > 10 and n_read + n_refused == 60
+
+
 @pytest.mark.parametrize("subtype", ["PCM_S8", "PCM_U8", "ULAW", "ALAW", "PCM_16"])
 @pytest.mark.parametrize(("n_channels", "n_samples"), [(1, 1), (1, 1001), (1, 1000), (3, 1001)])
 def test_the_pad_byte_of_an_aiff_is_no_sample(tmp_path: Path, subtype: str, n_channels: int, n_samples: int) -> None:

@@ -231,6 +231,16 @@ def test_big_endian_is_kept(tmp_path):
     assert (tmp_path / "b.wav").read_bytes()[:4] == b"RIFX"
 
 
+@pytest.mark.parametrize("extension", ["aiff", "au", "caf"])
+def test_float64_of_big_endian_files_is_kept(tmp_path, extension):
+    x = np.random.default_rng(0).uniform(-1, 1, (100, 2))
+    a, b = tmp_path / f"a.{extension}", tmp_path / f"b.{extension}"
+    soundfile.write(a, x, 8000, "DOUBLE")  # big-endian is what these have by default
+    store(b, read(a, dtype=np.float64)[0], info(a))
+    assert info(b) == info(a) and info(b).subtype == "DOUBLE"
+    assert x.astype(">f8").tobytes() in a.read_bytes() and x.astype(">f8").tobytes() in b.read_bytes()
+
+
 @pytest.mark.parametrize("name", ["x.wav", "x.flac", "x.ogg", "x.opus", "x.mp3"])
 def test_a_slice_is_the_slice_of_the_whole(tmp_path, name):
     x = np.random.default_rng(0).standard_normal(3 * 16000).astype(np.float32) * 0.1

@@ -150,7 +150,7 @@ def test_each_band_takes_its_own_pesq():
     )
     assert all(isinstance(x, float) for x in wide)
     assert [x.shape for x in composite(ref=ref[None], est=est[None], sr=16000)] == [(1,)] * 3
-    with pytest.raises(InputError, match="band must be 'wb'"):
+    with pytest.raises(InputError, match="band must be one of wb, nb"):
         composite(ref=ref, est=est, sr=16000, band="swb")
     with pytest.raises(InputError, match="wide-band PESQ needs sr = 16000; got 8000"):
         composite(ref=ref, est=est, sr=8000)

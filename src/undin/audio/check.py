@@ -7,6 +7,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from undin.checks import check
 from undin.errors import InputError
 
 Array = NDArray[np.floating]
@@ -53,7 +54,8 @@ def check_audio(x: Array, sr: int, *, nan: Nan = "raise", start: int = 0) -> Arr
         start: position of x[..., 0] in its signal, for the message.
 
     Returns:
-        x itself when it is sound float32 or float64; float16 becomes float32.
+        x itself when it is sound float32 or float64 in the machine's byte order, else a copy that is; float16 becomes
+        float32.
 
     Raises:
         InputError: integer or complex samples, no sample axis, a strange sr, or NaN/infinity (its place is named).
@@ -71,7 +73,7 @@ def check_audio(x: Array, sr: int, *, nan: Nan = "raise", start: int = 0) -> Arr
             f"x must be floating point of shape (..., n_samples); got {x.dtype} of shape {x.shape}: "
             "use undin.read(path), or divide integers by their full scale (int16: x / 32768)"
         )
-    x = x if x.dtype in (np.float32, np.float64) else x.astype(np.float32)
+    x = x.astype(x.dtype.newbyteorder("=") if x.dtype.itemsize in (4, 8) else np.float32, copy=False)
     return check_finite(x, sr, nan, start=start)
 
 
@@ -91,8 +93,7 @@ def check_finite(x: Array, sr: int, nan: Nan = "raise", *, start: int = 0) -> Ar
         nan: "raise" to refuse them, "zero" to set them to zero.
         start: position of x[..., 0] in its signal, for the message.
     """
-    if nan not in ("raise", "zero"):
-        raise InputError(f'nan must be "raise" or "zero"; got {nan!r}')
+    check("nan", nan, Nan)
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(x.sum()):  # one bad sample spoils the sum: no array of flags is made for sound ones
             return x

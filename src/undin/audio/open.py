@@ -14,6 +14,7 @@ from undin.audio.riff import read_wav_header
 from undin.audio.source import AudioPath, AudioSource, ByteSource, open_source
 from undin.audio.video import VideoReader, VideoWriter
 from undin.audio.writer import FileWriter, StreamWriter, Writer
+from undin.checks import check
 from undin.errors import InputError, UndinError
 
 HEADERS = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"ID3")
@@ -43,8 +44,7 @@ def open_reader(
     Raises:
         InputError: there is no such file, it is empty, no sound, damaged or truncated: the message says which.
     """
-    if truncated not in ("raise", "keep"):
-        raise InputError(f'truncated must be "raise" or "keep"; got {truncated!r}')
+    check("truncated", truncated, Truncated)
     if dtype not in (float, np.float32, np.float64, "float32", "float64"):
         raise InputError(f"dtype must be float32 or float64; got {dtype!r}: read floats, full scale is 1.0")
     f = open_source(source)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from undin import mixing
-from undin.checks import check_known, suggest
+from undin.checks import Count, Natural, check_fields, check_known, suggest
 from undin.errors import InputError
 from undin.experiment.train_nmf import NMFTrain
 from undin.experiment.variants import NetTrain
@@ -28,8 +28,8 @@ class General:
         sr: rate that the corpus is brought to, Hz; None for its own.
     """
 
-    seed: int = 0
-    sr: int | None = None
+    seed: Natural = 0
+    sr: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Mix(mixing.Settings):
         split: of speech and noise to test on; see `undin.mixing.Settings`.
     """
 
-    n: int = 40
+    n: Natural = 40
     split: str | Sequence[str] | None = "test"
 
     @property
@@ -60,8 +60,8 @@ class Enhance:
         pictures: mixtures that are drawn, per variant.
     """
 
-    audio: int = 10
-    pictures: int = 5
+    audio: Natural = 10
+    pictures: Natural = 5
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Evaluate:
     methods: Sequence[str] = ("log-mmse",)
     commands: Sequence[str] = ()
     metrics: Sequence[str] = ()
-    examples: int = 4
+    examples: Natural = 4
 
 
 SECTIONS: dict[str, type[Any]] = {
@@ -234,6 +234,8 @@ def _section(name: str, values: Any) -> Any:
     for key in values:
         check_known(key, fields, "setting", f"[{name}]")
     try:
-        return kind(**values)
+        section = kind(**values)
     except TypeError as error:
         raise InputError(f"[{name}]: {error}") from error
+    check_fields(section, f"{name}.")
+    return section

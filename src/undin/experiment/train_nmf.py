@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from undin import audio
+from undin.checks import Positive, check_fields
 from undin.corpora import Clip, Corpus
 from undin.errors import InputError
 from undin.experiment.leaks import Taken
@@ -33,8 +34,8 @@ class NMFTrain:
     method: str = "nmf"
     variants: Sequence[str] = tuple(PRIORS)
     split: str = "train"
-    speech_s: float = 240.0
-    noise_s: float = 25.0
+    speech_s: Positive = 240.0
+    noise_s: Positive = 25.0
     kinds: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -42,9 +43,7 @@ class NMFTrain:
         for name in self.variants:
             if name not in PRIORS:
                 raise InputError(f"train.variants must be of {', '.join(PRIORS)}; got {name!r}")
-        for name in ("speech_s", "noise_s"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"train.{name} must be more than 0 seconds; got {getattr(self, name)!r}")
+        check_fields(self, "train.")
         NMF(**self.settings)  # refuses wrong ones before anything is done
 
     seen: ClassVar[int] = 0  # nobody is kept aside

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from undin.checks import check_known
+from undin.checks import Natural, Share, check, check_fields, check_known
 from undin.errors import InputError
 from undin.methods import LEARNED
 from undin.methods.base import make_config
@@ -70,12 +70,12 @@ class NetTrain:
 
     method: str
     split: str = "train"
-    speakers: int = 30
-    noise: float = 0.1
-    voices: int = 0
-    kept: int = 0
+    speakers: Natural = 30
+    noise: Share = 0.1
+    voices: Natural = 0
+    kept: Natural = 0
     kept_spectra: bool = False
-    seen: int = 0
+    seen: Natural = 0
     kinds: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -87,15 +87,9 @@ class NetTrain:
     licence: str = "yours"
 
     def __post_init__(self) -> None:
-        if self.weights not in ("fp32", "fp16", "int8"):
-            raise InputError(f"train.weights must be fp32, fp16 or int8; got {self.weights!r}")
-        if not isinstance(self.kept_spectra, bool):
-            raise InputError(f"train.kept_spectra must be true or false; got {self.kept_spectra!r}")
+        check_fields(self, "train.")
         if self.kept_spectra and not self.kept:
             raise InputError("train.kept_spectra keeps spectra of kept mixtures: say how many, as train.kept=5000")
-        for name in ("settings", "options", "mixing", "augment", "valid", "variants"):
-            if not isinstance(value := getattr(self, name), Mapping):
-                raise InputError(f"train.{name} must be a table of settings; got {value!r}")
         for name in self._variants:
             self.variant(name)  # refuses wrong settings before anything is done
 
@@ -140,9 +134,7 @@ class NetTrain:
                 )
             parts[part][setting] = value
         settings = {"split": self.split, "kinds": list(self.kinds) or None, **parts["mixing"]}
-        for what, number in (("voices", voices), ("kept", self.kept), ("seen", self.seen)):
-            if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-                raise InputError(f"train.{what} must be a whole number, 0 or more; got {number!r}")
+        check("train.voices", voices, Natural)
         return Variant(
             name=name,
             method=method,

@@ -1,10 +1,11 @@
 """Perceptual evaluation of speech quality, by the package pesq (the ITU's C code)."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from undin.checks import check
 from undin.errors import InputError, require
 from undin.metrics.pairs import Score, Signal, check_pair, check_sr, score_each
 
@@ -40,8 +41,7 @@ def pesq(*, ref: ArrayLike, est: ArrayLike, sr: int, band: Band = "wb") -> Score
     """
     package = require("pesq", extra="pesq")
     sr = check_sr(sr)
-    if band not in get_args(Band):
-        raise InputError(f"band must be 'wb' (wide) or 'nb' (narrow); got {band!r}")
+    check("band", band, Band)
     if sr not in (8000, 16000):
         raise InputError(f"PESQ is defined at sr = 8000 and 16000 only; got {sr}: {CURE}")
     if band == "wb" and sr == 8000:

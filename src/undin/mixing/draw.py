@@ -13,7 +13,7 @@ import numpy as np
 
 from undin.corpora import Clip, Corpus
 from undin.errors import InputError
-from undin.mixing.manifest import Errors, MixtureRow, Source
+from undin.mixing.manifest import Errors, MixtureRow, SeenBefore, Source
 from undin.mixing.mix import Mixture, draw_onset
 from undin.mixing.render import Parts, combine, load, measure
 from undin.mixing.rooms import draw_room
@@ -48,7 +48,7 @@ class Seen:
         return dataclasses.replace(row, speaker_seen=speaker_seen, noise_seen=noise_seen)
 
 
-def _flag(sources: Iterable[Source], known: frozenset[str]) -> str:
+def _flag(sources: Iterable[Source], known: frozenset[str]) -> SeenBefore:
     found = [source.label in known for source in sources]
     return "" if not found else "yes" if all(found) else "partly" if any(found) else "no"
 

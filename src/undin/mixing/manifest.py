@@ -18,19 +18,15 @@ from pathlib import Path, PureWindowsPath
 from typing import Any, Literal, get_type_hints
 
 from undin.atomic import atomic_write
+from undin.checks import Natural, NotNegative, Positive, check, check_fields
 from undin.errors import InputError
 
 Errors = Callable[[InputError], object]
 SnrOver = Literal["clip", "active"]
+SeenBefore = Literal["", "yes", "no", "partly"]
 
 PREFIXES = ("speech", "noise")
 LABELS = {"speech": "speaker", "noise": "kind"}  # the column of their labels
-CHOICES = {
-    "snr_over": ("clip", "active"),
-    "speaker_seen": ("", "yes", "no", "partly"),
-    "noise_seen": ("", "yes", "no", "partly"),
-    "reference": ("", "early", "dry", "pair"),
-}
 
 
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
@@ -58,20 +54,19 @@ class Source:
     """
 
     path: str
-    offset_s: float
-    duration_s: float
-    onset: int
+    offset_s: NotNegative
+    duration_s: Positive
+    onset: Natural
     gain_db: float
     label: str
 
     def __post_init__(self) -> None:
         if not self.path or UNPRINTABLE.search(self.path + self.label):
             raise InputError(f"path and label must hold no control characters; got {self.path!r} and {self.label!r}")
-        if not 0 < self.duration_s <= MOST_S:
-            raise InputError(f"duration_s must be more than 0 and at most {MOST_S:g}; got {self.duration_s}")
-        for name, most in (("offset_s", MOST_S), ("onset", MOST_SAMPLES)):
-            if not 0 <= getattr(self, name) <= most:
-                raise InputError(f"{name} must be 0 or more and at most {most:g}; got {getattr(self, name)}")
+        check_fields(self)
+        for name, most in (("offset_s", MOST_S), ("duration_s", MOST_S), ("onset", MOST_SAMPLES)):
+            if getattr(self, name) > most:
+                raise InputError(f"{name} must be at most {most:g}; got {getattr(self, name)}")
         _check_gain("gain_db", self.gain_db)
 
     @property
@@ -113,10 +108,10 @@ class MixtureRow:
     scale_db: float
     split: str
     seed: int
-    speaker_seen: str = ""
-    noise_seen: str = ""
+    speaker_seen: SeenBefore = ""
+    noise_seen: SeenBefore = ""
     room: str = ""
-    reference: str = ""
+    reference: Literal["", "early", "dry", "pair"] = ""
 
     def __post_init__(self) -> None:
         if not self.id or UNPRINTABLE.search(self.id):
@@ -131,9 +126,8 @@ class MixtureRow:
             raise InputError("speech_path must not be empty")
         if bool(self.noise) != math.isfinite(self.snr_db):
             raise InputError(f"snr_db must be inf exactly where there is no noise; got {self.snr_db}")
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise InputError(f"{name} must be one of {', '.join(filter(None, choices))}; got {getattr(self, name)}")
+        for name in ("snr_over", "speaker_seen", "noise_seen", "reference"):
+            check(name, getattr(self, name), _TYPES[name])
 
     @property
     def speaker(self) -> str:

@@ -8,7 +8,7 @@ import json
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 import undin
 from undin import provenance
 from undin.atomic import atomic_write
+from undin.checks import check
 from undin.errors import InputError
 from undin.runner import FORMAT, UNSEALED, Runner, seal
 from undin.spectrum import Array
@@ -52,8 +53,7 @@ def export(checkpoint: Path, path: Path, *, weights: Weights = "fp32", card: dic
         InputError: weights or path break a rule, or the file cannot be written.
         WeightsError: the checkpoint is damaged or of another kind.
     """
-    if weights not in get_args(Weights):
-        raise InputError(f"weights must be one of {', '.join(get_args(Weights))}; got {weights!r}")
+    check("weights", weights, Weights)
     if path.suffix != ".onnx":
         raise InputError(f"path must end in .onnx; got {path}: undin.load tells files apart by it")
     return write_graph(load_weights(checkpoint), path, weights=weights, card=card)

@@ -9,12 +9,30 @@ from undin import corpora
 from undin.audio import resample
 from undin.errors import InputError
 from undin.mixing.augment import USUAL, Augment, effects
-from undin.mixing.augment.augment import RANGES
 from undin.mixing.augment.codecs import CODECS, codec
 from undin.mixing.augment.fast_rooms import simulate
 from undin.mixing.rooms import Room, draw_room
 
 SR = 16000
+RANGES = {  # what each must lie within
+    "speed_range": (0.5, 2.0),
+    "semitones": (-12.0, 12.0),
+    "tilt_db": (-12.0, 12.0),
+    "eq_db": (0.0, 20.0),
+    "silence_s": (0.0, 3600.0),
+    "gap_s": (-3600.0, 3600.0),
+    "babble_talkers": (1, 100),
+    "babble_db": (-60.0, 60.0),
+    "rt60_s": (0.05, 3.0),
+    "lowpass_hz": (100.0, 1e6),
+    "highpass_hz": (1.0, 1e5),
+    "floor_db": (-200.0, 0.0),
+    "clip_db": (0.0, 60.0),
+    "gain_db": (0.0, 60.0),
+    "codec_strength": (0.0, 0.95),
+    "lost": (0.0, 1.0),
+    "pause_s": (0.0, 3600.0),
+}
 SHARES = [field.name for field in dataclasses.fields(Augment) if field.default == 0.0]
 CHANNEL = ("band_limit", "floor", "clip", "gain_steps", "codec", "dropouts", "pause")
 
@@ -462,7 +480,7 @@ def test_the_usual_mix_draws_of_everything():
 @pytest.mark.parametrize("name", SHARES)
 @pytest.mark.parametrize("value", [-0.1, 1.5, float("nan"), "0.5", True])
 def test_a_share_is_a_share(name, value):
-    with pytest.raises(InputError, match=f"{name} must be a share of the mixtures, 0 to 1; got {value!r}"):
+    with pytest.raises(InputError, match=f"{name} must be a finite number, 0 to 1; got {value!r}"):
         Augment(**{name: value})
 
 
@@ -470,19 +488,19 @@ def test_a_share_is_a_share(name, value):
 def test_a_range_is_a_range(name):
     low, high = RANGES[name]
     for value in ((low - 1, high), (low, high + 1), (high, low), (low,), low, (low, float("nan")), ("a", "b")):
-        with pytest.raises(InputError, match=rf"{name} must be two numbers \(low, high\), .* <= high <= "):
+        with pytest.raises(InputError, match=rf"{name} must be .*, low <= high, .* to .*; got"):
             Augment(**{name: value})
     assert getattr(Augment(**{name: [low, high]}), name) == (low, high)  # as a recipe gives it
 
 
 def test_other_settings_refused():
-    with pytest.raises(InputError, match=r"kinds must be one or more of coloured.*got \['purr'\]"):
+    with pytest.raises(InputError, match="unknown kinds 'purr': there are coloured"):
         Augment(kinds=["purr"])
-    with pytest.raises(InputError, match="codecs must be one or more of mu-law"):
+    with pytest.raises(InputError, match="codecs must not be empty"):
         Augment(codecs=())
     with pytest.raises(InputError, match=r"clean and noise_only must be 1 or less together; got 0.6 and 0.5"):
         Augment(clean=0.6, noise_only=0.5)
-    with pytest.raises(InputError, match="babble_talkers must be whole numbers"):
+    with pytest.raises(InputError, match=r"babble_talkers must be \(a whole number, a whole number\)"):
         Augment(babble_talkers=(2.5, 3.5))
     with pytest.raises(dataclasses.FrozenInstanceError):
         Augment().clip = 0.5

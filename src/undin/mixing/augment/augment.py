@@ -16,10 +16,11 @@ channel(noisy, speech, noise, sr, rng)   what recording and transmission do, aft
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
+from undin.checks import ORDER, Range, Share, check_fields, check_known
 from undin.errors import InputError
 from undin.mixing.augment import effects
 from undin.mixing.augment.codecs import CODECS, codec
@@ -29,30 +30,7 @@ from undin.mixing.mix import Samples
 from undin.mixing.rooms import draw_room
 from undin.mixing.scenes import SCENES, act
 
-Range = tuple[float, float]
 TELEPHONE_HZ = (300.0, 3400.0)
-
-# What each range must lie within.
-RANGES: dict[str, tuple[float, float]] = {
-    "speed_range": (0.5, 2.0),
-    "semitones": (-12.0, 12.0),
-    "tilt_db": (-12.0, 12.0),
-    "eq_db": (0.0, 20.0),
-    "silence_s": (0.0, 3600.0),
-    "gap_s": (-3600.0, 3600.0),
-    "babble_talkers": (1, 100),
-    "babble_db": (-60.0, 60.0),
-    "rt60_s": (0.05, 3.0),
-    "lowpass_hz": (100.0, 1e6),
-    "highpass_hz": (1.0, 1e5),
-    "floor_db": (-200.0, 0.0),
-    "clip_db": (0.0, 60.0),
-    "gain_db": (0.0, 60.0),
-    "codec_strength": (0.0, 0.95),
-    "lost": (0.0, 1.0),
-    "pause_s": (0.0, 3600.0),
-}
-CHOICES: dict[str, tuple[str, ...]] = {"kinds": tuple(SYNTHETIC), "codecs": tuple(CODECS)}
 
 
 @dataclass(frozen=True)
@@ -108,64 +86,58 @@ class Augment:
         InputError: a share or a range breaks its rule; a kind or a codec is not there.
     """
 
-    clean: float = 0.0
-    noise_only: float = 0.0
-    speed: float = 0.0
-    speed_range: Range = (0.85, 1.15)
-    pitch: float = 0.0
-    semitones: Range = (-3.0, 3.0)
-    eq: float = 0.0
-    tilt_db: Range = (-3.0, 3.0)
-    eq_db: Range = (0.0, 4.0)
-    noise_eq: float = 0.0
-    fill_band: float = 0.0
-    silence: float = 0.0
-    silence_s: Range = (0.3, 1.5)
-    partial: float = 0.0
-    turns: float = 0.0
-    alone: float = 0.0
-    gap_s: Range = (-0.3, 1.0)
-    synthetic: float = 0.0
+    clean: Share = 0.0
+    noise_only: Share = 0.0
+    speed: Share = 0.0
+    speed_range: Annotated[Range, ">= 0.5", "<= 2"] = (0.85, 1.15)
+    pitch: Share = 0.0
+    semitones: Annotated[Range, ">= -12", "<= 12"] = (-3.0, 3.0)
+    eq: Share = 0.0
+    tilt_db: Annotated[Range, ">= -12", "<= 12"] = (-3.0, 3.0)
+    eq_db: Annotated[Range, ">= 0", "<= 20"] = (0.0, 4.0)
+    noise_eq: Share = 0.0
+    fill_band: Share = 0.0
+    silence: Share = 0.0
+    silence_s: Annotated[Range, ">= 0", "<= 3600"] = (0.3, 1.5)
+    partial: Share = 0.0
+    turns: Share = 0.0
+    alone: Share = 0.0
+    gap_s: Annotated[Range, ">= -3600", "<= 3600"] = (-0.3, 1.0)
+    synthetic: Share = 0.0
     kinds: tuple[str, ...] = tuple(SYNTHETIC)
-    babble: float = 0.0
-    babble_talkers: tuple[int, int] = (3, 8)
-    babble_db: Range = (-10.0, 0.0)
-    rooms: float = 0.0
-    rt60_s: Range = (0.1, 0.9)
-    band_limit: float = 0.0
-    lowpass_hz: Range = (2000.0, 7000.0)
-    highpass_hz: Range = (50.0, 300.0)
-    band_order: int = 8
-    floor: float = 0.0
-    floor_db: Range = (-80.0, -50.0)
-    clip: float = 0.0
-    clip_db: Range = (1.0, 12.0)
-    gain_steps: float = 0.0
-    gain_db: Range = (3.0, 20.0)
-    codec: float = 0.0
+    babble: Share = 0.0
+    babble_talkers: Annotated[tuple[int, int], ORDER, ">= 1", "<= 100"] = (3, 8)
+    babble_db: Annotated[Range, ">= -60", "<= 60"] = (-10.0, 0.0)
+    rooms: Share = 0.0
+    rt60_s: Annotated[Range, ">= 0.05", "<= 3"] = (0.1, 0.9)
+    band_limit: Share = 0.0
+    lowpass_hz: Annotated[Range, ">= 100", "<= 1000000"] = (2000.0, 7000.0)
+    highpass_hz: Annotated[Range, ">= 1", "<= 100000"] = (50.0, 300.0)
+    band_order: Annotated[int, ">= 1", "<= 32"] = 8
+    floor: Share = 0.0
+    floor_db: Annotated[Range, ">= -200", "<= 0"] = (-80.0, -50.0)
+    clip: Share = 0.0
+    clip_db: Annotated[Range, ">= 0", "<= 60"] = (1.0, 12.0)
+    gain_steps: Share = 0.0
+    gain_db: Annotated[Range, ">= 0", "<= 60"] = (3.0, 20.0)
+    codec: Share = 0.0
     codecs: tuple[str, ...] = tuple(CODECS)
-    codec_strength: Range = (0.5, 0.95)
-    dropouts: float = 0.0
-    lost: Range = (0.01, 0.1)
-    pause: float = 0.0
-    pause_s: Range = (0.1, 1.0)
+    codec_strength: Annotated[Range, ">= 0", "<= 0.95"] = (0.5, 0.95)
+    dropouts: Share = 0.0
+    lost: Annotated[Range, ">= 0", "<= 1"] = (0.01, 0.1)
+    pause: Share = 0.0
+    pause_s: Annotated[Range, ">= 0", "<= 3600"] = (0.1, 1.0)
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in RANGES:
-                _check_range(field.name, value, *RANGES[field.name])
+            if isinstance(value := getattr(self, field.name), list):  # as a recipe gives it
                 object.__setattr__(self, field.name, tuple(value))
-            elif field.name in CHOICES:
-                _check_names(field.name, value, CHOICES[field.name])
-                object.__setattr__(self, field.name, tuple(value))
-            elif field.name == "band_order":
-                if not (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 32):
-                    raise InputError(f"band_order must be a whole number, 1 to 32; got {value!r}")
-            elif not (_is_number(value) and 0 <= value <= 1):
-                raise InputError(f"{field.name} must be a share of the mixtures, 0 to 1; got {value!r}")
-        if not all(isinstance(n, int) for n in self.babble_talkers):
-            raise InputError(f"babble_talkers must be whole numbers; got {self.babble_talkers!r}")
+        for name, known in (("kinds", SYNTHETIC), ("codecs", CODECS)):
+            if not getattr(self, name):
+                raise InputError(f"{name} must not be empty")
+            for each in getattr(self, name):
+                check_known(each, known, name)
         if self.clean + self.noise_only > 1:
             raise InputError(f"clean and noise_only must be 1 or less together; got {self.clean} and {self.noise_only}")
         if sum(self._scenes.values()) > 1 + 1e-9:
@@ -336,26 +308,7 @@ class Augment:
         return [(start, min(stop, n_samples)) for start, stop in spans if start < n_samples]
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _check_range(name: str, value: Any, least: float, most: float) -> None:
-    if not (
-        isinstance(value, (tuple, list))
-        and len(value) == 2
-        and all(map(_is_number, value))
-        and least <= value[0] <= value[1] <= most
-    ):
-        raise InputError(f"{name} must be two numbers (low, high), {least:g} <= low <= high <= {most:g}; got {value!r}")
-
-
-def _check_names(name: str, value: Any, known: tuple[str, ...]) -> None:
-    if not isinstance(value, (tuple, list)) or not value or not set(value) <= set(known):
-        raise InputError(f"{name} must be one or more of {', '.join(known)}, in a list; got {value!r}")
-
-
-def _span(n_samples: int, sr: int, length_s: Range, rng: np.random.Generator) -> tuple[int, int]:
+def _span(n_samples: int, sr: int, length_s: tuple[float, float], rng: np.random.Generator) -> tuple[int, int]:
     """A stretch that overlaps the signal, wherever it begins."""
     n = max(round(rng.uniform(*length_s) * sr), 1)
     start = int(rng.integers(1 - n, max(n_samples, 1)))

@@ -1,0 +1,91 @@
+"""How many live sockets a server carries: python -m benchmarks.speed.sockets [--counts 4 8 16]
+
+A server process on one core, and a client process on another, which opens n sockets and sends each a packet of 20 ms
+every 20 ms of the clock, 16 kHz mono, staggered. The delay of a packet runs from when it was due to its answer, so
+that a client which falls behind is not kinder to the server. Rows go to results/sockets.csv.
+"""
+
+import argparse
+import asyncio
+import csv
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from benchmarks.scoring import RESULTS
+from benchmarks.speed.methods import machine
+
+PACKET_S, SECONDS, WARM_S = 0.02, 6.0, 1.0
+COLUMNS = ["sockets", "admitted", "p50_ms", "p99_ms", "max_ms", "server_cpu", "rss_mb", "load", "machine"]
+
+
+async def talk(url: str, start: float, delays: list[float]) -> bool:
+    """One client; whether it was admitted."""
+    packets = np.random.default_rng(0).integers(-3000, 3000, (50, 320)).astype("<i2")
+    try:
+        async with connect(url, compression=None) as socket:
+            begin = max(start, time.monotonic())
+            for i in range(round(SECONDS / PACKET_S)):
+                due = begin + i * PACKET_S
+                await asyncio.sleep(max(due - time.monotonic(), 0))
+                await socket.send(packets[i % 50].tobytes())
+                await socket.recv()
+                if i * PACKET_S >= WARM_S:
+                    delays.append(time.monotonic() - due)
+        return True
+    except ConnectionClosed as end:
+        assert end.rcvd is not None and end.rcvd.code == 1013, end
+        return False
+
+
+async def measure(url: str, n: int) -> tuple[int, list[float]]:
+    """Open n sockets; how many were admitted, and the delays of all their packets in s."""
+    delays: list[float] = []
+    start = time.monotonic() + 1.0
+    admitted = await asyncio.gather(*(talk(url, start + i / n * PACKET_S, delays) for i in range(n)))
+    return sum(admitted), delays
+
+
+def usage(pid: int) -> tuple[float, float]:
+    """CPU seconds and resident MB of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = os.sysconf("SC_CLK_TCK")
+    memory = int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])  # type: ignore[index]
+    return (int(fields[11]) + int(fields[12])) / ticks, memory / 1e3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--counts", type=int, nargs="+", default=[1, 4, 8, 12, 16, 24, 32])
+    command = [sys.executable, "-m", "undin", "serve", "--port", "0"]
+    os.sched_setaffinity(0, {0})
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    os.sched_setaffinity(0, {1})
+    assert server.stdout
+    url = server.stdout.readline().split()[2].replace("http", "ws") + "/v1/stream"
+    rows = []
+    asyncio.run(measure(url, 1))  # loads the method and measures its cost
+    for n in parser.parse_args().counts:
+        before, _ = usage(server.pid)
+        begin = time.monotonic()
+        admitted, delays = asyncio.run(measure(url, n))
+        cpu, memory = usage(server.pid)
+        p50, p99, top = 1e3 * np.percentile(delays, [50, 99, 100])
+        share = (cpu - before) / (time.monotonic() - begin)
+        facts = [n, admitted, f"{p50:.1f}", f"{p99:.1f}", f"{top:.1f}", f"{share:.2f}", f"{memory:.0f}"]
+        rows.append([*facts, f"{os.getloadavg()[0]:.1f}", machine()])
+        print(*rows[-1], flush=True)
+    server.terminate()
+    with (RESULTS / "sockets.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+
+
+if __name__ == "__main__":
+    main()
