@@ -33,6 +33,19 @@ def naps(progress):
     return lambda i: time.sleep(0.3 if i == 0 else 0.01) or i
 
 
+def first_ends_last(folder, progress):
+    """Item 0 takes until items 1 to 4 are done."""
+
+    def work(i):
+        if i:
+            (folder / str(i)).touch()
+        while not i and len(list(folder.iterdir())) < 4:
+            time.sleep(0.01)
+        return i
+
+    return work
+
+
 def counted(progress, made=[]):  # noqa: B006 (of the process)
     made.append(1)
     return lambda _: (os.getpid(), len(made))
@@ -96,9 +109,10 @@ def test_every_item_has_its_outcome(pool):
     assert list(pool.map(squares, [])) == []
 
 
-def test_outcomes_come_in_order_or_as_they_are_ready():
-    assert [i for i, _ in Processes(2).map(naps, range(5), ordered=True)] == [0, 1, 2, 3, 4]
-    assert [i for i, _ in Processes(2).map(naps, range(5))][-1] == 0
+def test_outcomes_come_in_order_or_as_they_are_ready(tmp_path):
+    for ordered, found in ((True, [0, 1, 2, 3, 4]), (False, [1, 2, 3, 4, 0])):
+        (folder := tmp_path / str(ordered)).mkdir()
+        assert [i for i, _ in Processes(2).map(partial(first_ends_last, folder), range(5), ordered=ordered)] == found
 
 
 @pytest.mark.parametrize("ordered", [True, False])
