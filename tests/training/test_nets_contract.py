@@ -11,7 +11,7 @@ from undin.training.checkpoint import Loaded, load_weights, save_weights
 from undin.training.export import write_graph
 from undin.training.nets import NETS, Network
 
-ALWAYS_LEARN = ("cmask", "lull")  # every parameter, from speech alone and from noise alone too
+ALWAYS_LEARN = ("cmask", "lull", "hush")  # every parameter, from speech alone and from noise alone too
 
 
 @pytest.fixture(params=CASES, ids=str)

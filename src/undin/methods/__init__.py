@@ -11,6 +11,7 @@ from undin.methods.base import Card, Look, Method, Nan
 from undin.methods.cmask import Cmask
 from undin.methods.deep_clustering import DeepClustering
 from undin.methods.dnn import DNN
+from undin.methods.hush import Hush
 from undin.methods.learned import Learned, find_class
 from undin.methods.log_mmse import LogMMSE
 from undin.methods.lull import Lull
@@ -41,6 +42,7 @@ LEARNED: dict[str, type[Learned]] = {  # who reads an .onnx, by the method that 
     "dnn": DNN,
     "cmask": Cmask,
     "lull": Lull,
+    "hush": Hush,
     "mann": MANN,
     "mann-lstm": MANNLSTM,
     "mann-dnn": MANNDNN,
@@ -54,7 +56,7 @@ DEFAULT, SEPARATOR = "lull", "blstm-mask"  # what enhance and separate take
 
 __all__ = [
     "DEFAULT", "DNN", "LEARNED", "MANN", "MANNDNN", "MANNLSTM", "METHODS", "NMF", "SEPARATOR", "BLSTMMask", "Card",
-    "Cmask", "DeepClustering", "FFMask", "LSTMMask", "Learned", "LogMMSE", "Look", "Lull",
+    "Cmask", "DeepClustering", "FFMask", "Hush", "LSTMMask", "Learned", "LogMMSE", "Look", "Lull",
     "Method", "SpectralGate", "Twain", "enhance", "load", "separate",
 ]  # fmt: skip
 

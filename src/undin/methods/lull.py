@@ -30,6 +30,8 @@ class LullConfig:
         kernel_bands: bands that a convolution sees, odd.
         separable: whether convolutions are depthwise, followed by a matrix: a fifth of the products.
         level_s: the input is divided by its running level over this many seconds.
+        causal: whether it looks at the past only, for live use; else convolutions and memories look both ways in time,
+            and the level is that of level_s before and after.
         level_hz: frequency up to which that level is measured, so that it does not depend on the sample rate.
         power: compression of magnitudes in the loss.
         complex_weight: share of the phase in the spectral loss, 0 to 1.
@@ -51,6 +53,7 @@ class LullConfig:
     kernel_bands: Count = 3
     separable: bool = False
     level_s: Positive = 1.5
+    causal: bool = True
     level_hz: Positive = 8000.0
     power: Positive = 0.3
     complex_weight: Share = 0.1
@@ -67,6 +70,8 @@ class LullConfig:
             )
         if self.kernel_bands % 2 == 0:
             raise InputError(f"kernel_bands must be odd, so that a band lies in its middle; got {self.kernel_bands}")
+        if not self.causal and self.kernel_frames % 2 == 0:
+            raise InputError(f"kernel_frames must be odd where causal is False; got {self.kernel_frames}")
 
     @property
     def level_bins(self) -> int:

@@ -13,6 +13,7 @@ NETS: dict[str, type[Network]] = {
     "dnn": DNN,
     "cmask": Cmask,
     "lull": Lull,
+    "hush": Lull,
     "mann": MANN,
     "mann-lstm": MANN,
     "mann-dnn": MANN,

@@ -20,8 +20,23 @@ def running_level(power: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         (B, T) power, 1 where nothing was heard yet; and the next `past`.
     """
     n_past = past.shape[1]
-    root = torch.cat([past, power.mean(-1).sqrt().sqrt()], 1)  # (B, n - 1 + T)
+    root = torch.cat([past, _root(power)], 1)  # (B, n - 1 + T)
+    return _mean(root, n_past + 1), root[:, root.shape[1] - n_past :]
+
+
+def level_around(power: Tensor, n: int) -> Tensor:
+    """The same mean over n frames before each and n after it: (B, T, F) -> (B, T)."""
+    return _mean(_root(power), 2 * n + 1, n)
+
+
+def _root(power: Tensor) -> Tensor:
+    """Square root of the amplitude, (B, T)."""
+    return power.mean(-1).sqrt().sqrt()
+
+
+def _mean(root: Tensor, n: int, padding: int = 0) -> Tensor:
+    """Power from the mean of n values in a row that are not silence: (B, n - 1 + T - 2 padding) -> (B, T)."""
     both = torch.stack([root, (root > TINY**0.25).to(root.dtype)], 1)
-    total, count = F.avg_pool1d(both, n_past + 1, 1).unbind(1)
+    total, count = F.avg_pool1d(both, n, 1, padding).unbind(1)
     level = torch.where(count > 0, total / count.clamp(min=1e-6), torch.ones_like(total))
-    return level.clamp(min=TINY**0.25) ** 4, root[:, root.shape[1] - n_past :]
+    return level.clamp(min=TINY**0.25) ** 4

@@ -1,9 +1,11 @@
-"""The network of `undin.methods.lull`: bands, memories for each and for all, one complex mask; causal, no look-ahead.
+"""The network of `undin.methods.lull` and `undin.methods.hush`: bands, memories for each and for all, a complex mask.
 
     X / level -> X |X|^-0.7 and |X|^0.3 -> bands (K = 32, each with its own matrix) -> (B, T, K, C)
       -> block: + conv over frames and bands, + GRU over time, the same for all bands
       -> scene: + GRU over time that hears all bands at once
       -> block -> a matrix per band -> M
+
+Causal, without look-ahead, it is `lull`; with convolutions and memories both ways in time it is `hush`.
 
 Narrow bands below, where harmonics lie apart, wide ones above: 32 instead of 257 positions carry the trunk. Nearly all
 of its work is in dense products, which processors do near their peak. The scene costs a tenth of it and is what takes
@@ -25,25 +27,28 @@ from undin.training.batch import Batch
 from undin.training.gru import GRU
 from undin.training.losses import stoi
 from undin.training.nets.base import Network, State
-from undin.training.nets.level import running_level
+from undin.training.nets.level import level_around, running_level
 
 
 class Lull(Network):
-    """The live enhancer's network; see the head of this file."""
+    """See the head of this file."""
 
     config: LullConfig
 
     def __init__(self, config: LullConfig) -> None:
         super().__init__(config)
         C = config.channels
+        self.frames = "any" if config.causal else "all"
         self.split = BandSplit(config.band_bins, 3, C)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.scene = Scene(config)
         self.merge = BandMerge(config.band_bins, C, 2)
 
     def initial_state(self, batch: int) -> State:
-        """Silence before the first frame, batch first."""
+        """Silence before the first frame; none if the entire signal is needed."""
         c, K = self.config, len(self.config.band_bins)
+        if not c.causal:
+            return {}
         state = {"scene": torch.zeros(batch, c.scene), "level": torch.zeros(batch, c.frames(c.level_s) - 1)}
         for i in range(c.blocks):
             if c.kernel_frames > 1:
@@ -54,22 +59,27 @@ class Lull(Network):
     def forward(self, X: Tensor, state: State) -> tuple[Tensor, State]:
         """X (B, 2, T, F), any T >= 1 -> M (B, 2, T, F) and the state after it."""
         new: State = {}
-        power = X[..., : self.config.level_bins].square().sum(1)
-        level, new["level"] = running_level(power, state["level"])  # (B, T)
+        level = self._level(X, state, new)  # (B, T)
         X = X / (level.sqrt() + 1e-6)[:, None, :, None]
         magnitude = (X.square().sum(1, keepdim=True) + 1e-10).sqrt()  # (B, 1, T, F)
         u = torch.cat([X * magnitude**-0.7, magnitude**0.3], 1)  # (B, 3, T, F)
         u = self.split(u.permute(0, 2, 3, 1))  # (B, T, K, C)
         for i, block in enumerate(self.blocks):
-            u, frames, new[f"memory_{i}"] = block(u, state.get(f"frames_{i}"), state[f"memory_{i}"])
-            if frames is not None:
-                new[f"frames_{i}"] = frames
+            u = block(u, state, new, str(i))
             if i == 0:
-                u, new["scene"] = self.scene(u, state["scene"])
+                u = self.scene(u, state, new)
         gain, u = self.merge(u).float().unbind(-1)  # (B, T, F) each
         # A gain of at most 1 and a turn by the angle whose half has the tangent u: near 1 and 0, what is clean passes.
         scale = torch.sigmoid(4 * gain + 1) / (1 + u * u)
         return torch.stack([scale * (1 - u * u), scale * 2 * u], 1), new
+
+    def _level(self, X: Tensor, state: State, new: State) -> Tensor:
+        """Power of the last seconds, or of those around each frame: (B, T)."""
+        c, power = self.config, X[..., : self.config.level_bins].square().sum(1)
+        if not c.causal:
+            return level_around(power, c.frames(c.level_s))
+        level, new["level"] = running_level(power, state["level"])
+        return level
 
     def enhance(self, noisy: Tensor, X: Tensor | None = None) -> Tensor:
         """Noisy (B, n_samples), X its spectrum where that is there -> est (B, n_samples)."""
@@ -161,33 +171,40 @@ class Block(nn.Module):
 
     def __init__(self, config: LullConfig) -> None:
         super().__init__()
-        C, bands = config.channels, config.kernel_bands
+        C, bands, frames = config.channels, config.kernel_bands, config.kernel_frames
+        self.causal, ways = config.causal, 1 if config.causal else 2
         groups = C if config.separable else 1
-        self.conv = nn.Conv2d(C, C, (config.kernel_frames, bands), padding=(0, bands // 2), bias=False, groups=groups)
+        padding = (0 if config.causal else frames // 2, bands // 2)
+        self.conv = nn.Conv2d(C, C, (frames, bands), padding=padding, bias=False, groups=groups)
         self.mix = nn.Linear(C, C, bias=False) if config.separable else nn.Identity()
         self.conv_norm = nn.BatchNorm2d(C)
         self.norm = Norm(C)
-        self.gru = GRU(C, C)
-        self.linear = nn.Linear(C, C)
+        self.gru = GRU(C, C, bidirectional=ways == 2)
+        self.linear = nn.Linear(ways * C, C)
 
-    def forward(self, u: Tensor, frames: Tensor | None, memory: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
-        """The frames before u are (B, kernel_frames - 1, K, C), the memory is (B, K, C).
+    def forward(self, u: Tensor, state: State, new: State, i: str) -> Tensor:
+        """The states of a causal block are its last kernel_frames - 1 inputs and its memory.
 
         Args:
             u: (B, T, K, C).
-            frames: the last kernel_frames - 1 of u before it, (B, kernel_frames - 1, K, C); None for a kernel of
-                one.
-            memory: state of the recurrent layer, (B, K, C).
+            state: has frames_i (B, kernel_frames - 1, K, C) and memory_i (B, K, C), or neither.
+            new: takes the states after u.
+            i: the block's number.
         """
         B, T, K, C = u.shape
-        v = u if frames is None else torch.cat([frames.to(u.dtype), u], 1)
-        frames = None if frames is None else v[:, T:].float()
+        v = u
+        if f"frames_{i}" in state:
+            v = torch.cat([state[f"frames_{i}"].to(u.dtype), u], 1)
+            new[f"frames_{i}"] = v[:, T:].float()
         v = self.mix(self.conv(v.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
         u = u + F.relu(self.conv_norm(v.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
         v = self.norm(u).transpose(0, 1).reshape(T, B * K, C)
-        v, memory = self.gru(v, memory.reshape(1, B * K, C).to(v.dtype))
-        v = self.linear(v).reshape(T, B, K, C).transpose(0, 1)
-        return u + v, frames, memory.reshape(B, K, C).float()
+        past = state[f"memory_{i}"].reshape(1, B * K, C).to(v.dtype) if self.causal else None
+        v, memory = self.gru(v, past)
+        if self.causal:
+            new[f"memory_{i}"] = memory.reshape(B, K, C).float()
+        out: Tensor = u + self.linear(v).reshape(T, B, K, C).transpose(0, 1)
+        return out
 
 
 class Scene(nn.Module):
@@ -196,19 +213,29 @@ class Scene(nn.Module):
     def __init__(self, config: LullConfig) -> None:
         super().__init__()
         C, n = config.channels, config.scene_channels
+        self.causal, ways = config.causal, 1 if config.causal else 2
         width = len(config.band_bins) * n
         self.squeeze = nn.Linear(C, n)
-        self.gru = GRU(width, config.scene)
-        self.spread, self.expand = nn.Linear(config.scene, width), nn.Linear(n, C, bias=False)
+        self.gru = GRU(width, config.scene, bidirectional=ways == 2)
+        self.spread, self.expand = nn.Linear(ways * config.scene, width), nn.Linear(n, C, bias=False)
         self.norm = Norm(C)
 
-    def forward(self, u: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """The memory is (B, scene)."""
+    def forward(self, u: Tensor, state: State, new: State) -> Tensor:
+        """The state of a causal scene is its memory.
+
+        Args:
+            u: (B, T, K, C).
+            state: has scene (B, scene), or not.
+            new: takes the state after u.
+        """
         B, T, K, _ = u.shape
         v = self.squeeze(u).reshape(B, T, -1).transpose(0, 1)  # (T, B, K n)
-        v, memory = self.gru(v, memory[None].to(v.dtype))
+        v, memory = self.gru(v, state["scene"][None].to(v.dtype) if self.causal else None)
+        if self.causal:
+            new["scene"] = memory[0].float()
         v = self.spread(v).transpose(0, 1).reshape(B, T, K, -1)
-        return u + self.norm(self.expand(v)), memory[0].float()
+        out: Tensor = u + self.norm(self.expand(v))
+        return out
 
 
 class Norm(nn.Module):
