@@ -1,7 +1,11 @@
 # The two commands of the README: `make demo` and `make test`. Each works alone on a fresh clone with Python 3.11+.
 PYTHON ?= python3
-VENV   ?= .venv
+# Each Python has its environment: .venv is python3's, PYTHON=python3.12 gets .venv-python3.12.
+VENV   ?= .venv$(addprefix -,$(notdir $(filter-out python3,$(PYTHON))))
+# The extra `train` where constraints.txt names the wheel of torch that is tested; elsewhere TRAIN=1 asks for pip's choice.
+TRAIN  ?= $(shell $(PYTHON) -c "import sys; print('1' * (sys.version_info[:2] == (3, 11)))")
 BIN    := $(VENV)/bin
+comma  := ,
 PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test check bench results docs release clean
@@ -50,7 +54,8 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) -e ".[test]"
+	$(PIP) -e ".[test$(if $(TRAIN),$(comma)train)]"
+	$(if $(TRAIN),,@echo "without the extra train: tests that need torch are skipped (TRAIN=1 installs it)")
 	-@$(PIP) -e ".[pesq]" >/dev/null 2>&1 || echo "PESQ needs a C compiler; its tests will be skipped"
 	@touch $@
 
