@@ -28,7 +28,7 @@ from undin import corpora, mixing
 from undin.mixing.augment import Augment
 
 if TYPE_CHECKING:
-    from undin.training.data import Examples
+    from undin.training.data import ExampleSource
     from undin.training.stft import Stft
 
 N, RUNS, BATCH = 200, 5, 16
@@ -60,7 +60,7 @@ def measure(folder: Path) -> dict[str, float]:
     def keep(transform: Stft | None = None) -> CachedExamples:
         return CachedExamples(drawn, N, files["spectra" if transform else "kept"], seed=0, stft=transform)
 
-    def hear(examples: "Examples") -> None:
+    def hear(examples: "ExampleSource") -> None:
         for first in range(0, N, BATCH):
             stack(examples, range(first, min(first + BATCH, N)))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from undin.errors import InputError
-from undin.jobs import Task, find_audio, plan
+from undin.jobs import FileTask, find_audio, plan
 from undin.jobs.notes import add
 
 
@@ -26,7 +26,7 @@ def pairs(tasks):
 def test_results_lie_beside_their_input(tree):
     assert pairs(plan(["a.wav"])) == [("a.wav", "a.enhanced.wav")]
     assert pairs(plan(["a.wav", "b.ogg"])) == [("a.wav", "a.enhanced.wav"), ("b.ogg", "b.enhanced.ogg")]
-    assert plan(["a.wav"], n_src=2) == [Task("a.wav", ("a.1.wav", "a.2.wav"))]
+    assert plan(["a.wav"], n_src=2) == [FileTask("a.wav", ("a.1.wav", "a.2.wav"))]
 
 
 def test_a_tree_is_mirrored_with_its_audio_only(tree):
@@ -48,7 +48,7 @@ def test_one_file_goes_where_it_is_told(tree):
 
 def test_residual_and_picture_lie_beside_the_output(tree):
     assert plan(["a.wav"], residual=True, picture=True) == [
-        Task("a.wav", ("a.enhanced.wav",), "a.residual.wav", "a.enhanced.png")
+        FileTask("a.wav", ("a.enhanced.wav",), "a.residual.wav", "a.enhanced.png")
     ]
     assert plan(["a.wav"], "new/", residual=True)[0].residual == "new/a.residual.wav"
 
@@ -105,7 +105,7 @@ def test_outputs_in_another_folder_are_inputs_like_any_other(tree):
 
 def test_a_missing_name_among_several_becomes_a_problem(tree):
     problem = "nope.wav: no such file: check the spelling and the folder you are in"
-    assert plan(["a.wav", "nope.wav"], "out/")[1] == Task("nope.wav", (), problem=problem)
+    assert plan(["a.wav", "nope.wav"], "out/")[1] == FileTask("nope.wav", (), problem=problem)
 
 
 def test_a_folder_that_cannot_be_read_becomes_a_problem(tree, monkeypatch):
@@ -135,7 +135,7 @@ def test_folders_behind_links_are_followed_once(tree):
 
 def test_a_file_without_extension_keeps_its_name(tree):
     assert plan(["in/bare"], picture=True, residual=True) == [
-        Task("in/bare", ("in/bare.enhanced",), "in/bare.residual", "in/bare.enhanced.png")
+        FileTask("in/bare", ("in/bare.enhanced",), "in/bare.residual", "in/bare.enhanced.png")
     ]
 
 

@@ -13,7 +13,7 @@ from undin.cli import show
 from undin.errors import InputError, UndinError
 
 if TYPE_CHECKING:
-    from undin.jobs import FileSettings, Result, Task
+    from undin.jobs import FileSettings, FileTask, Result
     from undin.methods.base import Method
 
 
@@ -80,7 +80,7 @@ class MethodLoader:
 
 
 def work(
-    tasks: "list[Task]",
+    tasks: "list[FileTask]",
     make: MethodLoader,
     settings: "FileSettings",
     view: View,

@@ -29,11 +29,11 @@ def check(
     """
     from undin.errors import UndinError
     from undin.evaluation.recording import check_recording
-    from undin.jobs import Task
+    from undin.jobs import FileTask
 
     paths = found_files(files)
     failed = 0
-    with show.progress_bar([Task(path, ()) for path in paths], wanted=not quiet and not json) as progress:
+    with show.progress_bar([FileTask(path, ()) for path in paths], wanted=not quiet and not json) as progress:
         for path in paths:
             try:
                 result = _with_commands(check_recording(path, progress=progress), path)

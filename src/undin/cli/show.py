@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from undin.jobs import Result, Task
+    from undin.jobs import FileTask, Result
 
 SECONDS = "{task.completed:,.0f} of {task.total:,.0f} s of audio"
 SECONDS_DONE = "{task.completed:,.0f} s of audio"  # where the total is not known
@@ -75,7 +75,7 @@ def busy(text: str) -> Iterator[None]:
 
 
 @contextmanager
-def progress_bar(tasks: "Sequence[Task]", *, wanted: bool) -> Iterator[Callable[[float], object] | None]:
+def progress_bar(tasks: "Sequence[FileTask]", *, wanted: bool) -> Iterator[Callable[[float], object] | None]:
     """Show a bar in seconds of audio on a terminal; give the function that moves it, or None."""
     if not (wanted and sys.stderr.isatty()):
         yield None
@@ -113,7 +113,7 @@ def _progress(count: str) -> "Progress":
     return Progress(*columns, console=console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty())
 
 
-def duration(task: "Task") -> float:
+def duration(task: "FileTask") -> float:
     """Seconds of audio that a file says it has; 0 where it does not say."""
     from undin.audio import info
     from undin.errors import UndinError

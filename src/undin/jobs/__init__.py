@@ -8,9 +8,9 @@ every clash first; `run` works through the tasks in one process or several, skip
 
 from undin.jobs.bulk import run
 from undin.jobs.notes import NOTES, FileSettings
-from undin.jobs.plan import Task, plan
+from undin.jobs.plan import FileTask, plan
 from undin.jobs.process import FileReport, process_file
 from undin.jobs.result import Result
 from undin.jobs.walk import find_audio
 
-__all__ = ["NOTES", "FileReport", "FileSettings", "Result", "Task", "find_audio", "plan", "process_file", "run"]
+__all__ = ["NOTES", "FileReport", "FileSettings", "FileTask", "Result", "find_audio", "plan", "process_file", "run"]

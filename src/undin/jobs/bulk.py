@@ -8,7 +8,7 @@ from typing import Any
 
 from undin.atomic import clear_parts
 from undin.jobs.notes import FileSettings, Notebook, describe
-from undin.jobs.plan import Task
+from undin.jobs.plan import FileTask
 from undin.jobs.result import Job, Result, died, do, failed
 from undin.methods.base import Method
 from undin.provenance import fingerprint
@@ -16,7 +16,7 @@ from undin.workers import Executor, Here, Make, Progress, WorkerDied, executor
 
 
 def run(
-    tasks: Sequence[Task],
+    tasks: Sequence[FileTask],
     make: Callable[[], Method],
     settings: FileSettings | None = None,
     *,
@@ -81,7 +81,7 @@ def _worker(make: Callable[[], Method], settings: FileSettings, progress: Progre
 
 
 def _job(
-    task: Task, method: dict[str, Any], settings: FileSettings, notebook: Notebook, overwrite: bool
+    task: FileTask, method: dict[str, Any], settings: FileSettings, notebook: Notebook, overwrite: bool
 ) -> Job | Result:
     """Decide whether a task is still to do."""
     if task.problem:

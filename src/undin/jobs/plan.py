@@ -14,7 +14,7 @@ from undin.jobs.walk import SUFFIXES, find_audio, identity
 
 
 @dataclass(frozen=True)
-class Task:
+class FileTask:
     """One file to work on: where it is, and where its results go ("-" for a pipe)."""
 
     source: str
@@ -37,7 +37,7 @@ def plan(
     n_src: int | None = None,
     residual: bool = False,
     picture: bool = False,
-) -> list[Task]:
+) -> list[FileTask]:
     """Plan what is written where.
 
     Without `output`, results are written beside their input (a.wav -> a.enhanced.wav, or a.1.wav a.2.wav from a
@@ -68,7 +68,7 @@ def plan(
     else:
         found = list(_find(inputs, output))
         tasks = [
-            Task(str(each.source), (), problem=each.problem)
+            FileTask(str(each.source), (), problem=each.problem)
             if each.problem
             else _task(str(each.source), *_place(each, output, suffix), extras)
             for each in found
@@ -86,7 +86,7 @@ class Extras(NamedTuple):
     picture: bool
 
 
-def _pipe(inputs: Sequence[str], output: str | None, extras: Extras) -> Task:
+def _pipe(inputs: Sequence[str], output: str | None, extras: Extras) -> FileTask:
     """The one task of a pipe: `-` in, or `-` out, or both."""
     if len(inputs) > 1 or Path(inputs[0]).is_dir():
         raise InputError(f"a pipe carries one file; got the inputs {', '.join(inputs)}: use -o FOLDER for several")
@@ -98,7 +98,7 @@ def _pipe(inputs: Sequence[str], output: str | None, extras: Extras) -> Task:
         return _task(inputs[0], Path(str(output)), "", extras)
     if extras.n_src or extras.residual:
         raise InputError("one pipe carries one signal, not several talkers or a residual too: give -o FILE")
-    return Task(inputs[0], ("-",))
+    return FileTask(inputs[0], ("-",))
 
 
 class Found(NamedTuple):
@@ -150,7 +150,7 @@ def _check_output(output: str | None, into_folder: bool) -> None:
         raise InputError(f"-o must be a file with an extension (out.wav) or a folder (out/); got {output}")
 
 
-def _without_own(tasks: list[Task], walked: set[str]) -> list[Task]:
+def _without_own(tasks: list[FileTask], walked: set[str]) -> list[FileTask]:
     """Leave out, of what was found in folders, what is made of other files there and lies beside them.
 
     That is what this run will write, and what an earlier one noted and nobody has changed since. What undin made of
@@ -191,16 +191,16 @@ def _place(found: Found, output: str | None, suffix: str) -> tuple[Path, str]:
     return (Path(output), "") if found.relative is None else (Path(output) / found.relative, "")
 
 
-def _task(source: str, place: Path, tag: str, extras: Extras) -> Task:
+def _task(source: str, place: Path, tag: str, extras: Extras) -> FileTask:
     def tagged(tag: str, suffix: str = place.suffix) -> str:
         return str(place.with_name(place.stem + tag + suffix))
 
     tags = [f".{i + 1}" for i in range(extras.n_src)] if extras.n_src else [tag]
     residual = tagged(".residual") if extras.residual else None
-    return Task(source, tuple(map(tagged, tags)), residual, tagged(tags[0], ".png") if extras.picture else None)
+    return FileTask(source, tuple(map(tagged, tags)), residual, tagged(tags[0], ".png") if extras.picture else None)
 
 
-def _check_clashes(tasks: list[Task]) -> None:
+def _check_clashes(tasks: list[FileTask]) -> None:
     """No output may be an input, through links either, and no two may be one file."""
     sources = {identity(task.source): task.source for task in tasks}
     makers: dict[str, str] = {}

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from undin.audio import info, read
 from undin.errors import InputError, UndinError
 from undin.jobs.notes import NOTES, FileSettings, add
-from undin.jobs.plan import Task
+from undin.jobs.plan import FileTask
 from undin.jobs.process import FileReport, process_file
 from undin.methods.base import Method
 from undin.workers import Progress, WorkerDied
@@ -21,7 +21,7 @@ PICTURE_S = 60.0
 class Result:
     """What became of a task."""
 
-    task: Task
+    task: FileTask
     status: Literal["done", "skipped", "failed"]
     report: FileReport | None = None
     error: str | None = None  # names the file, the rule and the cure
@@ -33,7 +33,7 @@ class Result:
 class Job:
     """A task with the note to leave when it is done."""
 
-    task: Task
+    task: FileTask
     note: dict[str, Any]
 
 
@@ -85,7 +85,7 @@ def note_down(files: list[str], note: dict[str, Any]) -> None:
             )
 
 
-def draw(task: Task, picture: str) -> None:
+def draw(task: FileTask, picture: str) -> None:
     """Draw the spectrograms of what went in and what came out, the first PICTURE_S seconds of them."""
     from undin.pictures import spectrograms
 
@@ -96,12 +96,12 @@ def draw(task: Task, picture: str) -> None:
     spectrograms(signals, sr, picture)
 
 
-def died(task: Task, error: WorkerDied) -> Result:
+def died(task: FileTask, error: WorkerDied) -> Result:
     """Say that the process that had a task is gone."""
     return Result(task, "failed", error=f"{task.source}: {error}: process it alone", kind="system")
 
 
-def failed(task: Task, error: Exception) -> Result:
+def failed(task: FileTask, error: Exception) -> Result:
     """Say in one line what went wrong with a task."""
     message = " ".join(str(error).split())
     kind: Literal["input", "system", "bug"] = "bug"

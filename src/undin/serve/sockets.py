@@ -32,7 +32,7 @@ PACKET_S = 0.02  # by which the cost of a stream is measured
 
 
 @dataclass(frozen=True)
-class Settings:
+class SocketSettings:
     """What a client asks for in the query of /v1/stream."""
 
     sr: int
@@ -52,7 +52,7 @@ class Settings:
         return BYTES[self.subtype] * self.channels
 
 
-def parse(query: Query, models: Models) -> Settings:
+def parse(query: Query, models: Models) -> SocketSettings:
     """Understand a query.
 
     Raises:
@@ -62,7 +62,7 @@ def parse(query: Query, models: Models) -> Settings:
     if not method.causal:
         message = f"{method.id} needs the complete signal: use /v1/enhance, or a method that /v1/methods calls live"
         raise Refusal(422, "wrong_method", message)
-    return Settings(
+    return SocketSettings(
         query.integer("sr", 16000, *RATES),
         query.integer("channels", 1, 1, MOST_CHANNELS),
         SUBTYPES[query.choice("format", SUBTYPES, "s16le") or "s16le"],
@@ -74,7 +74,7 @@ def parse(query: Query, models: Models) -> Settings:
 class Session:
     """Bytes in, as many bytes out, through one `Stream`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SocketSettings) -> None:
         self.settings = settings
         self.stream = settings.method.stream(settings.sr, limit_db=settings.limit_db)
         self.n_clipped = 0  # samples above full scale, which s16le cannot hold
@@ -110,7 +110,7 @@ class Session:
         return encode(np.ascontiguousarray(y.T), self.settings.subtype)
 
 
-def measure_cost(settings: Settings) -> float:
+def measure_cost(settings: SocketSettings) -> float:
     """Seconds of work per second of audio, from packets of noise: their median, as a machine is seldom idle."""
     session, rng = Session(settings), np.random.default_rng(0)
     n_values = max(round(PACKET_S * settings.sr), 1) * settings.channels

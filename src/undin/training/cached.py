@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from undin.errors import InputError
 from undin.spectrum import n_frames_of
-from undin.training.data import Examples
+from undin.training.data import ExampleSource
 from undin.training.stft import Stft
 
 Signals = NDArray[np.float32]
@@ -42,7 +42,7 @@ class CachedExamples:
         InputError: there is no room for the file.
     """
 
-    def __init__(self, examples: Examples, n: int, path: Path, *, seed: int, stft: Stft | None = None) -> None:
+    def __init__(self, examples: ExampleSource, n: int, path: Path, *, seed: int, stft: Stft | None = None) -> None:
         self.sr, self.n_samples, self.n, self.path, self.seed = examples.sr, examples.n_samples, n, path, seed
         self._examples, self._stft, self._epoch = examples, stft, -1
         n_src = len(getattr(examples[0], "sources", ()))

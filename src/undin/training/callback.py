@@ -23,8 +23,8 @@ from undin.errors import UndinError
 from undin.training import snapshot
 from undin.training.average import MeanWeights
 from undin.training.checkpoint import save_weights
-from undin.training.data import Examples, Loader, Pair, to_batch
-from undin.training.logs import Bar, Log, Progress, draw_curve, gains, shown
+from undin.training.data import ExampleSource, Loader, Pair, to_batch
+from undin.training.logs import Bar, Log, StepProgress, draw_curve, gains, shown
 from undin.training.muon import Muon
 from undin.training.nets import Network
 from undin.training.options import Options
@@ -46,11 +46,11 @@ class Plan:
     net: str
     config: Any
     options: Options
-    train: Examples
-    valid: Examples
+    train: ExampleSource
+    valid: ExampleSource
     folder: Path
     deadline: float | None
-    progress: Progress | None
+    progress: StepProgress | None
 
     @property
     def last(self) -> Path:

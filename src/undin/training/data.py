@@ -25,7 +25,7 @@ NICE = 10  # of processes that mix: batches are ahead, and a thread of the netwo
 Pair = dict[str, Tensor]
 
 
-class Mixture(Protocol):
+class Example(Protocol):
     """What is used of `undin.mixing.Mixture`."""
 
     @property
@@ -34,14 +34,14 @@ class Mixture(Protocol):
     def speech(self) -> np.ndarray[Any, np.dtype[np.float32]]: ...  # noqa: D102
 
 
-class Examples(Protocol):
+class ExampleSource(Protocol):
     """What is used of `undin.mixing.Examples`: mixture i of an endless list follows from i alone."""
 
     @property
     def sr(self) -> int: ...  # noqa: D102
     @property
     def n_samples(self) -> int: ...  # noqa: D102
-    def __getitem__(self, i: int) -> Mixture: ...
+    def __getitem__(self, i: int) -> Example: ...
 
 
 def to_batch(pair: Pair, sr: int) -> Batch:
@@ -49,7 +49,7 @@ def to_batch(pair: Pair, sr: int) -> Batch:
     return Batch(**pair, noise=pair["noisy"] - pair["speech"], sr=sr)
 
 
-def stack(examples: Examples, numbers: Iterable[int]) -> Pair:
+def stack(examples: ExampleSource, numbers: Iterable[int]) -> Pair:
     """Make the examples of these numbers."""
     mixtures = [examples[i] for i in numbers]
     pair = {name: _stacked([getattr(m, name) for m in mixtures]) for name in ("noisy", "speech")}
@@ -81,7 +81,7 @@ class Loader:
 
     def __init__(
         self,
-        examples: Examples,
+        examples: ExampleSource,
         *,
         batch: int,
         start: int,
@@ -112,7 +112,7 @@ class Loader:
             yield item
 
 
-def batches(examples: Examples, n: int, batch: int, workers: int) -> Iterator[Batch]:
+def batches(examples: ExampleSource, n: int, batch: int, workers: int) -> Iterator[Batch]:
     """The first n batches of a run, for a network that takes statistics of its data.
 
     Args:
@@ -143,7 +143,7 @@ class _Numbers:
 class _Items(Dataset[Any]):
     """Whole batches, so that the examples of one are written side by side; what is wrong is told, not raised."""
 
-    def __init__(self, examples: Examples) -> None:
+    def __init__(self, examples: ExampleSource) -> None:
         self.examples = examples
 
     def __getitems__(self, numbers: Iterable[int]) -> Pair | UndinError:

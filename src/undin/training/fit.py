@@ -23,8 +23,8 @@ from undin.training import processes, snapshot
 from undin.training.batch import Batch
 from undin.training.callback import Learner, Plan, RunCallback
 from undin.training.checkpoint import load_weights, save_weights
-from undin.training.data import Examples, batches
-from undin.training.logs import Progress
+from undin.training.data import ExampleSource, batches
+from undin.training.logs import StepProgress
 from undin.training.nets import NETS, Network
 from undin.training.options import Options
 from undin.training.snapshot import State, full_disk_told, plain
@@ -61,13 +61,13 @@ def fit(
     net: str,
     config: Any,
     options: Options,
-    train: Examples,
-    valid: Examples,
+    train: ExampleSource,
+    valid: ExampleSource,
     folder: Path,
     *,
     max_minutes: float | None = None,
     start_from: Path | None = None,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Fitted:
     """Train a network, or go on with it: the same call again does the rest.
 
@@ -273,7 +273,7 @@ def _note(plan: Plan, start_from: Path | None, *, new: bool) -> None:
             file.write(json.dumps(settings, indent=1) + "\n")
 
 
-def _about(examples: Examples) -> dict[str, Any]:
+def _about(examples: ExampleSource) -> dict[str, Any]:
     """What examples follow from, as far as they say it."""
     names = ("settings", "augment", "seed", "sr", "n_samples")
     return {name: plain(getattr(examples, name)) for name in names if hasattr(examples, name)}

@@ -12,7 +12,7 @@ from undin.errors import MissingExtraError, require
 from undin.metrics import METRICS
 
 Row = Mapping[str, float]
-Progress = Callable[[int, int, Row], object]  # steps done, of all, the last line of log.csv
+StepProgress = Callable[[int, int, Row], object]  # steps done, of all, the last line of log.csv
 
 FIRST = ("step", "hours", "train_loss")
 LAST = ("lr", "audio_s_per_s", "minutes")

@@ -17,7 +17,7 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 
 from undin import errors
 from undin.errors import UndinError
-from undin.training.logs import Progress, read_log
+from undin.training.logs import StepProgress, read_log
 from undin.training.options import Options
 
 LAUNCHERS = ("TORCHELASTIC_RUN_ID", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")  # set where processes are started for us
@@ -131,7 +131,7 @@ def passed_on(trainer: Any, callback: Any) -> Iterator[None]:
 
 
 @contextmanager
-def followed(log: Path, steps: int, progress: Progress) -> Iterator[None]:
+def followed(log: Path, steps: int, progress: StepProgress) -> Iterator[None]:
     """Tell the progress of another process, as its log.csv does.
 
     Args:

@@ -8,7 +8,7 @@ from torch import Tensor
 from undin.errors import InputError
 from undin.metrics import METRICS, score_all
 from undin.training.batch import Batch
-from undin.training.data import Examples, Pair, stack, to_batch
+from undin.training.data import ExampleSource, Pair, stack, to_batch
 from undin.training.logs import of_input
 from undin.training.losses import SILENT, si_sdr_each
 from undin.training.nets.base import Network
@@ -26,7 +26,7 @@ class Validation:
         options: n_valid, batch, valid_metrics, n_metrics.
     """
 
-    def __init__(self, examples: Examples, options: Options) -> None:
+    def __init__(self, examples: ExampleSource, options: Options) -> None:
         self.examples, self.options = examples, options
         self._pairs: dict[int, Pair] = {}  # first number -> examples
         self._of_input: dict[int, dict[str, float]] = {}  # number of an example -> scores of its noisy

@@ -24,7 +24,7 @@ from undin.checks import ORDER, Range, Share, check_fields, check_known
 from undin.errors import InputError
 from undin.mixing.augment import effects
 from undin.mixing.augment.codecs import CODECS, codec
-from undin.mixing.augment.fast_rooms import Response, simulate
+from undin.mixing.augment.fast_rooms import FastResponse, simulate
 from undin.mixing.augment.synthetic import SYNTHETIC, synthesise
 from undin.mixing.mix import Samples
 from undin.mixing.rooms import draw_room
@@ -222,7 +222,7 @@ class Augment:
             made.append(effects.babble(talkers, rng.uniform(*self.babble_db, len(talkers)).tolist()))
         return made
 
-    def room(self, rng: np.random.Generator, n_sources: int, sr: int) -> list[Response] | None:
+    def room(self, rng: np.random.Generator, n_sources: int, sr: int) -> list[FastResponse] | None:
         """Draw a room with a place for each of n_sources: `wet` is heard, `early` is the target; None for no room.
 
         Args:

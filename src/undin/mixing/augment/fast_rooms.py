@@ -26,7 +26,7 @@ CROSSOVER_HZ = 2000.0
 
 
 @dataclass(frozen=True)
-class Response:
+class FastResponse:
     """What a room makes of a click in one place: h (n_samples,) float32, the direct sound of 1 first."""
 
     h: Samples
@@ -41,7 +41,7 @@ class Response:
         return convolved(x, self.h[: self.n_early])
 
 
-def simulate(room: Room, sr: int, rng: np.random.Generator, *, damping: float = 1.0) -> list[Response]:
+def simulate(room: Room, sr: int, rng: np.random.Generator, *, damping: float = 1.0) -> list[FastResponse]:
     """Simulate a room.
 
     Args:
@@ -51,7 +51,7 @@ def simulate(room: Room, sr: int, rng: np.random.Generator, *, damping: float = 
         damping: RT60 above 2 kHz re that below.
 
     Returns:
-        a Response per place, as long as the RT60.
+        a FastResponse per place, as long as the RT60.
     """
     volume, walls = np.prod(room.size), 2 * sum(np.prod(np.delete(room.size, k)) for k in range(3))
     # Eyring: RT60 = 24 ln 10 / c · V / (-S ln(1 - α)), and a wall reflects sqrt(1 - α)
@@ -69,7 +69,7 @@ def simulate(room: Room, sr: int, rng: np.random.Generator, *, damping: float = 
         rest[:start] = 0
         rest[start : len(h)] *= np.sin(fade)
         rest[: len(h)] += h
-        responses.append(Response(rest, round(EARLY_S * sr)))
+        responses.append(FastResponse(rest, round(EARLY_S * sr)))
     return responses
 
 
