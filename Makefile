@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 comma  := ,
 PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check bench results docs release clean
+.PHONY: demo test check bench results docs site release clean
 demo: $(VENV)/.demo
 	$(BIN)/undin demo -o undin-demo
 
@@ -30,6 +30,10 @@ results: $(VENV)/.test
 
 docs: $(VENV)/.test
 	$(BIN)/python scripts/make_docs.py
+
+# A dead link, a missing reference and a docstring that Sphinx cannot read are errors.
+site: $(VENV)/.site
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs -b html . build/site
 
 # The wheel as users get it: built, installed without the clone in an empty environment, the demo run from it.
 release: $(VENV)/.test
@@ -57,6 +61,10 @@ $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) -e ".[test$(if $(TRAIN),$(comma)train)]"
 	$(if $(TRAIN),,@echo "without the extra train: tests that need torch are skipped (TRAIN=1 installs it)")
 	-@$(PIP) -e ".[pesq]" >/dev/null 2>&1 || echo "PESQ needs a C compiler; its tests will be skipped"
+	@touch $@
+
+$(VENV)/.site: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -e ".[docs]"
 	@touch $@
 
 $(VENV)/.check: $(VENV)/.test

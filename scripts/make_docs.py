@@ -20,9 +20,10 @@ PLOTS = (
     "benchmarks.quality.mann --plot",
     "benchmarks.quality.first_picture",
 )
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BRING_THEIR_SOUND = {
-    f"docs/{name}.md" for name in ("augmentation", "cmask", "dnn", "flow", "lull", "mann", "talkers-trap")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs/howto").glob("*.md"))]
+BRING_THEIR_SOUND = {  # these make the recordings that they use
+    *(f"docs/{name}.md" for name in ("augmentation", "cmask", "dnn", "flow", "lull", "mann", "talkers-trap")),
+    *(f"docs/howto/{name}.md" for name in ("podcast", "calls", "folder", "live", "train")),
 }
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 PICTURE = re.compile(r"\((pictures/.+?\.png)\)")

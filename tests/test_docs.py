@@ -27,7 +27,7 @@ def test_every_code_block_is_of_a_kind_that_is_run_or_shown(name):
     assert {language for language in languages if language} <= {"python", "sh", "text", "toml"}
 
 
-@pytest.mark.parametrize("name", [*PAGES, "CHANGELOG.md"])
+@pytest.mark.parametrize("name", [*PAGES, "CHANGELOG.md", "CONTRIBUTING.md", "docs/adr/README.md"])
 def test_links_and_pictures_lead_somewhere(name):
     page = ROOT / name
     for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
