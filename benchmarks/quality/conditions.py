@@ -1,0 +1,120 @@
+"""Rooms without noise, and telephone calls with it: python -m benchmarks.quality.conditions [--only METHODS]
+
+Two sets of test sentences of at least 3 s, from a seed alone:
+
+  rooms        40 in rooms with an RT60 of 0.3 to 1 s, no noise; the reference is the direct sound with the reflections
+               of the first 50 ms
+  telephone    60 at 8 kHz with everyday noise at 0 to 20 dB, sent through G.711 (mu-law) or GSM by turns; the
+               reference is the clean sentence at 8 kHz
+
+    NAME=x.onnx     also weights that do not ship       --split NAME    of the corpus, test without it
+    --only NAMES    these methods alone, by comma       --table         the tables from the results
+"""
+
+import argparse
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import undin
+from benchmarks.peers import systems
+from benchmarks.quality.classical import EVERYDAY
+from benchmarks.scoring import RESULTS, interval, real_data
+from undin.corpora import Corpus
+from undin.metrics import METRICS
+from undin.mixing import make_manifest, render
+from undin.mixing.augment.codecs import codec
+from undin.mixing.rooms import draw_room
+
+Array = NDArray[np.float32]
+
+SEED, LEAST_S, PHONE_SR = 50, 3.0, 8000
+RT60_S, CODECS, SNRS_DB = (0.3, 1.0), ("mu-law", "gsm"), [0.0, 5.0, 10.0, 15.0, 20.0]
+LABELS = {"pesq_wb": "PESQ-WB", "pesq_nb": "PESQ-NB", "stoi": "STOI", "estoi": "ESTOI", "si_sdr_db": "SI-SDR (dB)"}
+SETS = {"rooms": ("pesq_wb", "stoi", "estoi", "si_sdr_db"), "telephone": ("pesq_nb", "stoi", "estoi", "si_sdr_db")}
+
+
+def rooms(corpus: Corpus, split: str, n: int = 40) -> Iterator[tuple[str, Array, Array, int]]:
+    """Id, reference, what the microphone hears, sample rate."""
+    rng = np.random.default_rng(SEED)
+    clips = [c for c in corpus.select(split=split).speech if c.duration_s >= LEAST_S]
+    for i, k in enumerate(rng.permutation(len(clips))[:n]):
+        x, response = corpus.load(clips[k]), draw_room(rng, 1, RT60_S).responses(corpus.sr)[0]
+        yield f"rooms-{i:03d}", response.early(x), response.wet(x), corpus.sr
+
+
+def telephone(corpus: Corpus, split: str, n: int = 60) -> Iterator[tuple[str, Array, Array, int]]:
+    """Id, reference, what arrives, sample rate."""
+    kinds = EVERYDAY if split == "test" else None
+    rows = make_manifest(corpus, n=n, seed=SEED, snr_db=SNRS_DB, kinds=kinds, split=split, min_duration_s=LEAST_S)
+    for i, row in enumerate(rows):
+        made = render(row, corpus)
+        speech, noisy = (undin.resample(x, corpus.sr, PHONE_SR) for x in (made.speech, made.noisy))
+        scale = np.float32(min(1.0, 0.9 / np.abs(noisy).max()))
+        yield f"telephone-{i:03d}", scale * speech, codec(scale * noisy, PHONE_SR, CODECS[i % 2]), PHONE_SR
+
+
+def run(weights: list[str], only: str, split: str) -> None:
+    """Score all, and write a row per method and file; rows of other methods stay."""
+    corpus, rows = real_data(), []
+    ways = {s.name: s.enhance for s in systems(weights, only)} | {"input": lambda x, _: x}
+    for name, make in {"rooms": rooms, "telephone": telephone}.items():
+        for id, ref, noisy, sr in make(corpus, split):
+            for method, way in ways.items():
+                est = way(noisy, sr)
+                scores = {metric: round(float(METRICS[metric](ref, est, sr)), 4) for metric in SETS[name]}
+                rows.append({"method": method, "id": id} | scores)
+            print(id, flush=True)
+    new = {(r["method"], r["id"]) for r in rows}
+    old = [r for r in read(split) if (r["method"], r["id"]) not in new] if path_of(split).exists() else []
+    with path_of(split).open("w", newline="") as file:
+        table = csv.DictWriter(file, ["method", "id", *LABELS], lineterminator="\n")
+        table.writeheader()
+        table.writerows(sorted([*old, *rows], key=lambda r: (r["method"] != "input", str(r["method"]), str(r["id"]))))
+
+
+def path_of(split: str) -> Path:
+    """Where the scores of a split lie."""
+    return RESULTS / f"conditions_{split}.csv"
+
+
+def read(split: str) -> list[dict[str, str | float]]:
+    """The scores."""
+    with path_of(split).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{k: float(v) if k in LABELS else v for k, v in row.items() if v != ""} for row in rows]
+
+
+def table(split: str, name: str) -> str:
+    """Markdown: the input's means in one set, then each method's mean change."""
+    rows, metrics = [r for r in read(split) if str(r["id"]).startswith(f"{name}-")], SETS[name]
+    before = {r["id"]: r for r in rows if r["method"] == "input"}
+    lines = [f"|  | {' | '.join(LABELS[m] for m in metrics)} |", "|---" * (len(metrics) + 1) + "|"]
+    for method in dict.fromkeys(r["method"] for r in rows):
+        mine, cells = [r for r in rows if r["method"] == method], []
+        for m in metrics:
+            changes = [float(r[m]) - (0.0 if method == "input" else float(before[r["id"]][m])) for r in mine]
+            (mean, half), digits = interval(changes), 1 if m.endswith("_db") else 3
+            cells.append(f"{mean:{'' if method == 'input' else '+'}.{digits}f} ± {half:.{digits}f}")
+        lines.append(f"| {method if method == 'input' else f'`{method}`'} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"n = {len(before)} sentences of the {split} split; 95 % intervals."])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", nargs="*", help="NAME=weights.onnx")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--table", action="store_true")
+    options = parser.parse_args()
+    if options.table:
+        print("\n\n".join(table(options.split, name) for name in SETS))
+    else:
+        run(options.weights, options.only, options.split)
+
+
+if __name__ == "__main__":
+    main()
