@@ -38,6 +38,7 @@ class LullConfig:
         snr_weight: weight of the signal-to-noise ratio in the loss, per dB.
         envelope_weight: weight in the loss of 1 less the correlation of envelopes that ESTOI measures.
         upper_weight: weight in the spectral loss of a bin above level_hz, relative to one below.
+        upper_limit_db: a bin above level_hz is attenuated by at most this much, so that hiss there stays steady.
     """
 
     sr: Count = 16000
@@ -60,6 +61,7 @@ class LullConfig:
     snr_weight: NotNegative = 0.01
     envelope_weight: NotNegative = 1.5
     upper_weight: NotNegative = 0.25
+    upper_limit_db: Positive = 120.0
 
     def __post_init__(self) -> None:
         check_fields(self)

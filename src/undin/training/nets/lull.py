@@ -34,6 +34,7 @@ class Lull(Network):
     """See the head of this file."""
 
     config: LullConfig
+    least: Tensor
 
     def __init__(self, config: LullConfig) -> None:
         super().__init__(config)
@@ -43,6 +44,9 @@ class Lull(Network):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.scene = Scene(config)
         self.merge = BandMerge(config.band_bins, C, 2)
+        least = torch.zeros(config.n_fft // 2 + 1)
+        least[config.level_bins :] = 10 ** (-config.upper_limit_db / 20)
+        self.register_buffer("least", least, persistent=False)
 
     def initial_state(self, batch: int) -> State:
         """Silence before the first frame; none if the entire signal is needed."""
@@ -70,7 +74,7 @@ class Lull(Network):
                 u = self.scene(u, state, new)
         gain, u = self.merge(u).float().unbind(-1)  # (B, T, F) each
         # A gain of at most 1 and a turn by the angle whose half has the tangent u: near 1 and 0, what is clean passes.
-        scale = torch.sigmoid(4 * gain + 1) / (1 + u * u)
+        scale = torch.maximum(torch.sigmoid(4 * gain + 1), self.least) / (1 + u * u)
         return torch.stack([scale * (1 - u * u), scale * 2 * u], 1), new
 
     def _level(self, X: Tensor, state: State, new: State) -> Tensor:
