@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 comma  := ,
 PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check bench results docs site release clean
+.PHONY: demo test check fuzz bench results docs site release clean
 demo: $(VENV)/.demo
 	$(BIN)/undin demo -o undin-demo
 
@@ -17,6 +17,11 @@ test: $(VENV)/.test
 
 check: $(VENV)/.check
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+# Hostile inputs for MINUTES to readers, arrays, models, manifests, recipes: counts; what breaks lies in build/fuzz.
+MINUTES ?= 10
+fuzz: $(VENV)/.test
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks

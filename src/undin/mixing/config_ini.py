@@ -18,6 +18,7 @@ from undin.errors import InputError
 from undin.mixing.settings import Settings
 
 STAGES = {"training": "train", "testing": "test"}
+MOST_LEVELS = 10_000
 REQUIRED = ("SNR_lower", "SNR_upper")
 
 
@@ -55,9 +56,10 @@ def read_config(path: str | os.PathLike[str]) -> list[Stage]:
     section = _section(Path(path))
     n_levels = int(_number(section, "total_snrlevels", 16))
     low, high = (_number(section, key) for key in REQUIRED)
-    if n_levels < 1 or low > high:
+    if not 1 <= n_levels <= MOST_LEVELS or low > high:
         raise InputError(
-            f"{path}: there must be 1 SNR level or more, from the lower to the upper; got {n_levels}, {low}, {high}"
+            f"{path}: total_snrlevels must be 1 to {MOST_LEVELS}, and SNR_lower at most SNR_upper; "
+            f"got {n_levels}, {low}, {high}"
         )
     levels = [round(float(level), 6) for level in np.linspace(low, high, n_levels)]
     duration_s = _number(section, "file_length", 3.0)
