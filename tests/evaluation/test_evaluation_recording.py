@@ -8,7 +8,7 @@ import soundfile
 
 from undin import audio, corpora, mixing
 from undin.errors import InputError
-from undin.evaluation.recording import check, check_recording, check_signal
+from undin.evaluation.recording import check, check_recording
 from undin.evaluation.recording.amplitude import Level
 from undin.evaluation.recording.probe import Recording
 
@@ -24,6 +24,12 @@ def voice():
 
 def time_of(x, sr=SR):
     return np.arange(x.shape[-1]) / sr
+
+
+def check_signal(x, sr, bits=16):
+    x = np.atleast_2d(x).astype(np.float32)
+    blocks = (x[:, n : n + check.BLOCK] for n in range(0, x.shape[-1], check.BLOCK))
+    return check._checked(Recording("signal", sr, len(x), bits), blocks, "samples", [])
 
 
 def faults(x, sr=SR, **settings):

@@ -161,16 +161,6 @@ class Corpus:
         """
         return self.read(clip.path, clip.offset_s, clip.duration_s)
 
-    def load_noisy(self, clip: Clip) -> NDArray[np.float32]:
-        """Read the noisy twin of a row, sample by sample beside `load`.
-
-        Raises:
-            InputError: the row has none; as `load`.
-        """
-        if not clip.noisy_path:
-            raise InputError(f"{clip.path} has no noisy twin: mix noise to it with undin.mixing")
-        return self.read(clip.noisy_path, clip.offset_s, clip.duration_s)
-
     def read(self, path: str, offset_s: float, duration_s: float) -> NDArray[np.float32]:
         """Read any slice of a file of this corpus; see `load`. A slice that is resampled ends in silence.
 

@@ -20,7 +20,6 @@ a mean.
 
     METRICS["stoi"](clean, y, sr)                            every metric by name, with unit and direction
     score_all([METRICS["csig"], ...], clean, y, sr)          several at once, without computing anything twice
-    improvement(si_sdr, ref=clean, est=y, noisy=x)           what was gained over the input
     best_permutation(si_sdr, ref=sources, est=estimates)     scores in the best order, and that order
     wer(ref="what was said", est="what was heard")           words wrong; wer_of runs a recogniser
 """
@@ -28,7 +27,6 @@ a mean.
 from undin.metrics.composite import Composite, composite, llr, wss
 from undin.metrics.dnsmos import Dnsmos, dnsmos
 from undin.metrics.fw_segmental_snr import fw_segmental_snr
-from undin.metrics.improvement import improvement
 from undin.metrics.lsd import lsd
 from undin.metrics.permutation import best_permutation
 from undin.metrics.pesq import pesq, pesq_raw
@@ -41,6 +39,6 @@ from undin.metrics.wer import WordErrors, wer, wer_of, word_errors
 
 __all__ = [
     "METRICS", "BssEval", "Composite", "Dnsmos", "Metric", "WordErrors", "best_permutation", "bss_eval", "composite",
-    "dnsmos", "estoi", "fw_segmental_snr", "improvement", "llr", "lsd", "pesq", "pesq_raw", "score_all", "sdr",
+    "dnsmos", "estoi", "fw_segmental_snr", "llr", "lsd", "pesq", "pesq_raw", "score_all", "sdr",
     "segmental_snr", "si_sdr", "snr", "stoi", "wer", "wer_of", "word_errors", "wss",
 ]  # fmt: skip

@@ -11,7 +11,7 @@
 Reverberation is left out: without a reference, an estimate of it on a few seconds of noisy speech is a guess.
 """
 
-from undin.evaluation.recording.check import Check, check_recording, check_signal
+from undin.evaluation.recording.check import Check, check_recording
 from undin.evaluation.recording.probe import Finding
 
-__all__ = ["Check", "Finding", "check_recording", "check_signal"]
+__all__ = ["Check", "Finding", "check_recording"]

@@ -3,9 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
-from undin.audio import check_audio, open_reader
+from undin.audio import open_reader
 from undin.errors import InputError
 from undin.evaluation.recording.amplitude import Clipping, Gaps, Level, Offset
 from undin.evaluation.recording.channels import Channels
@@ -68,27 +66,6 @@ def _damage(path: str, subtype: str) -> list[Finding]:
         text, _, cure = str(error).removeprefix(f"{path}: ").partition(": ")
         return [Finding("damage", "fault", text, cure)]
     return []
-
-
-def check_signal(x: Array, sr: int, *, name: str = "signal", bits: int = 16) -> Check:
-    """Say what is wrong with a signal in memory.
-
-    Args:
-        x: (n_samples,) or (n_channels, n_samples), floating point, full scale 1.
-        sr: sample rate in Hz.
-        name: what to call it.
-        bits: of a sample where it was stored.
-
-    Raises:
-        InputError: x or sr breaks the rules of `check_audio`.
-
-    >>> tone = 0.2 * np.sin(2 * np.pi * 440 * np.arange(48000) / 16000)
-    >>> [finding.what for finding in check_signal(np.clip(tone, -0.1, 0.1) + 0.1, 16000).faults if finding.values]
-    ['noise', 'clipping', 'offset']
-    """
-    x = np.atleast_2d(check_audio(x, sr)).astype(np.float32, copy=False)
-    blocks = (x[:, n : n + BLOCK] for n in range(0, x.shape[-1], BLOCK))
-    return _checked(Recording(name, sr, len(x), bits), blocks, "samples", [])
 
 
 def _checked(recording: Recording, blocks: Iterable[Array], format: str, damage: list[Finding]) -> Check:
