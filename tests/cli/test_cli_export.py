@@ -3,12 +3,14 @@ from pathlib import Path
 import cli_files
 import numpy as np
 import pytest
-import torch
 
 import undin as undin_package
 from undin.methods.dnn import DNNConfig
-from undin.training.checkpoint import load_weights, save_weights
-from undin.training.nets import NETS
+
+torch = pytest.importorskip("torch", reason="needs the extra train: torch is not installed")
+
+from undin.training.checkpoint import load_weights, save_weights  # noqa: E402
+from undin.training.nets import NETS  # noqa: E402
 
 
 @pytest.fixture
