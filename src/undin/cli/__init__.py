@@ -28,6 +28,7 @@ from undin.cli.enhance import enhance
 from undin.cli.evaluate import evaluate
 from undin.cli.export import export
 from undin.cli.fit import fit
+from undin.cli.live import live
 from undin.cli.mix import mix
 from undin.cli.models import models
 from undin.cli.pack import pack
@@ -65,6 +66,7 @@ for command in (
     score,
     compare,
     check,
+    live,
     serve,
     models,
     corpus,

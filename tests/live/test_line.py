@@ -1,0 +1,205 @@
+"""The path of live samples, driven by callbacks of the test instead of a device's."""
+
+import time
+
+import numpy as np
+import pytest
+
+import undin
+from undin.errors import InputError
+from undin.live.line import Controls, Line, resized
+from undin.live.ring import Ring
+
+SR, BLOCK = 16_000, 160
+
+
+@pytest.fixture(scope="module")
+def method():
+    return undin.load("spectral-gate")
+
+
+def signal(seconds, n_channels=1):
+    rng = np.random.default_rng(0)
+    x = (
+        0.1
+        * rng.standard_normal((round(seconds * SR), n_channels))
+        * (1 + np.sin(np.arange(seconds * SR) / 800))[:, None]
+    )
+    return x.astype(np.float32)
+
+
+def until(condition):
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.001)
+
+
+def speak(line, x, *, play=True):
+    """Drive both callbacks block by block, in step with the worker; gives what was played."""
+    played = []
+    for i in range(0, len(x) - BLOCK + 1, BLOCK):
+        n_before = line._n_done
+        line.capture(x[i : i + BLOCK])
+        until(lambda n=n_before: line._n_done > n)
+        if play:
+            played.append(np.ones((BLOCK, line.n_channels), np.float32))
+            line.play(played[-1])
+    return np.concatenate(played) if played else None
+
+
+def expected(method, x, **settings):
+    return method.stream(SR, **settings).process(np.ascontiguousarray(x.T), equal=True).T
+
+
+def after_reserve(line, y):
+    """Without the zeros at the start, while the reserve was filled."""
+    return y[line._reserve :]
+
+
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_played_sound_is_that_of_stream_later_by_the_reserve(method, n_channels):
+    x = signal(1, n_channels)
+    with Line(method, SR, n_channels, reserve_s=0.02) as line:
+        y = speak(line, x)
+        assert line.status().drop_outs == 0
+    n_reserve = round(0.02 * SR)
+    assert not y[:n_reserve].any()
+    np.testing.assert_allclose(y[n_reserve:], expected(method, x)[:-n_reserve], atol=1e-6)
+    assert line.delay_s == pytest.approx(method.latency_ms / 1e3 + 0.02)
+
+
+def test_raw_sound_has_the_same_delay(method):
+    x = signal(0.5)
+    with Line(method, SR, 1, Controls(raw=True)) as line:
+        y = speak(line, x)
+    delay = round(line.delay_s * SR)
+    np.testing.assert_allclose(y[delay:], x[:-delay], atol=1e-5)
+
+
+def test_mute_fades_within_a_block_and_back(method):
+    x = signal(1)
+    controls = Controls(raw=True)
+    with Line(method, SR, 1, controls) as line:
+        first = speak(line, x)
+        controls.muted = True
+        silent = speak(line, x)
+        controls.muted = False
+        again = speak(line, x)
+    n = line._reserve + BLOCK
+    assert first[-BLOCK:].any() and again[-BLOCK:].any() and not silent[n:].any()
+    jumps = np.abs(np.diff(np.concatenate([first[-BLOCK:], silent]), axis=0)).max()
+    assert jumps < 1.5 * np.abs(np.diff(x, axis=0)).max()
+
+
+def test_a_late_worker_is_one_drop_out_and_the_reserve_is_filled_again(method):
+    x = signal(0.2)
+    with Line(method, SR, 1) as line:
+        speak(line, x)
+        for _ in range(5):  # playback without capture: the reserve runs out
+            block = np.ones((BLOCK, 1), np.float32)
+            line.play(block)
+        assert not block.any() and line.status().drop_outs == 1
+        y = speak(line, x)
+        assert line.status().drop_outs == 1 and not y[:BLOCK].any() and y[-BLOCK:].any()
+
+
+def test_lost_samples_and_full_rings_are_drop_outs(method):
+    with Line(method, SR, 1) as line:
+        line.capture(np.zeros((BLOCK, 1), np.float32), lost=True)
+        line.play(np.zeros((BLOCK, 1), np.float32), lost=True)
+        assert line.status().drop_outs == 2
+        speak(line, signal(1.2), play=False)
+        assert line.status().drop_outs > 2
+
+
+def test_what_came_before_playback_is_dropped(method, monkeypatch):
+    """A device may bring a second at once when it starts: the delay must not stay that long."""
+    monkeypatch.setattr("undin.live.line.LOOK_S", 0.05)
+    with Line(method, SR, 1) as line:
+        speak(line, signal(0.5), play=False)
+        assert len(line._finished) > 0.4 * SR
+        speak(line, signal(1))
+        until(lambda: time.monotonic() - line._looked > 0.05)
+        speak(line, signal(0.5))
+        assert len(line._finished) <= line._reserve + 2 * BLOCK + 0.05 * SR
+
+
+@pytest.mark.parametrize("faster", [-1, 1])
+def test_two_clocks_are_brought_together(method, monkeypatch, faster):
+    """Capture that is a little faster or slower than playback: the reserve stays, and nothing drops out."""
+    monkeypatch.setattr("undin.live.line.LOOK_S", 0.0)
+    monkeypatch.setattr("undin.live.line.DRIFT_S", 0.001)
+    monkeypatch.setattr("undin.live.line.DRIFT", 0.02)
+    block = np.zeros((BLOCK + faster, 1), np.float32)
+    with Line(method, SR, 1, reserve_s=0.04) as line:
+        for _ in range(800):
+            n_before = line._n_done
+            line.capture(block)
+            until(lambda n=n_before: line._n_done > n)
+            line.play(np.zeros((BLOCK, 1), np.float32))
+        assert line.status().drop_outs == 0
+        assert abs(len(line._finished) - line._reserve) < 0.02 * SR  # without, 800 samples away
+
+
+def test_resized_keeps_ends_and_shape():
+    y = np.stack([np.linspace(0, 1, 160), np.linspace(1, -1, 160)], 1).astype(np.float32)
+    z = resized(y, 161)
+    assert z.shape == (161, 2) and z.dtype == np.float32
+    np.testing.assert_allclose(z[[0, -1]], y[[0, -1]])
+    np.testing.assert_allclose(np.diff(z[:, 0]), 1 / 160, rtol=1e-3)
+
+
+def test_levels_and_load_are_shown(method):
+    x = signal(0.3)
+    with Line(method, SR, 1) as line:
+        speak(line, x)
+        until(lambda: line._peaks[0] > 0)
+        status = line.status()
+    assert status.input == pytest.approx(np.abs(x).max(), rel=0.5) and status.output > 0 and status.load > 0
+    assert line.status().input == 0
+
+
+def test_nan_from_a_device_is_silence(method):
+    x = signal(0.1)
+    x[5] = np.nan
+    with Line(method, SR, 1) as line:
+        assert np.isfinite(speak(line, x)).all()
+        assert line.is_alive()
+
+
+def test_a_device_that_stops_calling_is_lost(method, monkeypatch):
+    monkeypatch.setattr("undin.live.line.STALL_S", 0.05)
+    with Line(method, SR, 1) as line:
+        speak(line, signal(0.1))
+        assert line.is_alive()
+        until(lambda: not line.is_alive())
+
+
+def test_errors_of_the_method_end_the_run(method, monkeypatch):
+    def fail(*_, **__):
+        raise InputError("broken")
+
+    with Line(method, SR, 1) as line:
+        monkeypatch.setattr(line._stream, "process", fail)
+        line.capture(np.zeros((BLOCK, 1), np.float32))
+        with pytest.raises(InputError, match="broken"):
+            until(lambda: not line.is_alive())
+
+
+def test_methods_that_separate_are_refused():
+    with pytest.raises(InputError):
+        Line(undin.load("blstm-mask"), SR, 1)
+
+
+def test_ring_gives_what_it_took_in_order():
+    rng, ring, given, taken = np.random.default_rng(0), Ring(100, 2), [], []
+    for _ in range(200):
+        x = rng.standard_normal((int(rng.integers(0, 60)), 2)).astype(np.float32)
+        n_free = 100 - len(ring)
+        assert ring.write(x) == (len(x) <= n_free)
+        given.append(x[:n_free])
+        taken.append(ring.read(int(rng.integers(0, 60))))
+    taken.append(ring.read(100))
+    assert len(ring) == 0
+    np.testing.assert_array_equal(np.concatenate(given), np.concatenate(taken))
