@@ -1,0 +1,214 @@
+"""`undin export METHOD --to c`: a causal network with its transform as C99 files."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import undin
+from undin.atomic import atomic_write
+from undin.errors import InputError
+from undin.methods import Learned, load
+from undin.native.onnx_file import read_graph
+from undin.native.program import Program, Weight
+from undin.native.translate import translate
+from undin.spectrum import COSINE_SUMS
+from undin.stream import frame_at
+
+TEMPLATES = Path(__file__).with_name("templates")
+MAX_RATE = 48000
+# What becomes of the graph's output M and the frame (re, im) that it answers.
+REAL = "u->Y[s][0][f] = {0} * re[f];\nu->Y[s][1][f] = {0} * im[f];"
+COMPLEX = "float a = {0}, b = {1};\nu->Y[s][0][f] = a * re[f] - b * im[f];\nu->Y[s][1][f] = a * im[f] + b * re[f];"
+SPECTRUM = "(void)re, (void)im;\nu->Y[s][0][f] = {0};\nu->Y[s][1][f] = {1};"
+
+
+@dataclass(frozen=True)
+class Library:
+    """C files of one network.
+
+    Attributes:
+        name: of the struct, and what functions and files begin with: "undin_lull".
+        method: what it is.
+        files: text by file name.
+        n_bytes: size of the weights.
+    """
+
+    name: str
+    method: Learned
+    files: dict[str, str]
+    n_bytes: int
+
+    def write(self, folder: Path) -> None:
+        """Write the files.
+
+        Args:
+            folder: made if it is missing.
+
+        Raises:
+            InputError: it cannot be written to.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, text in self.files.items():
+                with atomic_write(folder / name, "w") as file:
+                    file.write(text)
+        except OSError as error:
+            raise InputError(f"{folder} cannot be written ({error.strerror}): choose another -o") from error
+
+
+def make_library(model: str | Path) -> Library:
+    """Translate a network.
+
+    Args:
+        model: an id of `undin.METHODS`, or the path of an .onnx that undin exported.
+
+    Raises:
+        InputError: no such method, or one that is not a causal network.
+        WeightsError: the file is damaged, or uses operations that export to C does not know.
+    """
+    method = load(model)
+    if not isinstance(method, Learned):
+        raise InputError(f"{method.id} is not a network: export lull, cmask, mann, lstm-mask or your own to C")
+    if not method.causal:
+        raise InputError(f"{method.id} needs the whole signal: export a causal network to C, such as lull")
+    path = method.runner.path
+    name = "undin_" + re.sub(r"\W", "_", path.stem)
+    output = method.runner.meta["output"]
+    program, X, Y = translate(read_graph(path.read_bytes()), output, list(method.runner.shapes))
+    data, table = pack(program.weights)
+    values = _values(name, method, program, (X.base, Y.base), Y.shape[1])
+    files = {
+        f"{name}{suffix}": fill((TEMPLATES / template).read_text("utf-8"), values)
+        for suffix, template in ((".h", "library.h"), (".c", "library.c"), ("_net.h", "net.h"))
+    }
+    files["example.c"] = fill((TEMPLATES / "example.c").read_text("utf-8"), values)
+    files[f"{name}_weights.h"] = _weights_file(name, data, table)
+    return Library(name, method, files, len(data))
+
+
+def fill(template: str, values: dict[str, object]) -> str:
+    """Put values where @their names@ are.
+
+    Args:
+        template: the text.
+        values: by name.
+    """
+    return re.sub(r"@(\w+)@", lambda found: str(values[found[1]]), template)
+
+
+def _values(
+    name: str, method: Learned, program: Program, ends: tuple[str, str], n_outputs: int
+) -> dict[str, object]:
+    """What the templates ask for."""
+    c, n_bins = method.config, method.config.n_fft // 2 + 1
+    frame = frame_at(c, MAX_RATE)
+    places, memory = program.place()
+    window, root = _window(c.window)
+    upper = max(frame.n_fft // 2 + 1 - n_bins, 0)
+    return {
+        "name": name,
+        "NAME": name.upper(),
+        "id": method.id,
+        "summary": method.card.summary,
+        "version": undin.__version__,
+        "weights": method.runner.meta["weights"],
+        "licence": method.card.licence,
+        "data": method.card.data,
+        "sources": method.n_src or 1,
+        "max_n_fft": frame.n_fft,
+        "max_hop": frame.hop_length,
+        "n_bins": n_bins,
+        "wait": method.lookahead + 1,
+        "fft_size": 1 << (2 * frame.n_fft - 1).bit_length(),
+        "bands": upper // max(int(1000 * frame.n_fft / MAX_RATE), 1) + 2,
+        "memory": memory,
+        "n_weights": sum(_padded(weight) for weight in program.weights),
+        "input_at": places[int(ends[0][2:])],
+        "output_at": places[int(ends[1][2:])],
+        "sr": c.sr,
+        "n_fft": c.n_fft,
+        "hop_length": c.hop_length,
+        "window": window,
+        "root": root,
+        "answer": _indent(_answer(method, n_outputs), 12),
+        "step": program.text(),
+    }
+
+
+def _window(window: object) -> tuple[str, str]:
+    """A window at any length: the terms of its sum of cosines, and what the sum becomes."""
+    name = window.removeprefix("sqrt_") if isinstance(window, str) else ""
+    if name not in COSINE_SUMS:
+        raise InputError(f"export to C knows windows that are sums of cosines ({', '.join(COSINE_SUMS)}); got {window!r}")
+    terms = ", ".join(map(repr, COSINE_SUMS[name]))
+    return terms, "sum" if window == name else "sqrt(sum > 0.0 ? sum : 0.0)"
+
+
+def _answer(method: Learned, n_outputs: int) -> str:
+    """Y from the graph's output, see `undin.methods.learned`."""
+    n, n_src = f"{method.config.n_fft // 2 + 1}", method.n_src
+    kind = method.runner.meta["output"]
+    if kind == "shares" and n_src:
+        real, imaginary = (f"M[(s + {i}) * {n} + f] + M[{i + n_src} * {n} + f] / {n_src}.0f" for i in (0, n_src + 1))
+        return COMPLEX.format(real, imaginary)
+    if kind == "mask" and n_src:
+        return REAL.format(f"M[s * {n} + f]")
+    if kind == "mask":
+        return REAL.format("M[f]") if n_outputs == 1 else COMPLEX.format("M[f]", f"M[{n} + f]")
+    if kind == "spectrum":
+        return SPECTRUM.format("M[f]", f"M[{n} + f]")
+    raise InputError(f"{method.id} gives an {kind}, which needs more than a network: export another method to C")
+
+
+def _indent(text: str, n: int) -> str:
+    return "\n".join(" " * n + line for line in text.splitlines())
+
+
+def _padded(weight: Weight) -> int:
+    return -(-weight.n_floats // 16) * 16
+
+
+def pack(weights: Iterable[Weight]) -> tuple[bytes, list[tuple[int, ...]]]:
+    """Weights as bytes: in half precision where that loses nothing, as integers where they are.
+
+    Args:
+        weights: matrices.
+
+    Returns:
+        The bytes; and for each weight the bytes of a number, rows, columns, whether it goes into panels, where it
+        begins in the bytes, and where it is to go, in floats.
+    """
+    data, table, to = bytearray(), [], 0
+    for weight in weights:
+        at, W = len(data), weight.array
+        if weight.scale is not None:
+            kind = 1
+            data += weight.scale.astype("<f4").tobytes()
+            data += np.rint(W / weight.scale).astype(np.int8).tobytes()
+        elif W.size >= 64 and np.array_equal(W.astype(np.float16).astype(np.float32), W):
+            kind = 2
+            data += W.astype("<f2").tobytes()
+        else:
+            kind = 4
+            data += W.astype("<f4").tobytes()
+        data += b"\0" * (-len(data) % 4)
+        table.append((kind, *W.shape, int(weight.panels), at, to))
+        to += _padded(weight)
+    return bytes(data), table
+
+
+def _weights_file(name: str, data: bytes, table: list[tuple[int, ...]]) -> str:
+    words = [f"{word:#x}" for word in np.frombuffer(data, "<u4")]
+    lines = [", ".join(words[i : i + 12]) for i in range(0, len(words), 12)]
+    rows = ",\n    ".join("{" + ", ".join(map(str, row)) + "}" for row in table)
+    return (
+        "/* Weights. Of each: bytes of a number, rows, columns, whether in panels, where it begins, where it goes. */\n"
+        f"static const int {name}_table[][6] = {{\n    {rows}}};\n\n"
+        f"static const uint32_t {name}_data[] = {{\n" + ",\n".join(lines) + "};\n"
+    )
+
+
+__all__ = ["Library", "make_library"]

@@ -1,0 +1,355 @@
+"""What each ONNX operation is in C, for one frame of one signal."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from undin.errors import WeightsError
+from undin.native.onnx_file import Node
+from undin.native.program import Program, literal, pointer
+from undin.native.values import Constant, Value, View, strides_of
+
+# Element by element: C text with the operands put in.
+EXPRESSIONS = {
+    "Add": "{0} + {1}",
+    "Sub": "{0} - {1}",
+    "Mul": "{0} * {1}",
+    "Div": "{0} / {1}",
+    "Min": "{0} < {1} ? {0} : {1}",
+    "Max": "{0} > {1} ? {0} : {1}",
+    "Greater": "{0} > {1} ? 1.0f : 0.0f",
+    "Less": "{0} < {1} ? 1.0f : 0.0f",
+    "Where": "{0} != 0.0f ? {1} : {2}",
+    "Sqrt": "sqrtf({0})",
+    "Abs": "fabsf({0})",
+    "Neg": "-{0}",
+    "Reciprocal": "1.0f / {0}",
+    "Relu": "{0} > 0.0f ? {0} : 0.0f",
+    "Exp": "NAME(exp)({0})",
+    "Log": "NAME(log)({0})",
+    "Sigmoid": "NAME(sigmoid)({0})",
+    "Tanh": "NAME(tanh)({0})",
+    "Softplus": "{0} > 20.0f ? {0} : NAME(log)(1.0f + NAME(exp)({0}))",
+    "LeakyRelu": "{0} > 0.0f ? {0} : {alpha} * {0}",
+}
+POWERS = {"2.0f": "{0} * {0}", "3.0f": "{0} * {0} * {0}", "4.0f": "({0} * {0}) * ({0} * {0})", "0.5f": "sqrtf({0})"}
+# Start, update and end of a sum over axes; "n" is how many elements go into it.
+REDUCTIONS = {
+    "ReduceSum": ("0.0f", "t + {0}", "t"),
+    "ReduceMean": ("0.0f", "t + {0}", "t / n"),
+    "ReduceL2": ("0.0f", "t + {0} * {0}", "sqrtf(t)"),
+    "ReduceMax": ("-INFINITY", "{0} > t ? {0} : t", "t"),
+    "ReduceMin": ("INFINITY", "{0} < t ? {0} : t", "t"),
+}
+Inputs = list[Value | None]
+Lowering = Callable[[Program, Node, Inputs], list[Value]]
+
+
+def lower(program: Program, node: Node, inputs: Inputs) -> list[Value]:
+    """Write the C code of one operation.
+
+    Args:
+        program: where it goes.
+        node: the operation.
+        inputs: its inputs; None for one that is left out.
+
+    Returns:
+        Its outputs.
+
+    Raises:
+        WeightsError: the operation is none that undin's networks use.
+    """
+    if node.op in EXPRESSIONS:
+        return [program.elementwise(EXPRESSIONS[node.op], *_all(inputs))]
+    if node.op in REDUCTIONS:
+        return [_reduce(program, node, inputs)]
+    if node.op not in LOWERINGS:
+        raise WeightsError(f"export to C does not know the operation {node.op}")
+    return LOWERINGS[node.op](program, node, inputs)
+
+
+def _all(inputs: Inputs) -> list[Value]:
+    return [value for value in inputs if value is not None]
+
+
+def _constant(value: Value | None, what: str) -> Constant:
+    if not isinstance(value, Constant):
+        raise WeightsError(f"export to C needs {what} that does not depend on the signal")
+    return value
+
+
+def _reduce(program: Program, node: Node, inputs: Inputs) -> Value:
+    x = _all(inputs)[0]
+    given = inputs[1] if len(inputs) > 1 and inputs[1] is not None else None
+    axes = node.attributes.get("axes") if given is None else _constant(given, "axes").array.tolist()
+    found = tuple(range(len(x.shape))) if axes is None else tuple(axis % len(x.shape) for axis in axes)
+    start, update, finish = REDUCTIONS[node.op]
+    n = int(np.prod([x.shape[axis] for axis in found], dtype=int))
+    out = program.reduce(start, update, finish.replace("n", f"{n}.0f") if "/" in finish else finish, found, x)
+    return out if node.attributes.get("keepdims", 1) else View(out.base, np.squeeze(out.at, found))
+
+
+def _cast(program: Program, node: Node, inputs: Inputs) -> list[Value]:
+    return [_all(inputs)[0]]  # all that depends on the signal is float32 here
+
+
+def _clip(program: Program, node: Node, inputs: Inputs) -> list[Value]:
+    x, low, high = [*inputs, None, None][:3]
+    assert x is not None
+    if low is not None:
+        x = program.elementwise(EXPRESSIONS["Max"], x, low)
+    return [x if high is None else program.elementwise(EXPRESSIONS["Min"], x, high)]
+
+
+def _pow(program: Program, node: Node, inputs: Inputs) -> list[Value]:
+    x, exponent = _all(inputs)
+    expression = POWERS.get(literal(exponent) or "", "NAME(pow)({0}, {1})")
+    return [program.elementwise(expression, x, exponent)]
+
+
+def _concat(program: Program, node: Node, inputs: Inputs) -> list[Value]:
+    views = [program.view(value) for value in _all(inputs) if 0 not in value.shape]
+    axis = node.attributes["axis"] % views[0].at.ndim
+    shape = list(views[0].shape)
+    shape[axis] = sum(view.shape[axis] for view in views)
+    out = program.fresh(tuple(shape), views)
+    for view, at in zip(views, np.split(out.at, np.cumsum([v.shape[axis] for v in views])[:-1], axis), strict=True):
+        program.copy_to(view, View(out.base, at))
+    return [out]
+
+
+def _batch_norm(program: Program, node: Node, inputs: Inputs) -> list[Value]:
+    x, *rest = _all(inputs)
+    scale, bias, mean, variance = (_constant(value, "a normalization").array.astype(np.float64) for value in rest)
+    gain = scale / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
+    shape = (1, -1, *[1] * (len(x.shape) - 2))
+    parts = [Constant(part.astype(np.float32).reshape(shape)) for part in (gain, bias - mean * gain)]
+    return [program.elementwise("{0} * {1} + {2}", x, *parts)]
+
+
+def _layer_norm(program: Program, node: Node, inputs: Inputs) -> list[Value]:
+    x, scale, bias = [*inputs, None][:3]
+    assert x is not None and scale is not None
+    axes = tuple(range(node.attributes.get("axis", -1) % len(x.shape), len(x.shape)))
+    n = f"{int(np.prod([x.shape[axis] for axis in axes]))}.0f"
+    mean = program.reduce("0.0f", "t + {0}", f"t / {n}", axes, x)
+    centered = program.elementwise("{0} - {1}", x, mean)
+    tiny = node.attributes.get("epsilon", 1e-5)
+    gain = program.reduce("0.0f", "t + {0} * {0}", f"1.0f / sqrtf(t / {n} + {tiny:.9g}f)", axes, centered)
+    if bias is None:
+        return [program.elementwise("{0} * {1} * {2}", centered, gain, scale)]
+    return [program.elementwise("{0} * {1} * {2} + {3}", centered, gain, scale, bias)]
+
+
+def _softmax(program: Program, node: Node, inputs: Inputs) -> list[Value]:
+    x = _all(inputs)[0]
+    axes = (node.attributes.get("axis", -1),)
+    powers = program.elementwise("NAME(exp)({0} - {1})", x, program.reduce(*REDUCTIONS["ReduceMax"], axes, x))
+    return [program.elementwise("{0} / {1}", powers, program.reduce(*REDUCTIONS["ReduceSum"], axes, powers))]
+
+
+def _average_pool(program: Program, node: Node, inputs: Inputs) -> list[Value]:
+    x = program.view(_all(inputs)[0])
+    kernel = node.attributes["kernel_shape"]
+    if any(node.attributes.get("pads", [])) or any(step != 1 for step in node.attributes.get("strides", [])):
+        raise WeightsError("export to C knows no average with strides or padding")
+    axes = tuple(range(x.at.ndim - len(kernel), x.at.ndim))
+    windows = View(x.base, sliding_window_view(x.at, kernel, axes))
+    over = tuple(range(x.at.ndim, windows.at.ndim))
+    out = program.reduce("0.0f", "t + {0}", f"t / {int(np.prod(kernel))}.0f", over, windows)
+    return [View(out.base, np.squeeze(out.at, over))]
+
+
+def _matmul(program: Program, node: Node, inputs: Inputs) -> list[Value]:
+    x, W = _all(inputs)
+    if isinstance(W, Constant) and isinstance(x, View):
+        if len(W.shape) == 2:
+            return [program.gemm(x, W, None)]
+        if len(x.shape) == 3 and len(W.shape) == 3 and x.shape[0] == W.shape[0]:
+            return [_batched(program, x, W)]
+    a = _with_axis(program.view(x), -1)  # (..., M, K, 1)
+    b = _with_axis(program.view(W), -3)  # (..., 1, K, N)
+    out = program.reduce("0.0f", "t + {0} * {1}", "t", (-2,), a, b)
+    return [View(out.base, np.squeeze(out.at, -2))]
+
+
+def _batched(program: Program, x: View, W: Constant) -> View:
+    """(n, M, K) times (n, K, N), each with a matrix of its own."""
+    (n, M, K), N = x.shape, W.shape[2]
+    if strides_of(x.at) is None or (K > 1 and np.diff(x.at[0, 0])[0] != 1):
+        x = program.copy(x)
+    out = program.fresh((n, M, N))
+    step = x.at[1, 0, 0] - x.at[0, 0, 0] if n > 1 else 0
+    lda = x.at[0, 1, 0] - x.at[0, 0, 0] if M > 1 else K
+    scale = None if W.scale is None else np.broadcast_to(W.scale, W.shape)[:, 0]
+    weights = [program.weight(W.array[i], None if scale is None else scale[i], panels=True) for i in range(n)]
+    program.emit(
+        f"for (int i = 0; i < {n}; i++) NAME(gemm)({M}, {K}, {N}, {pointer(x)} + {step} * i, {lda}, "
+        f"w + {weights[0]} + {program.weights[-1].n_floats} * i, 0, 0, {pointer(out)} + {M * N} * i);"
+    )
+    return out
+
+
+def _with_axis(view: View, axis: int) -> View:
+    return View(view.base, np.expand_dims(view.at, axis))
+
+
+def _gemm(program: Program, node: Node, inputs: Inputs) -> list[Value]:
+    x, W, bias = [*inputs, None][:3]
+    a = node.attributes
+    if a.get("alpha", 1) != 1 or a.get("beta", 1) != 1 or a.get("transA"):
+        raise WeightsError("export to C knows no Gemm with factors")
+    assert x is not None
+    return [program.gemm(program.view(x), _turned(_constant(W, "a matrix"), (1, 0) if a.get("transB") else (0, 1)), bias)]
+
+
+def _turned(W: Constant, axes: tuple[int, ...]) -> Constant:
+    """A weight with its axes in another order."""
+    scale = None if W.scale is None else np.broadcast_to(W.scale, W.shape).transpose(axes)
+    return Constant(W.array.transpose(axes), scale)
+
+
+def _conv(program: Program, node: Node, inputs: Inputs) -> list[Value]:
+    """Channels last in memory: neighbors in a window are then runs, and each run of weights is a matrix product."""
+    x, W, bias = [*inputs, None][:3]
+    W = _constant(W, "a kernel")
+    assert x is not None
+    n = len(W.shape) - 2
+    strides = node.attributes.get("strides", [1] * n)
+    windows = _windows(program, program.view(x), W.shape[2:], node)
+    windows = windows[tuple(slice(None, None, step) for step in strides)] if any(s != 1 for s in strides) else windows
+    if node.attributes.get("group", 1) == 1:
+        kernel = _turned(W, (*range(2, 2 + n), 1, 0))  # (*kernel, C, C_out)
+        out = _dense(program, windows, kernel, bias)
+    else:
+        out = _depthwise(program, windows, W, bias, node)
+    return [View(out.base, np.moveaxis(out.at, -1, 0)[None])]
+
+
+class _Windows(View):
+    """Windows of a convolution: (*places, *kernel, C)."""
+
+    def __getitem__(self, index: tuple[slice, ...]) -> "_Windows":
+        return _Windows(self.base, self.at[index])
+
+
+def _windows(program: Program, x: View, kernel: tuple[int, ...], node: Node) -> _Windows:
+    n = len(kernel)
+    at = np.moveaxis(x.at[0], 0, -1)  # (*places, C)
+    pads = node.attributes.get("pads", [0] * 2 * n)
+    if any(pads):
+        widths = [*zip(pads[:n], pads[n:], strict=True), (0, 0)]
+        shape = tuple(size + sum(width) for size, width in zip(at.shape, widths, strict=True))
+        padded = program.fresh(shape)
+        program.emit(f"memset(m + {padded.base}, 0, {padded.at.size} * sizeof *m);")
+        inside = tuple(slice(w[0], w[0] + size) for w, size in zip(widths, at.shape, strict=True))
+        program.copy_to(View(x.base, at), View(padded.base, padded.at[inside]))
+        x, at = padded, padded.at
+    dilations = node.attributes.get("dilations", [1] * n)
+    spans = [(size - 1) * step + 1 for size, step in zip(kernel, dilations, strict=True)]
+    windows = sliding_window_view(at, spans, tuple(range(n)))  # (*places, C, *spans)
+    windows = windows[(..., *(slice(None, None, step) for step in dilations))]
+    return _Windows(x.base, np.moveaxis(windows, n, -1))
+
+
+def _dense(program: Program, windows: _Windows, kernel: Constant, bias: Value | None) -> View:
+    n = len(kernel.shape) - 2
+    places, C_out = windows.shape[:n], kernel.shape[-1]
+    M, K = int(np.prod(places)), int(np.prod(kernel.shape[:-1]))
+    at, W = windows.at.reshape(M, K), kernel.array.reshape(K, C_out)
+    scale = None if kernel.scale is None else np.broadcast_to(kernel.scale, kernel.shape).reshape(K, C_out)
+    out = program.fresh((*places, C_out))
+    runs = _runs(at)
+    if runs is None:
+        source = program.copy(windows)
+        matrix = View(source.base, source.at.reshape(M, K))
+        program.gemm_into(out, matrix, K, Constant(W, scale), None if bias is None else program.view(bias))
+        return out
+    for i, (start, end) in enumerate(runs):
+        matrix, lda = program.rows(View(windows.base, at[:, start:end]), end - start)
+        part = Constant(W[start:end], None if scale is None else scale[start:end])
+        start_at = program.view(bias) if bias is not None and i == 0 else None
+        program.gemm_into(out, matrix, lda, part, start_at, add=i > 0)
+    return out
+
+
+def _runs(at: Any) -> list[tuple[int, int]] | None:
+    """Columns that are neighbors in memory in every row, each run worth a product of its own; else None."""
+    cuts = np.flatnonzero((np.diff(at, axis=1) != 1).any(0)) + 1
+    edges = [0, *cuts.tolist(), at.shape[1]]
+    runs = list(zip(edges[:-1], edges[1:], strict=True))
+    if at.shape[1] / len(runs) < 16 or any(strides_of(at[:, a:b]) is None for a, b in runs):
+        return None
+    return runs
+
+
+def _depthwise(program: Program, windows: _Windows, W: Constant, bias: Value | None, node: Node) -> View:
+    C_out, per_group, *kernel = W.shape
+    if per_group != 1 or node.attributes["group"] != C_out:
+        raise WeightsError("export to C knows convolutions of all channels or of each alone")
+    n = len(kernel)
+    turned = Constant(np.moveaxis(W.array[:, 0], 0, -1))  # (*kernel, C)
+    over = tuple(range(n, 2 * n))
+    out = program.reduce("0.0f", "t + {0} * {1}", "t", over, windows, turned)
+    out = View(out.base, np.squeeze(out.at, over))
+    return out if bias is None else program.elementwise("{0} + {1}", out, bias)
+
+
+def _recurrent(gates: int) -> Lowering:
+    """GRU or LSTM: products with the input and with the state, then all gates at once."""
+
+    def run(program: Program, node: Node, inputs: Inputs) -> list[Value]:
+        x, W, R, B, _, h, c = [*inputs, None, None, None][:7]
+        H = node.attributes["hidden_size"]
+        if node.attributes.get("direction", "forward") != "forward" or (
+            gates == 3 and not node.attributes.get("linear_before_reset")
+        ):
+            raise WeightsError(f"export to C knows no {node.op} of this kind")
+        assert x is not None
+        x = program.view(x)
+        n = x.shape[1]
+        bias = _constant(B, "a bias").array if B is not None else np.zeros((1, 2 * gates * H), np.float32)
+        sides = []
+        for value, matrix, part in ((x, W, bias[0, : gates * H]), (_start(program, h, n, H), R, bias[0, gates * H :])):
+            one = _turned(_constant(matrix, "weights"), (0, 2, 1))
+            weight = Constant(one.array[0], None if one.scale is None else one.scale[0])
+            flat = View(value.base, value.at.reshape(n, -1))
+            sides.append(program.gemm(flat, weight, Constant(part.astype(np.float32))))
+        states = [_flat(program, _start(program, s, n, H)) for s in ((h,) if gates == 3 else (h, c))]
+        outs = [program.fresh((n, H)) for _ in states]
+        before = states[0] if gates == 3 else states[1]
+        addresses = ", ".join(map(pointer, (*sides, *outs, before)))
+        program.emit(f"NAME({node.op.lower()})({n}, {H}, {addresses});")
+        shaped = [View(out.base, out.at[None]) for out in outs]
+        return [View(outs[0].base, outs[0].at[None, None]), *shaped]
+
+    return run
+
+
+def _start(program: Program, state: Value | None, n: int, H: int) -> View:
+    return program.view(Constant(np.zeros((1, n, H), np.float32)) if state is None else state)
+
+
+def _flat(program: Program, view: View) -> View:
+    """The same, its elements neighbors in order."""
+    at = view.at.reshape(-1)
+    return view if np.array_equal(at, at[0] + np.arange(at.size)) else program.copy(view)
+
+
+LOWERINGS: dict[str, Lowering] = {
+    "Cast": _cast,
+    "Clip": _clip,
+    "Pow": _pow,
+    "Concat": _concat,
+    "BatchNormalization": _batch_norm,
+    "LayerNormalization": _layer_norm,
+    "Softmax": _softmax,
+    "AveragePool": _average_pool,
+    "MatMul": _matmul,
+    "Gemm": _gemm,
+    "Conv": _conv,
+    "GRU": _recurrent(3),
+    "LSTM": _recurrent(4),
+}
