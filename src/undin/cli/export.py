@@ -1,4 +1,4 @@
-"""`undin export`: trained networks -> one .onnx that runs without torch, or one .pt to go on from."""
+"""`undin export`: trained networks -> one .onnx that runs without torch, one .pt to go on from, or C files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,18 +9,32 @@ from undin.cli import options as o
 from undin.cli import show
 
 if TYPE_CHECKING:
+    from undin.native import Library
     from undin.training.checkpoint import Loaded
+    from undin.training.export import Weights
 
 
 def export(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Folder of a training run, or a checkpoint; several are averaged."),
+        typer.Argument(
+            metavar="RUN...",
+            help="Training run or checkpoint; several are averaged. With --to also a method or an .onnx file.",
+        ),
     ],
     output: Annotated[
-        Path,
-        o.where("-o", "--output", metavar="FILE", help="File to write: .onnx to run, .pt to resume training from."),
-    ] = Path("model.onnx"),
+        Path | None,
+        o.where(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="File to write: .onnx to run (default: model.onnx), .pt to resume from; a folder with --to c or wasm.",
+        ),
+    ] = None,
+    to: Annotated[
+        Literal["onnx", "c", "ladspa", "wasm"] | None,
+        o.where("--to", help="Default: as -o is named. c: C99 source; ladspa: a plugin; wasm: a module for browsers."),
+    ] = None,
     overwrite: Annotated[bool, o.where("--overwrite", help="Replace the model if it exists.")] = False,
     weights: Annotated[
         Literal["fp32", "fp16", "int8"], o.how(help="Precision of the stored weights: 32, 16 or 8 bits.")
@@ -38,35 +52,119 @@ def export(
     [dim]Average of two runs fine-tuned from the same checkpoint:[/]  undin export runs/a runs/b -o my.onnx
 
     [dim]The same, to resume training from:[/]  undin export runs/a runs/b -o mean.pt
+
+    [dim]The live enhancer as C source:[/]  undin export lull --to c -o denoiser/
+
+    [dim]As a plugin for PipeWire, ffmpeg and audio editors:[/]  undin export lull --to ladspa -o undin_lull.so
     """
+    card = {"data": data, "licence": licence}
+    if to in ("c", "ladspa", "wasm"):
+        return _export_native(to, runs, output, overwrite, weights, card, quiet)
+    return _export_file(runs, output or Path("model.onnx"), overwrite, weights, card, quiet)
+
+
+def _export_file(
+    runs: list[Path], output: Path, overwrite: bool, weights: "Weights", card: dict[str, str], quiet: bool
+) -> int:
+    """One .onnx or .pt."""
     from undin.atomic import check_folder
-    from undin.errors import InputError, require
+    from undin.errors import InputError
 
     if output.suffix not in (".onnx", ".pt"):
         raise InputError(f"-o must end in .onnx, or in .pt for what is to be trained on; got {output}")
     check_folder(output)
     if output.is_dir() or (output.exists() and not overwrite):
         raise InputError(f"{output} exists: --overwrite it if it is a model, or choose another -o")
-    checkpoints = [find_checkpoint(run) for run in runs]
-    for module in ("torch", "onnx"):
-        require(module, extra="train")
-    from undin.training.average import average
+    loaded, told = _load(runs)
     from undin.training.checkpoint import save_weights
     from undin.training.export import write_graph
 
-    loaded = average(checkpoints)
-    told = " and ".join(map(str, checkpoints))
     if output.suffix == ".pt":
         save_weights(output, loaded.name, loaded.config, loaded.net)
         if not quiet:
             show.say(f"{output}: {loaded.name} from {told}\nuse it:  undin train RECIPE --from {output}")
         return 0
-    write_graph(loaded, output, weights=weights, card={"data": data, "licence": licence})
+    write_graph(loaded, output, weights=weights, card=card)
     if not quiet:
         lost = "" if weights == "fp32" else f", {_loss_db(loaded, output):.0f} dB of error from rounding"
         show.say(f"{output}: {loaded.name} from {told}, {output.stat().st_size / 1e6:.2f} MB as {weights}{lost}")
         show.say(f"use it:  undin enhance -m {output} your.wav")
     return 0
+
+
+def _load(runs: list[Path]) -> tuple["Loaded", str]:
+    """The network of one run, or the mean of several; and where it is from."""
+    from undin.errors import require
+
+    checkpoints = [find_checkpoint(run) for run in runs]
+    for module in ("torch", "onnx"):
+        require(module, extra="train")
+    from undin.training.average import average
+
+    return average(checkpoints), " and ".join(map(str, checkpoints))
+
+
+def _export_native(
+    to: str,
+    runs: list[Path],
+    output: Path | None,
+    overwrite: bool,
+    weights: "Weights",
+    card: dict[str, str],
+    quiet: bool,
+) -> int:
+    """C source in a folder, or what is built of it."""
+    from undin.native import SUFFIX, build_ladspa, build_wasm
+
+    library = _translate(runs, weights, card)
+    name, lines = library.name, [f"{library.method.id}, latency {library.method.latency_ms:.0f} ms"]
+    if to == "c":
+        output = output or Path(name)
+        _check_new(output, list(library.files), overwrite)
+        library.write(output)
+        lines = [f"{output}: {', '.join(library.files)}", f"{lines[0]}, {library.n_bytes / 1e6:.2f} MB of weights"]
+        lines.append(f"compile it:  cc -O2 -o denoise {output}/example.c {output}/{name}.c -lm")
+    elif to == "ladspa":
+        output = output or Path(f"{name}{SUFFIX}")
+        _check_new(output.parent, [output.name], overwrite)
+        build_ladspa(library, output)
+        lines = [f"{output}: {lines[0]}; plugins {name} and {name}_stereo"]
+        lines.append(f"use it:  ffmpeg -i noisy.wav -af ladspa=file={output.resolve()}:plugin={name} enhanced.wav")
+    else:
+        output = output or Path(f"{name}_web")
+        _check_new(output, [f"{library.label}.wasm", "undin.js"], overwrite)
+        module, script = build_wasm(library, output)
+        lines = [f"{module}: {lines[0]}, {module.stat().st_size / 1e6:.2f} MB", f"use it:  createUndinNode of {script}"]
+    if not quiet:
+        for line in lines:
+            show.say(line)
+    return 0
+
+
+def _translate(runs: list[Path], weights: "Weights", card: dict[str, str]) -> "Library":
+    """A method, an .onnx or trainings as C files."""
+    from tempfile import TemporaryDirectory
+
+    from undin.native import make_library
+
+    if len(runs) == 1 and not runs[0].is_dir() and runs[0].suffix != ".pt":
+        return make_library(str(runs[0]))
+    loaded, _ = _load(runs)
+    from undin.training.export import write_graph
+
+    with TemporaryDirectory() as draft:
+        return make_library(write_graph(loaded, Path(draft, f"{loaded.name}.onnx"), weights=weights, card=card))
+
+
+def _check_new(folder: Path, names: list[str], overwrite: bool) -> None:
+    """Refuse to replace files without --overwrite."""
+    from undin.errors import InputError
+
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file: choose a folder for -o")
+    found = [name for name in names if (folder / name).exists()]
+    if found and not overwrite:
+        raise InputError(f"{folder / found[0]} already exists: use --overwrite, or choose another -o")
 
 
 def find_checkpoint(run: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Operations that numpy does while a graph is translated: on arrays that are known, and on addresses when they only move.
+"""Operations that numpy does while a graph is translated: on known arrays, and on addresses where elements only move.
 
 Each takes the node's attributes and its inputs, and gives an array or, of "Split", several.
 """
@@ -36,7 +36,9 @@ def _flatten(a: Attributes, x: Array) -> Array:
     return x.reshape(int(np.prod(x.shape[:axis], dtype=int)), -1)
 
 
-def _slice(a: Attributes, x: Array, starts: Array, ends: Array, axes: Array | None = None, steps: Array | None = None) -> Array:
+def _slice(
+    a: Attributes, x: Array, starts: Array, ends: Array, axes: Array | None = None, steps: Array | None = None
+) -> Array:
     index = [slice(None)] * x.ndim
     for i, axis in enumerate(range(len(starts)) if axes is None else axes):
         start, end, step = int(starts[i]), int(ends[i]), 1 if steps is None else int(steps[i])

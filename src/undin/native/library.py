@@ -32,14 +32,27 @@ class Library:
     Attributes:
         name: of the struct, and what functions and files begin with: "undin_lull".
         method: what it is.
+        label: the model's own name: "lull".
         files: text by file name.
         n_bytes: size of the weights.
+        values: what templates are filled with.
     """
 
     name: str
+    label: str
     method: Learned
     files: dict[str, str]
     n_bytes: int
+    values: dict[str, object]
+
+    def fill(self, template: str, **more: object) -> str:
+        """A template of this package filled in for the network.
+
+        Args:
+            template: its file name.
+            more: further values.
+        """
+        return fill((TEMPLATES / template).read_text("utf-8"), {**self.values, **more})
 
     def write(self, folder: Path) -> None:
         """Write the files.
@@ -86,7 +99,7 @@ def make_library(model: str | Path) -> Library:
     }
     files["example.c"] = fill((TEMPLATES / "example.c").read_text("utf-8"), values)
     files[f"{name}_weights.h"] = _weights_file(name, data, table)
-    return Library(name, method, files, len(data))
+    return Library(name, path.stem, method, files, len(data), values)
 
 
 def fill(template: str, values: dict[str, object]) -> str:
@@ -99,9 +112,7 @@ def fill(template: str, values: dict[str, object]) -> str:
     return re.sub(r"@(\w+)@", lambda found: str(values[found[1]]), template)
 
 
-def _values(
-    name: str, method: Learned, program: Program, ends: tuple[str, str], n_outputs: int
-) -> dict[str, object]:
+def _values(name: str, method: Learned, program: Program, ends: tuple[str, str], n_outputs: int) -> dict[str, object]:
     """What the templates ask for."""
     c, n_bins = method.config, method.config.n_fft // 2 + 1
     frame = frame_at(c, MAX_RATE)
@@ -142,7 +153,7 @@ def _window(window: object) -> tuple[str, str]:
     """A window at any length: the terms of its sum of cosines, and what the sum becomes."""
     name = window.removeprefix("sqrt_") if isinstance(window, str) else ""
     if name not in COSINE_SUMS:
-        raise InputError(f"export to C knows windows that are sums of cosines ({', '.join(COSINE_SUMS)}); got {window!r}")
+        raise InputError(f"export to C needs one of the windows {', '.join(COSINE_SUMS)}; got {window!r}")
     terms = ", ".join(map(repr, COSINE_SUMS[name]))
     return terms, "sum" if window == name else "sqrt(sum > 0.0 ? sum : 0.0)"
 

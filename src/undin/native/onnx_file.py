@@ -7,6 +7,7 @@ Source: https://protobuf.dev/programming-guides/encoding and onnx.proto of ONNX 
 
 import struct
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -144,7 +145,7 @@ def _tensor(message: bytes) -> tuple[str, NDArray[Any]]:
 def _attribute(message: bytes) -> tuple[str, Any]:
     fields = _parse(message)
     kind = fields[20][0]
-    values = {
+    values: dict[int, Callable[[], Any]] = {
         1: lambda: struct.unpack("<f", fields[2][0])[0],
         2: lambda: _signed(fields[3][0]) if fields[3] else 0,
         3: lambda: fields[4][0].decode() if fields[4] else "",
@@ -158,8 +159,8 @@ def _attribute(message: bytes) -> tuple[str, Any]:
 
 def _node(message: bytes) -> Node:
     fields = _parse(message)
-    names = [[name.decode() for name in fields[number]] for number in (1, 2)]
-    return Node(_text(fields[4]), *names, dict(map(_attribute, fields[5])))
+    inputs, outputs = ([name.decode() for name in fields[number]] for number in (1, 2))
+    return Node(_text(fields[4]), inputs, outputs, dict(map(_attribute, fields[5])))
 
 
 def _input(message: bytes) -> tuple[str, tuple[int, ...]]:

@@ -1,6 +1,7 @@
 """What each ONNX operation is in C, for one frame of one signal."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,12 @@ EXPRESSIONS = {
     "Max": "{0} > {1} ? {0} : {1}",
     "Greater": "{0} > {1} ? 1.0f : 0.0f",
     "Less": "{0} < {1} ? 1.0f : 0.0f",
+    "GreaterOrEqual": "{0} >= {1} ? 1.0f : 0.0f",
+    "LessOrEqual": "{0} <= {1} ? 1.0f : 0.0f",
+    "Equal": "{0} == {1} ? 1.0f : 0.0f",
+    "And": "{0} != 0.0f && {1} != 0.0f ? 1.0f : 0.0f",
+    "Or": "{0} != 0.0f || {1} != 0.0f ? 1.0f : 0.0f",
+    "Not": "{0} != 0.0f ? 0.0f : 1.0f",
     "Where": "{0} != 0.0f ? {1} : {2}",
     "Sqrt": "sqrtf({0})",
     "Abs": "fabsf({0})",
@@ -32,7 +39,6 @@ EXPRESSIONS = {
     "Sigmoid": "NAME(sigmoid)({0})",
     "Tanh": "NAME(tanh)({0})",
     "Softplus": "{0} > 20.0f ? {0} : NAME(log)(1.0f + NAME(exp)({0}))",
-    "LeakyRelu": "{0} > 0.0f ? {0} : {alpha} * {0}",
 }
 POWERS = {"2.0f": "{0} * {0}", "3.0f": "{0} * {0} * {0}", "4.0f": "({0} * {0}) * ({0} * {0})", "0.5f": "sqrtf({0})"}
 # Start, update and end of a sum over axes; "n" is how many elements go into it.
@@ -109,15 +115,33 @@ def _pow(program: Program, node: Node, inputs: Inputs) -> list[Value]:
     return [program.elementwise(expression, x, exponent)]
 
 
+def _cumsum(program: Program, node: Node, inputs: Inputs) -> list[Value]:
+    x, axis = _all(inputs)
+    if any(node.attributes.values()):
+        raise WeightsError("export to C knows no reverse or exclusive CumSum")
+    along = int(_constant(axis, "an axis").array)
+    view = program.view(x)
+    parts: list[Value] = []
+    for at in np.split(view.at, view.shape[along], along):
+        part = View(view.base, at)
+        parts.append(program.elementwise("{0} + {1}", parts[-1], part) if parts else part)
+    return [_join(program, parts, along)]
+
+
 def _concat(program: Program, node: Node, inputs: Inputs) -> list[Value]:
-    views = [program.view(value) for value in _all(inputs) if 0 not in value.shape]
-    axis = node.attributes["axis"] % views[0].at.ndim
+    return [_join(program, [value for value in _all(inputs) if 0 not in value.shape], node.attributes["axis"])]
+
+
+def _join(program: Program, values: list[Value], axis: int) -> View:
+    """Arrays behind each other along an axis."""
+    views = [program.view(value) for value in values]
+    axis %= views[0].at.ndim
     shape = list(views[0].shape)
     shape[axis] = sum(view.shape[axis] for view in views)
     out = program.fresh(tuple(shape), views)
     for view, at in zip(views, np.split(out.at, np.cumsum([v.shape[axis] for v in views])[:-1], axis), strict=True):
         program.copy_to(view, View(out.base, at))
-    return [out]
+    return out
 
 
 def _batch_norm(program: Program, node: Node, inputs: Inputs) -> list[Value]:
@@ -202,7 +226,8 @@ def _gemm(program: Program, node: Node, inputs: Inputs) -> list[Value]:
     if a.get("alpha", 1) != 1 or a.get("beta", 1) != 1 or a.get("transA"):
         raise WeightsError("export to C knows no Gemm with factors")
     assert x is not None
-    return [program.gemm(program.view(x), _turned(_constant(W, "a matrix"), (1, 0) if a.get("transB") else (0, 1)), bias)]
+    matrix = _turned(_constant(W, "a matrix"), (1, 0) if a.get("transB") else (0, 1))
+    return [program.gemm(program.view(x), matrix, bias)]
 
 
 def _turned(W: Constant, axes: tuple[int, ...]) -> Constant:
@@ -217,9 +242,7 @@ def _conv(program: Program, node: Node, inputs: Inputs) -> list[Value]:
     W = _constant(W, "a kernel")
     assert x is not None
     n = len(W.shape) - 2
-    strides = node.attributes.get("strides", [1] * n)
     windows = _windows(program, program.view(x), W.shape[2:], node)
-    windows = windows[tuple(slice(None, None, step) for step in strides)] if any(s != 1 for s in strides) else windows
     if node.attributes.get("group", 1) == 1:
         kernel = _turned(W, (*range(2, 2 + n), 1, 0))  # (*kernel, C, C_out)
         out = _dense(program, windows, kernel, bias)
@@ -228,14 +251,8 @@ def _conv(program: Program, node: Node, inputs: Inputs) -> list[Value]:
     return [View(out.base, np.moveaxis(out.at, -1, 0)[None])]
 
 
-class _Windows(View):
+def _windows(program: Program, x: View, kernel: tuple[int, ...], node: Node) -> View:
     """Windows of a convolution: (*places, *kernel, C)."""
-
-    def __getitem__(self, index: tuple[slice, ...]) -> "_Windows":
-        return _Windows(self.base, self.at[index])
-
-
-def _windows(program: Program, x: View, kernel: tuple[int, ...], node: Node) -> _Windows:
     n = len(kernel)
     at = np.moveaxis(x.at[0], 0, -1)  # (*places, C)
     pads = node.attributes.get("pads", [0] * 2 * n)
@@ -250,11 +267,12 @@ def _windows(program: Program, x: View, kernel: tuple[int, ...], node: Node) -> 
     dilations = node.attributes.get("dilations", [1] * n)
     spans = [(size - 1) * step + 1 for size, step in zip(kernel, dilations, strict=True)]
     windows = sliding_window_view(at, spans, tuple(range(n)))  # (*places, C, *spans)
-    windows = windows[(..., *(slice(None, None, step) for step in dilations))]
-    return _Windows(x.base, np.moveaxis(windows, n, -1))
+    windows = np.moveaxis(windows, n, -1)  # (*places, *spans, C)
+    steps = node.attributes.get("strides", [1] * n)
+    return View(x.base, windows[tuple(slice(None, None, step) for step in (*steps, *dilations))])
 
 
-def _dense(program: Program, windows: _Windows, kernel: Constant, bias: Value | None) -> View:
+def _dense(program: Program, windows: View, kernel: Constant, bias: Value | None) -> View:
     n = len(kernel.shape) - 2
     places, C_out = windows.shape[:n], kernel.shape[-1]
     M, K = int(np.prod(places)), int(np.prod(kernel.shape[:-1]))
@@ -279,13 +297,13 @@ def _runs(at: Any) -> list[tuple[int, int]] | None:
     """Columns that are neighbors in memory in every row, each run worth a product of its own; else None."""
     cuts = np.flatnonzero((np.diff(at, axis=1) != 1).any(0)) + 1
     edges = [0, *cuts.tolist(), at.shape[1]]
-    runs = list(zip(edges[:-1], edges[1:], strict=True))
+    runs = list(pairwise(edges))
     if at.shape[1] / len(runs) < 16 or any(strides_of(at[:, a:b]) is None for a, b in runs):
         return None
     return runs
 
 
-def _depthwise(program: Program, windows: _Windows, W: Constant, bias: Value | None, node: Node) -> View:
+def _depthwise(program: Program, windows: View, W: Constant, bias: Value | None, node: Node) -> View:
     C_out, per_group, *kernel = W.shape
     if per_group != 1 or node.attributes["group"] != C_out:
         raise WeightsError("export to C knows convolutions of all channels or of each alone")
@@ -343,6 +361,7 @@ LOWERINGS: dict[str, Lowering] = {
     "Clip": _clip,
     "Pow": _pow,
     "Concat": _concat,
+    "CumSum": _cumsum,
     "BatchNormalization": _batch_norm,
     "LayerNormalization": _layer_norm,
     "Softmax": _softmax,

@@ -36,7 +36,7 @@ class Weight:
     @property
     def n_floats(self) -> int:
         """Room that it takes once expanded."""
-        rows, columns = self.array.shape
+        rows, columns = map(int, self.array.shape)
         return rows * -(-columns // PANEL) * PANEL
 
 
@@ -221,7 +221,9 @@ class Program:
         self.gemm_into(out, matrix, lda, W, start)
         return out
 
-    def gemm_into(self, out: View, matrix: View, lda: int, W: Constant, bias: View | None, *, add: bool = False) -> None:
+    def gemm_into(
+        self, out: View, matrix: View, lda: int, W: Constant, bias: View | None, *, add: bool = False
+    ) -> None:
         """One call of the kernel.
 
         Args:
@@ -238,8 +240,7 @@ class Program:
         start = pointer(out) if add else "0" if bias is None else pointer(bias)
         step = N if add else 0
         self.emit(
-            f"NAME(gemm)({M}, {K}, {N}, {pointer(matrix)}, {lda}, w + {weight}, "
-            f"{start}, {step}, {pointer(out)});"
+            f"NAME(gemm)({M}, {K}, {N}, {pointer(matrix)}, {lda}, w + {weight}, {start}, {step}, {pointer(out)});"
         )
 
     # In the end
@@ -320,7 +321,8 @@ def address(view: View) -> str:
 def element(view: View, steps: list[int]) -> str:
     """An element of a view inside of loops."""
     array = "w" if view.base.startswith("$w") else "m"
-    return f"{array}[" + " + ".join([address(view), *(times(s, v) for s, v in zip(steps, LOOPS, strict=False) if s)]) + "]"
+    terms = [address(view), *(times(step, name) for step, name in zip(steps, LOOPS, strict=False) if step)]
+    return f"{array}[{' + '.join(terms)}]"
 
 
 def _first(view: View, axes: tuple[int, ...]) -> NDArray[np.int64]:

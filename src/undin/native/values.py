@@ -1,7 +1,7 @@
-"""What flows through a graph while it is translated: arrays that are known, and addresses of those that are not yet.
+"""Values of a graph while it is translated: arrays that are known, and addresses of those that C will compute.
 
-A `View` holds, for each element of an array, its address in a buffer. So whatever only moves elements (transpose, slice,
-reshape, split, ...) is done by numpy on the addresses, now, and costs nothing when the C code runs.
+A `View` holds, for each element of an array, its address in a buffer. So whatever only moves elements (transpose,
+slice, reshape, split, ...) is done by numpy on the addresses, now, and costs nothing when the C code runs.
 """
 
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ def strides_of(at: Addresses) -> tuple[int, ...] | None:
 
 
 def merge_axes(shape: tuple[int, ...], strides: list[tuple[int, ...]]) -> tuple[list[int], list[list[int]]]:
-    """As few loops as can be: axes ordered by the first operand's strides, neighbors joined where all operands allow it.
+    """As few loops as possible: axes in the order of the first operand's strides, joined where all operands allow it.
 
     Args:
         shape: of the loops.

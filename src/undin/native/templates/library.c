@@ -17,7 +17,7 @@
 /* Optimize as the loops below need it, whatever the command line says. */
 #if defined(__clang__)
 #pragma clang diagnostic ignored "-Wunused-function"
-#elif defined(__GNUC__)
+#elif defined(__GNUC__) && defined(__OPTIMIZE__)
 #pragma GCC optimize("O3", "no-math-errno", "no-trapping-math", "no-signed-zeros", "associative-math")
 #endif
 

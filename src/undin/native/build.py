@@ -1,0 +1,116 @@
+"""What is built of the C files: a LADSPA plugin by this machine's compiler, WebAssembly by the one that PyPI ships."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from undin.atomic import atomic_write
+from undin.errors import InputError, WeightsError, require
+from undin.native.library import TEMPLATES, Library
+
+SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")  # of a plugin
+
+
+def find_compiler() -> list[str]:
+    """This machine's C compiler: $CC, cc, gcc or clang.
+
+    Raises:
+        InputError: there is none.
+    """
+    names = [os.environ.get("CC", ""), "cc", "gcc", "clang"]
+    found = next((path for name in names if name and (path := shutil.which(name))), None)
+    if found is None:
+        raise InputError("a plugin is built by a C compiler, and none was found: install gcc or clang, or set CC")
+    return [found]
+
+
+def build_ladspa(library: Library, path: Path) -> Path:
+    """Build a LADSPA plugin.
+
+    Args:
+        library: the network.
+        path: the file to write.
+
+    Raises:
+        InputError: no compiler, or the file cannot be written.
+    """
+    source = library.fill("ladspa.c", plugins="\n".join(_plugin(library, n) for n in (1, 2)))
+    flags = ["-std=c99", "-O2", "-shared", "-fPIC", "-fvisibility=hidden"]
+    return _build(library, path, {"ladspa.c": source}, [*find_compiler(), *flags], ["-lm"])
+
+
+def build_wasm(library: Library, folder: Path) -> tuple[Path, Path]:
+    """Build a WebAssembly module, and write the ES module that makes an audio node of it.
+
+    Args:
+        library: the network.
+        folder: made if it is missing.
+
+    Returns:
+        The two files.
+
+    Raises:
+        InputError: the package ziglang is missing, or the folder cannot be written.
+    """
+    require("ziglang", extra="wasm")
+    folder.mkdir(parents=True, exist_ok=True)
+    compiler = [sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-wasi", "-mexec-model=reactor"]
+    flags = ["-std=c99", "-O3", "-msimd128", "-mbulk-memory", "-fno-math-errno", "-s"]
+    module = _build(
+        library, folder / f"{library.label}.wasm", {"wasm.c": library.fill("wasm.c")}, [*compiler, *flags], []
+    )
+    script = folder / "undin.js"
+    with atomic_write(script, "w") as file:
+        file.write((TEMPLATES / "undin.js").read_text("utf-8"))
+    return module, script
+
+
+def _build(library: Library, path: Path, sources: dict[str, str], compiler: list[str], libraries: list[str]) -> Path:
+    """Compile the library with more sources into one file."""
+    with TemporaryDirectory() as draft:
+        folder = Path(draft)
+        library.write(folder)
+        for name, text in sources.items():
+            (folder / name).write_text(text, "utf-8")
+        names = [*sources, f"{library.name}.c"]
+        command = [*compiler, *names, "-o", f"out{path.suffix}", *libraries]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        if done.returncode:
+            first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr[:200])
+            raise WeightsError(f"{compiler[0]} could not build {path.name} ({first}): try another compiler (set CC)")
+        try:
+            with atomic_write(path, "wb") as file:
+                file.write((folder / f"out{path.suffix}").read_bytes())
+        except OSError as error:
+            raise InputError(f"{path} cannot be written ({error.strerror}): choose another -o") from error
+    return path
+
+
+def _plugin(library: Library, n_channels: int) -> str:
+    """The tables of one plugin."""
+    kind, n_src = ("mono", "stereo")[n_channels - 1], library.method.n_src or 1
+    sides = [""] if n_channels == 1 else [" left", " right"]
+    outs = [f"Output{f' {s + 1}' if n_src > 1 else ''}{side}" for s in range(n_src) for side in sides]
+    names = [*(f"Input{side}" for side in sides), *outs, "Limit (dB)", "latency"]
+    kinds = ["KIND_IN"] * n_channels + ["KIND_OUT"] * len(outs) + ["CONTROLS"]
+    ranges = ["FREE"] * (n_channels + len(outs)) + ["LIMIT", "FREE"]
+    label = library.name if n_channels == 1 else f"{library.name}_stereo"
+    number = zlib.crc32(label.encode()) % 0x1000000  # LADSPA's numbers have 24 bits
+    about = f'"undin {library.label}, {kind}", "undin", "{_quoted(library.method.card.licence)}"'
+    return f"""
+static const int {kind}_ports[] = {{{", ".join(kinds)}}};
+static const char *const {kind}_names[] = {{{", ".join(f'"{name}"' for name in names)}}};
+static const Range {kind}_ranges[] = {{{", ".join(ranges)}}};
+static const Descriptor {kind} = {{
+    {number}, "{label}", HARD_REALTIME, {about},
+    {len(names)}, {kind}_ports, {kind}_names, {kind}_ranges, NULL,
+    instantiate, connect_port, activate, run, NULL, NULL, NULL, cleanup}};
+"""
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", " ").replace('"', "'").replace("\n", " ")
