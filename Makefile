@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 comma  := ,
 PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check fuzz bench results docs site release clean
+.PHONY: demo test check fuzz bench results docs site wasm release clean
 demo: $(VENV)/.demo
 	$(BIN)/undin demo -o undin-demo
 
@@ -40,6 +40,10 @@ docs: $(VENV)/.test
 site: $(VENV)/.site
 	$(BIN)/python -m sphinx -q -W --keep-going -c docs -b html . build/site
 
+# The default for browsers, by the compiler that PyPI ships: the same files on every machine.
+wasm: $(VENV)/.wasm
+	$(BIN)/undin export lull --to wasm -o build/web --overwrite
+
 # The wheel as users get it: built, installed without the clone in an empty environment, the demo run from it.
 release: $(VENV)/.test
 	rm -rf dist build/release
@@ -70,6 +74,10 @@ $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.site: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) -e ".[docs]"
+	@touch $@
+
+$(VENV)/.wasm: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -e ".[wasm]"
 	@touch $@
 
 $(VENV)/.check: $(VENV)/.test
