@@ -1,0 +1,64 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+def test_a_method_becomes_c(undin, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = undin("export", "lull", "--to", "c", "-o", "denoiser")
+    assert (code, err) == (0, "")
+    files = {"undin_lull.h", "undin_lull.c", "undin_lull_net.h", "undin_lull_weights.h", "example.c"}
+    assert {path.name for path in Path("denoiser").iterdir()} == files
+    for text in (
+        "1.32 MB of weights",
+        "latency 32 ms",
+        "cc -O2 -o denoise denoiser/example.c denoiser/undin_lull.c -lm",
+    ):
+        assert text in out, out
+    again = undin("export", "lull", "--to", "c", "-o", "denoiser")
+    assert again[::2] == (2, "undin: denoiser/undin_lull.h already exists: use --overwrite, or choose another -o\n")
+    assert undin("export", "lull", "--to", "c", "-o", "denoiser", "--overwrite", "-q") == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    "args, cure",
+    [
+        (["log-mmse", "--to", "c"], "log-mmse is not a network: export lull"),
+        (["blstm-mask", "--to", "ladspa"], "needs the whole signal: export a causal network"),
+        (["lul", "--to", "c"], "did you mean lull"),
+        (["lull", "--to", "c", "-o", "a.txt"], "a.txt is a file: choose a folder for -o"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(undin, tmp_path, monkeypatch, args, cure):
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").touch()
+    code, _, err = undin("export", *args)
+    assert code == 2 and err.count("\n") == 1 and cure in err
+
+
+def test_a_training_becomes_c(undin, tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch")
+    from undin.methods.dnn import DNNConfig
+    from undin.training.checkpoint import save_weights
+    from undin.training.nets import NETS
+
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    config = DNNConfig(n_hidden=32, n_layers=1)
+    Path("run").mkdir()
+    save_weights(Path("run/best.pt"), "dnn", config, NETS["dnn"](config))
+    code, out, _ = undin("export", "run", "--to", "c", "--weights", "fp16", "--licence", "CC0")
+    assert code == 0 and "latency 80 ms" in out
+    assert "Weights: fp16, CC0." in Path("undin_dnn/undin_dnn.h").read_text()
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on this machine")
+def test_a_broken_compiler_is_named(undin, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("cc").write_text("#!/bin/sh\necho 'error: out of order' >&2\nexit 1\n")
+    Path("cc").chmod(0o755)
+    monkeypatch.setenv("CC", str(tmp_path / "cc"))
+    code, _, err = undin("export", "lull", "--to", "ladspa")
+    assert code == 2 and "could not build undin_lull.so (error: out of order)" in err
+    assert not Path("undin_lull.so").exists()
