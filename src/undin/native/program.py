@@ -74,7 +74,13 @@ class Program:
         return View(self.buffer(size), at)
 
     def weight(self, array: NDArray[np.float32], scale: NDArray[np.float32] | None = None, *, panels: bool) -> str:
-        """Keep a matrix (n_rows, n_columns); gives its name."""
+        """Keep a matrix; gives its name.
+
+        Args:
+            array: (n_rows, n_columns).
+            scale: one step of each column, (n_columns,), of 8-bit integers; None for floats.
+            panels: whether it is for `gemm`.
+        """
         self.weights.append(Weight(np.ascontiguousarray(array, np.float32), scale, panels))
         return f"$w{len(self.weights) - 1}"
 
@@ -166,7 +172,13 @@ class Program:
         return loops, items
 
     def loop(self, shape: tuple[int, ...], views: list[View], body: Callable[..., str]) -> None:
-        """Nested loops over `shape`, as few as can be; body gets each operand's element as C text."""
+        """Nested loops, as few as can be.
+
+        Args:
+            shape: what they run over.
+            views: arrays of that shape; the first decides the order.
+            body: the statement in C, from the C text of each array's element.
+        """
         strides = [strides_of(view.at) for view in views]
         assert all(row is not None for row in strides)
         if 0 in shape:
@@ -213,7 +225,16 @@ class Program:
         return matrix, strides[0] if n_rows > 1 else n_columns
 
     def gemm(self, x: View, W: Constant, bias: Value | None) -> View:
-        """x (..., K) times W (K, N), plus a bias (N,) -> (..., N)."""
+        """A matrix product.
+
+        Args:
+            x: (..., K).
+            W: (K, N).
+            bias: (N,) to add, or None.
+
+        Returns:
+            (..., N).
+        """
         K, N = W.shape
         matrix, lda = self.rows(x, K)
         out = self.fresh((*x.shape[:-1], N))
