@@ -41,7 +41,7 @@ pygments_style, pygments_dark_style = "friendly", "monokai"
 MENU = {
     "Start": ["README"],
     "How-tos": [f"docs/howto/{name}" for name in ("podcast", "calls", "folder", "live", "train")],
-    "Guide": [f"docs/{name}" for name in ("files", "streaming", "server", "flow")],
+    "Guide": [f"docs/{name}" for name in ("files", "streaming", "live", "server", "agents", "flow")],
     "Training and evaluation": [f"docs/{name}" for name in ("training", "augmentation", "evidence")],
     "Methods": [
         f"docs/{name}"

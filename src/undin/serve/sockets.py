@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from undin.audio.samples import BYTES, decode, encode
-from undin.errors import InputError, UndinError
+from undin.audio.samples import encode
+from undin.errors import UndinError
 from undin.methods.base import Method
+from undin.packets import Packets
 from undin.serve.admission import SocketGate
 from undin.serve.limits import Limits
 from undin.serve.metrics import Metrics
@@ -46,11 +47,6 @@ class SocketSettings:
         """What the cost of a stream depends on."""
         return self.method.id, self.sr, self.channels
 
-    @property
-    def frame_bytes(self) -> int:
-        """Bytes of one sample of all channels."""
-        return BYTES[self.subtype] * self.channels
-
 
 def parse(query: Query, models: Models) -> SocketSettings:
     """Understand a query.
@@ -71,43 +67,21 @@ def parse(query: Query, models: Models) -> SocketSettings:
     )
 
 
-class Session:
-    """Bytes in, as many bytes out, through one `Stream`."""
+class Session(Packets):
+    """One client's signal.
+
+    Args:
+        settings: what the client asks for.
+    """
 
     def __init__(self, settings: SocketSettings) -> None:
+        super().__init__(settings.method, settings.sr, settings.channels, settings.subtype, limit_db=settings.limit_db)
         self.settings = settings
-        self.stream = settings.method.stream(settings.sr, limit_db=settings.limit_db)
-        self.n_clipped = 0  # samples above full scale, which s16le cannot hold
-
-    def process(self, data: bytes) -> bytes:
-        """Answer samples, `Stream.latency` samples late.
-
-        Raises:
-            InputError: part of a sample, NaN or infinity.
-        """
-        n_bytes = self.settings.frame_bytes
-        if len(data) % n_bytes:
-            raise InputError(f"a packet must hold complete samples, {n_bytes} bytes each; got {len(data)} bytes")
-        x = decode(data, self.settings.subtype).reshape(-1, self.settings.channels).T
-        return self._encode(self.stream.process(x, equal=True)) if x.size else b""
 
     def timed(self, data: bytes) -> tuple[bytes, float]:
         """`process`, and the seconds that it took."""
         start = time.perf_counter()
         return self.process(data), time.perf_counter() - start
-
-    def flush(self) -> bytes:
-        """The samples that are still owed; the next packet begins another signal."""
-        return self._encode(self.stream.flush())
-
-    def seconds(self, data: bytes) -> float:
-        """Duration of a packet."""
-        return len(data) / self.settings.frame_bytes / self.settings.sr
-
-    def _encode(self, y: np.ndarray[Any, Any]) -> bytes:
-        if self.settings.subtype == "PCM_16":
-            self.n_clipped += int(np.count_nonzero(np.abs(y) > 1))
-        return encode(np.ascontiguousarray(y.T), self.settings.subtype)
 
 
 def measure_cost(settings: SocketSettings) -> float:
@@ -184,7 +158,7 @@ class Conversation:
     async def _packet(self, data: bytes) -> bytes:
         """Process a packet, a long one in pieces."""
         loop, session = asyncio.get_running_loop(), self._session
-        size = max(round(PIECE_S * session.settings.sr), 1) * session.settings.frame_bytes
+        size = max(round(PIECE_S * session.settings.sr), 1) * session.frame_bytes
         parts, self._work_s = [], 0.0
         for i in range(0, len(data), size):
             part, work_s = await loop.run_in_executor(self._worker.pool, session.timed, data[i : i + size])
