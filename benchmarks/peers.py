@@ -419,7 +419,7 @@ def systems(weights: Sequence[str] = (), only: str = "") -> list[System]:
     sources = {name: name for name in undin.METHODS} | dict(text.split("=", 1) for text in weights)
     wanted = only.split(",") if only else [*sources, *(peer.name for peer in PEERS)]
     if unknown := set(wanted) - set(sources) - {peer.name for peer in PEERS}:
-        raise SystemExit(f"{', '.join(sorted(unknown))}: there are {', '.join([*sources, *(p.name for p in PEERS)])}")
+        raise SystemExit(f"{', '.join(sorted(unknown))}: known: {', '.join([*sources, *(p.name for p in PEERS)])}")
     ours = [Ours(name, source) for name, source in sources.items() if name in wanted]
     for peer in PEERS:
         if peer.name in wanted and not peer.installed:

@@ -71,6 +71,6 @@ def test_unknown_names_are_met_with_the_nearest() -> None:
     check_known("hum", ["hum", "rain"], "kind")
     with pytest.raises(InputError, match=r"^unknown kind 'rian' in \[mix\]: did you mean rain\?$"):
         check_known("rian", ["hum", "rain"], "kind", "[mix]")
-    with pytest.raises(InputError, match=r"^unknown kind 'zzz': there are hum, rain$"):
+    with pytest.raises(InputError, match=r"^unknown kind 'zzz': known: hum, rain$"):
         check_known("zzz", {"hum": 1, "rain": 2}, "kind")
-    assert suggest("zzz", []) == "there are none"
+    assert suggest("zzz", []) == "known: none"

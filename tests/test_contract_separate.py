@@ -124,16 +124,16 @@ def test_causal_ones_stream(model, talkers):
 
 def test_what_it_cannot_do_is_said(model):
     x = np.zeros(SR, np.float32)
-    with pytest.raises(InputError, match="limit_db and independent are for enhancement"):
+    with pytest.raises(InputError, match="limit_db and independent apply to enhancement"):
         model(x, SR, limit_db=6)
     with pytest.raises(InputError, match="must be floating point"):
         model(x.astype(np.int16), SR)
-    with pytest.raises(InputError, match=r"separates into 2 talkers: use separate"):
+    with pytest.raises(InputError, match=r"separates 2 talkers: use separate"):
         undin.enhance(x, SR, method=model.runner.path)
     if isinstance(model, DeepClustering):
         assert undin.separate(x, SR, talkers=3, method=model.runner.path).shape == (3, SR)
         return
-    with pytest.raises(InputError, match=r"separates into 2 talkers; got talkers=3: give the method of a model"):
+    with pytest.raises(InputError, match=r"separates 2 talkers; got talkers=3: use a model for 3 talkers"):
         undin.separate(x, SR, talkers=3, method=model.runner.path)
 
 

@@ -90,8 +90,8 @@ def test_signals_over_full_scale_are_turned_down_together_and_it_is_said(tmp_pat
     loud, soft = (samples(audio["src"])[0] for audio in page.all("audio"))
     np.testing.assert_allclose(loud, x, atol=1.001 / 32768)
     np.testing.assert_allclose(soft, x / 4, atol=0.5001 / 32768)
-    assert "Turned down by 6.0 dB, all alike" in page.text
-    assert "Turned down" not in Page(write_page(tmp_path / "q.html", title="t", players={"a": {"x": (x, SR)}})).text
+    assert "Attenuated by 6.0 dB, all equally" in page.text
+    assert "Attenuated" not in Page(write_page(tmp_path / "q.html", title="t", players={"a": {"x": (x, SR)}})).text
 
 
 def test_files_are_embedded_as_they_are(tmp_path):
@@ -240,7 +240,7 @@ def test_the_dark_ground_of_the_page_is_that_of_its_pictures(tmp_path):
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        ({"players": {"a": {}}}, r"players\['a'\] must hold at least one signal; got none"),
+        ({"players": {"a": {}}}, r"players\['a'\] must contain at least one signal; got none"),
         ({"players": {"a": {"b": (np.ones(9, int), SR)}}}, r"players\['a'\]\['b'\] must be floating point .* int64"),
         ({"players": {"a": {"b": (np.ones((1, 1, 9)), SR)}}}, r"got float64 of shape \(1, 1, 9\)"),
         ({"players": {"a": {"b": (np.full(9, np.inf), SR)}}}, r"players\['a'\]\['b'\] must be finite"),

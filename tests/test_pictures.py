@@ -174,7 +174,7 @@ def test_png_keeps_the_ground_of_the_page_and_the_figure_as_it_was():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: pictures.spectrograms({}, SR), "signals must hold at least one signal; got none"),
+        (lambda: pictures.spectrograms({}, SR), "signals must contain at least one signal; got none"),
         (lambda: pictures.spectrograms([np.ones(9)], SR), 'an array or a dict of them; got a list: pass {"noisy": x'),
         (lambda: pictures.spectrograms({"x": np.ones(9, int)}, SR), r"signals\['x'\] must be floating point .*int64"),
         (
@@ -187,7 +187,7 @@ def test_png_keeps_the_ground_of_the_page_and_the_figure_as_it_was():
         (lambda: pictures.masks({}, SR, 256), "planes must be real, .* and limit above 0; got 0 and 1"),
         (lambda: pictures.masks({"M": np.ones((2, 3), complex)}, SR, 256), r"got M of shape \(2, 3\)"),
         (lambda: pictures.waveforms({"x": np.ones(9)}, SR, "x.bmp"), r"path must end in .png, .pdf, .svg; got 'x.bmp'"),
-        (lambda: pictures.masks({"M": np.ones((2, 3))}, SR, 256, "far/x.png"), "far/x.png: there is no folder far"),
+        (lambda: pictures.masks({"M": np.ones((2, 3))}, SR, 256, "far/x.png"), "far/x.png: no such folder: far"),
     ],
 )
 def test_bad_input_is_an_error_with_the_reason(call, message):

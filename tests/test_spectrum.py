@@ -87,11 +87,11 @@ def test_streams_give_the_same_frames_and_samples(cuts, seed):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: stft(noise(99), 64, 65), "hop_length must lie in 1 ... n_fft = 64; got 65"),
+        (lambda: stft(noise(99), 64, 65), "hop_length must be in 1 to n_fft = 64; got 65"),
         (lambda: stft(noise(99), 64, 64, window="hann"), "NOLA fails"),
         (lambda: stft(noise(99), 64, 16, window="han"), "window must be one of"),
         (lambda: stft(noise(99), 64, 16, window=np.ones(63)), r"shape \(win_length,\) = \(64,\); got .*\(63,\)"),
-        (lambda: stft(noise(99), 64, 16, win_length=65), "win_length must lie in 1"),
+        (lambda: stft(noise(99), 64, 16, win_length=65), "win_length must be in 1"),
         (lambda: stft(np.arange(99), 64, 16), "must be floating point"),
         (lambda: istft(np.zeros((30, 4), np.complex64), 64, 16), "n_freq = 33"),
         (lambda: istft(np.zeros((33, 4), np.complex64), 64, 16, length=17), "at most the 16 samples"),

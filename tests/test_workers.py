@@ -144,7 +144,7 @@ def test_what_the_function_raises_is_raised_here():
 
 
 def test_workers_that_cannot_start_end_the_run():
-    with pytest.raises(WorkerDied, match="workers end while they start"):
+    with pytest.raises(WorkerDied, match="workers die at startup"):
         list(Processes(2).map(Poison(), range(100)))
 
 

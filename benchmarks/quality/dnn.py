@@ -1,15 +1,18 @@
-"""How much the shipped `dnn` helps, and each of its parts: python -m benchmarks.quality.dnn [RUN] [--table]
+"""How much the shipped `dnn` helps, and each of its parts: python -m benchmarks.quality.dnn [RUN] [--table | --plot]
 
 The mixtures of `classical_quality`: 100 of test speakers with test recordings of twelve everyday noises, and 100 with
 every kind of noise there is, at -5, 0, 5, 10 and 15 dB. RUN is the folder of `undin train dnn-xu2015 --preset
 ablation`: with it, its variants are scored on the second hundred instead.
+--plot draws docs/pictures/dnn-kinds.png, PESQ by kind of noise.
 """
 
 import sys
 from pathlib import Path
 
 from benchmarks.quality.classical import SETS, SNRS_DB
-from benchmarks.scoring import RESULTS, Scores, methods, read, real_data, run, table, table_by
+from benchmarks.scoring import PICTURES, RESULTS, Scores, methods, read, real_data, run, table, table_by
+from undin.evaluation.report.plots import bars
+from undin.evaluation.statistics import mean_of
 from undin.mixing import make_manifest
 
 METHODS = {"log-mmse": "log-mmse", "dnn": "dnn"}
@@ -22,7 +25,24 @@ def measure(kinds: list[str] | None, sources: dict[str, str], path: Path) -> lis
     return run(rows, corpus, methods(sources), path)
 
 
+def plot() -> None:
+    """Draw PESQ of the input, `log-mmse` and `dnn` by kind of noise."""
+    results = read(RESULTS / "dnn_everyday.csv")
+    groups = {
+        str(kind).replace("_", " "): {
+            method: mean_of([r["pesq_wb"] for r in results if (r["kind"], r["method"]) == (kind, method)])
+            for method in ("input", *METHODS)
+        }
+        for kind in sorted({row["kind"] for row in results})
+    }
+    figure = bars(groups, "PESQ-WB (MOS)")
+    figure.axes[0].tick_params("x", rotation=35)
+    figure.savefig(PICTURES / "dnn-kinds.png", dpi=120, metadata={"Software": None})
+
+
 def main() -> None:
+    if "--plot" in sys.argv:
+        return plot()
     show = "--table" in sys.argv
     run_folder = next((Path(word) for word in sys.argv[1:] if not word.startswith("-")), None)
     if run_folder:

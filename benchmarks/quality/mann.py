@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,14 +34,19 @@ from benchmarks.scoring import (
     table_by,
 )
 from undin.cores import State
+from undin.errors import require
 from undin.evaluation.report.plots import bars
 from undin.evaluation.statistics import Mean, mean_of
 from undin.evaluation.systems import Answer, System
 from undin.methods import MANN
 from undin.mixing import make_manifest
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 METHODS = {"log-mmse": "log-mmse", "dnn": "dnn", "mann": "mann"}
 LAYERS, SEEDS = ("mann", "mann-lstm", "mann-dnn"), (1, 2, 3)
+SHOWN, N_KINDS = {"mann-77": "o", "mann-lstm-77": "s", "mann-dnn-77": "^"}, 16  # of the picture by kind of noise
 T_975 = 4.303  # of Student's distribution with two degrees of freedom: an interval from three seeds
 EMPTIED = "mann, memory emptied"
 
@@ -121,15 +127,20 @@ def memory(show: bool, run_folder: Path | None) -> None:
     print(table(variants("memory", show, run_folder)))
 
 
+def side_of(row: dict[str, str]) -> dict[str, str]:
+    """Whether the training had a mixture's speaker, and its kind of noise."""
+    return {"speakers": "known" if row["speaker_seen"] == "yes" else "unknown", "kind": row["kind"]}
+
+
 def speakers(show: bool, run_folder: Path | None) -> None:
     path = RESULTS / "mann_speakers.csv"
     if run_folder and not show:
         with (run_folder / "mix/manifest.csv").open(newline="") as file:
-            sides = {row["id"]: "known" if row["speaker_seen"] == "yes" else "unknown" for row in csv.DictReader(file)}
+            mixtures = {row["id"]: row for row in csv.DictReader(file)}
         with (run_folder / "evaluate/scores.csv").open(newline="") as file:
-            rows = [{**row, "speakers": sides[row["id"]]} for row in csv.DictReader(file)]
+            rows = [{**row, **side_of(mixtures[row["id"]])} for row in csv.DictReader(file)]
         with path.open("w", newline="") as file:
-            columns = ["speakers", "id", "method", "snr_db", "stoi"]
+            columns = ["speakers", "id", "kind", "method", "snr_db", "stoi"]
             table = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
             table.writeheader()
             table.writerows({**row, "stoi": f"{float(row['stoi']):.5f}"} for row in rows)
@@ -165,12 +176,35 @@ def plot() -> None:
     figure.savefig(PICTURES / "mann-speakers.png", dpi=120, metadata={"Software": None})
 
 
+def plot_kinds() -> None:
+    """docs/pictures/mann-kinds.png: the kinds of noise with most mixtures, known and unknown speakers."""
+    results = [row for row in read(RESULTS / "mann_speakers.csv") if row["method"] in ("input", *SHOWN)]
+    inputs = [row for row in results if row["method"] == "input"]
+    of_each = {kind: [row["speakers"] for row in inputs if row["kind"] == kind] for kind in {r["kind"] for r in inputs}}
+    fewest = {kind: min(found.count("known"), found.count("unknown")) for kind, found in of_each.items()}
+    kinds = sorted(sorted(fewest, key=lambda kind: (-fewest[kind], kind))[:N_KINDS], reverse=True)
+    figure: Figure = require("matplotlib.figure", extra="plot").Figure(figsize=(8, 5.5), layout="constrained")
+    for axes, side in zip(figure.subplots(1, 2, sharex=True, sharey=True), ("known", "unknown"), strict=True):
+        for method, marker in (("input", "k|"), *SHOWN.items()):
+            means = [
+                np.mean([r["stoi"] for r in results if (r["kind"], r["speakers"], r["method"]) == (kind, side, method)])
+                for kind in kinds
+            ]
+            axes.plot(means, range(len(kinds)), marker, label=method, markersize=11 if method == "input" else 6)
+        axes.set(title=f"{'seen' if side == 'known' else 'unseen'} speakers", xlabel="STOI")
+        axes.set_yticks(range(len(kinds)), [f"{kind} ({fewest[kind]}+)".replace("_", " ") for kind in kinds])
+        axes.grid(axis="both", color="#ddd")
+    axes.legend(loc="lower right", fontsize=8)
+    figure.savefig(PICTURES / "mann-kinds.png", dpi=110, metadata={"Software": None})
+
+
 PARTS = {"shipped": shipped, "comparison": comparison, "memory": memory, "speakers": speakers}
 
 
 def main() -> None:
     if "--plot" in sys.argv:
-        return plot()
+        plot()
+        return plot_kinds()
     show = "--table" in sys.argv
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     PARTS[words[0] if words else "shipped"](show, Path(words[1]) if len(words) > 1 else None)

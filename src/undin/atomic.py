@@ -50,7 +50,7 @@ def check_folder(path: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{path}: {folder} is a file, not a folder: choose another place")
     if not folder.is_dir():
-        raise InputError(f"{path}: there is no folder {folder}: make it first")
+        raise InputError(f"{path}: no such folder: {folder}; create it first")
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def check(name: str, value: Any, hint: Any) -> None:
 
     Args:
         name: of the value, for the message.
-        value: anything. A list may stand for a tuple, and an int for a float; floats must be finite.
+        value: anything. A list is accepted for a tuple, and an int for a float; floats must be finite.
         hint: int, float, bool, str, None, Literal, tuple, Sequence, Mapping, unions of these, and `Annotated` with
             rules: ">= 0" and the like for a number or for each number of a tuple, `ORDER` for a pair. Other types are
             not checked.
@@ -145,10 +145,10 @@ def suggest(name: str, known: Iterable[str], others: str = "") -> str:
         others: what else could be given, in words.
 
     >>> suggest("log-mse", ["nmf", "log-mmse"]), suggest("x", ["nmf", "log-mmse"], " or a file")
-    ('did you mean log-mmse?', 'there are nmf, log-mmse or a file')
+    ('did you mean log-mmse?', 'known: nmf, log-mmse or a file')
     """
     near = difflib.get_close_matches(str(name), known := list(known), n=1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}{others}"
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}{others}"
 
 
 @lru_cache

@@ -129,7 +129,7 @@ class Whole:
     def push(self, X: ComplexArray) -> Pairs:
         """Take the next frames X (batch, n_bins, T); give those that are answered."""
         self._X.append(X)
-        # The rest must be a full chunk itself, so that the last one is never a scrap: it lies in [n_chunk, 2 n_chunk).
+        # The rest must be a full chunk itself, so that the last one is never too short: it is in [n_chunk, 2 n_chunk).
         n_stride = self.n_chunk - self.n_overlap
         while sum(X.shape[-1] for X in self._X) >= self.n_chunk + n_stride:
             X = join(self._X)

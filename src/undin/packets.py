@@ -62,7 +62,7 @@ class Packets:
             InputError: part of a sample.
         """
         if len(data) % self.frame_bytes:
-            rule = f"a packet must hold complete samples, {self.frame_bytes} bytes each"
+            rule = f"a packet must contain complete samples, {self.frame_bytes} bytes each"
             raise InputError(f"{rule}; got {len(data)} bytes")
         return decode(data, self.subtype).reshape(-1, self.n_channels).T
 

@@ -1,4 +1,4 @@
-"""One HTML file to listen, look and compare: players, pictures and tables, with everything inside.
+"""One self-contained HTML file with players, pictures and tables.
 
 `write_page` is what most need; `write_sections` takes parts in any order. The file asks for nothing else, from disk or
 network, so it can be mailed and archived. `page.css` is how it looks, on a screen, a phone and paper; `page.js` makes
@@ -33,7 +33,7 @@ Sound = tuple[NDArray[np.floating], int] | File
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table that says more: `note` stands small below it; the best of its kind is set in bold."""
+    """A cell of a table with more than a value: `note` is set small below it; the best of its kind is set in bold."""
 
     text: object
     note: str = ""
@@ -94,7 +94,7 @@ PLAYER = """\
 <div class="player">
 <div class="controls" role="group" aria-label="Player: {name}" hidden>
 <button type="button" class="play" aria-label="Play"></button>
-<fieldset><legend>What you hear</legend>{choices}</fieldset>
+<fieldset><legend>Signal</legend>{choices}</fieldset>
 <input type="range" class="seek" min="0" max="1" step="0.01" value="0" aria-label="Position">
 <output class="clock">0:00</output>
 <p class="keys"><kbd>1</kbd> &hellip; <kbd>{n}</kbd> choose, <kbd>space</kbd> plays and pauses{hint}</p>
@@ -112,19 +112,19 @@ def write_page(
     pictures: "Mapping[str, Figure | bytes | File] | None" = None,
     tables: Mapping[str, Table] | None = None,
 ) -> Path:
-    """Write a self-contained HTML page to listen and compare.
+    """Write a self-contained HTML page with players, pictures and tables.
 
     Players, pictures and tables come under their names as headings; those of one name share a section. Over a figure
     of `undin.pictures` that shares its name with a player a cursor moves, and a click on a panel plays that signal from
-    there. All signals of a player given as arrays are turned down together if one exceeds full scale, and it is said.
+    there. If an array exceeds full scale, all arrays of its player are attenuated together and the page says so.
 
     Args:
         path: the file to write; replaced only when the page is complete.
         title: heading of the page.
         intro: text below it; an empty line starts a paragraph.
         players: heading -> label -> (x, sr) with x (n_samples,) or (n_channels, n_samples), embedded as 16-bit WAV, or
-            the path of an audio file, embedded as it is. Each player switches between its signals at one position, so
-            they should be aligned.
+            the path of an audio file, embedded unchanged. Signals of a player share one position, so they should be
+            aligned.
         pictures: heading -> a matplotlib figure, PNG bytes, or the path of a PNG, JPEG or WebP file.
         tables: heading -> rows, each column -> cell; the first column names the row. Put the unprocessed input in a
             row or a column of its own. None and nan show as missing.
@@ -133,16 +133,16 @@ def write_page(
         The path.
 
     Raises:
-        InputError: a player without signals, x or sr of a wrong kind, or a file of a type that browsers do not know.
-        OSError: a file cannot be read, or the page not be written.
+        InputError: a player without signals, invalid x or sr, or a file type that browsers do not support.
+        OSError: a file cannot be read, or the page cannot be written.
 
     >>> from tempfile import TemporaryDirectory
     >>> signals = {"noisy": (np.zeros(800), 8000), "enhanced": (np.zeros(800), 8000)}
     >>> scores = [{"": "noisy (input)", "SI-SDR dB": 5.0}, {"": "enhanced", "SI-SDR dB": 11.2}]
     >>> with TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "hear.html"
+    ...     path = Path(folder) / "compare.html"
     ...     write_page(path, title="Hear it", players={"Street": signals}, tables={"Street": scores}).name
-    'hear.html'
+    'compare.html'
     """
     players, pictures, tables = players or {}, pictures or {}, tables or {}
     sections: dict[str, list[str]] = {}
@@ -205,7 +205,7 @@ def check_page(path: Path) -> None:
         raise InputError(f"a page must end in .html; got {path}")
     check_folder(path)
     if path.exists() and GENERATOR not in path.read_bytes()[:4096]:
-        raise InputError(f"{path} exists and is no page of undin's: choose another place with -o")
+        raise InputError(f"{path} already exists and was not written by undin; use another -o")
 
 
 def prose(text: str) -> str:
@@ -227,7 +227,7 @@ def player(name: str, sounds: Mapping[str, Sound], *, panels: bool = False) -> s
         panels: whether a picture of them follows.
     """
     if not sounds:
-        raise InputError(f"players[{name!r}] must hold at least one signal; got none")
+        raise InputError(f"players[{name!r}] must contain at least one signal; got none")
     arrays = {label: _checked(name, label, sound) for label, sound in sounds.items() if isinstance(sound, tuple)}
     peak = max((float(np.abs(x).max(initial=0)) for x, _ in arrays.values()), default=0.0)
     gain = 1 / peak if peak > 1 else 1.0
@@ -238,7 +238,7 @@ def player(name: str, sounds: Mapping[str, Sound], *, panels: bool = False) -> s
         for label, sound in sounds.items()
     ]
     labels, group = [escape(label) for label in sounds], f"signal-{escape(name)}"
-    quieter = f'<p class="note">Turned down by {-20 * math.log10(gain):.1f} dB, all alike, so that nothing clips.</p>\n'
+    quieter = f'<p class="note">Attenuated by {-20 * math.log10(gain):.1f} dB, all equally, to prevent clipping.</p>\n'
     return PLAYER.format(
         name=escape(name),
         n=min(len(labels), 9),
@@ -253,7 +253,7 @@ def player(name: str, sounds: Mapping[str, Sound], *, panels: bool = False) -> s
             for label, uri in zip(labels, uris, strict=True)
         ),
         note=quieter if gain < 1 else "",
-        hint=", a click in the picture plays from there" if panels else "",
+        hint=", click a picture to play from there" if panels else "",
     )
 
 
@@ -266,7 +266,7 @@ def _checked(name: str, label: str, sound: tuple[NDArray[np.floating], int]) -> 
             f"{x.shape}: use undin.read(path), or divide integers by their full scale"
         )
     if not np.isfinite(x).all():
-        raise InputError(f"{what} must be finite; it holds nan or infinity: repair it first")
+        raise InputError(f"{what} must be finite; it contains NaN or infinity: repair it first")
     if not isinstance(sr, int | np.integer) or sr <= 0:
         raise InputError(f"the sample rate of {what} must be a positive whole number of Hz; got {sr!r}")
     return x, int(sr)

@@ -65,7 +65,7 @@ class Runner:
     def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
         self.path, self.threads = Path(path).resolve(), threads
         if not self.path.is_file():
-            raise InputError(f"{path} is no file: give a model that undin export wrote")
+            raise InputError(f"{path}: no such file; expected a model written by `undin export`")
         model = self.path.read_bytes()
         self.n_bytes, self.digest = len(model), hashlib.sha256(model).hexdigest()
         sealed = _check_seal(self.path, model)
@@ -139,9 +139,9 @@ class Runner:
         try:
             model = self.path.read_bytes()
         except OSError as error:
-            raise WeightsError(f"{self.path} is gone since it was loaded ({error.strerror}): put it back") from error
+            raise WeightsError(f"{self.path} was removed while in use ({error.strerror}): put it back") from error
         if hashlib.sha256(model).hexdigest() != self.digest:
-            raise WeightsError(f"{self.path} must stay the same while it is used, and it was replaced: start again")
+            raise WeightsError(f"{self.path} was replaced while in use: start again")
         self._session = _open(self.path, model, self.threads)
 
 
@@ -175,8 +175,8 @@ def _open(path: Path, model: bytes, threads: int) -> Any:
         return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own have no common base
         raise WeightsError(
-            f"{path} must be an .onnx graph that undin exported, and it is damaged or something else "
-            f"({_first_line(error)}): export it again, or fetch a fresh copy"
+            f"{path} is damaged or is not an .onnx graph exported by undin "
+            f"({_first_line(error)}): export it again, or get a new copy"
         ) from error
 
 
@@ -197,10 +197,7 @@ def _check_seal(path: Path, model: bytes) -> bool:
         return False
     start, end = found.span(1)
     if hashlib.sha256(model[:start] + UNSEALED.encode() + model[end:]).hexdigest().encode() != found[1]:
-        raise WeightsError(
-            f"{path} is damaged, or another program changed it (its checksum does not match): "
-            "export it again, or fetch a fresh copy"
-        )
+        raise WeightsError(f"{path} is damaged or was modified (checksum mismatch): export it again, or get a new copy")
     return True
 
 
@@ -215,7 +212,7 @@ def _read_meta(path: Path, entries: dict[str, str], sealed: bool) -> dict[str, A
         raise _damaged(path, error) from error
     if newer:
         raise WeightsError(
-            f"{path} was made by a newer undin (format {meta['format']}; this one reads up to {FORMAT}): upgrade undin"
+            f"{path} was written by a newer undin (format {meta['format']}; this one reads {FORMAT}): upgrade undin"
         )
     if meta["format"] != 1 and not sealed:
         raise _damaged(path, "its checksum is missing")
@@ -232,16 +229,16 @@ def _check_meta(path: Path, meta: dict[str, Any]) -> None:
             told = ", ".join(map(str, choices))
             raise _damaged(path, f"its {name} must be one of {told}; got {repr(meta.get(name))[:80]}")
     if not 0 <= meta["lookahead"] <= MOST_LOOKAHEAD:
-        raise _damaged(path, f"its lookahead must be 0 ... {MOST_LOOKAHEAD}; got {meta['lookahead']}")
+        raise _damaged(path, f"its lookahead must be 0 to {MOST_LOOKAHEAD}; got {meta['lookahead']}")
     shapes = list(meta["states"].values())
     if not all(isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape) for shape in shapes):
-        raise _damaged(path, "each of its states must be a list of whole numbers, 0 or more")
+        raise _damaged(path, "each of its states must be a list of non-negative integers")
     if sum(map(math.prod, shapes)) > MOST_STATE:
         raise _damaged(path, f"its states must have at most {MOST_STATE} numbers")
 
 
 def _damaged(path: Path, what: object) -> WeightsError:
-    return WeightsError(f"{path} is damaged in its metadata ({what}): export it again, or fetch a fresh copy")
+    return WeightsError(f"{path} is damaged in its metadata ({what}): export it again, or get a new copy")
 
 
 def _check_signature(path: Path, session: Any, shapes: dict[str, tuple[int, ...]], outputs: list[str]) -> int:
@@ -252,6 +249,6 @@ def _check_signature(path: Path, session: Any, shapes: dict[str, tuple[int, ...]
     if len(X) == 3 and X[0] == 2 and isinstance(X[2], int) and inputs == shapes and not missing:
         return X[2]
     raise WeightsError(
-        f"{path}: its graph takes X {X} and states {inputs}, and its metadata promise X (2, T, F), states {shapes} and "
+        f"{path}: its graph takes X {X} and states {inputs}, but its metadata say X (2, T, F), states {shapes} and "
         f"outputs {outputs}: export it again"
     )

@@ -17,7 +17,7 @@ def graceful_signals() -> Iterator[None]:
     """Have Ctrl-C raise KeyboardInterrupt, and a request to end or a closed terminal SystemExit, where it is heard.
 
     libsndfile writes through callbacks into Python. An exception raised inside one is printed and dropped, and
-    libsndfile goes on with a wrong answer: the interruption is lost and the file may be broken. There, the signal is
+    libsndfile continues with a wrong result: the interruption is lost and the file may be broken. There, the signal is
     sent once more a little later.
     """
     before = {number: signal.getsignal(number) for number in NUMBERS}

@@ -1,8 +1,8 @@
 """x <-> X: the only short-time Fourier transform in the repository, whole and as streams.
 
 Frame t holds the samples t·hop - (n_fft - hop) ... t·hop + hop - 1: it ends with the t-th hop, so it can be computed
-the moment that hop has arrived, and the signal is taken to be zero outside. Every sample then lies under the same set
-of window shifts, the first and the last included, and one periodic dual window inverts the transform:
+the moment that hop has arrived, and the signal is taken to be zero outside. Every sample is then covered by the same
+set of window shifts, the first and the last included, and one periodic dual window inverts the transform:
 
     y[n] = Σ_t s[n - t·hop] · frame_t[n - t·hop],    s[m] = w[m] / Σ_k w[m + k·hop]²
 
@@ -47,7 +47,7 @@ def get_window(window: Window, win_length: int, n_fft: int | None = None) -> NDA
     """
     n_fft = win_length if n_fft is None else n_fft
     if not 1 <= win_length <= n_fft:
-        raise InputError(f"win_length must lie in 1 ... n_fft = {n_fft}; got {win_length}")
+        raise InputError(f"win_length must be in 1 to n_fft = {n_fft}; got {win_length}")
     m = np.arange(win_length)
     if isinstance(window, str):
         name = window.removeprefix("sqrt_")
@@ -84,11 +84,11 @@ def dual_window(w: NDArray[np.float64], hop_length: int) -> NDArray[np.float64]:
         (n_fft,) float64.
 
     Raises:
-        InputError: some sample would lie under no window (the NOLA condition fails).
+        InputError: some sample would not be covered by a window (the NOLA condition fails).
     """
     n_fft = len(w)
     if not 1 <= hop_length <= n_fft:
-        raise InputError(f"hop_length must lie in 1 ... n_fft = {n_fft}; got {hop_length}")
+        raise InputError(f"hop_length must be in 1 to n_fft = {n_fft}; got {hop_length}")
     n_shifts = -(-n_fft // hop_length)
     power = np.zeros(n_shifts * hop_length)
     power[:n_fft] = w**2
@@ -172,7 +172,7 @@ def istft(
     y = IstftStream(n_fft, hop_length, window=window, win_length=win_length).process(X)[..., n_fft - hop_length :]
     if length is not None and length > y.shape[-1]:
         raise InputError(
-            f"length must be at most the {y.shape[-1]} samples that {X.shape[-1]} frames hold; got {length}"
+            f"length must be at most the {y.shape[-1]} samples that {X.shape[-1]} frames span; got {length}"
         )
     return y[..., :length]
 
@@ -218,7 +218,7 @@ class StftStream:
 class IstftStream:
     """`istft` of frames that arrive in blocks: hop_length samples for every frame.
 
-    The first n_fft - hop_length samples that come out lie before the start of the signal: drop them.
+    The first n_fft - hop_length output samples are before the start of the signal: drop them.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ duration, so that bin k stays the same k·31.25 Hz, scales X to the level that t
 its top bins to the bins above. Several channels are linked: the method sees one X_link of their mean power, and its
 complex gain Y_link / X_link is applied to each, which keeps the stereo image.
 
-Time: frame t answers frame t - lookahead, and a frame spans n_fft samples, so a sample that goes in comes out at most
+Time: frame t answers frame t - lookahead, and a frame spans n_fft samples, so an input sample is output at most
 n_fft + lookahead · hop_length samples later. That is `Stream.latency`. The file, the pipe and the array are driven by
 the same object: they do not see the delay, because `process` gives aligned samples as soon as they are final.
 """
@@ -22,9 +22,9 @@ from undin.cores import Causal, Drivable, FrameConfig, Pairs, Whole, join
 from undin.errors import InputError
 from undin.spectrum import Array, ComplexArray, IstftStream, StftStream, n_frames_of
 
-BLOCK_CHANNELS = 31  # an audio callback's block with more, and fewer samples than that: axes the wrong way round
+BLOCK_CHANNELS = 31  # a block with more channels than this and fewer samples has its axes swapped
 MAX_LEVEL = 1e15  # beyond it powers overflow in float32
-PIECE_S = 4.0  # longer input is worked off in pieces, so that an hour needs no more memory than this
+PIECE_S = 4.0  # longer input is processed in pieces of this length, to bound memory
 
 
 class Frame(NamedTuple):
@@ -48,17 +48,17 @@ def frame_at(config: FrameConfig, sr: int) -> Frame:
 
 
 class Stream:
-    """A method at work on a signal that arrives in chunks of any size.
+    """A method applied to a signal that arrives in chunks of any size.
 
     Args:
-        method: what `undin.load` gives.
+        method: a method returned by `undin.load`.
         sr: sample rate of the signal in Hz.
-        limit_db: nothing is attenuated by more than this many dB; None for no limit, 0 gives the input back.
-        independent: treat channels one by one instead of giving all of them one linked gain.
+        limit_db: maximum attenuation in dB; None for no limit, 0 returns the input.
+        independent: process channels independently instead of with one linked gain.
         nan: "raise" an InputError at the first NaN or Inf, or "zero" to repair them.
 
     Chunks are (n_samples,) or (..., n_channels, n_samples); leading axes before the channels are a batch. With a method
-    that separates, the sources are a new first axis of what comes out.
+    that separates, the sources are a new first axis of the output.
 
     >>> import undin
     >>> x = np.random.default_rng(0).standard_normal(4000).astype(np.float32)
@@ -79,7 +79,7 @@ class Stream:
     ) -> None:
         check_audio(np.zeros(0, np.float32), sr, nan=nan)
         if method.n_src and (limit_db is not None or independent):
-            raise InputError("limit_db and independent are for enhancement: a separated talker has no input to keep")
+            raise InputError("limit_db and independent apply to enhancement, not to separation")
         self.method, self.sr, self.independent, self.nan = method, sr, independent, nan
         self.limit_db = limit_db
         self.n_fft, self.hop_length = frame_at(method.config, sr)
@@ -98,9 +98,9 @@ class Stream:
 
     @property
     def latency(self) -> int:
-        """Samples that `process(chunk, equal=True)` lies behind its input."""
+        """Delay of `process(chunk, equal=True)` in samples."""
         if not self.method.causal:
-            raise InputError("a whole-signal method has no live delay: use a causal method for streams")
+            raise InputError("this method needs the complete signal and has no live delay: use a causal method")
         return self.n_fft + self.method.lookahead * self.hop_length
 
     @property
@@ -127,7 +127,7 @@ class Stream:
         self._core.reset()
         self._lead: tuple[int, ...] | None = None
         self._waiting: list[ComplexArray] = []  # frames of X that the core has not answered yet
-        self._surplus = self.n_fft - self.hop_length  # samples still to drop: they lie before the start
+        self._surplus = self.n_fft - self.hop_length  # samples still to drop, before the start
         self._air = Air(self.n_fft // 2 + 1 - self.n_known, self.sr / self.n_fft, self._frames_per_s)
         self._n_in = self._n_out = 0
         self._equal: bool | None = None  # whether this signal's calls say equal=True
@@ -158,7 +158,7 @@ class Stream:
         return self._equalise(y, chunk.shape[-1]) if equal else y
 
     def flush(self) -> Array:
-        """End the signal: give the samples that `process` still owes, and start anew.
+        """End the signal: return the remaining samples and reset the stream.
 
         Returns:
             The rest, so that everything given is as long as everything taken (plus `latency` zeros with equal=True).
@@ -192,13 +192,9 @@ class Stream:
                 "call flush() or reset() before another signal"
             )
         if equal != self._equal:
-            raise InputError(
-                f"equal must be the same for a whole signal, {self._equal} so far; got {equal}: reset() first"
-            )
+            raise InputError(f"equal must not change within a signal, {self._equal} so far; got {equal}: reset() first")
         if chunk.size and max(chunk.max(), -chunk.min()) > MAX_LEVEL:
-            raise InputError(
-                f"x must lie within ±{MAX_LEVEL:g}, full scale is 1; got a peak of {np.abs(chunk).max():g}"
-            )
+            raise InputError(f"x must be within ±{MAX_LEVEL:g}, full scale is 1; got a peak of {np.abs(chunk).max():g}")
 
     def _advance(self, x: Array) -> Array:
         """Samples in, final samples out."""

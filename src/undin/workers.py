@@ -1,4 +1,4 @@
-"""Many items, one function: in this process, in several, or wherever an `Executor` of one's own runs it.
+"""Many items, one function: in this process, in several, or wherever another `Executor` runs it.
 
     with closing(executor(workers).map(make, items, ordered=True)) as outcomes:
         for item, outcome in outcomes: ...
@@ -33,7 +33,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 INTERRUPTS = [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)]
 PATIENCE_S = 5.0  # that a worker has to finish its block and remove its unfinished files
 AHEAD = 32  # outcomes per worker that may wait for an earlier one
-CANNOT_START = "workers end while they start: see what they printed, or use 1 worker"
+CANNOT_START = "workers die at startup: see their output, or use 1 worker"
 SPAWN = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
 
 
@@ -197,7 +197,7 @@ def _ready(busy: Sequence[_Worker[Item, Out]]) -> list[_Worker[Item, Out]]:
 
 
 def _check_start(crew: Sequence[_Worker[Item, Out]], outcomes: dict[int, tuple[Item, Out | WorkerDied]]) -> None:
-    """End the run where workers cannot even start: that is no fault of an item, and every item would fail."""
+    """End the run if workers cannot start: the items are not to blame, and all of them would fail."""
     if outcomes and not any(worker.has_started for worker in crew):
         raise WorkerDied(CANNOT_START)
 

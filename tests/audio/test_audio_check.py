@@ -30,7 +30,7 @@ def test_another_byte_order_keeps_its_precision(kind):
         (np.zeros(10, np.int16), 16000, r"got int16 of shape \(10,\): .*x / 32768"),
         (np.zeros(10, complex), 16000, "got complex128"),
         (np.float32(1), 16000, r"shape \(\)"),
-        (np.zeros(10), 16000.0, "sr must be an int in 1000 ... 768000 Hz; got 16000.0"),
+        (np.zeros(10), 16000.0, "sr must be an int in 1000 to 768000 Hz; got 16000.0"),
         (np.zeros(10), 999, "got 999"),
         (np.zeros(10), 768_001, "got 768001"),
         (np.zeros(10), True, "got True"),

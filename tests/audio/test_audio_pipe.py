@@ -124,16 +124,16 @@ def test_files_give_all_that_is_asked_for(tmp_path):
 
 def test_truncated_pipes():
     data = wav(q16())
-    with pytest.raises(InputError, match="ends 1 byte too early, after 399 whole samples of 400"):
+    with pytest.raises(InputError, match="ends 1 byte too early, after 399 complete samples of 400"):
         load(Pipe(data[:-1]))
-    with pytest.raises(InputError, match="ends 802 bytes too early, after 199 whole samples of 400"):
+    with pytest.raises(InputError, match="ends 802 bytes too early, after 199 complete samples of 400"):
         load(Pipe(data[:-802]))
-    with pytest.raises(InputError, match="ends 3 bytes too early, after 399 whole samples"):
+    with pytest.raises(InputError, match="ends 3 bytes too early, after 399 complete samples"):
         load(Pipe(wav(q16(), size=0xFFFFFFFF)[:-3]))
     assert load(Pipe(data[:-802]), truncated="keep")[0].shape == (2, 199)
     with pytest.raises(InputError, match="is empty"):
         load(Pipe(b""))
-    with pytest.raises(InputError, match="the file object: is no sound file"):
+    with pytest.raises(InputError, match="the file object: is not a readable audio file"):
         load(Pipe(b"once upon a time\n" * 100))
     with pytest.raises(InputError, match="the fmt or the data chunk is missing"):
         load(Pipe(data[:40]))
@@ -156,7 +156,7 @@ def test_raw_files_and_errors(tmp_path):
     (tmp_path / "a.pcm").write_bytes(bytes(201))
     with open_reader(tmp_path / "a.pcm", raw="s16le:16000") as reader:
         assert reader.format.n_samples == 100
-        with pytest.raises(InputError, match="ends 1 byte too early, after 100 whole samples"):
+        with pytest.raises(InputError, match="ends 1 byte too early, after 100 complete samples"):
             list(reader.blocks(30))
     assert load(tmp_path / "a.pcm", raw="s16le:16000", truncated="keep")[0].shape == (1, 100)
     assert load(Pipe(b""), raw="s16le:16000")[0].shape == (1, 0)
@@ -193,7 +193,7 @@ def test_stream_of_formats_wav_does_not_have():
 
 def test_a_promised_length_is_kept():
     with (
-        pytest.raises(InputError, match="5 samples were promised in the header and 4 written"),
+        pytest.raises(InputError, match="5 samples announced in the header, 4 written"),
         open_writer(io.BytesIO(), AudioFormat(8000, 1, n_samples=5)) as writer,
     ):
         writer.write(np.zeros((1, 4), np.float32))

@@ -125,7 +125,7 @@ def test_bytes_there_and_back(subtype, endian):
 def test_short_files_keep_their_length(tmp_path, suffix, n):
     path = tmp_path / f"a{suffix}"
     if n == 0 and suffix in (".flac", ".opus", ".mp3"):
-        with pytest.raises(InputError, match="cannot hold a sound of 0 samples"):
+        with pytest.raises(InputError, match="cannot store 0 samples"):
             write(path, noise(2, n), 48000)
         assert list(tmp_path.iterdir()) == []
         return

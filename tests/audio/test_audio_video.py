@@ -233,14 +233,14 @@ def test_errors(tmp_path, monkeypatch):
         picture = container.add_stream("mpeg4", rate=25)
         picture.width, picture.height, picture.pix_fmt = 64, 48, "yuv420p"
         encode(container, picture, [av.VideoFrame(64, 48, "yuv420p")])
-    with pytest.raises(InputError, match="has no sound track"):
+    with pytest.raises(InputError, match="has no audio track"):
         info(tmp_path / "mute.mp4")
     with pytest.raises(InputError, match=r"aac in .m4a cannot hold 1 channels at 192000 Hz"):
         write(tmp_path / "a.m4a", np.zeros(100), 192000)
-    with pytest.raises(InputError, match=r"has layouts for 1 \.\.\. 8 channels"):
+    with pytest.raises(InputError, match=r"supports 1 to 8 channels"):
         write(tmp_path / "a.m4a", np.zeros((9, 100)), 48000)
     with (
-        pytest.raises(InputError, match="cannot hold a sound of 0 samples"),
+        pytest.raises(InputError, match="cannot store 0 samples"),
         open_writer(tmp_path / "a.m4a", AudioFormat(48000, 1)),
     ):
         pass
@@ -252,5 +252,5 @@ def test_errors(tmp_path, monkeypatch):
 
 def test_that_one_of_two_sound_tracks_is_worked_on_is_said(tmp_path):
     make(tmp_path / "a.mkv", "flac", 16000, speech_like(1, 16000, 16000))
-    with pytest.warns(UserWarning, match="a.mkv: has 2 sound tracks: the first is worked on"):
+    with pytest.warns(UserWarning, match="a.mkv: has 2 audio tracks: the first one is processed"):
         process_file(load("spectral-gate"), str(tmp_path / "a.mkv"), str(tmp_path / "a.wav"))

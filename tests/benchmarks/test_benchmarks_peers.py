@@ -74,7 +74,7 @@ def test_every_state_is_its_own(clean):
 
 
 def test_a_name_that_nobody_has_is_refused():
-    with pytest.raises(SystemExit, match="rnoise: there are spectral-gate"):
+    with pytest.raises(SystemExit, match="rnoise: known: spectral-gate"):
         systems(only="rnoise,log-mmse")
 
 

@@ -68,9 +68,13 @@ def test_usage_errors_are_one_line_that_names_what_was_given(undin, args, messag
         (InputError("x must be\n  y"), 2, "undin: x must be y\n"),
         (InputError('pass nan="zero" to repair'), 2, "undin: pass --nan zero to repair\n"),
         (RuntimeError("odd"), 1, "undin: RuntimeError: odd: run with --debug for the traceback\n"),
-        (OSError(28, "No space left", "o.wav"), 1, "undin: o.wav: No space left: make room, or choose another place\n"),
+        (
+            OSError(28, "No space left", "o.wav"),
+            1,
+            "undin: o.wav: No space left: free some space, or choose another folder\n",
+        ),
         (OSError(28, "No space left on device"), 1, "undin: standard output: No space left on device\n"),
-        (KeyboardInterrupt(), 130, "undin: interrupted: what is finished is kept, the same command does the rest\n"),
+        (KeyboardInterrupt(), 130, "undin: interrupted; finished files are kept, rerun the command to resume\n"),
         (BrokenPipeError(), 1, ""),
     ],
 )

@@ -36,7 +36,7 @@ def test_the_page_plays_input_and_outputs(undin, here):
     np.testing.assert_allclose(heard["input"][0].T, x, atol=1e-4)
     np.testing.assert_allclose(heard["log-mmse"][0].T, package.enhance(x, sr, method="log-mmse"), atol=1e-4)
     text = (here / "p.html").read_text("utf-8")
-    assert "no clean voice to compare with, so there are no scores" in text and "Without pictures" in text
+    assert "Without a clean reference there are no scores" in text and "Without pictures" in text
 
 
 def test_alone_it_plays_the_method_of_enhance_and_quietly_if_asked(undin, here):
@@ -71,10 +71,10 @@ def test_one_that_fails_is_named_and_the_rest_is_there(undin, here):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("-",), "compare plays a file and not standard input"),
+        (("-",), "compare needs a file, not standard input"),
         (("b.wav",), "b.wav: no such file"),
         (("a.wav", "-m", "blstm-mask"), "separates 2 talkers: undin separate a.wav -m blstm-mask"),
-        (("a.wav", "-m", "log-mmse", "--start", "9"), "a.wav: has no sound after 9 s"),
+        (("a.wav", "-m", "log-mmse", "--start", "9"), "a.wav: has no audio after 9 s"),
     ],
 )
 def test_bad_input(undin, here, args, message):
@@ -85,9 +85,9 @@ def test_bad_input(undin, here, args, message):
 @pytest.mark.parametrize(
     ("page", "message"),
     [
-        ("diary.html", "diary.html exists and is no page of undin's: choose another place with -o"),
+        ("diary.html", "diary.html already exists and was not written by undin; use another -o"),
         ("p.txt", "a page must end in .html; got p.txt"),
-        ("far/p.html", "there is no folder far: make it first"),
+        ("far/p.html", "no such folder: far; create it first"),
     ],
 )
 def test_a_page_is_not_written_anywhere(undin, here, page, message):

@@ -70,7 +70,7 @@ def test_a_table_is_not_replaced_by_itself(undin, voices):
     before = Path("data/speech.csv").read_bytes()
     code, out, err = undin("corpus", "speech", "--table", "data")
     assert (code, out) == (2, "")
-    assert err == "undin: data/speech.csv exists: --overwrite it, or choose another --table\n"
+    assert err == "undin: data/speech.csv already exists; use --overwrite or another --table\n"
     assert Path("data/speech.csv").read_bytes() == before
     assert undin("corpus", ".", "--table", "data", "--overwrite", "--layout", "plain").code == 0
     assert undin("corpus", ".", "--table", "speech.csv").err.startswith("undin: --table must be a folder")
@@ -82,7 +82,7 @@ def test_what_cannot_be_read_is_named_and_code_1(undin, voices):
         code, out, err = undin("corpus", "speech", "noise", "--table", "data", "--overwrite", *args)
         assert (code, err) == (1, "")
         lines = [" ".join(line.split()) for line in out.splitlines()]
-        assert lines[-3:-1] == ["unreadable 1", "speech/anna/3.wav is empty (0 bytes): there is no sound in it"]
+        assert lines[-3:-1] == ["unreadable 1", "speech/anna/3.wav is empty (0 bytes)"]
         assert lines[-1] == "written data/speech.csv data/noise.csv, without the 1 unreadable"
     assert len(corpora.open("data").speech) == 4
     facts = json.loads(undin("corpus", ".", "--json").out)
@@ -121,9 +121,9 @@ def test_many_faults_are_cut_short(undin, voices):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["far"], "undin: far must be a folder; there is none\n"),
-        (["."], "undin: . holds no sound: looked for files that end in .aif"),
-        ([MINI, "--layout", "timit"], "holds no sound of the layout timit"),
+        (["far"], "undin: far must be a folder; it does not exist\n"),
+        (["."], "undin: . contains no audio: looked for files that end in .aif"),
+        ([MINI, "--layout", "timit"], "contains no audio in the layout timit"),
         ([MINI, "--layout", "timid"], "undin: layout must be one of tables, timit,"),
     ],
 )

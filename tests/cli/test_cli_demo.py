@@ -85,7 +85,7 @@ def test_a_second_demo_replaces_the_first_but_nothing_else(undin, tmp_path, monk
     Path("undin-demo/noisy.wav").write_text("mine")
     code, out, err = undin("demo")
     assert (code, out) == (2, "")
-    assert "undin-demo/noisy.wav exists and was not made by undin demo" in err
+    assert "undin-demo/noisy.wav already exists and was not written by undin demo" in err
     assert Path("undin-demo/noisy.wav").read_text() == "mine"
 
 
@@ -93,7 +93,7 @@ def test_a_second_demo_replaces_the_first_but_nothing_else(undin, tmp_path, monk
     ("args", "message"),
     [
         (["--noise", "traffic"], "--noise must be one of babble, "),
-        (["-o", "file/x"], "file/x: cannot be made a folder: Not a directory"),
+        (["-o", "file/x"], "file/x: cannot be created as a folder: Not a directory"),
         (["-m", "best"], "unknown method 'best'"),
     ],
 )

@@ -46,7 +46,7 @@ def test_a_page_of_someone_else_stays(undin, manifest):
     diary.parent.mkdir()
     diary.write_text("precious")
     code, _, err = undin("evaluate", "m.csv", "-m", "log-mmse", "-o", "s", *QUICK)
-    assert code == 2 and "s/report.html exists and is no page of undin's" in err
+    assert code == 2 and "s/report.html already exists and was not written by undin" in err
     assert diary.read_text() == "precious" and not (manifest.parent / "s/scores.csv").exists()
 
 
@@ -65,7 +65,7 @@ def test_what_fails_is_named_and_the_rest_is_done(undin, manifest):
     code, out, err = undin("evaluate", "m.csv", "-m", "log-mmse", "--cmd", crash, "-o", "s", *QUICK)
     assert code == 1
     assert "undin: row 2 (test-00000, crash): exited with 1: no weights" in err
-    assert "undin: row 5 (test-00000): its id is that of row 2 too: give every row an id of its own" in err
+    assert "undin: row 5 (test-00000): row 2 has the same id: give every row a unique id" in err
     assert "and 1 more failures: see report.html" in err
     report = (manifest.parent / "s/report.html").read_text("utf-8")
     assert "must have 24 cells like the header; got 1" in report
@@ -162,7 +162,7 @@ def test_a_folder_of_noisy_files_and_their_clean_twins_needs_no_manifest(undin, 
         shutil.copytree(manifest.parent / "mixed" / name, manifest.parent / "pairs" / name)
     next((manifest.parent / "pairs/clean").iterdir()).unlink()
     code, out, err = undin("evaluate", "pairs", "-m", "log-mmse", "-o", "s", *QUICK)
-    assert code == 1 and "has no clean twin in pairs/clean" in err
+    assert code == 1 and "has no clean counterpart in pairs/clean" in err
     assert "over 2 mixtures" in out and "+" in out
     again = undin("evaluate", "s/pairs.csv", "--data", "pairs", "-m", "log-mmse", "-o", "s", *QUICK)
     assert again.code == 0 and "4 existing scores were reused" in again.out

@@ -43,22 +43,22 @@ def test_a_training_becomes_a_model_that_runs(undin, trained, run):
 def test_what_is_wrong_is_said_in_a_line(undin, trained):
     assert undin("export", "none")[::2] == (
         2,
-        "undin: none: no such file or folder: give the folder of a training, or a checkpoint in it\n",
+        "undin: none: no such file or folder; expected a training run or a checkpoint in it\n",
     )
     Path("empty").mkdir()
-    assert "empty holds no best.pt: train until" in undin("export", "empty").err
-    assert "-o must end in .onnx, or in .pt for" in undin("export", "run", "-o", "a.txt").err
-    assert "there is no folder" in undin("export", "run", "-o", "no/a.onnx").err
+    assert "empty has no best.pt: train until" in undin("export", "empty").err
+    assert "-o must end in .onnx, or in .pt to resume" in undin("export", "run", "-o", "a.txt").err
+    assert "no such folder" in undin("export", "run", "-o", "no/a.onnx").err
     Path("run/best.pt").write_bytes(b"torn")
     code, _, err = undin("export", "run")
-    assert code == 2 and "run/best.pt must be a checkpoint of undin train, and it is damaged" in err
+    assert code == 2 and "run/best.pt is damaged or is not a checkpoint of" in err
     assert not Path("model.onnx").exists()
 
 
 def test_a_model_is_replaced_on_request_alone(undin, trained):
     assert undin("export", "run", "-q") == (0, "", "")
     code, _, err = undin("export", "run")
-    assert code == 2 and "model.onnx exists: --overwrite it" in err
+    assert code == 2 and "model.onnx already exists; use --overwrite" in err
     assert undin("export", "run", "--overwrite").code == 0
 
 
@@ -70,7 +70,7 @@ def test_a_folder_of_several_trainings_asks_which(undin, trained):
     assert undin("export", "run", "-q").code == 0  # its own comes first
     Path("run/best.pt").unlink()
     code, _, err = undin("export", "run", "--overwrite")
-    assert code == 2 and "run holds several trainings: give one of run/a, run/b" in err
+    assert code == 2 and "run contains several training runs: give one of run/a, run/b" in err
 
 
 def test_of_several_trainings_the_mean(undin, trained):
@@ -93,4 +93,4 @@ def test_of_several_trainings_the_mean(undin, trained):
     wider = DNNConfig(n_hidden=64, n_layers=1)
     save_weights(Path("wide.pt"), "dnn", wider, NETS["dnn"](wider))
     code, _, err = undin("export", "0.pt", "wide.pt", "-o", "no.onnx")
-    assert code == 2 and "wide.pt and 0.pt must hold the same network, of the same size" in err
+    assert code == 2 and "wide.pt and 0.pt must have the same network and size" in err

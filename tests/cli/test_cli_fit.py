@@ -57,9 +57,9 @@ def test_a_new_model_is_another_method(undin, folders):
     ("args", "message"),
     [
         (["nowhere", "noise"], "nowhere: no such file or folder"),
-        (["empty", "noise"], "empty holds no sound"),
+        (["empty", "noise"], "empty has no audio"),
         (["speech", "noise", "-o", "a.wav"], "-o must end in .npz; got a.wav"),
-        (["speech", "noise", "-o", "old.npz"], "old.npz exists: --overwrite it"),
+        (["speech", "noise", "-o", "old.npz"], "old.npz already exists; use --overwrite"),
         (["speech", "--talkers"], "--talkers needs two folders"),
         (["speech", "noise", "--prior", "flat"], "Invalid value for '--prior'"),
     ],
@@ -82,7 +82,7 @@ def test_folders_are_read_at_one_rate_and_channel(here):
     assert first.shape == (1600,) and np.median(first) == pytest.approx(0.2, abs=1e-3)
     assert second.shape == (800,) and not second.any()
     assert not errors and len(read_all(Path("in"), 32000, errors, **how)) == 1
-    message = "in/2.flac has 16000 Hz and lacks the upper bands of a model for 32000 Hz: take it away, or fit with"
+    message = "in/2.flac has 16000 Hz and no upper bands for a model at 32000 Hz: remove it, or fit with"
     assert errors == [f"{message} --set sr=16000"]
     with pytest.raises(InputError, match=message):
         read_all(Path("in/2.flac"), 32000, [], **how)
@@ -110,20 +110,20 @@ def test_a_missing_extra_names_the_file(undin, folders, monkeypatch):
 def test_nothing_is_learned_for_a_place_that_is_not_there(undin, folders, monkeypatch):
     monkeypatch.setattr("undin.methods.nmf.NMF.fit", lambda *_: pytest.fail("it has learned"))
     code, _, err = undin("fit", "speech", "noise", "-o", "nodir/x.npz")
-    assert (code, err) == (2, "undin: nodir/x.npz: there is no folder nodir: make it first\n")
+    assert (code, err) == (2, "undin: nodir/x.npz: no such folder: nodir; create it first\n")
 
 
 def test_saving_where_there_is_no_folder(here):
     model = NMF(n_fft=256, hop_length=64, n_speech=4, n_noise=4, fit_iter=2)
     rng = np.random.default_rng(0)
     model.fit(rng.uniform(-1, 1, 4000), rng.uniform(-1, 1, 4000), 16000)
-    with pytest.raises(InputError, match=r"nodir/x.npz: there is no folder nodir: make it first"):
+    with pytest.raises(InputError, match=r"nodir/x.npz: no such folder: nodir; create it first"):
         model.save("nodir/x.npz")
 
 
 def test_a_file_is_no_folder_to_save_in(undin, folders):
     code, _, err = undin("fit", "speech", "noise", "-o", "speech.txt/x.npz")
-    assert code == 2 and "there is no folder" in err
+    assert code == 2 and "no such folder" in err
     (folders / "speech.txt").write_text("")
     code, _, err = undin("fit", "speech", "noise", "-o", "speech.txt/x.npz")
     assert (code, err) == (2, "undin: speech.txt/x.npz: speech.txt is a file, not a folder: choose another place\n")

@@ -133,20 +133,20 @@ def test_a_manifest_with_a_broken_row(undin, folders):
         ([".", "-o", "out", "--snr", "-5,x"], "--snr must be 2 numbers, such as -5,15; got '-5,x'"),
         ([".", "-o", "out", "--snr", "15,-5"], "--snr must be two numbers (low, high), low <= high"),
         ([".", "-o", "out", "--snr", "nan"], "--snr must be a finite number, or two numbers"),
-        ([".", "-o", "out", "--snr", "5:0:1"], "--snr LOW:HIGH:STEP must rise"),
+        ([".", "-o", "out", "--snr", "5:0:1"], "--snr LOW:HIGH:STEP needs LOW < HIGH"),
         ([".", "-o", "out", "--noises", "1-"], "--noises must be a number or a range, such as 1-3; got '1-'"),
         ([".", "-o", "out", "--shard", "3"], "--shard must be I/N, such as 3/16; got '3'"),
         ([".", "-o", "out", "--shard", "3/2"], "shard must be I/N with 1 <= I <= N; got 3/2"),
         ([".", "-o", "out", "--template", "x={id}"], "a template must be noisy=PATTERN"),
         ([".", "-o", "out", "--split", "exam"], "--split must be one of"),
         ([".", "-o", "out", "--duration", "-2"], "--duration must be a finite number, above 0, or none; got -2.0"),
-        ([".", "-o", "out", "--sr", "5"], "--sr must be an int in 1000 ... 768000 Hz; got 5: give the"),
+        ([".", "-o", "out", "--sr", "5"], "--sr must be an int in 1000 to 768000 Hz; got 5: give the"),
         (["speech/ann", "noise", "-o", "out", "--talkers", "2"], "2 talkers need recordings of 2 speakers"),
         (["speech", "-o", "out"], " and 0 recordings of noise"),
         (["nowhere", "-o", "out"], "nowhere must be a folder"),
-        (["m.csv", "noise", "-o", "out"], "a manifest is made again by itself"),
+        (["m.csv", "noise", "-o", "out"], "a manifest cannot be combined with other inputs"),
         (["m.csv", "-o", "out"], "a manifest needs --data DIR"),
-        (["m.csv", "-o", "out", "--data", "nowhere"], "there is no such folder"),
+        (["m.csv", "-o", "out", "--data", "nowhere"], "no such folder"),
         (["m.csv", "-o", "out", "--data", "."], "cannot read the manifest m.csv: No such file"),
         ([".", "-o", "out", "--config", "c.ini"], "--config names the folders itself"),
         (["-o", "out", "--config", "c.ini"], "cannot read c.ini: No such file"),
@@ -162,7 +162,7 @@ def test_bad_input(undin, folders, args, message):
 def test_the_wrong_folder_of_a_manifest(undin, folders):
     undin("mix", ".", "-o", "out", "--n", 3, "--manifest-only")
     code, _, err = undin("mix", "out/manifest.csv", "--data", "noise", "-o", "again")
-    assert code == 2 and "noise has none of the files of out/manifest.csv, such as speech/" in err
+    assert code == 2 and "noise contains none of the files of out/manifest.csv, such as speech/" in err
 
 
 def test_snr_texts():

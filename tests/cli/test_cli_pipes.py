@@ -81,7 +81,7 @@ def test_standard_input_that_ends_early(shell, here):
 @pytest.mark.parametrize(
     ("line", "code", "message"),
     [
-        ("enhance - <&-", 2, "undin: standard input: is empty (0 bytes): there is no sound in it\n"),
+        ("enhance - <&-", 2, "undin: standard input: is empty (0 bytes)\n"),
         ("enhance a.wav >&-", 0, ""),
         ("enhance nowhere.wav 2>&-", 2, ""),
     ],
@@ -130,7 +130,7 @@ def test_a_terminal_gets_a_bar_in_seconds_of_audio(shell, here, args):
 
 @pytest.mark.parametrize(
     ("number", "code", "message", "n_lines"),
-    [(signal.SIGINT, 130, b"undin: interrupted: ", 1), (signal.SIGTERM, 143, b"", 0), (signal.SIGHUP, 129, b"", 0)],
+    [(signal.SIGINT, 130, b"undin: interrupted; ", 1), (signal.SIGTERM, 143, b"", 0), (signal.SIGHUP, 129, b"", 0)],
 )
 def test_an_interruption_leaves_nothing(midway, here, number, code, message, n_lines):
     midway.send_signal(number)
@@ -173,7 +173,7 @@ def two_workers(shell, here):
 def test_an_interruption_ends_the_workers_too(two_workers):
     os.killpg(two_workers.pid, signal.SIGINT)  # as a terminal does: to all of them
     assert two_workers.wait(10) == 130
-    assert two_workers.stderr.read().startswith(b"undin: interrupted: ")
+    assert two_workers.stderr.read().startswith(b"undin: interrupted; ")
     assert names(Path("out")) == []
 
 
@@ -202,7 +202,7 @@ def test_a_video_on_a_pipe_does_not_lose_its_picture_silently(shell, here):
     process = shell("enhance", "-", "-o", "b.mp4")
     out, err = process.communicate(Path("a.mp4").read_bytes())
     assert (process.returncode, out, err.count(b"\n")) == (2, b"", 1)
-    assert b"b.mp4: the picture of a video on a pipe cannot be kept: give the name of its file" in err
+    assert b"b.mp4: the video stream cannot be kept in a pipe: give the file name" in err
     process = shell("enhance", "-", "-o", "b.wav")
     process.communicate(Path("a.mp4").read_bytes())
     assert process.returncode == 0 and names(here) == ["a.mp4", "a.wav", "b.wav"]

@@ -60,12 +60,12 @@ def test_another_place(undin, here):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["separate", "a.wav", "--talkers", "3"], "blstm-mask separates into 2 talkers; got --talkers 3: take a model"),
-        (["separate", "a.wav", "-m", "log-mmse"], "log-mmse enhances and does not separate; got --talkers 2"),
-        (["separate", "a.wav", "-m", "split", "--talkers", "3"], "split separates into 2 talkers; got --talkers 3"),
-        (["separate", "a.wav", "-m", "split", "-o", "-"], "one pipe carries one signal"),
+        (["separate", "a.wav", "--talkers", "3"], "blstm-mask separates 2 talkers; got --talkers 3: take a model"),
+        (["separate", "a.wav", "-m", "log-mmse"], "log-mmse enhances; it does not separate talkers; got --talkers 2"),
+        (["separate", "a.wav", "-m", "split", "--talkers", "3"], "split separates 2 talkers; got --talkers 3"),
+        (["separate", "a.wav", "-m", "split", "-o", "-"], "a pipe carries one signal"),
         (["separate", "a.wav", "-m", "two.npz"], "two.npz"),
-        (["enhance", "a.wav", "-m", "split"], "split separates into 2 talkers: use undin separate -m split"),
+        (["enhance", "a.wav", "-m", "split"], "split separates 2 talkers: use undin separate -m split"),
     ],
 )
 def test_bad_settings(undin, here, args, message):

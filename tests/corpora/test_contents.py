@@ -42,8 +42,8 @@ def test_every_fault_is_named(flawed):
     found = corpora.scan(flawed)
     assert [(path.split("/")[-1], reason.split(" (")[0].split(":")[0]) for path, reason in found.unreadable] == [
         ("cut.wav", "is truncated"),
-        ("empty.wav", "holds no samples"),
-        ("text.wav", "is no sound file that can be read"),
+        ("empty.wav", "has no samples"),
+        ("text.wav", "is not a readable audio file"),
     ]
     seen = survey(Corpus(found.root, found.rows))
     assert [(path.split("/")[-1], reason.split(":")[0]) for path, reason in seen.suspicious] == [
@@ -110,6 +110,6 @@ def test_tables_that_promise_more_than_there_is(tmp_path):
     assert [clip.path for clip in seen.rows] == ["b.wav"]
     assert [(path, reason.split(",")[0]) for path, reason in seen.unreadable] == [
         ("a.wav", "ends at 0.1000 s"),
-        ("c.wav", "is truncated: 1600 samples are there of the 9999 that its header promises"),
+        ("c.wav", "is truncated: 1600 of 9999 samples are present"),
         ("d.wav", "No such file or directory"),
     ]

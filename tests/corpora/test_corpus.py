@@ -92,7 +92,7 @@ def test_select_narrows(root):
     [
         ({"split": "tset"}, "split must be one of test, train; got tset"),
         ({"kind": ["fan", "owl"]}, "kind must be one of fan, hum; got owl"),
-        ({"noise_type": "fan"}, "noise_type is no field to select by"),
+        ({"noise_type": "fan"}, "noise_type is not a field of a clip"),
     ],
 )
 def test_select_names_what_is_not_there(root, wanted, message):
@@ -114,7 +114,7 @@ def test_one_table_is_enough(root):
 
 
 def test_a_folder_without_tables(tmp_path):
-    with pytest.raises(InputError, match=r"is no corpus: it must hold speech\.csv, noise\.csv or both"):
+    with pytest.raises(InputError, match=r"is not a corpus: expected speech\.csv, noise\.csv or both"):
         corpora.open_tables(tmp_path)
 
 
@@ -175,7 +175,7 @@ def test_a_row_may_end_half_a_rounding_late(root):
 
 def test_an_empty_corpus_has_no_rate(tmp_path):
     (tmp_path / "speech.csv").write_text(SPEECH)
-    with pytest.raises(InputError, match="has no rows"):
+    with pytest.raises(InputError, match="is empty and has no sample rate"):
         corpora.open_tables(tmp_path).sr  # noqa: B018
 
 

@@ -112,11 +112,11 @@ def test_without_speech_or_without_noise(many):
 @pytest.mark.parametrize(
     ("clips", "settings", "message"),
     [
-        ([], {}, "must have clips of the split train and none of valid yet; it has none"),
+        ([], {}, "must have clips of the split train and none of valid; it has none"),
         ([replace(speech("a"), split="valid"), speech("b")], {}, "it has train, valid"),
         ([speech("a"), speech("b")], {"split": "dev"}, "of the split dev"),
-        ([speech("a")], {}, "there must be 2 recordings of speech or more.* got 1, a/0.wav: add some"),
-        ([noise("hum", 0)], {}, "there must be 2 recordings of noise or more"),
+        ([speech("a")], {}, "at least 2 recordings of speech are needed.* got 1, a/0.wav: add some"),
+        ([noise("hum", 0)], {}, "at least 2 recordings of noise are needed"),
         ([speech("a")], {"noise": 0.5}, "noise a share from 0 to 0.25; got 30, 0, 0.5"),
         ([speech("a")], {"speakers": -1}, "speakers and seed must be 0 or more"),
     ],
@@ -134,7 +134,7 @@ def test_a_fifth_of_what_some_speakers_say_is_kept_aside(many):
     assert Counter(Counter(clip.speaker for clip in aside).values()) == {2: 6}
     assert [replace(clip, split="") for clip in kept.rows] == [replace(clip, split="") for clip in corpus.rows]
     assert keep_aside(corpus_of(*reversed(corpus.rows)), seed=1, speakers=6).rows[::-1] == kept.rows
-    with pytest.raises(InputError, match="must have 3 speakers with 5 recordings or more"):
+    with pytest.raises(InputError, match="must have 3 speakers with at least 5 recordings"):
         keep_aside(many, seed=0, speakers=3)
 
 
@@ -154,9 +154,7 @@ def test_a_collection_that_is_asked_for_keeps_a_voice():
             found.update({clip.corpus for clip in held})
             if learned:
                 assert {clip.speaker for clip in held if clip.corpus == "pair"} != {"v20", "v21"}
-    with pytest.raises(
-        InputError, match="1 to validate with cannot be held out, as each of big, one keeps a voice to le"
-    ):
+    with pytest.raises(InputError, match="1 for validation cannot be held out, since each of big, one must keep"):
         valid(corpus_of(clips[0], clips[-1]), seed=0, learned=("big", "one"))
     assert free["one"] > 3 and not bound["one"] and bound["pair"] > 10
 
@@ -170,5 +168,5 @@ def test_few_voices_begin_with_those_named_and_grow(many):
     assert left(2) == {"v03", "v70"} < left(6) < left(20) and len(left(20)) == 20
     assert left(20) != left(20, seed=1)
     for n in (1, 81):
-        with pytest.raises(InputError, match="must be 2 to 80"):
+        with pytest.raises(InputError, match="there must be 2 to 80 training speakers"):
             left(n)

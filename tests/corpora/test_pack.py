@@ -72,9 +72,9 @@ def test_random_crops_and_joined_clips(mini):
     m, n = (Drawing(each, settings, seed=2).mixture(5) for each in (corpus, packed))
     assert m.row.speech[0].path == n.row.speech[0].path
     np.testing.assert_allclose(m.noisy, n.noisy, rtol=0, atol=1e-3)
-    with pytest.raises(InputError, match=r"mini.pack holds no more than 1 slices of .* open all parts"):
+    with pytest.raises(InputError, match=r"mini.pack contains only 1 slices of .* open all parts"):
         packed.read(a.path, 1000.0, 1.0)
-    with pytest.raises(InputError, match=r"holds no sound of far.wav"):
+    with pytest.raises(InputError, match=r"does not contain far.wav"):
         packed.read("far.wav", 0.0, 1.0)
 
 
@@ -105,7 +105,7 @@ def test_it_is_opened_like_a_folder(mini, tmp_path, monkeypatch):
     monkeypatch.setenv("UNDIN_DATA", str(path))
     assert len(corpora.open()) == len(corpus)
     assert corpora.open(path, sr=8000).load(corpus.rows[0]).shape == (round(corpus.rows[0].duration_s * 8000),)
-    with pytest.raises(InputError, match="layout and role are for folders"):
+    with pytest.raises(InputError, match="layout and role apply to folders"):
         corpora.open(path, role="noise")
     sound(tmp_path / "own" / "noise" / "rain.wav", seconds=1)
     joined = corpora.open(path) + corpora.open(tmp_path / "own")
@@ -135,7 +135,7 @@ def test_a_pack_that_was_replaced_is_not_taken_for_the_old_one(tmp_path):
     pack(corpus, tmp_path / "a.pack")
     data = pickle.dumps(open_pack(tmp_path / "a.pack"))
     pack(corpus.with_rows(corpus.rows[:1]), tmp_path / "a.pack", overwrite=True)
-    with pytest.raises(InputError, match=r"a.pack was replaced while it was open: start anew"):
+    with pytest.raises(InputError, match=r"a.pack was replaced while it was open: start again"):
         pickle.loads(data)
 
 
@@ -173,7 +173,7 @@ def test_clips_that_overlap_or_are_silent(tmp_path):
     assert packed.rows[3].active_level_db is None
     for clip in packed.rows:
         same(corpus, packed, clip)
-    with pytest.raises(InputError, match=r"a part must hold a clip whole, and a.wav from 0.0 s takes .* MB of 0.0"):
+    with pytest.raises(InputError, match=r"a part must contain complete clips; a.wav from 0.0 s takes .* MB of 0.0"):
         pack(corpus, tmp_path / "q.pack", part_mb=0.009)
 
 
@@ -203,7 +203,7 @@ def test_the_same_is_skipped_and_another_not_replaced(tmp_path):
     (again,) = pack(corpus, path)
     assert again == replace(made, status="skipped") and path.stat().st_mtime_ns == before
     fewer = corpus.with_rows(corpus.rows[:2])
-    with pytest.raises(InputError, match=r"a.pack exists and holds something else: --overwrite it"):
+    with pytest.raises(InputError, match=r"a.pack already exists with other content; use --overwrite"):
         pack(fewer, path)
     assert len(open_pack(path)) == 3
     assert pack(fewer, path, overwrite=True)[0].n_clips == 2
@@ -211,7 +211,7 @@ def test_the_same_is_skipped_and_another_not_replaced(tmp_path):
     os.utime(tmp_path / "b.wav", (1, 1))
     pack(corpus, path, overwrite=True)
     os.utime(tmp_path / "b.wav", (2, 2))
-    with pytest.raises(InputError, match="holds something else"):
+    with pytest.raises(InputError, match="already exists with other content"):
         pack(corpus, path)
 
 
@@ -223,7 +223,7 @@ def test_parts_that_are_there_are_not_made_again(tmp_path):
     made[1].path.unlink()
     assert [each.status for each in pack(corpus, path, part_mb=0.026)] == ["skipped", "done"]
     assert made[1].path.read_bytes() == data
-    with pytest.raises(InputError, match=r"a\.1-of-2\.pack is there, of another pack of that name"):
+    with pytest.raises(InputError, match=r"a\.1-of-2\.pack belongs to another pack of that name"):
         pack(corpus, path, part_mb=1)
     (whole,) = pack(corpus, path, part_mb=1, overwrite=True)
     assert [each.name for each in tmp_path.glob("*.pack")] == [whole.path.name] == ["a.1-of-1.pack"]
@@ -256,10 +256,10 @@ def _newer(old):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda old: b"", "is no pack: make one with undin pack CORPUS"),
-        (lambda old: b"RIFF" + old[4:], "is no pack"),
-        (lambda old: old[:30], "is truncated: 30 bytes are less than its header takes: copy or make it anew"),
-        (lambda old: old[:-1], r"is truncated: it has \d+ bytes, and its header promises \d+"),
+        (lambda old: b"", "is not a pack: create one with undin pack CORPUS"),
+        (lambda old: b"RIFF" + old[4:], "is not a pack"),
+        (lambda old: old[:30], "is truncated: 30 bytes are too few for its header: copy it again"),
+        (lambda old: old[:-1], r"is truncated: it has \d+ bytes, its header says \d+"),
         (lambda old: old[: SAMPLES_AT + 100], "is truncated"),
         (lambda old: old + b"x", "is damaged: it has"),
         (_replaced(14, b"\1"), "its header is damaged"),
@@ -274,7 +274,7 @@ def test_what_is_wrong_is_one_clear_error(tmp_path, change, message):
     for opened in (open_pack, corpora.open, check_pack):
         with pytest.raises(InputError, match=f"p.pack:? {message}"):
             opened(path)
-    with pytest.raises(InputError, match="exists and holds something else"):
+    with pytest.raises(InputError, match="already exists with other content"):
         pack(tiny(tmp_path), path)
 
 
@@ -294,16 +294,16 @@ def test_packs_that_do_not_go_together(tmp_path):
     paths[0].parent.mkdir()
     for path in paths:
         pack(corpus, path)
-    with pytest.raises(InputError, match=r"a.pack and .*b.pack hold the same part of a.wav: open one of them"):
+    with pytest.raises(InputError, match=r"a.pack and .*b.pack contain the same part of a.wav: open one of them"):
         corpora.open(tmp_path / "packs")
     pack(Corpus(corpus.root, corpus.rows, sr=8000), paths[1], overwrite=True)
-    with pytest.raises(InputError, match=r"must have one sample rate; got .*a.pack 16000 Hz, .*b.pack 8000 Hz"):
+    with pytest.raises(InputError, match=r"must have the same sample rate; got .*a.pack 16000 Hz, .*b.pack 8000 Hz"):
         open_pack(*paths)
     for n in (3, 4):
         (tmp_path / "packs" / f"c.1-of-{n}.pack").write_bytes(b"")
-    with pytest.raises(InputError, match=r"holds parts of two packs, c\.\*-of-3.pack and c\.\*-of-4.pack"):
+    with pytest.raises(InputError, match=r"contains parts of two packs, c\.\*-of-3.pack and c\.\*-of-4.pack"):
         corpora.open(tmp_path / "packs")
-    with pytest.raises(InputError, match="there is no such pack"):
+    with pytest.raises(InputError, match="no such pack"):
         open_pack(tmp_path / "far.pack")
     with pytest.raises(InputError, match="at least one path"):
         open_pack()
@@ -318,9 +318,9 @@ def test_a_pack_beside_sound_files_does_not_hide_them(tmp_path):
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("p.wav", {}, "must be a file whose name ends in .pack"),
-        ("p.1-of-2.pack", {}, "must be a file whose name ends in .pack, and not in"),
-        ("far/p.pack", {}, "there is no folder"),
+        ("p.wav", {}, "must end in .pack"),
+        ("p.1-of-2.pack", {}, "must end in .pack, not in"),
+        ("far/p.pack", {}, "no such folder"),
         ("p.pack", {"part_mb": 0}, "part_mb must be more than 0; got 0"),
         ("p.pack", {"workers": 0}, "workers must be at least 1; got 0"),
     ],

@@ -12,15 +12,15 @@ from undin.errors import InputError
 @pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "plain"])
 def test_a_folder_of_another_layout_is_refused(tmp_path, layout):
     tree(tmp_path, "anna/x.wav")
-    with pytest.raises(InputError, match=f"holds no sound of the layout {layout}: looked for files that end in .aif"):
+    with pytest.raises(InputError, match=f"contains no audio in the layout {layout}: looked for files that end in"):
         scan(tmp_path, layout=layout)
 
 
 def test_what_is_no_corpus(tmp_path):
     tree(tmp_path, ("notes.txt", "none"))
-    with pytest.raises(InputError, match=r"holds no sound: looked for files that end in \.aif, .*\.wav"):
+    with pytest.raises(InputError, match=r"contains no audio: looked for files that end in \.aif, .*\.wav"):
         scan(tmp_path)
-    with pytest.raises(InputError, match="must be a folder; there is none"):
+    with pytest.raises(InputError, match="must be a folder; it does not exist"):
         scan(tmp_path / "far")
     with pytest.raises(InputError, match="must be a folder; it is a file"):
         scan(tmp_path / "notes.txt")
@@ -89,7 +89,7 @@ def test_one_layout_in_a_folder_of_downloads(tmp_path):
     result = scan(tmp_path)
     assert (result.root, result.layout, len(result.rows)) == (tmp_path / "LibriSpeech", "librispeech", 3)
     tree(tmp_path / "other", *LIBRISPEECH, "loose.wav")
-    with pytest.raises(InputError, match=r"sound beside that of which nothing says what it is: loose\.wav"):
+    with pytest.raises(InputError, match=r"audio of unknown role next to it: loose\.wav"):
         scan(tmp_path / "other")
 
 
@@ -136,8 +136,8 @@ def test_tables_of_what_lies_beside_them_do_not_count_it_twice(tmp_path):
 def test_sound_beside_known_layouts_must_say_what_it_is(tmp_path):
     tree(tmp_path / "corp", *LIBRISPEECH, *MS_SNSD, "115 noises/n1.wav", "loose.wav")
     message = (
-        r"corp holds LibriSpeech \(librispeech\), MS-SNSD \(ms-snsd\), and sound beside that of which nothing says "
-        r"what it is: 115 noises, loose\.wav: put it into .*corp/speech \(a folder for each talker\) or .*corp/noise"
+        r"corp holds LibriSpeech \(librispeech\), MS-SNSD \(ms-snsd\), and audio of unknown role "
+        r"next to it: 115 noises, loose\.wav: put it into .*corp/speech \(one folder per talker\) or .*corp/noise"
     )
     with pytest.raises(InputError, match=message):
         scan(tmp_path / "corp")

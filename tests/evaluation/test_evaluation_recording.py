@@ -181,7 +181,7 @@ def test_files_with_nan_and_files_that_end_too_early(tmp_path):
 
 
 def test_what_holds_nothing_says_so():
-    assert [f.text for f in check_signal(np.zeros(0, np.float32), SR).faults] == ["there are no samples in it"]
+    assert [f.text for f in check_signal(np.zeros(0, np.float32), SR).faults] == ["it has no samples"]
     silent = {f.what: f.text for f in check_signal(np.zeros(5 * SR, np.float32), SR).findings}
     assert silent["level"] == "the recording is silent"
-    assert silent["noise"] == "nothing to tell speech from noise by"
+    assert silent["noise"] == "not enough contrast to tell speech from noise"

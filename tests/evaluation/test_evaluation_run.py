@@ -69,7 +69,7 @@ def test_a_command_gets_a_wav_and_gives_one(run):
         (SLOW, "returned 8000 Hz for an input of 16000 Hz"),
         (NOTHING, "succeeded without writing an output"),
         ("gone=/no/such/program {in} {out}", "/no/such/program cannot be started: No such file"),
-        (program("words", "open(sys.argv[2],'w').write('words')"), "is no sound file that can be read"),
+        (program("words", "open(sys.argv[2],'w').write('words')"), "is not a readable audio file"),
     ],
 )
 def test_what_a_program_does_wrong_is_named_and_the_rest_is_scored(run, command, reason):
@@ -99,7 +99,7 @@ def test_what_is_wrong_with_a_row_is_named_with_the_row(run):
     told = {f.row: (f.id, f.method, f.reason) for f in result.failures}
     assert list(told) == [3, 4, 5, 6]
     assert told[3][:2] == ("gone", "") and "no.flac is missing" in told[3][2]
-    assert told[4] == (rows()[0].id, "", "its id is that of row 2 too: give every row an id of its own")
+    assert told[4] == (rows()[0].id, "", "row 2 has the same id: give every row a unique id")
     assert told[5] == ("", "", "snr_db must be a number; got 'loud'")
     assert told[6][0] == "clean" and "it has no noise" in told[6][2]
     assert {s.id for s in result.scores if s.values} == {rows()[0].id, rows()[3].id}
@@ -230,7 +230,7 @@ def test_file_names_with_spaces_reach_the_program(tmp_path, monkeypatch):
 
 def test_metrics_are_chosen_by_name_package_and_rate(monkeypatch):
     assert [m.name for m in choose(["lsd_db", "si_sdr_db"], 16000)[0]] == ["lsd_db", "si_sdr_db"]
-    with pytest.raises(InputError, match="unknown metric 'pesc': there are pesq_wb"):
+    with pytest.raises(InputError, match="unknown metric 'pesc': known: pesq_wb"):
         choose(["pesc"], 16000)
     with pytest.raises(InputError, match="pesq_wb needs 16000 Hz or more; the mixtures have 8000 Hz"):
         choose(["pesq_wb"], 8000)

@@ -138,7 +138,7 @@ def test_only_one_stage(finished, tmp_path):
         ("train.settings.n_speach=3", "did you mean n_speech"),
         ("train.variants=['nmf-x']", "train.variants must be of"),
         ("train.speech_s=0", "train.speech_s must be a finite number, above 0; got 0"),
-        ("train.method=gan", "unknown trainable method 'gan': there are nmf, dnn"),
+        ("train.method=gan", "unknown trainable method 'gan': known: nmf, dnn"),
     ],
 )
 def test_bad_settings_are_named_before_anything_is_done(change, message):

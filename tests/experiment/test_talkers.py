@@ -115,21 +115,24 @@ def test_six_folders_of_talkers_are_enough(tmp_path):
 
 def test_one_number_of_talkers_is_mixed_and_separated(tmp_path):
     message = (
-        r"as many talkers must be mixed as blstm-mask separates; got mix.talkers = 3, train.mixing.talkers = 2, "
-        r"train.settings.talkers = 2: set them alike, as --set mix.talkers=3 --set train.mixing.talkers=3 --set train."
+        r"number of mixed talkers must be the number that blstm-mask separates; got mix.talkers = 3, "
+        r"train.mixing.talkers = 2, train.settings.talkers = 2: use --set mix.talkers=3 "
+        r"--set train.mixing.talkers=3 --set train."
     )
     with pytest.raises(InputError, match=message):
         read_recipe("talkers-upit", [*TINY, "mix.talkers=3"], preset="mini")
     three = ["mix.talkers=3", "train.mixing.talkers=3", "train.settings.talkers=3"]
     for k in range(3):
-        with pytest.raises(InputError, match="as many talkers must be mixed as deep-clustering separates"):
+        with pytest.raises(
+            InputError, match="the number of mixed talkers must be the number that deep-clustering separates"
+        ):
             read_recipe("talkers-dpcl", [*TINY, *three[:k], *three[k + 1 :]], preset="mini")
     with pytest.raises(InputError, match=r"separates; got .*, train\.valid\.talkers = 2"):
         read_recipe("talkers-upit", [*TINY, *three, "train.valid.talkers=2"], preset="mini")
-    with pytest.raises(InputError, match="mixed as b separates; got"):
+    with pytest.raises(InputError, match="number that b separates; got"):
         read_recipe("talkers-upit", [*TINY, 'train.variants={a={}, b={"settings.talkers"=3}}'], preset="mini")
     enhances = Run(read_recipe("nmf-kwon2016", ["mix.talkers=2"]), tmp_path / "run")
-    with pytest.raises(InputError, match=r"mix\.talkers must be 1 where nmf enhances; got 2"):
+    with pytest.raises(InputError, match=r"mix\.talkers must be 1 for the enhancement method nmf; got 2"):
         list(enhances.run())
     assert not (tmp_path / "run").exists()
 

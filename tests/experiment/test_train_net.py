@@ -136,7 +136,7 @@ def test_few_speakers_are_learned_from_and_tested_beside_unknown_ones(tmp_path):
     assert cards["two"] != cards["three"] == cards["three-again"]
     digests = {undin.load(tmp_path / f"train/{name}.onnx").digest for name in cards}
     assert len(digests) == 3  # another seed gives other weights
-    with pytest.raises(InputError, match="the speakers to learn from must be 2 to"):
+    with pytest.raises(InputError, match="there must be 2 to"):
         list(Run(tiny("train.voices=99", "train.seen=2"), tmp_path / "more").run(["train"]))
 
 
@@ -154,9 +154,9 @@ def test_fine_tuning_on_folders_begins_with_the_weights(finished, tmp_path):
 def test_weights_that_a_run_cannot_begin_with_are_refused_and_nothing_moves(finished, tmp_path):
     best, before = finished / "train/dnn/best.pt", sorted(finished.rglob("*"))
     run = Run(tiny("train.options.lr=1e-4"), finished)
-    with pytest.raises(InputError, match="lies in the run folder that is to be trained in: choose another with -o"):
+    with pytest.raises(InputError, match="is inside the run folder of this training; use another -o"):
         list(run.run(["train"], start_from=best))
-    with pytest.raises(InputError, match="a graph cannot learn"):
+    with pytest.raises(InputError, match="an exported graph cannot be trained"):
         list(run.run(["train"], start_from=finished / "train/dnn.onnx"))
     with pytest.raises(InputError, match="there is no such file"):
         list(run.run(["train"], start_from=tmp_path / "best.pt"))
@@ -197,7 +197,7 @@ def test_weights_of_another_size_are_refused(finished, tmp_path):
         ("train.augment.eq=3", "eq must be"),
         (
             "train.kept_spectra=true",
-            "keeps spectra of kept mixtures: say how many, as train.kept=5000",
+            "needs kept mixtures: set their number, e.g. train.kept=5000",
         ),
         ("train.kept_spectra=yes", "train.kept_spectra must be true or false; got 'yes'"),
         ("train.weights=fp8", "train.weights must be one of fp32, fp16, int8; got 'fp8'"),
@@ -231,5 +231,5 @@ def test_every_preset_of_every_recipe_can_be_read():
 
 def test_minutes_and_weights_are_for_networks(tmp_path):
     run = Run(read_recipe("nmf-kwon2016"), tmp_path)
-    with pytest.raises(InputError, match="only networks"):
+    with pytest.raises(InputError, match="apply to networks"):
         list(run.run(["train"], max_minutes=1))

@@ -119,7 +119,7 @@ def test_a_folder_that_cannot_be_read_becomes_a_problem(tree, monkeypatch):
     monkeypatch.setattr(Path, "iterdir", locked)
     tasks = plan(["in"], "out")
     assert [task.source for task in tasks] == ["in/deep", *IN[:2]]
-    assert tasks[0].problem == "in/deep: cannot be searched: Permission denied: allow it, or leave it out"
+    assert tasks[0].problem == "in/deep: cannot be searched: Permission denied: change its permissions, or leave it out"
     with pytest.raises(PermissionError):
         list(find_audio(Path("in")))
 
@@ -155,15 +155,15 @@ def test_several_files_do_not_go_into_a_folder_named_as_a_file(tree):
         (["a.wav"], "out", {}, r"extension \(out.wav\) or a folder \(out/\); got out"),
         (["a.wav", "in/a.wav"], "out", {}, "a.wav and in/a.wav would both write out/a.wav"),
         (["a.wav", "a.wav"], None, {}, "would both write"),
-        (["a.wav"], "a.wav", {}, "a.wav is the input a.wav itself"),
-        (["a.wav"], "./in/../a.wav", {}, "is the input a.wav itself"),
-        (["in"], "in", {}, "is the input in/a.wav itself"),
+        (["a.wav"], "a.wav", {}, "a.wav is the input a.wav; use"),
+        (["a.wav"], "./in/../a.wav", {}, "is the input a.wav; use"),
+        (["in"], "in", {}, "is the input in/a.wav; use"),
         (["-", "a.wav"], None, {}, "a pipe carries one file"),
         (["in"], "-", {}, "a pipe carries one file"),
         (["-"], "in", {}, "no name to keep in the folder in"),
-        (["-"], None, {"n_src": 2}, "one pipe carries one signal"),
-        (["a.wav"], "-", {"residual": True}, "one pipe carries one signal"),
-        (["-"], "o.wav", {"picture": True}, "a picture needs files"),
+        (["-"], None, {"n_src": 2}, "a pipe carries one signal"),
+        (["a.wav"], "-", {"residual": True}, "a pipe carries one signal"),
+        (["-"], "o.wav", {"picture": True}, "a picture needs an input file"),
     ],
 )
 def test_clashes_are_refused_beforehand(tree, inputs, output, settings, message):
@@ -173,14 +173,14 @@ def test_clashes_are_refused_beforehand(tree, inputs, output, settings, message)
 
 def test_a_folder_without_audio_is_refused(tree):
     Path("empty").mkdir()
-    with pytest.raises(InputError, match="empty holds no audio file"):
+    with pytest.raises(InputError, match="empty has no audio files"):
         plan(["empty"])
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link])
 def test_an_input_is_not_overwritten_through_a_link(tree, link):
     link("a.wav", "same.wav")
-    with pytest.raises(InputError, match=r"same.wav is the input a.wav itself"):
+    with pytest.raises(InputError, match=r"same.wav is the input a.wav; use"):
         plan(["a.wav"], "same.wav")
 
 

@@ -191,7 +191,7 @@ def test_a_missing_file_among_good_ones_is_named(make_wav, here):
 def test_an_output_that_cannot_be_noted_stays(make_wav, here):
     Path(NOTES).mkdir()
     with pytest.warns(
-        UserWarning, match=r"a.enhanced.wav is written, but not noted in .*\.undin.jsonl \(Is a directory\)"
+        UserWarning, match=r"a.enhanced.wav was written, but could not be noted in .*\.undin.jsonl \(Is a directory\)"
     ):
         assert statuses(run(plan([make_wav()]), make)) == ["done"]
     assert Path("a.enhanced.wav").exists()
@@ -201,7 +201,7 @@ def test_an_output_that_cannot_be_noted_stays(make_wav, here):
 def test_warnings_of_workers_are_warnings_here(make_wav, here, capfd):
     make_wav("in/a.wav", subtype="IMA_ADPCM")
     make_wav("in/b.wav")
-    with pytest.warns(UserWarning, match="IMA_ADPCM stores whole blocks"):
+    with pytest.warns(UserWarning, match="IMA_ADPCM stores complete blocks"):
         assert statuses(run(plan(["in"], "out"), make, workers=2)) == ["done", "done"]
     assert capfd.readouterr().err == ""
 

@@ -11,9 +11,9 @@ from undin.errors import InputError
     ("name", "message"),
     [
         ("log-mse", "did you mean log-mmse"),
-        ("ff-mask", "no weights of ff-mask come with undin: train some"),
-        ("nothing at all", "there are .*log-mmse.*, or give a saved .npz or .onnx"),
-        (undin.LogMMSE(), r"a method that is there is called, method\(x, sr\)"),
+        ("ff-mask", "undin ships no weights for ff-mask: train a model"),
+        ("nothing at all", "known: .*log-mmse.*, or give a saved .npz or .onnx"),
+        (undin.LogMMSE(), r"call a loaded method as method\(x, sr\)"),
     ],
 )
 def test_unknown_names_get_a_cure(name, message):
@@ -37,7 +37,7 @@ def test_a_method_that_is_there_is_taken_by_enhance_and_separate():
         (lambda x: undin.enhance(x, 16000, limitdb=3), "unknown setting 'limitdb' for lull: did you mean limit_db?"),
         (
             lambda x: undin.enhance(x, 16000, zzz=3),
-            "'zzz' for lull: there are limit_db, independent, nan, method$",
+            "'zzz' for lull: known: limit_db, independent, nan, method$",
         ),
         (lambda x: undin.enhance(x, 16000, method="log-mmse", n_ftt=3), "'n_ftt' for log-mmse: did you mean n_fft?"),
         (lambda x: undin.separate(x, 16000, speed=[1.1]), "'speed' for blstm-mask: did you mean speeds?"),

@@ -336,19 +336,19 @@ def test_talkers_survive_saving(tmp_path):
 
 def test_damaged_and_foreign_files_are_refused(tmp_path, model):
     path = tmp_path / "m.npz"
-    with pytest.raises(InputError, match="is no file"):
+    with pytest.raises(InputError, match="no such file"):
         NMF.load(path)
     model.save(path)
     sound = path.read_bytes()
     for damaged in (b"", b"hello", sound[:100], sound[: len(sound) // 2], sound[:300] + b"xx" + sound[302:]):
         path.write_bytes(damaged)
-        with pytest.raises(WeightsError, match=r"m\.npz must be a model that NMF\.save wrote"):
+        with pytest.raises(WeightsError, match=r"m\.npz is damaged or is not a model written by NMF\.save"):
             NMF.load(path)
     np.savez(path, other=np.zeros(3))
-    with pytest.raises(WeightsError, match="something else"):
+    with pytest.raises(WeightsError, match="is not a model written by NMF"):
         NMF.load(path)
     np.savez(path, meta=np.array([{"a": 1}], object))  # a pickle
-    with pytest.raises(WeightsError, match="something else"):
+    with pytest.raises(WeightsError, match="is not a model written by NMF"):
         NMF.load(path)
 
 
@@ -358,8 +358,8 @@ def test_damaged_and_foreign_files_are_refused(tmp_path, model):
         ({"version": 99}, "format version 99"),
         ({"format": "x"}, "its format is not"),
         ({"n_sources": 5}, "W2"),
-        ({"config": {**dataclasses.asdict(NMFConfig()), "n_fft": 128}}, "do not fit n_fft = 128"),
-        ({"config": {"n_fft": 256, "what": 1}}, "something else"),
+        ({"config": {**dataclasses.asdict(NMFConfig()), "n_fft": 128}}, "do not match n_fft = 128"),
+        ({"config": {"n_fft": 256, "what": 1}}, "is not a model written by NMF"),
     ],
 )
 def test_wrong_meta_data_is_refused(tmp_path, model, change, message):
@@ -378,7 +378,7 @@ def test_arrays_with_nan_are_refused(tmp_path, model):
     broken = model.with_settings()
     broken.bases = (Bases(*(a * np.float32(np.nan) for a in model.bases[0])),)
     broken.save(tmp_path / "m.npz")
-    with pytest.raises(WeightsError, match=r"must lie in 0 \.\.\. 1e\+06"):
+    with pytest.raises(WeightsError, match=r"must be in 0 to 1e\+06"):
         NMF.load(tmp_path / "m.npz")
 
 
@@ -401,13 +401,15 @@ def test_bad_settings_are_refused(settings, message):
 
 def test_bad_sounds_are_refused(model):
     new = NMF(**SMALL)
-    with pytest.raises(InputError, match="has no bases: fit"):
+    with pytest.raises(InputError, match="has no bases: call fit"):
         new(voice(), SR)
     with pytest.raises(InputError, match="has no bases"):
         new.save("x.npz")
-    with pytest.raises(InputError, match=r"speech must be \(n_samples,\) or a list of such; got the shape \(2, 100\)"):
+    with pytest.raises(
+        InputError, match=r"speech must be \(n_samples,\) or a list of such arrays; got the shape \(2, 100"
+    ):
         new.fit(np.zeros((2, 100), np.float32), None, SR)
-    with pytest.raises(InputError, match="noise must hold sound to learn from"):
+    with pytest.raises(InputError, match="noise must contain audio"):
         new.fit(voice(), np.zeros(SR, np.float32), SR)
     with pytest.raises(InputError, match="speech must last"):
         new.fit([], None, SR)
@@ -420,7 +422,7 @@ def test_bad_sounds_are_refused(model):
         new.fit(voice(), None, 8000)
     with pytest.raises(InputError, match="two or more; got 1"):
         new.fit_talkers([voice()], SR)
-    with pytest.raises(InputError, match="fit_noise keeps the speech bases"):
+    with pytest.raises(InputError, match="fit_noise needs speech bases"):
         new.fit_noise(hiss(), SR)
     with pytest.raises(InputError, match=r"must end in \.npz"):
         model.save("model.bin")

@@ -161,7 +161,7 @@ def test_bad_input_is_an_error_with_the_reason(metric):
     ref, est = noisy_pair()
     with pytest.raises(InputError, match="is undefined: ref is silent"):
         metric(ref=0 * ref, est=est, sr=8000)
-    with pytest.raises(InputError, match=r"is undefined: it takes 37.5 ms and more; got 12.5 ms"):
+    with pytest.raises(InputError, match=r"is undefined: it needs at least 37.5 ms; got 12.5 ms"):
         metric(ref=ref[:100], est=est[:100], sr=8000)
     with pytest.raises(InputError, match=r"WSS needs sr >= 8000, for bands up to 3.8 kHz; got 4000"):
         wss(ref=ref, est=est, sr=4000)

@@ -64,9 +64,9 @@ def test_bad_input_is_an_error_with_the_reason():
         best_permutation(si_sdr, ref=ref, est=est[:, 1:])
     with pytest.raises(InputError, match=r"must both be .* got \(2000,\)"):
         best_permutation(si_sdr, ref=ref[0], est=est[0])
-    with pytest.raises(InputError, match=r"must lie in 1 ... 8; got 9"):
+    with pytest.raises(InputError, match=r"must be in 1 to 8; got 9"):
         best_permutation(si_sdr, ref=np.eye(9, 20), est=np.eye(9, 20))
     with pytest.raises(InputError, match="SI-SDR is undefined: est is silent"):
         best_permutation(si_sdr, ref=ref, est=est * [[0], [1]])
-    with pytest.raises(InputError, match=r"without NaN, with n_src in 1 ... 8; got \(1, 1\)"):
+    with pytest.raises(InputError, match=r"without NaN, with n_src in 1 to 8; got \(1, 1\)"):
         permute_best(np.array([[np.nan]]))

@@ -177,7 +177,7 @@ def test_bad_input_is_an_error_with_the_reason(metric, edit, message):
 
 def test_their_own_rules():
     ref, est = noisy_pair(seconds=0.2)
-    with pytest.raises(InputError, match=r"segmental SNR is undefined: it takes 37.5 ms and more; got 37.4 ms"):
+    with pytest.raises(InputError, match=r"segmental SNR is undefined: it needs at least 37.5 ms; got 37.4 ms"):
         segmental_snr(ref=ref[:299], est=est[:299], sr=8000)
     with pytest.raises(InputError, match=r"hop_ms must be at least a sample and at most frame_ms = 30; got 40"):
         segmental_snr(ref=ref, est=est, sr=8000, hop_ms=40)

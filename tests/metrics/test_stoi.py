@@ -56,7 +56,7 @@ def test_the_same_pair_scores_the_same_bits_and_draws_nothing_from_the_caller():
 def test_too_little_speech_is_an_error_not_a_number(metric, n_samples):
     ref, est = pair(10000)
     with (
-        pytest.raises(InputError, match="STOI is undefined: ref holds fewer than 30 frames")
+        pytest.raises(InputError, match="STOI is undefined: ref has fewer than 30 frames")
         if n_samples > 1
         else (pytest.raises(InputError, match="silent"))
     ):

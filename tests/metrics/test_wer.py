@@ -69,7 +69,7 @@ def test_a_list_is_taken_as_it_is():
 def test_the_rate_of_a_corpus_is_that_of_its_sums():
     parts = [word_errors(ref="one two three four", est="one two three"), word_errors(ref="five", est="six seven")]
     assert sum(parts, WordErrors()).rate == pytest.approx(3 / 5)
-    with pytest.raises(InputError, match="WER is undefined: ref holds no word"):
+    with pytest.raises(InputError, match="WER is undefined: ref has no words"):
         wer(ref=" - ", est="word")
 
 
@@ -96,9 +96,9 @@ def test_any_command_is_a_recogniser():
 @pytest.mark.parametrize(
     ("code", "settings", "message"),
     [
-        ("import sys; sys.exit('model not found')", {}, "ended with 1: model not found"),
-        ("import sys; sys.exit(3)", {}, "ended with 3: it said nothing"),
-        ("import time; time.sleep(60)", {"timeout_s": 0.2}, "took longer than timeout_s = 0.2"),
+        ("import sys; sys.exit('model not found')", {}, "exited with 1: model not found"),
+        ("import sys; sys.exit(3)", {}, "exited with 3: no output"),
+        ("import time; time.sleep(60)", {"timeout_s": 0.2}, "exceeded timeout_s = 0.2"),
     ],
 )
 def test_a_recogniser_that_fails_is_an_error(code, settings, message):

@@ -70,20 +70,20 @@ def test_one_stage(home):
 
 def test_other_sections_are_left_out_with_a_note(home):
     (home / "config.ini").write_text(f"{TEXT}\n[STFT]\nwindow_type = hamming\nn_fft = 512\n")
-    with pytest.warns(UserWarning, match=r"config\.ini: \[STFT\] is left out: only mixtures are written, no spectra"):
+    with pytest.warns(UserWarning, match=r"config\.ini: \[STFT\] is ignored: mixtures are written, no spectra"):
         assert len(read_config(home / "config.ini")) == 2
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("SNR_upper = 9", "SNR_lower = 9", "line 11: snr_lower stands there twice: name one of each"),
+        ("SNR_upper = 9", "SNR_lower = 9", "line 11: snr_lower occurs twice: remove one"),
         ("SNR_upper = 9", "", "needs SNR_upper = NUMBER"),
         ("SNR_lower = -6", "SNR_lower = low", "SNR_lower of the config.ini must be a number; got 'low'"),
         ("total_snrlevels = 16", "total_snrlevels = 0", "total_snrlevels must be 1 to 10000"),
         ("total_snrlevels = 16", "total_snrlevels = 5e16", "total_snrlevels must be 1 to 10000"),
         ("[config]", "[mix]", r"must have a section \[config\]; got mix"),
-        ("[config]", "config", "is no config.ini"),
+        ("[config]", "config", "is not a config.ini"),
         ("noise_train_path: noise/train", "", "training needs clean_train_path and noise_train_path"),
         ("clean\\train", "nowhere", "nowhere must be a folder"),
         ("file_length = 1", "file_length = 0", "duration_s must be a finite number, above 0"),

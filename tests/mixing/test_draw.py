@@ -145,7 +145,7 @@ def test_seen_flags(shared):
 
 def test_a_silent_noise_is_named_and_the_rest_drawn(corpus_at):
     soundfile.write(corpus_at.root / "noise/0.flac", np.zeros(12000), 8000)
-    with pytest.raises(InputError, match=r"mixture mix-0000\d: noise/0.flac is silent over the .* take it out"):
+    with pytest.raises(InputError, match=r"mixture mix-0000\d: noise/0.flac is silent over the .* remove it"):
         list(draw(corpus_at, 12))
     errors = []
     rows = list(draw(corpus_at, 12, errors=errors.append))
@@ -178,7 +178,7 @@ def test_one_speaker_is_too_few_for_two_talkers(shared):
     alone = Corpus(shared.root, [clip for clip in shared.rows if clip.speaker in ("a", "")])
     with pytest.raises(
         InputError,
-        match=r"2 talkers need recordings of 2 speakers, each with its name; .* has a \(speakers: 1 in test\): add",
+        match=r"2 talkers need recordings of 2 speakers, each with a label; .* has a \(speakers: 1 in test\): add",
     ):
         next(draw(alone, 1, talkers=2))
     nameless = Corpus(shared.root, [replace(clip, speaker="") for clip in shared.speech])

@@ -245,7 +245,7 @@ def test_a_crop_in_a_pause_is_drawn_anew():
     examples = Examples(corpus_of(*halves), Settings(duration_s=1.0), seed=0)
     assert all(examples[i].speech.any() and examples[i].noise.any() for i in range(50))
     clips = talk("a", 2.0, active_level_db=30.0)
-    with pytest.raises(InputError, match=r"example 0: a0.wav is silent wherever it was tried: take it out"):
+    with pytest.raises(InputError, match=r"example 0: a0.wav is silent in every crop tried: remove it"):
         Examples(corpus_of(*clips), Settings(duration_s=1.0, noises=0), seed=0)[0]
     silent = Examples(corpus_of(*talk("a", 2.0), *rain(2.0, kind="silent")), Settings(duration_s=1.0), seed=0)
     with pytest.raises(InputError, match=r"example 4: silent0.wav and 49 other noises are silent"):
@@ -372,7 +372,7 @@ def test_without_noise_or_without_speech(packed):
     ("settings", "message"),
     [
         ({"duration_s": None}, "examples must have one length: set duration_s"),
-        ({"every_noise": True}, "every_noise is for manifests"),
+        ({"every_noise": True}, "every_noise applies to manifests"),
         ({"split": "valid"}, "split must be one of dev, test, train; got valid"),
         ({"kinds": ["far"]}, "kind must be one of"),
     ],

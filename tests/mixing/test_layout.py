@@ -62,12 +62,12 @@ def test_which_names_differ_by_themselves():
         ("noisy={}", 1, "got {} in noisy={}"),
         ("noisy={id", 1, "the template noisy={id cannot be filled in"),
         ("noisy={id:.2f}", 1, "cannot be filled in"),
-        ("noisy=../{id}", 1, "must lie in the output folder"),
-        ("noisy=/x/{id}", 1, "must lie in the output folder"),
+        ("noisy=../{id}", 1, "must be inside the output folder"),
+        ("noisy=/x/{id}", 1, "must be inside the output folder"),
         ("noisy=a/{id},clean=a/{id}", 1, "must differ"),
         ("dirty=a/{id}", 1, "a template must be noisy=PATTERN"),
         ("six-folders", 2, "is for one talker"),
-        ("noisy=x/{id},clean=y/{id}", 2, "must hold {k}"),
+        ("noisy=x/{id},clean=y/{id}", 2, "must contain {k}"),
     ],
 )
 def test_bad_templates(template, talkers, message):

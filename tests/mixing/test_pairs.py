@@ -70,7 +70,7 @@ def test_files_that_make_no_pair_are_errors_and_the_others_are_rows(tmp_path):
     put(tmp_path, "other/short.wav", "clean/short.wav", x=CLEAN[:99], n=NOISE[:99])
     row, *errors = found(tmp_path)[1]
     assert row.id == "a"
-    for error, text in zip(errors, ("no clean twin", "no finite SNR", "8000 samples and .* 99"), strict=True):
+    for error, text in zip(errors, ("no clean counterpart", "no finite SNR", "8000 samples and .* 99"), strict=True):
         with pytest.raises(InputError, match=text):
             raise error
 
@@ -79,7 +79,7 @@ def test_files_that_make_no_pair_are_errors_and_the_others_are_rows(tmp_path):
     ("folders", "message"),
     [
         ([], "expected a manifest.csv from `undin mix`, or folders noisy/ and clean/"),
-        (["noisy", "clean"], "there are no audio files"),
+        (["noisy", "clean"], "no audio files"),
         (["noisy_1", "clean_1", "noisy_2", "clean_2"], "several folders of mixtures: choose one of"),
     ],
 )

@@ -133,7 +133,7 @@ def test_references_in_a_room_are_each_talkers_own(packed):
 
 
 def test_scenes_that_exceed_one_are_refused():
-    with pytest.raises(InputError, match="scenes must be 1 or less together"):
+    with pytest.raises(InputError, match="scenes must sum to 1 or less"):
         Augment(partial=0.6, turns=0.6)
     examples = Augment(partial=0.5)
     assert len(examples.scene([np.ones(10, np.float32)], SR, np.random.default_rng(0))) == 1

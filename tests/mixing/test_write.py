@@ -205,7 +205,7 @@ def test_a_manifest_with_faults(shared, tmp_path):
     for each, message in zip(
         made[1:],
         (
-            "m.csv, row 3: id mix-00000 is that of row 2 too: give every row an id of its own",
+            "m.csv, row 3: row 2 has the same id mix-00000: give every row a unique id",
             "no.wav is missing",
             "mixture mix-00003: the row has 16000 Hz and",
             "m.csv, row 6: snr_over must be one of clip, active; got 'loud'",
@@ -226,8 +226,8 @@ BAD = {  # column -> cell, what is said of it
     ),
     "speech_gain_db": ("1e9", "speech_gain_db must be a finite number, -300 to 300; got 1000000000.0"),
     "scale_db": ("1e5", "scale_db must be a finite number, -300 to 300; got 100000.0"),
-    "id": ("a\0b", r"id must not be empty nor hold control characters; got 'a\x00b'"),
-    "noise_path": ("a\0b", r"noise_path and label must hold no control characters; got 'a\x00b'"),
+    "id": ("a\0b", r"id must not be empty or contain control characters; got 'a\x00b'"),
+    "noise_path": ("a\0b", r"noise_path and label must not contain control characters; got 'a\x00b'"),
     "n_samples": ("99999999999", "n_samples must be a whole number, 4294967296 or less; got 99999999999"),
     "split": ("../../x", "split must be a name; got '../../x'"),
 }
@@ -261,7 +261,7 @@ def test_names_that_clash_with_folders_fail_alone(shared, tmp_path):
     (tmp_path / "out/n" / rows[2].speech[0].path.rpartition("/")[2].partition(".")[0]).touch()
     made = list(MixtureWriter(shared, tmp_path / "out", layout, manifest=tmp_path / "m.csv", overwrite=True).run())
     assert [each.status for each in made] == ["failed", "done", "failed"]
-    assert "must lie in the output folder" in made[0].error and "mixture b: " in made[2].error
+    assert "must be inside the output folder" in made[0].error and "mixture b: " in made[2].error
 
 
 @pytest.mark.parametrize("way", ["../far/{}", "in/../../far/{}", "{far}/{}", "..\\far\\{}"])
@@ -298,8 +298,8 @@ def test_two_mixtures_never_share_a_file(shared, tmp_path):
     layout = parse_layout("pairs")
     made = list(job(shared, tmp_path / "a", 90, Settings(snr_db=0.0), layout=layout).run())
     clashes = [each for each in made if each.status == "failed"]
-    assert clashes and all("is the name of another mixture's file too: add {id}" in each.error for each in clashes)
-    with pytest.raises(InputError, match=r"shards cannot see .*: add {id} or {n}"):
+    assert clashes and all("is also the file name of another mixture: add {id}" in each.error for each in clashes)
+    with pytest.raises(InputError, match=r"shards cannot detect .*: add {id} or {n}"):
         job(shared, tmp_path / "b", layout=layout, shard=(1, 2))
     drawing = Drawing(shared, Settings(every_noise=True, snr_db=0.0))
     every = MixtureWriter(shared, tmp_path / "c", layout=layout, drawing=drawing, n=drawing.n_pairs)

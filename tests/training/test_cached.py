@@ -84,6 +84,6 @@ def test_a_full_disk_is_told_before_the_first_step(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(cached.os, "posix_fallocate", full, raising=False)
-    with pytest.raises(InputError, match=r"train.kept needs 2e-06 GB at .*No space left.*: keep fewer, or none"):
+    with pytest.raises(InputError, match=r"train.kept needs 2e-06 GB at .*No space left.*: reduce it, or leave it out"):
         CachedExamples(Counted(), 5, tmp_path / "kept.f32", seed=0)
     assert not list(tmp_path.iterdir())

@@ -107,11 +107,11 @@ class Evil:
 @pytest.mark.parametrize(
     ("held", "message"),
     [
-        (b"", "must be a checkpoint of undin train"),
-        (b"PK\x03\x04 torn", "must be a checkpoint of undin train"),
+        (b"", "is not a checkpoint of `undin train`"),
+        (b"PK\x03\x04 torn", "is not a checkpoint of `undin train`"),
         ([1, 2], "net, config and weights are not in it"),
         ({"net": "dnn"}, "net, config and weights are not in it"),
-        ({"net": "dnn", "config": {}, "weights": Evil()}, "must be a checkpoint of undin train"),
+        ({"net": "dnn", "config": {}, "weights": Evil()}, "is not a checkpoint of `undin train`"),
         ({"net": "new", "config": {}, "weights": {}}, "the network 'new'.*upgrade undin"),
         ({"net": "dnn", "config": {"n_hiden": 3}, "weights": {}}, "did you mean n_hidden"),
         ({"net": "dnn", "config": {"n_hidden": 8}, "weights": {}}, "does not fit the network dnn .*Missing key"),
@@ -134,10 +134,10 @@ def test_bad_arguments_are_named(toy, tmp_path):
         export(tmp_path / "best.pt", tmp_path / "net.onnx", weights="int4", card={})
     with pytest.raises(InputError, match=r"must end in \.onnx"):
         export(tmp_path / "best.pt", tmp_path / "net.pt", card={})
-    with pytest.raises(InputError, match="is no file: give a checkpoint"):
+    with pytest.raises(InputError, match="no such file; expected a checkpoint"):
         export(tmp_path / "best.pt", tmp_path / "net.onnx", card={})
     loaded = network("toy", {})
-    with pytest.raises(InputError, match="there is no folder"):
+    with pytest.raises(InputError, match="no such folder"):
         save_weights(tmp_path / "none" / "best.pt", *loaded)
-    with pytest.raises(InputError, match="there is no folder"):
+    with pytest.raises(InputError, match="no such folder"):
         write_graph(loaded, tmp_path / "none" / "net.onnx", card={})

@@ -157,14 +157,14 @@ def test_a_full_disk_is_one_error_and_the_checkpoint_is_kept(tmp_path, monkeypat
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(snapshot.os, "fsync", full)
-    with pytest.raises(UndinError, match=r"No space left on device: make room and run again; the last checkpoint"):
+    with pytest.raises(UndinError, match=r"No space left on device: free some space and rerun; the last checkpoint"):
         run(tmp_path)
     assert step_of(tmp_path) == 5 and not list(tmp_path.glob("*.part"))
 
 
 def test_a_damaged_checkpoint_is_named(unbroken, tmp_path):
     (tmp_path / "last.ckpt").write_bytes(unbroken[1].last.read_bytes()[:-3000])
-    with pytest.raises(WeightsError, match=r"last.ckpt is damaged: put back a copy of it, or move it away"):
+    with pytest.raises(WeightsError, match=r"last.ckpt is damaged: restore a copy, or move it away"):
         run(tmp_path)
 
 
@@ -184,7 +184,7 @@ def test_damaged_notes_are_named(tmp_path):
     run(tmp_path, steps=1)
     note = tmp_path / "run.json"
     note.write_text(note.read_text()[:-40])
-    with pytest.raises(WeightsError, match=r"run.json is damaged: remove it, and the run goes on"):
+    with pytest.raises(WeightsError, match=r"run.json is damaged: remove it, and the run will resume"):
         run(tmp_path, steps=2)
     note.unlink()
     assert run(tmp_path, steps=2).finished
@@ -216,11 +216,11 @@ def test_fine_tuning_starts_from_weights(unbroken, tmp_path):
     tuned = run(tmp_path / "a", config=tone.ToneConfig(dropout=0.0), **settings)
     ours, theirs = weights_of(tuned.best), weights_of(fitted.best)
     assert all(torch.allclose(ours[name], theirs[name], atol=1e-9) for name in theirs)
-    with pytest.raises(InputError, match=r"of another size: .*hidden = 8 there and 4 here"):
+    with pytest.raises(InputError, match=r"another size: .*hidden = 8 there and 4 here"):
         run(tmp_path / "b", config=tone.ToneConfig(hidden=4), **settings)
     with pytest.raises(InputError, match="frames and look-ahead must be the same"):
         run(tmp_path / "c", config=tone.ToneConfig(hop_length=16), **settings)
-    with pytest.raises(InputError, match="a graph cannot learn"):
+    with pytest.raises(InputError, match="an exported graph cannot be trained"):
         run(tmp_path / "d", start_from=Path("x.onnx"))
 
 

@@ -65,7 +65,7 @@ def test_masks_are_what_the_activation_says_at_every_level(name, activation, mos
 @pytest.mark.parametrize("target", ["ibm", "irm", "amplitude", "psm", "signal"])
 def test_the_order_of_the_talkers_does_not_matter_unless_it_is_fixed(objective, target):
     if (objective, target) == ("pit", "signal"):
-        with pytest.raises(InputError, match='take the objective "upit"'):
+        with pytest.raises(InputError, match='use the objective "upit"'):
             make(objective=objective, target=target)
         return
     sources = voices()
@@ -256,7 +256,7 @@ def test_clusters_grow_from_the_layers_of_masks(tmp_path):
     assert layers and all(torch.allclose(ours[name], theirs[name], atol=1e-9) for name in layers)
     for net, size in (("deep-clustering", {"n_layers": 3}), ("lstm-mask", {})):  # more layers than there are; one way
         config = replace(ClusteringConfig(**FRAME) if net == "deep-clustering" else SMALL, **size)
-        with pytest.raises(InputError, match="of another size"):
+        with pytest.raises(InputError, match="another size"):
             trained(net, config, tmp_path / net, masks.best)
 
 
@@ -291,7 +291,7 @@ def test_batches_carry_talkers():
     batch = to_batch(stack(Pairs(), range(3)), 4000)
     assert batch.sources.shape == (3, 2, 3200) and not batch.noise.any()
     assert batch.to("cpu").sources.shape == (3, 2, 3200)
-    with pytest.raises(InputError, match="separates 3 talkers, and mixtures have 2"):
+    with pytest.raises(InputError, match="separates 3 talkers, but mixtures have 2"):
         make(talkers=3).loss(batch)
 
 

@@ -1,4 +1,4 @@
-"""File, pipe, array <-> x: what goes in comes out with the same rate, channels, length, level and format.
+"""File, pipe, array <-> x: output keeps the rate, channels, length, level and format of the input.
 
     check.py    check_audio, the check at the public door; resample, the one resampler
     files.py    read, write, blocks, info: whole files in one call

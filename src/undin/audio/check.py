@@ -21,25 +21,25 @@ def check_rate(sr: int) -> int:
     """Return sr as a plain int, or refuse it.
 
     Raises:
-        InputError: sr is not an integer, or lies outside 1000 ... 768000 Hz.
+        InputError: sr is not an integer, or is outside 1000 to 768000 Hz.
     """
     if isinstance(sr, (int, np.integer)) and SR_MIN <= sr <= SR_MAX:
         return int(sr)
     cure = (
         "give the sample rate in Hz" if isinstance(sr, (int, np.integer)) else "pass the sample rate in Hz, as int(sr)"
     )
-    raise InputError(f"sr must be an int in {SR_MIN} ... {SR_MAX} Hz; got {sr!r}: {cure}")
+    raise InputError(f"sr must be an int in {SR_MIN} to {SR_MAX} Hz; got {sr!r}: {cure}")
 
 
 def check_file_rate(name: str, sr: int) -> int:
     """Return the sample rate that a file says it has, or refuse the file.
 
     Raises:
-        InputError: sr lies outside 1000 ... 768000 Hz.
+        InputError: sr is outside 1000 to 768000 Hz.
     """
     if not SR_MIN <= sr <= SR_MAX:
         raise InputError(
-            f"{name}: its header says {sr} Hz, and undin reads {SR_MIN} ... {SR_MAX} Hz: check what made it"
+            f"{name}: its header says {sr} Hz; undin reads {SR_MIN} to {SR_MAX} Hz: check the program that wrote it"
         )
     return sr
 
@@ -66,7 +66,7 @@ def check_audio(x: Array, sr: int, *, nan: Nan = "raise", start: int = 0) -> Arr
     """
     check_rate(sr)
     if isinstance(x, (str, os.PathLike)):
-        raise InputError(f"x must be samples; got the path {os.fspath(x)!r}: x, sr = undin.read(path)")
+        raise InputError(f"x must be an array of samples; got the path {os.fspath(x)!r}: x, sr = undin.read(path)")
     x = np.asarray(x)
     if not np.issubdtype(x.dtype, np.floating) or x.ndim == 0:
         raise InputError(

@@ -54,7 +54,7 @@ def read(
     """
     whole = all(isinstance(n, (int, np.integer)) for n in (start, stop) if n is not None)
     if not whole or start < 0 or (stop is not None and stop < start):
-        raise InputError(f"start and stop must be whole samples with 0 <= start <= stop; got {start!r} and {stop!r}")
+        raise InputError(f"start and stop must be integers with 0 <= start <= stop; got {start!r} and {stop!r}")
     with open_reader(path, nan=nan, truncated=truncated, dtype=dtype) as reader:
         reader.skip(start)
         n_left = float("inf") if stop is None else stop - start
@@ -113,5 +113,5 @@ def write(path: AudioPath, x: Array, sr: int, *, subtype: str | None = None, lik
 
 
 def default_container(path: AudioPath) -> str:
-    """The container that the extension of `path` stands for; "WAV" when it says nothing."""
+    """The container for the extension of `path`; "WAV" without one."""
     return EXTENSIONS.get(Path(path).suffix.lower(), ("WAV",))[0]

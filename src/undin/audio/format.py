@@ -163,7 +163,7 @@ def format_for(
     held = [name for name in wanted if name not in UNSAFE and soundfile.check_format(container, name)]
     if not held:
         names = ", ".join(soundfile.available_subtypes(container))
-        raise InputError(f"{target}: {container} cannot hold subtype {subtype!r}: use one of {names}")
+        raise InputError(f"{target}: {container} does not support the subtype {subtype!r}: use one of {names}")
     if not soundfile.check_format(container, held[0], endian):
         endian = "FILE"
     result = replace(source, container=container, subtype=held[0], endian=endian)
@@ -187,15 +187,15 @@ def _check_holds(target: str | Path, format: AudioFormat) -> AudioFormat:
     else:
         most, cure = 255 if format.container == "OGG" else 1024, "write fewer channels"
     if not 1 <= format.n_channels <= most:
-        raise InputError(f"{target}: {format.container} holds 1 ... {most} channels; got {format.n_channels}: {cure}")
+        raise InputError(f"{target}: {format.container} supports 1 to {most} channels; got {format.n_channels}: {cure}")
     if rates and format.sr not in rates:
         names = ", ".join(map(str, rates))
         raise InputError(
-            f"{target}: {format.subtype} holds sample rates of {names} Hz; got {format.sr}: "
+            f"{target}: {format.subtype} supports sample rates of {names} Hz; got {format.sr}: "
             "write .flac or .ogg (Vorbis), or resample"
         )
     if format.container == "FLAC" and format.sr > 655_350:
-        raise InputError(f"{target}: FLAC holds sample rates up to 655350 Hz; got {format.sr}: write .wav")
+        raise InputError(f"{target}: FLAC supports sample rates up to 655350 Hz; got {format.sr}: write .wav")
     return format
 
 

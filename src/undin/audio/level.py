@@ -1,11 +1,11 @@
 """How loud a voice is while it speaks: the active speech level of ITU-T P.56, pauses left out.
 
-An envelope q is drawn around the signal; what lies above a threshold c, or lay above it during the last 0.2 s, counts
+An envelope q is drawn around the signal; what is above a threshold c, or was above it during the last 0.2 s, counts
 as active. With n active samples out of a total energy E = Σ x²,
 
     A(c) = 10 log10(E / n),   C(c) = 20 log10 c,   and the active level is A where A - C = 15.9 dB:
 
-the threshold that splits speech from silence is the one that lies the margin below the level it leads to. The
+the threshold that splits speech from silence is the one that is the margin below the resulting level. The
 recommendation tries thresholds in steps of 6 dB and interpolates. Here every value of the envelope is tried: between
 two neighbouring ones n does not change, so A is exact, and a gain of g dB moves it by g dB exactly.
 """
@@ -81,7 +81,7 @@ def _magnitude(x: Array, n_block: int) -> tuple[NDArray[np.float64], float]:
 def _envelope(a: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
     """Smooth `rate` magnitudes a second twice: q = s * s * a with s[k] = (1 - g) g^k.
 
-    s * s [k] = (k + 1) (1 - g)² g^k, of which what lies beyond 20 time constants, 4e-8 of it, is left out. Convolved by
+    s * s [k] = (k + 1) (1 - g)² g^k, truncated after 20 time constants, where 4e-8 of it remain. Convolved by
     FFT, whose rounding may put some 1e-17 in place of silence: far under any threshold.
     """
     n = len(a) + round(20 * TIME_CONSTANT_S * rate)

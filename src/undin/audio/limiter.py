@@ -1,4 +1,4 @@
-"""A look-ahead peak limiter: nothing above the ceiling comes out, and nothing else is touched."""
+"""A look-ahead peak limiter: output stays below the ceiling, and everything else is unchanged."""
 
 import numpy as np
 from numpy.typing import NDArray

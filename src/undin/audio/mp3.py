@@ -44,7 +44,7 @@ def with_count(file: IO[bytes], start: int) -> IO[bytes] | None:
         start: bytes before its first frame (the ID3 tag).
 
     Returns:
-        The copy, without the tag, at its start; None if there is no layer III frame in it.
+        The copy, without the tag, at its start; None if it has no layer III frame.
     """
     n_frames, first, at = 0, b"", start
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:

@@ -37,12 +37,12 @@ def open_reader(
             Sound in .m4a, .mp4, .mov, .mkv, .webm, .aac and others needs the extra `video`.
         raw: "encoding:rate:channels" for headerless samples, e.g. "s16le:16000:1"; see `parse_raw`.
         truncated: a file shorter than its header promises is refused ("raise") or taken as it is ("keep"). An MP3 is
-            refused only at its end, and Ogg files and videos cannot tell.
+            refused only at its end, and Ogg files and videos not at all.
         nan: what to do about NaN and infinity, as in `check_audio`.
         dtype: float32, or float64 for what float32 cannot hold (PCM_32, DOUBLE).
 
     Raises:
-        InputError: there is no such file, it is empty, no sound, damaged or truncated: the message says which.
+        InputError: no such file, or it is empty, not audio, damaged or truncated: the message says which.
     """
     check("truncated", truncated, Truncated)
     if dtype not in (float, np.float32, np.float64, "float32", "float64"):
@@ -53,7 +53,7 @@ def open_reader(
     except BaseException as error:
         f.close()
         if isinstance(error, DAMAGE) and not isinstance(error, UndinError):
-            raise InputError(f"{f.name}: is damaged or no sound file ({error}): check it") from error
+            raise InputError(f"{f.name}: is damaged or not an audio file ({error}): check it") from error
         raise
 
 
@@ -62,12 +62,12 @@ def _choose(f: ByteSource, raw: str | None, truncated: Truncated, options: dict[
     path = Path(f.name) if f.owned else None
     if raw is not None:
         if f.peek(4).startswith(HEADERS):
-            raise InputError(f"{f.name}: begins as a sound file with a header does: leave out raw={raw!r}")
+            raise InputError(f"{f.name}: starts with an audio file header: leave out raw={raw!r}")
         n_bytes = path.stat().st_size if path and f.seekable else None
         return PlainReader(f, parse_raw(raw), n_bytes, truncated, **options)
     head = f.peek(12)
     if not head:
-        raise InputError(f"{f.name}: is empty (0 bytes): there is no sound in it")
+        raise InputError(f"{f.name}: is empty (0 bytes)")
     if head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE":
         f.mark()
         format, n_bytes = read_wav_header(f)
@@ -122,5 +122,5 @@ def open_writer(
     if Path(target).suffix.lower() in VIDEO_EXTENSIONS:
         return VideoWriter(target, stored, like)
     if stored.subtype in PADDED:
-        warnings.warn(f"{target}: {stored.subtype} stores whole blocks, so its last one is padded", stacklevel=2)
+        warnings.warn(f"{target}: {stored.subtype} stores complete blocks, so the last one is padded", stacklevel=2)
     return FileWriter(target, stored, like)

@@ -17,7 +17,7 @@ class PartFile:
         self.target = Path(target).resolve()
         self.error: OSError | None = None
         if self.target.is_dir():
-            raise InputError(f"{target}: is a folder: name a file to be written in it")
+            raise InputError(f"{target}: is a folder; expected a file name")
         check_folder(Path(target))
         try:
             self.path, self.file = open_part(self.target)
@@ -54,7 +54,9 @@ class PartFile:
         """Raise InputError if the disk has refused anything."""
         if self.error:
             why = self.error.strerror or str(self.error)
-            raise InputError(f"{self.target}: cannot be written: {why}: nothing was changed; make room and try again")
+            raise InputError(
+                f"{self.target}: cannot be written: {why}: nothing was changed; free some space and try again"
+            )
 
     def finish(self) -> None:
         """Close the file and give it its name."""

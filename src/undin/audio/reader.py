@@ -34,7 +34,7 @@ class Reader(ABC):
         format: what the source is.
         position: samples read or skipped so far.
         has_more: whether there are tracks beside the one that is read: a picture, subtitles, other sound.
-        n_tracks: sound tracks, of which the first is read.
+        n_tracks: audio tracks, of which the first is read.
     """
 
     has_more, n_tracks = False, 1
@@ -127,9 +127,9 @@ class PlainReader(Reader):
         if n_missing and self._truncated == "raise":
             n_bytes = f"{n_missing} byte{'s' * (n_missing != 1)}"
             raise InputError(
-                f"{self.name}: ends {n_bytes} too early, after {self.position} whole samples"
+                f"{self.name}: ends {n_bytes} too early, after {self.position} complete samples"
                 + (f" of {self.format.n_samples}" if self.format.n_samples else "")
-                + ': get the whole file, or pass truncated="keep" to take what is there'
+                + ': get the complete file, or pass truncated="keep" to process what is there'
             )
         self._rest, self._left = b"", 0
 
@@ -165,8 +165,8 @@ class FileReader(Reader):
             self._file = _open_soundfile(path, name)
         if n_here != promised and truncated == "raise":
             raise InputError(
-                f"{name}: is truncated: {n_here} samples are there of the {promised} that its header promises: "
-                'get the whole file, or pass truncated="keep" to take what is there'
+                f"{name}: is truncated: {n_here} of {promised} samples are present: "
+                'get the complete file, or pass truncated="keep" to process what is there'
             )
         return replace(format, n_samples=n_here)
 
@@ -188,10 +188,10 @@ class FileReader(Reader):
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise InputError(f"{self.name}: is damaged after sample {self.position}: {error}") from error
         promised = self.format.n_samples or 0
-        if not len(x) and self.position < promised and self._truncated == "raise":  # MP3: only its end tells
+        if not len(x) and self.position < promised and self._truncated == "raise":  # MP3: known only at its end
             raise InputError(
-                f"{self.name}: is truncated: {self.position} samples are there of the {promised} that its header "
-                'promises: get the whole file, or pass truncated="keep" to take what is there'
+                f"{self.name}: is truncated: {self.position} of {promised} samples are "
+                'present: get the complete file, or pass truncated="keep" to process what is there'
             )
         return np.ascontiguousarray(x.T, self.dtype)
 
@@ -221,15 +221,13 @@ def _open_soundfile(file: Path | IO[bytes], name: str) -> Any:
     except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
         why = getattr(error, "error_string", str(error)).rstrip(".")
         why = "its frames are damaged" if "does not exist" in why else why  # what libsndfile says of a broken MP3
-        raise InputError(
-            f"{name}: is no sound file that can be read ({why}): check it, or convert it to .wav"
-        ) from error
+        raise InputError(f"{name}: is not a readable audio file ({why}): check it, or convert it to .wav") from error
     check_file_rate(name, f.samplerate)
     return f
 
 
 def _named(file: Path | IO[bytes]) -> bytes | Path | IO[bytes]:
-    """A file as soundfile takes it: a name that is no UTF-8 as the bytes that it is."""
+    """A file as soundfile takes it: a name that is not UTF-8 as bytes."""
     return os.fsencode(file) if isinstance(file, Path) and os.name == "posix" else file
 
 

@@ -92,9 +92,9 @@ class ByteSource:
 
 
 def missing(path: AudioPath) -> str:
-    """Say that there is no such file, or that it is a link to none."""
+    """The error message for a missing file or a broken link."""
     if os.path.islink(path):  # noqa: PTH114 (Path.is_link raises where it may not look)
-        return f"{path}: is a link to {os.readlink(path)}, which is not there: mend the link"  # noqa: PTH115
+        return f"{path}: is a link to {os.readlink(path)}, which does not exist: fix the link"  # noqa: PTH115
     return f"{path}: no such file: check the spelling and the folder you are in"
 
 
@@ -112,7 +112,7 @@ def open_source(source: AudioSource) -> ByteSource:
         return ByteSource(sys.stdin.buffer, "standard input")
     path = Path(source)
     if path.is_dir():
-        raise InputError(f"{path}: is a folder: give a sound file, or let the command walk the folder")
+        raise InputError(f"{path}: is a folder; expected an audio file")
     try:
         file = path.open("rb")
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""What stands before the sound of an MP3: libsndfile garbles all but ASCII in tags, so they are copied or made here."""
+"""Tags before the audio of an MP3: libsndfile garbles all but ASCII, so they are copied or written here."""
 
 from pathlib import Path
 

@@ -30,7 +30,7 @@ GAP = 0.1  # s; where sound is missing for longer, silence is put in, so that pi
 
 
 class VideoReader(Reader):
-    """The first sound track of a container that PyAV opens, decoded to float.
+    """The first audio track of a container that PyAV opens, decoded to float.
 
     The encoder's delay is taken off as the container says, and in MP4 its padding at the end. n_samples is unknown
     until the end, since containers round their durations.
@@ -45,7 +45,7 @@ class VideoReader(Reader):
             raise InputError(f"{name}: cannot be opened as a video or .m4a file ({error}): is it complete?") from error
         if not self._container.streams.audio:
             self._container.close()
-            raise InputError(f"{name}: has no sound track: give a file with sound")
+            raise InputError(f"{name}: has no audio track")
         stream = self._container.streams.audio[0]
         self.has_more = sum(each.type in ("audio", "video", "subtitle") for each in self._container.streams) > 1
         self.n_tracks = len(self._container.streams.audio)
@@ -117,8 +117,8 @@ def _bitrate(file: Path | IO[bytes], av: Any) -> int | None:
 class VideoWriter(Writer):
     """Sound into a container that PyAV writes, the other tracks of `like` copied packet by packet, untouched.
 
-    That is pictures, subtitles, covers and other sound tracks, and the chapters; not tracks of other data (a camera's
-    motion sensor). Containers for sound alone (.m4a, .mka) take other sound tracks and covers.
+    That is pictures, subtitles, covers and other audio tracks, and the chapters; not tracks of other data (a camera's
+    motion sensor). Containers for sound alone (.m4a, .mka) take other audio tracks and covers.
     """
 
     def __init__(self, target: AudioPath, format: AudioFormat, like: AudioPath | None) -> None:
@@ -174,7 +174,7 @@ class VideoWriter(Writer):
         context = self._sound.codec_context
         same_layout = old is not None and old.channels == self.format.n_channels
         if not same_layout and self.format.n_channels not in LAYOUTS:
-            raise ValueError("it has layouts for 1 ... 8 channels")
+            raise ValueError("it supports 1 to 8 channels")
         context.layout = old.layout.name if same_layout else LAYOUTS[self.format.n_channels]
         held = [sample_format.name for sample_format in av.codec.Codec(codec, "w").audio_formats]
         wanted = [old.format.name if old is not None else "", "fltp", "flt", *held]
@@ -210,14 +210,14 @@ class VideoWriter(Writer):
             packet = self._next
             if packet.dts is not None and float(packet.dts * packet.time_base) > seconds:
                 return
-            if packet.size:  # covers have no time; the empty packet at the end is no sound, picture or text
+            if packet.size:  # covers have no time; the empty packet at the end has no audio, picture or text
                 packet.stream = self._copies[packet.stream.index]
                 self._out.mux(packet)
             self._next = next(self._packets, None)
 
     def _finish(self) -> None:
         if not self._n_put:
-            raise InputError(f"{self.name}: its codec cannot hold a sound of 0 samples: write .wav")
+            raise InputError(f"{self.name}: its codec cannot store 0 samples: write .wav")
         self._encode(None)
         try:
             self._copy_until(float("inf"))

@@ -54,7 +54,7 @@ class Writer(ABC):
 
         Raises:
             InputError: another number of channels, NaN or infinity, or the target cannot be written (disk full).
-            BrokenPipeError: nobody reads standard output any more; it is closed without noise, so just end.
+            BrokenPipeError: the reader of standard output is gone; it is closed silently, so just end.
         """
         x = np.atleast_2d(x)
         if x.ndim != 2 or x.shape[0] != self.format.n_channels:
@@ -134,11 +134,13 @@ class FileWriter(Writer):
 
     def _check_size(self) -> None:
         if self.position * self.format.n_channels * BYTES.get(self.format.subtype, 2) > WAV_MAX:
-            raise InputError(f"{self.name}: WAV holds 4 GiB and the length was not known: write .rf64, .w64 or .flac")
+            raise InputError(
+                f"{self.name}: WAV is limited to 4 GiB and the length is unknown: write .rf64, .w64 or .flac"
+            )
 
     def _finish(self) -> None:
         if not self.position and (self.format.container in ("FLAC", "MP3") or self.format.subtype == "OPUS"):
-            raise InputError(f"{self.name}: {self.format.container} cannot hold a sound of 0 samples: write .wav")
+            raise InputError(f"{self.name}: {self.format.container} cannot store 0 samples: write .wav")
         self._close_soundfile()
         self._part.check()
         n_bytes = self.position * self.format.n_channels * BYTES.get(self.format.subtype, 1)
@@ -187,13 +189,15 @@ class StreamWriter(Writer):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise
         except OSError as error:
-            raise InputError(f"{self.name}: cannot be written: {error.strerror}: make room and try again") from error
+            raise InputError(
+                f"{self.name}: cannot be written: {error.strerror}: free some space and try again"
+            ) from error
 
     def _finish(self) -> None:
         n = self.format.n_samples
         self._send(self._head)
         if n is not None and n != self.position and self.format.container != "RAW":
-            raise InputError(f"{self.name}: {n} samples were promised in the header and {self.position} written")
+            raise InputError(f"{self.name}: {n} samples announced in the header, {self.position} written")
         n_bytes = self.position * self.format.n_channels * BYTES[self.format.subtype]
         if n_bytes % 2 and self.format.container != "RAW" and n is not None:
             self._send(b"\0")  # chunks are even

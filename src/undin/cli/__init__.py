@@ -87,10 +87,10 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and end.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere in the command.")
+        bool, typer.Option("--debug", help="Show the traceback of errors; may be given anywhere in the command.")
     ] = False,
 ) -> None:
     """undin takes the din out of speech: it removes noise from a voice and pulls talkers apart.
@@ -139,7 +139,7 @@ def _run(args: list[str]) -> int:
     except typer.Exit as exit:
         return exit.exit_code
     except KeyboardInterrupt:
-        return _say("interrupted: what is finished is kept, the same command does the rest", 130, debug)
+        return _say("interrupted; finished files are kept, rerun the command to resume", 130, debug)
     except BrokenPipeError:
         return _hang_up()
     except UsageError as error:
@@ -183,7 +183,7 @@ def _disk(error: OSError) -> str:
     path = Path(error.filename) if isinstance(error.filename, str) else None
     if path is None:
         return f"standard output: {error.strerror or error}"
-    cure = "make room, or choose another place" if error.errno == errno.ENOSPC else "choose another place"
+    cure = "free some space, or choose another folder" if error.errno == errno.ENOSPC else "choose another place"
     return f"{path}: {error.strerror or error}: {cure}"
 
 

@@ -1,4 +1,4 @@
-"""What `enhance` and `separate` share: plan, work, tell."""
+"""What `enhance` and `separate` share: plan, work, report."""
 
 import sys
 import time
@@ -27,7 +27,7 @@ class View:
 
 
 def check_pipes(inputs: list[str], output: str | None, *, as_json: bool) -> bool:
-    """Refuse pipes that nobody is at the other end of; say whether standard output carries sound.
+    """Refuse pipes without another end; return whether standard output carries audio.
 
     Args:
         inputs: as on the command line; "-" is standard input.
@@ -38,11 +38,11 @@ def check_pipes(inputs: list[str], output: str | None, *, as_json: bool) -> bool
         raise InputError("standard input is a terminal: pipe audio into it, as in  cat a.wav | undin enhance - > b.wav")
     to_pipe = output == "-" or (output is None and "-" in inputs)
     if to_pipe and sys.stdout.isatty():
-        raise InputError("standard output is a terminal and sound would garble it: add  > out.wav  or  -o out.wav")
+        raise InputError("standard output is a terminal and cannot show audio: add  > out.wav  or  -o out.wav")
     if (to_pipe or as_json) and show.is_closed(sys.stdout):
-        raise InputError("standard output is closed, so what belongs there would be lost: open it, or give -o FILE")
+        raise InputError("standard output is closed, so the output would be lost: open it, or give -o FILE")
     if to_pipe and as_json:
-        raise InputError("standard output cannot carry both sound and --json: give -o FILE")
+        raise InputError("standard output cannot carry both audio and --json: give -o FILE")
     return to_pipe
 
 

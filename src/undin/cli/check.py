@@ -60,7 +60,7 @@ def found_files(files: list[str]) -> list[str]:
         if file != "-" and Path(file).is_dir():
             inside = [str(path) for path in find_audio(Path(file))]
             if not inside:
-                raise InputError(f"{file}: there is no sound file in this folder")
+                raise InputError(f"{file}: no audio files in this folder")
             paths += inside
         else:
             paths.append(file)

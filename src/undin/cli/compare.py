@@ -47,19 +47,19 @@ def compare(
     from undin.page import check_page, picture, player, prose, write_sections
 
     if str(source) == "-":
-        raise InputError("compare plays a file and not standard input: save the sound, and give the file's name")
+        raise InputError("compare needs a file, not standard input: save the audio first")
     page = output or source.with_suffix(".html")
     check_page(page)
     format = audio.info(source, truncated="keep")
     first = round(start * format.sr)
     x, sr = audio.read(source, start=first, stop=first + round(seconds * format.sr), nan=nan, truncated="keep")
     if not x.shape[-1]:
-        raise InputError(f"{source}: has no sound after {start:g} s: choose an earlier --start")
+        raise InputError(f"{source}: has no audio after {start:g} s: choose an earlier --start")
     names = method or ([] if cmd else [DEFAULT_METHOD])
     for _, model in map(named, names):
         if n_src := load(model).n_src:
             cure = f"undin separate {shlex.quote(str(source))} -m {shlex.quote(model)}"
-            raise InputError(f"compare plays methods that enhance, and {model} separates {n_src} talkers: {cure}")
+            raise InputError(f"compare works with enhancement methods; {model} separates {n_src} talkers: {cure}")
     systems = evaluation.make_systems(names, cmd or [])
     sounds: dict[str, Array] = {"input": x}
     failures: list[str] = []
@@ -68,14 +68,12 @@ def compare(
             try:
                 y = system.load()(x.copy(), sr)
                 if y.shape != x.shape:
-                    raise InputError(f"it gave shape {y.shape} for {x.shape}: it must keep length and channels")
+                    raise InputError(f"it returned shape {y.shape} for {x.shape}; length and channels must be kept")
                 sounds[system.name] = y
-            except Exception as error:  # whatever a method does, the others go on
+            except Exception as error:  # one method's error must not stop the others
                 failures.append(f"{system.name}: {' '.join(str(error).split())}")
-    notes = _match(sounds, sr) if match_level else ["Levels are as the methods leave them; --match-level evens them."]
-    notes.append(
-        "There is no clean voice to compare with, so there are no scores: listen, and look for what is missing."
-    )
+    notes = _match(sounds, sr) if match_level else ["Levels are unchanged; --match-level equalizes them."]
+    notes.append("Without a clean reference there are no scores: compare by ear and by eye.")
     name = "Listen"
     parts = [prose("\n\n".join([*notes, *(f"Failed: {failure}." for failure in failures)]))]
     with show.busy("drawing"):

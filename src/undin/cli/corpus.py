@@ -74,7 +74,7 @@ def corpus(
 
 
 def _check_table(table: Path, overwrite: bool) -> None:
-    """Refuse, before the work, a target that is no folder or has tables."""
+    """Refuse, before the work, a target that is not a folder or has tables."""
     from undin.corpora.layouts.tables import TABLES
     from undin.errors import InputError
 
@@ -82,7 +82,7 @@ def _check_table(table: Path, overwrite: bool) -> None:
         raise InputError(f"--table must be a folder, for speech.csv and noise.csv; got {table}")
     there = [table / name for name in TABLES if (table / name).exists()]
     if there and not overwrite:
-        raise InputError(f"{there[0]} exists: --overwrite it, or choose another --table")
+        raise InputError(f"{there[0]} already exists; use --overwrite or another --table")
 
 
 def _scan(folder: Path, layout: str | None, role: Any, tick: Callable[[int, int], object] | None) -> "Scan":
@@ -90,7 +90,7 @@ def _scan(folder: Path, layout: str | None, role: Any, tick: Callable[[int, int]
     from undin.errors import InputError
 
     if folder.suffix == ".pack" and folder.is_file():
-        raise InputError(f"{folder} is a pack, not a folder: `undin pack --check {folder}` tells whether it is whole")
+        raise InputError(f"{folder} is a pack, not a folder: `undin pack --check {folder}` verifies it")
     return scan(folder, layout=layout, role=role, tick=tick)
 
 
@@ -150,7 +150,7 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     rates = ", ".join(f"{sr} Hz ({n} files)" for sr, n in sorted(facts["rates"].items()))
     yield f"rates     {rates or 'none'}"
     if len(facts["rates"]) > 1:
-        yield "          they differ: open the corpus with sr=... to resample"
+        yield "          different rates: open the corpus with sr=... to resample"
     if more := {n: files for n, files in facts["channels"].items() if n > 1}:
         counts = ", ".join(f"{n} channels ({files} files)" for n, files in sorted(more.items()))
         yield f"channels  {counts}: open the corpus with mono=True to take their mean"

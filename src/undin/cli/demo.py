@@ -18,8 +18,8 @@ FILES = {
     "index.html": "listen and compare: open it in a browser",
     "noisy.wav": "what went in",
     "noisy.enhanced.wav": "what came out",
-    "clean.wav": "the voice alone, which the scores compare with",
-    "spectrograms.png": "all three to look at",
+    "clean.wav": "the clean voice, reference of the scores",
+    "spectrograms.png": "spectrograms of all three",
 }
 SPEAKER, N_UTTERANCES = "slt", 2  # about 5 s
 LEAD_IN_S = 0.5  # of noise alone, as most recordings have before someone speaks
@@ -52,7 +52,7 @@ def demo(
     model = methods.load(method)
     if model.n_src:
         raise InputError(
-            f"the demo is of enhancement and {method} separates into {model.n_src} talkers: choose another -m"
+            f"the demo needs an enhancement method; {method} separates {model.n_src} talkers: use another -m"
         )
     mixture, sr = _mix(noise, snr_db)
     _claim(output)
@@ -63,7 +63,7 @@ def demo(
 
 
 def _work(output: Path, model: "Method", mixture: "Mixture", sr: int, title: str) -> None:
-    """Write, enhance, score, draw and tell."""
+    """Write, enhance, score, draw and report."""
     from undin import audio, jobs
 
     audio.write(output / "clean.wav", mixture.speech, sr)
@@ -101,11 +101,11 @@ def _claim(output: Path) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{output}: cannot be made a folder: {error.strerror}: choose another -o") from error
+        raise InputError(f"{output}: cannot be created as a folder: {error.strerror}: choose another -o") from error
     notebook = Notebook()
     for name in FILES:
         if notebook.standing(str(output / name), None) == "foreign":
-            raise InputError(f"{output / name} exists and was not made by undin demo: choose another -o")
+            raise InputError(f"{output / name} already exists and was not written by undin demo; use another -o")
 
 
 def _note(output: Path) -> None:
@@ -152,7 +152,7 @@ def _draw_and_write(output: Path, title: str, sounds: "dict[str, Array]", sr: in
     write_page(
         output / "index.html",
         title=title,
-        intro="Switch between the signals while they play. Scores compare with the voice alone; higher is better.",
+        intro="Switch between the signals while they play. Scores use the clean voice as reference; higher is better.",
         players={"Listen": {name: (x, sr) for name, x in sounds.items()}},
         pictures=pictures,
         tables={"Scores": scores},

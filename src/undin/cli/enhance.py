@@ -59,7 +59,7 @@ def enhance(
             require("matplotlib", extra="plot")
         make = MethodLoader(method, set or ())
         if n_src := make().n_src:
-            raise InputError(f"{method} separates into {n_src} talkers: use undin separate -m {method}")
+            raise InputError(f"{method} separates {n_src} talkers: use undin separate -m {method}")
         tasks = plan(inputs, output, residual=residual, picture=plot)
     settings = FileSettings(limit_db=limit_db, independent=independent, nan=nan, truncated=truncated, raw=raw)
     view = View(quiet=quiet, as_json=json, debug=bool(context.obj))

@@ -77,7 +77,7 @@ def evaluate(
         ),
     ] = None,
     align: Annotated[
-        bool, o.how("--align/--no-align", help="Take a constant lag of up to 100 ms out of other programs' output.")
+        bool, o.how("--align/--no-align", help="Remove a constant lag of up to 100 ms from other programs' output.")
     ] = True,
     allow_outside: o.AllowOutside = False,
     workers: o.Workers = 1,

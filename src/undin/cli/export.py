@@ -1,4 +1,4 @@
-"""`undin export`: trained networks -> one .onnx that runs without torch, one .pt to go on from, or C files."""
+"""`undin export`: trained networks -> one .onnx that runs without torch, one .pt to resume from, or C files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -71,10 +71,10 @@ def _export_file(
     from undin.errors import InputError
 
     if output.suffix not in (".onnx", ".pt"):
-        raise InputError(f"-o must end in .onnx, or in .pt for what is to be trained on; got {output}")
+        raise InputError(f"-o must end in .onnx, or in .pt to resume training from; got {output}")
     check_folder(output)
     if output.is_dir() or (output.exists() and not overwrite):
-        raise InputError(f"{output} exists: --overwrite it if it is a model, or choose another -o")
+        raise InputError(f"{output} already exists; use --overwrite if it is a model, or another -o")
     loaded, told = _load(runs)
     from undin.training.checkpoint import save_weights
     from undin.training.export import write_graph
@@ -177,15 +177,15 @@ def find_checkpoint(run: Path) -> Path:
 
     if not run.is_dir():
         if not run.is_file():
-            raise InputError(f"{run}: no such file or folder: give the folder of a training, or a checkpoint in it")
+            raise InputError(f"{run}: no such file or folder; expected a training run or a checkpoint in it")
         return run
     found = [path for name in ("best.pt", "*/best.pt", "*/*/best.pt") for path in sorted(run.glob(name))]
     found = [path for path in found if ".old" not in path.parent.suffix]  # trainings with settings of before
     if not found:
-        raise InputError(f"{run} holds no best.pt: train until the first validation, or give a checkpoint")
+        raise InputError(f"{run} has no best.pt: train until the first validation, or give a checkpoint")
     if len(found) > 1 and found[0].parent != run:
         names = ", ".join(str(path.parent) for path in found)
-        raise InputError(f"{run} holds several trainings: give one of {names}")
+        raise InputError(f"{run} contains several training runs: give one of {names}")
     return found[0]
 
 

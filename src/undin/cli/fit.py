@@ -75,7 +75,7 @@ def check_output(output: Path, *, overwrite: bool) -> None:
     if not os.access(output.parent, os.W_OK):
         raise InputError(f"{output}: the folder {output.parent} cannot be written to: choose another -o")
     if output.is_dir() or (output.exists() and not overwrite):
-        raise InputError(f"{output} exists: --overwrite it if it is a model, or choose another -o")
+        raise InputError(f"{output} already exists; use --overwrite if it is a model, or another -o")
 
 
 def read_all(
@@ -93,7 +93,7 @@ def read_all(
         truncated: as in `undin.read`.
 
     Raises:
-        InputError: there is no audio, or the one file named cannot be read.
+        InputError: no audio, or the file cannot be read.
     """
     from undin.errors import InputError, UndinError
     from undin.jobs import find_audio
@@ -107,7 +107,7 @@ def read_all(
         if not path.is_dir():
             raise InputError(told) from error
         errors.append(told)
-        show.say(f"undin: {told}: left out", stderr=True)
+        show.say(f"undin: {told}: skipped", stderr=True)
 
     signals = []
     for file in find_audio(path, on_error=lambda error: refuse(error, path)) if path.is_dir() else [path]:
@@ -116,7 +116,7 @@ def read_all(
         except (UndinError, OSError) as error:
             refuse(error, file)
     if not sum(map(len, signals)):
-        raise InputError(f"{path} holds no sound to learn from: name a folder with good .wav, .flac, .ogg ... files")
+        raise InputError(f"{path} has no audio to train on; expected a folder with .wav, .flac, .ogg ... files")
     return signals
 
 
@@ -134,7 +134,7 @@ def _read_one(file: Path, sr: int, *, nan: Literal["raise", "zero"], truncated: 
     x, sr_file = audio.read(file, nan=nan, truncated=truncated)
     if sr_file < sr:
         raise InputError(
-            f"{file} has {sr_file} Hz and lacks the upper bands of a model for {sr} Hz: "
-            f"take it away, or fit with --set sr={sr_file}"
+            f"{file} has {sr_file} Hz and no upper bands for a model at {sr} Hz: "
+            f"remove it, or fit with --set sr={sr_file}"
         )
     return audio.resample(np.atleast_2d(x).mean(0), sr_file, sr)

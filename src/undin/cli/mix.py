@@ -200,7 +200,7 @@ def parse_snr(text: str) -> "float | tuple[float, float] | list[float]":
     if ":" in text:
         low, high, step = _numbers("--snr", text, ":", 3)
         if step <= 0 or high < low:
-            raise InputError(f"--snr LOW:HIGH:STEP must rise by a STEP above 0; got {text}")
+            raise InputError(f"--snr LOW:HIGH:STEP needs LOW < HIGH and STEP > 0; got {text}")
         return [round(low + i * step, 6) for i in range(int((high - low) / step + 1e-9) + 1)]
     if "," in text:
         return _range("--snr", text)
@@ -246,7 +246,7 @@ def _listed(inputs: list[str]) -> Path | None:
     """The manifest to make again, if that is what is given."""
     files = [name for name in inputs if name.lower().endswith(".csv")]
     if files and len(inputs) > 1:
-        raise InputError(f"a manifest is made again by itself; got {' '.join(inputs)}")
+        raise InputError(f"a manifest cannot be combined with other inputs; got {' '.join(inputs)}")
     return Path(files[0]) if files else None
 
 
@@ -263,7 +263,7 @@ def _corpus_of(
     if data is None:
         raise InputError("a manifest needs --data DIR, the folder that its paths start from")
     if not data.is_dir():
-        raise InputError(f"--data {data}: there is no such folder")
+        raise InputError(f"--data {data}: no such folder")
     found = [row for _, row in islice(read_numbered(manifest, allow_outside=allow_outside), 1000)]
     rows = [row for row in found if isinstance(row, MixtureRow)]
     if found and not rows:
@@ -272,7 +272,7 @@ def _corpus_of(
     there = next((source for source in sources if os.path.isfile(data / source.path)), None)  # noqa: PTH113 (never raises)
     if there is None:
         example = f", such as {sources[0].path}" if sources else ""
-        raise InputError(f"{data} has none of the files of {manifest}{example}: give the right --data")
+        raise InputError(f"{data} contains none of the files of {manifest}{example}: give the right --data")
     clip = Clip(there.path, there.offset_s, there.duration_s, rows[0].split)
     return Corpus(data, [clip], sr=sr, mono=mono), max(len(row.speech) for row in rows)
 
@@ -303,7 +303,7 @@ def _configured(config: Path, seed: int, common: dict[str, Any]) -> "list[Mixtur
 
 
 def _work(job: "MixtureWriter", workers: int, *, as_json: bool, quiet: bool) -> int:
-    """Make the mixtures, tell what fails, give the exit code."""
+    """Write the mixtures, report failures, return the exit code."""
     counts = Counter[str]()
     with show.bar("mixtures", wanted=not quiet) as progress, closing(job.run(workers)) as results:
         for done, made in enumerate(results, 1):

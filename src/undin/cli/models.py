@@ -65,7 +65,7 @@ def _table(rows: list[dict[str, Any]]) -> None:
         table.add_row(row["id"], row["kind"], _delay(row), size, row["licence"], row["source"])
     console = show.console()
     console.print(table)
-    console.print("\n[dim]undin models ID shows a whole card;[/] undin enhance -m ID [dim]uses it.[/]")
+    console.print("\n[dim]undin models ID shows the card;[/] undin enhance -m ID [dim]uses it.[/]")
 
 
 def _card(row: dict[str, Any]) -> None:

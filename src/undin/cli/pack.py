@@ -68,18 +68,18 @@ def pack(
         if json:
             print(json_.dumps(_as_json(each), ensure_ascii=False))
         elif not quiet:
-            skipped = "   skipped: the same was there" if each.status == "skipped" else ""
+            skipped = "   skipped: already up to date" if each.status == "skipped" else ""
             show.say(
                 f"{each.path}   {each.n_clips} clips, {_length(each.seconds)}, {each.n_bytes / 1e6:.1f} MB{skipped}"
             )
     left_out = dict(fault for each in made for fault in each.left_out)
     for path, reason in left_out.items():
-        show.say(f"undin: {corpus.root / path}: {' '.join(reason.split())}: left out", stderr=True)
+        show.say(f"undin: {corpus.root / path}: {' '.join(reason.split())}: skipped", stderr=True)
     return 1 if left_out else 0
 
 
 def _ignore(fault: "Fault") -> None:
-    """It is told at the end, with those of files that were skipped."""
+    """Reported at the end, together with files that were skipped."""
 
 
 def _as_json(made: "Packed") -> dict[str, object]:
@@ -92,7 +92,7 @@ def _length(seconds: float) -> str:
 
 
 def _check_packs(paths: list[Path], *, as_json: bool, quiet: bool) -> int:
-    """Check packs, tell which are damaged, give the exit code."""
+    """Check packs, report damaged ones, return the exit code."""
     from undin.corpora import check_pack
 
     failed = 0
@@ -106,5 +106,5 @@ def _check_packs(paths: list[Path], *, as_json: bool, quiet: bool) -> int:
         if as_json:
             print(json_.dumps({"status": "failed" if error else "done", "path": str(path), "error": error or None}))
         elif not (quiet or error):
-            show.say(f"{path}   whole")
+            show.say(f"{path}   intact")
     return 1 if failed else 0

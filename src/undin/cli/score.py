@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 def score(
     files: Annotated[list[str], typer.Argument(metavar="FILES...", help="Files to score, or folders of them.")],
-    ref: Annotated[str | None, o.how(metavar="FILE", help="The clean recording they are compared with.")] = None,
+    ref: Annotated[str | None, o.how(metavar="FILE", help="The clean recording to compare with.")] = None,
     metrics: Annotated[
         str | None,
         o.how(
             metavar="NAMES",
-            help="Metrics, as pesq_wb,lsd_db.",
+            help="Metrics, e.g. pesq_wb,lsd_db.",
             show_default="pesq_wb,estoi,si_sdr_db; without --ref dnsmos_sig,dnsmos_bak,dnsmos_ovrl",
         ),
     ] = None,
     align: Annotated[
-        bool, o.how("--align/--no-align", help="Take out a constant lag of up to 100 ms against the reference.")
+        bool, o.how("--align/--no-align", help="Remove a constant lag of up to 100 ms against the reference.")
     ] = True,
     json: o.Json = False,
 ) -> int:

@@ -41,8 +41,8 @@ def separate(
             make = MethodLoader(method, [*(set or ()), f"talkers={talkers}"])
         n_src = make().n_src
         if n_src != talkers:
-            found = f"separates into {n_src} talkers" if n_src else "enhances and does not separate"
-            cure = "a model for so many" if n_src else "another -m, or undin enhance"
+            found = f"separates {n_src} talkers" if n_src else "enhances; it does not separate talkers"
+            cure = f"a model for {talkers} talkers" if n_src else "another -m, or undin enhance"
             raise InputError(f"{method} {found}; got --talkers {talkers}: take {cure}")
         tasks = plan(inputs, output, n_src=n_src)
     settings = FileSettings(nan=nan, truncated=truncated, raw=raw)

@@ -20,7 +20,11 @@ def serve(
     token: Annotated[
         str | None,
         typer.Option(
-            envvar="UNDIN_TOKEN", metavar="TEXT", help="Clients must send it.", show_default="none", show_envvar=True
+            envvar="UNDIN_TOKEN",
+            metavar="TEXT",
+            help="Token that clients must send.",
+            show_default="none",
+            show_envvar=True,
         ),
     ] = None,
     max_mb: Annotated[float, typer.Option(metavar="MB", help="Largest upload.", rich_help_panel=LIMITS)] = 256,
@@ -31,12 +35,17 @@ def serve(
     max_sockets: Annotated[
         int,
         typer.Option(
-            min=0, metavar="N", help="Most live sockets; fewer where the CPU is the limit.", rich_help_panel=LIMITS
+            min=0,
+            metavar="N",
+            help="Maximum number of live sockets; fewer if the CPU is the limit.",
+            rich_help_panel=LIMITS,
         ),
     ] = 256,
     idle: Annotated[
         float,
-        typer.Option(metavar="SECONDS", help="Close a connection that is silent so long.", rich_help_panel=LIMITS),
+        typer.Option(
+            metavar="SECONDS", help="Close connections that are silent for this long.", rich_help_panel=LIMITS
+        ),
     ] = 60,
 ) -> None:
     """Serve enhancement and separation over HTTP, and live enhancement over WebSocket.
@@ -53,7 +62,7 @@ def serve(
     if token is not None and len(token) < LEAST_TOKEN:
         raise InputError(f"a token must have at least {LEAST_TOKEN} characters; got {len(token)}: choose a longer one")
     if token is None and not is_loopback(address):
-        raise InputError(f"--host {address} lets other machines in: set UNDIN_TOKEN or --token")
+        raise InputError(f"--host {address} admits other machines: set UNDIN_TOKEN or --token")
     limits = Limits(body_mb=max_mb, jobs=jobs, queue=queue, sockets=max_sockets, idle_s=idle)
     with listen(address, port) as listening:
         name = f"[{address}]" if ":" in address else address

@@ -66,7 +66,7 @@ def command() -> str:
 
 @contextmanager
 def busy(text: str) -> Iterator[None]:
-    """Show on a terminal that something goes on."""
+    """Show progress on a terminal."""
     if not sys.stderr.isatty():
         yield
         return
@@ -130,7 +130,7 @@ def line(result: "Result") -> str:
     source = "standard input" if result.task.source == "-" else result.task.source
     head = f"{source} -> {outputs}"
     if result.status == "skipped":
-        return f"{head}   skipped: made before with the same settings"
+        return f"{head}   skipped: up to date"
     report = result.report
     assert report is not None
     facts = [f"{report.seconds:.1f} s at {report.sr} Hz", f"{report.times_real_time:.0f} x real time"]

@@ -5,7 +5,7 @@ open(root) -> Corpus(root, rows) -> select(split="test", ...) -> load(row) -> x
     clip.py      Clip, a slice of a file and what is known about it
     corpus.py    Corpus, rows of clips; readers.py: their samples
     layouts/     LAYOUTS, the corpora whose folders are known, a file each; tables: speech.csv and noise.csv, read and
-                 written; plain: folders of one's own
+                 written; plain: other folders
     scan.py      scan: a folder -> its clips
     trees.py     what layouts share; headers.py: the lengths of many files
     pack.py      pack: a corpus as one memory-mapped file; packed.py: how it is read
@@ -96,13 +96,13 @@ def open(
         the Corpus with every clip that is there. Files that cannot be read are left out with a warning that names them.
 
     Raises:
-        InputError: there is no such folder, no sound in it, or some of which nothing says what it is (see `scan`); or a
+        InputError: no such folder, no sound in it, or some of which nothing says what it is (see `scan`); or a
             row of its tables is broken.
     """
     root = root or os.environ.get("UNDIN_DATA") or MINI
     if packs := _packs(Path(root)):
         if layout or role:
-            raise InputError(f"layout and role are for folders of sound files; {root} holds packs: leave them out")
+            raise InputError(f"layout and role apply to folders of audio files; {root} contains packs: leave them out")
         if missing := missing_parts(packs):
             warnings.warn(f"{root} is opened without {len(missing)} parts: {', '.join(missing[:3])} ...", stacklevel=2)
         return open_pack(*packs, sr=sr)

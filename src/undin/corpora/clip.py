@@ -24,7 +24,7 @@ class Clip:
         licence: under which it was published.
         source: who or what made it.
         original: its name there.
-        noisy_path: file of the same length and offset in which this utterance lies under noise or other talkers.
+        noisy_path: file of the same length and offset with this utterance in noise or other talkers.
         active_level_db: level without pauses, dB re full scale (see `audio.active_level_db`); None where not measured.
         bandwidth_hz: where its own sound ends; nothing is known above. None: half the sample rate.
     """

@@ -51,7 +51,7 @@ class FileLook:
     clips: tuple[Clip, ...]
     levels_db: tuple[float, ...] = ()
     faults: tuple[str, ...] = ()
-    digest: bytes = b""  # of its samples; empty for silence, which is no copy of another silence
+    digest: bytes = b""  # of its samples; empty for silence, which does not count as a duplicate
 
 
 def survey(corpus: Corpus, *, quick: bool = False, tick: Callable[[int, int], object] | None = None) -> Survey:
@@ -119,7 +119,7 @@ def _check_ends(format: audio.AudioFormat, clips: Iterable[Clip]) -> None:
     """Refuse a file that ends before a row of the tables does."""
     end_s = max(clip.offset_s + clip.duration_s for clip in clips)
     if format.duration is not None and (end_s - format.duration) * format.sr > 4:  # tables may round to 0.1 ms
-        raise UndinError(f"ends at {format.duration:.4f} s, before {end_s:.4f} s, where a row of the table ends")
+        raise UndinError(f"ends at {format.duration:.4f} s, before {end_s:.4f} s, the end of its row in the table")
 
 
 def _copies(look: FileLook, seen: dict[bytes, Clip]) -> Iterable[str]:

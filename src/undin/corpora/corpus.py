@@ -1,4 +1,4 @@
-"""A corpus: a folder of audio files and the rows that say what lies where in them."""
+"""A corpus: a folder of audio files and rows that describe their content."""
 
 import hashlib
 import os
@@ -26,7 +26,7 @@ class Corpus:
 
     Args:
         root: the folder.
-        rows: what lies in it.
+        rows: its clips.
         sr: resample what has another rate, Hz; None refuses it.
         mono: take the mean of the channels where there are several; False refuses them.
         reader: to share, among corpora of one folder, what it keeps.
@@ -86,7 +86,7 @@ class Corpus:
         if self._sr is not None:
             return self._sr
         if not self.rows:
-            raise InputError(f"the corpus at {self.root} has no rows, hence no sample rate")
+            raise InputError(f"the corpus at {self.root} is empty and has no sample rate")
         return self.reader.sr(self.rows[0].path)
 
     @property
@@ -127,7 +127,7 @@ class Corpus:
         for field, values in wanted.items():
             values = {values} if isinstance(values, str) else set(values)
             if field not in Clip.__dataclass_fields__:
-                raise InputError(f"{field} is no field to select by: use one of {', '.join(Clip.__dataclass_fields__)}")
+                raise InputError(f"{field} is not a field of a clip: use one of {', '.join(Clip.__dataclass_fields__)}")
             known = {getattr(clip, field) for clip in self.rows}
             if unknown := values - known:
                 there = ", ".join(sorted(map(str, known - {""}))[:40]) or "nothing"

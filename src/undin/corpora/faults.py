@@ -1,4 +1,4 @@
-"""What can be wrong with a recording, as far as its samples tell."""
+"""Faults of a recording that show in its samples."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ def faults(x: Array, sr: int, *, is_noise: bool = False) -> Iterator[str]:
     Args:
         x: (n_samples,), floating point, full scale 1.
         sr: its sample rate, Hz.
-        is_noise: pauses of digital silence are told, which in speech are nothing unusual.
+        is_noise: report digital silence, which is normal in speech.
 
     Yields:
         one reason a fault, with the number it rests on: silent, clipped, offset, band-limited, padded.
@@ -29,7 +29,7 @@ def faults(x: Array, sr: int, *, is_noise: bool = False) -> Iterator[str]:
         yield f"silent: {f'RMS {20 * np.log10(rms):.0f} dBFS' if rms else 'every sample is 0'}"
         return
     if n := count_clipped(x):
-        yield f"clipped: {n} samples stand at its peak of {np.abs(x).max():.3f}"
+        yield f"clipped: {n} samples at its peak of {np.abs(x).max():.3f}"
     mean = float(np.mean(x, dtype=np.float64))
     if abs(mean) > max(0.2 * rms, 1e-3):
         yield f"offset (DC): its mean is {mean:+.4f} at an RMS of {rms:.4f}"
@@ -63,7 +63,7 @@ def count_clipped(x: Array) -> int:
 def bandwidth_hz(x: Array, sr: int) -> float:
     """The highest frequency that ever comes within 65 dB of the strongest; 0 where x is shorter than a frame.
 
-    Source: none; the threshold lies above the quantisation noise of 16 bits, which in bins of 1024 samples is about
+    Source: none; the threshold is above the quantization noise of 16 bits, which in bins of 1024 samples is about
     100 dB below a voice's strongest one, and below the sibilants of speech, which are 30 to 50 dB below it.
     """
     n_frames = len(x) // N_FFT
@@ -75,12 +75,12 @@ def bandwidth_hz(x: Array, sr: int) -> float:
     for some in np.array_split(looks, -(-len(looks) // 256)):
         frames = x[: n_frames * N_FFT].reshape(-1, N_FFT)[some]
         highest = np.maximum(highest, (np.abs(np.fft.rfft(w * frames)) ** 2).max(0))
-    highest[:2] = 0  # an offset is no band
+    highest[:2] = 0  # an offset is not a band
     return float(np.flatnonzero(highest >= 10 ** (-CUT_DB / 10) * highest.max())[-1] * sr / N_FFT)
 
 
 def share_of_zeros(x: Array, n_min: int) -> float:
-    """Share of the samples that lie in runs of at least n_min zeros."""
+    """Share of samples in runs of at least n_min zeros."""
     edges = np.diff(np.pad(x == 0, 1).astype(np.int8))
     lengths: NDArray[np.int64] = np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
     return float(lengths[lengths >= n_min].sum() / max(len(x), 1))

@@ -21,17 +21,15 @@ def about(path: Path) -> audio.AudioFormat:
     """Say what a sound file is; `audio.info`, which knows less of the SPHERE files of NIST and LDC.
 
     Raises:
-        InputError: as `audio.info`; it is no regular file; the samples of a SPHERE file are compressed, or fewer than
-            it promises.
+        InputError: as `audio.info`; not a regular file; the samples of a SPHERE file are compressed, or fewer than its
+            header says.
     """
     if path.exists() and not path.is_file():
         raise InputError(f"{path}: is not a regular file")
     n_promised = _check_sphere(path)
     format = audio.info(path)
     if n_promised is not None and (format.n_samples or 0) < n_promised:
-        raise InputError(
-            f"{path}: is truncated: {format.n_samples} samples are there of the {n_promised} that its header promises"
-        )
+        raise InputError(f"{path}: is truncated: {format.n_samples} of {n_promised} samples are present")
     return format
 
 
@@ -69,9 +67,9 @@ def duration_s(path: Path) -> float:
     """Length of a sound file in seconds.
 
     Raises:
-        InputError: as `about`; or it holds no samples or does not say how many.
+        InputError: as `about`; or it has no samples or does not say how many.
     """
     length = about(path).duration
     if not length or not math.isfinite(length):
-        raise InputError(f"{path}: holds no samples" if length == 0 else f"{path}: does not say how long it is")
+        raise InputError(f"{path}: has no samples" if length == 0 else f"{path}: has no known length")
     return length

@@ -13,7 +13,7 @@ from undin.errors import InputError
 
 MOST = 0.25  # of the voices, or of the recordings, at most
 TOO_LONG = 10  # times as long as the mean voice: the main voice of a corpus, or a crowd under one label
-ENOUGH = 5  # recordings of a voice, some of which can be kept aside
+ENOUGH = 5  # recordings of a voice, some of which can be held out
 ASIDE = 0.2  # share of them
 WITHOUT_NAMES = 0.1  # share of the speech recordings, where no two speakers have names
 ESC50 = re.compile(r"(?:^|/)[1-5]-(\d+)-[A-Z]-\d+\.\w+$")  # fold, freesound number, take, kind
@@ -69,7 +69,7 @@ def hold_out(
     there = {clip.split for clip in corpus.rows}
     if split not in there or to in there:
         told = ", ".join(sorted(there)) or "none"
-        raise InputError(f"{corpus.root} must have clips of the split {split} and none of {to} yet; it has {told}")
+        raise InputError(f"{corpus.root} must have clips of the split {split} and none of {to}; it has {told}")
     speech = [clip for clip in corpus.speech if clip.split == split]
     noises = [clip for clip in corpus.noise if clip.split == split]
     held = set[Hashable]()
@@ -114,8 +114,8 @@ def keep_aside(corpus: Corpus, *, seed: int, speakers: int, split: str = "train"
     able = sorted(name for name, found in recordings.items() if len(found) >= ENOUGH)
     if len(able) < speakers:
         raise InputError(
-            f"the {split} split of {corpus.root} must have {speakers} speakers with {ENOUGH} recordings or more, "
-            f"some of which are kept aside; it has {len(able)}"
+            f"the {split} split of {corpus.root} must have {speakers} speakers with at least {ENOUGH} recordings, "
+            f"some of which are held out; it has {len(able)}"
         )
     rng, aside = np.random.default_rng([seed, 2]), set[tuple[str, ...]]()
     for k in rng.permutation(len(able))[:speakers]:
@@ -144,7 +144,7 @@ def few_voices(corpus: Corpus, n: int, *, seed: int, first: Collection[str] = ()
     order = [*sorted(first), *(names[k] for k in np.random.default_rng([seed, 3]).permutation(len(names)))]
     if not len(first) <= n <= len(order):
         raise InputError(
-            f"the speakers to learn from must be {max(len(first), 1)} to {len(order)}, as {corpus.root} has; got {n}"
+            f"there must be {max(len(first), 1)} to {len(order)} training speakers from {corpus.root}; got {n}"
         )
     kept = set(order[:n])
     return corpus.with_rows(c for c in corpus.rows if c.kind or c.split != split or c.speaker in kept)
@@ -158,7 +158,7 @@ def recording(clip: Clip) -> tuple[str, ...]:
 
 
 def voice(clip: Clip) -> tuple[str, str, str] | None:
-    """Who speaks in a clip; None where nobody is named."""
+    """The speaker of a clip; None without a label."""
     return ("voice", clip.speaker, "") if clip.speaker and not clip.kind else None
 
 
@@ -191,8 +191,8 @@ def _voices(
             left.subtract(there)
     if len(held) < min(n, least):
         raise InputError(
-            f"{min(n, least)} to validate with cannot be held out, as each of {', '.join(sorted(learned))} keeps a "
-            "voice to learn from: add speakers, or name fewer collections"
+            f"{min(n, least)} for validation cannot be held out, since each of {', '.join(sorted(learned))} must keep "
+            "a training speaker: add speakers, or name fewer collections"
         )
     return {("voice", name, "") for group in held for name in group}
 
@@ -216,14 +216,14 @@ def groups_of(speech: Iterable[Clip]) -> list[list[str]]:
 
 
 def _recordings(clips: Sequence[Clip], share: float, rng: np.random.Generator) -> set[Hashable]:
-    """The recordings to hold out; a kind's last one only where there is no other."""
+    """The recordings to hold out; a kind's last one only if nothing else is left."""
     kinds: dict[tuple[str, ...], set[str]] = {}
     for clip in clips:
         kinds.setdefault(recording(clip), set()).add(clip.kind)
     if len(kinds) < 2:
         what = "noise" if clips[0].kind else "speech"
         raise InputError(
-            f"there must be 2 recordings of {what} or more, one to train and one to validate with; got 1, "
+            f"at least 2 recordings of {what} are needed, one for training and one for validation; got 1, "
             f"{clips[0].path}: add some"
         )
     left = Counter(kind for each in kinds.values() for kind in each)

@@ -33,7 +33,7 @@ from undin.errors import InputError, UndinError
 
 __all__ = ["Packed", "check_pack", "is_pack_of", "open_pack", "pack"]
 
-GAP_S = 0.2  # what lies between two clips of a file, up to here, is packed with them
+GAP_S = 0.2  # a gap between two clips of a file up to this is packed with them
 CLIP_BYTES = 120  # that a clip takes in the index at most, beside its texts
 INDEX_BYTES = 4096  # that the rest of an index takes
 AHEAD = 2  # decoded files per worker that wait to be written
@@ -80,7 +80,7 @@ def pack(
 
     Returns:
         what became of each file, in order. One that is there with the same clips, of sound files of the same size and
-        age, is skipped: a run that was cut off goes on with the part that it was at.
+        age, is skipped: an interrupted run resumes with the unfinished part.
 
     Raises:
         InputError: the corpus is empty, a name is wrong or taken, a clip does not fit into a part, the disk is full, or
@@ -113,7 +113,7 @@ def pack(
                 if tick:
                     tick(done, total)
             if part_mb is None and not writer.rows:
-                raise InputError(f"none of the files of {corpus.root} can be read: see what is wrong with each")
+                raise InputError(f"none of the files of {corpus.root} can be read; the reasons are listed for each")
             made[k] = writer.finish()
     for stray in strays:
         stray.unlink(missing_ok=True)
@@ -147,8 +147,8 @@ def _parts(pieces: Sequence[Piece], part_mb: float) -> list[list[Piece]]:
         size = sum(map(_size, atom))
         if size > limit:
             raise InputError(
-                f"a part must hold a clip whole, and {atom[0].clip.path} from {atom[0].clip.offset_s:.1f} s takes "
-                f"{size / 1e6:.1f} MB of {max(limit, 0) / 1e6:.1f}: ask for a greater part_mb than {part_mb:g}"
+                f"a part must contain complete clips; {atom[0].clip.path} from {atom[0].clip.offset_s:.1f} s takes "
+                f"{size / 1e6:.1f} MB of {max(limit, 0) / 1e6:.1f}: use a part_mb above {part_mb:g}"
             )
         if size > left:
             parts.append([])
@@ -179,7 +179,7 @@ def _size(piece: Piece) -> int:
 
 def _paths(path: Path, n: int | None) -> list[Path]:
     if path.suffix != ".pack" or packed.part_of(path) or path.is_dir():
-        raise InputError(f"a pack must be a file whose name ends in .pack, and not in .<i>-of-<n>.pack; got {path}")
+        raise InputError(f"the name of a pack must end in .pack, not in .<i>-of-<n>.pack; got {path}")
     check_folder(path)
     return [path] if n is None else [path.with_name(f"{path.stem}.{i}-of-{n}.pack") for i in range(1, n + 1)]
 
@@ -189,7 +189,7 @@ def _strays(path: Path, paths: Sequence[Path], overwrite: bool) -> list[Path]:
     there = [each for each in path.parent.glob("*.pack") if (part := packed.part_of(each)) and part[0] == path.stem]
     strays = [each for each in (*there, path) if each.exists() and each not in paths]
     if strays and not overwrite:
-        raise InputError(f"{strays[0]} is there, of another pack of that name: --overwrite it, or choose another name")
+        raise InputError(f"{strays[0]} belongs to another pack of that name; use --overwrite or another name")
     return strays
 
 
@@ -200,7 +200,7 @@ def _digest(corpus: Corpus, part_mb: float | None) -> str:
     for clip in corpus.rows:
         if clip.path not in known:
             file = corpus.root / clip.path
-            about = file.stat() if file.is_file() else None  # what lies in another pack has no file
+            about = file.stat() if file.is_file() else None  # clips of another pack have no file
             known[clip.path] = (about.st_size, about.st_mtime_ns) if about else (0, 0)
         digest.update(repr((astuple(clip), known[clip.path])).encode())
     return digest.hexdigest()
@@ -219,11 +219,11 @@ def _has_digest(path: Path, digest: str) -> bool:
 
 
 def _there(path: Path, digest: str, overwrite: bool) -> Packed | None:
-    """What is told of a file that is there and the same."""
+    """Report for an existing, identical pack."""
     if overwrite or not path.exists():
         return None
     if not _has_digest(path, digest):
-        raise InputError(f"{path} exists and holds something else: --overwrite it, or choose another name")
+        raise InputError(f"{path} already exists with other content; use --overwrite or another name")
     index = packed.read_index(path)
     left_out = tuple(Fault(*fault) for fault in index["left_out"])
     durations_s = index["clips"]["duration_s"]

@@ -39,11 +39,11 @@ PART = re.compile(r"(.+)\.(\d+)-of-(\d+)\.pack")
 TEXTS = ("path", "split", "corpus", "speaker", "gender", "language", "text", "kind", "licence", "source", "original")
 NUMBERS = ("offset_s", "duration_s", "active_level_db", "bandwidth_hz")
 SEGMENT = ("file", "start", "length")  # columns of the index: number of a sound file, samples of it
-AGAIN = "copy or make it anew"
+AGAIN = "copy it again, or pack it again"
 
 
 class Segment(NamedTuple):
-    """Samples start ... stop - 1 of a sound file, which lie in a pack from sample `at` on."""
+    """Samples start ... stop - 1 of an audio file, stored in a pack from sample `at` on."""
 
     start: int
     stop: int
@@ -61,7 +61,7 @@ class Header(NamedTuple):
     index_crc: int
 
     def to_bytes(self) -> bytes:
-        """The header as it lies in a file."""
+        """The header as stored in a file."""
         data = HEADER.pack(MAGIC, FORMAT, *self)
         return data + CRC.pack(zlib.crc32(data))
 
@@ -85,7 +85,9 @@ class PackReader:
         rates = {index["sr"]: path for path, index in zip(self.paths, indexes, strict=True)}
         if len(rates) != 1:
             told = ", ".join(f"{path} {sr} Hz" for sr, path in rates.items())
-            raise InputError(f"packs that are opened together must have one sample rate; got {told}: pack with one sr")
+            raise InputError(
+                f"packs opened together must have the same sample rate; got {told}: pack them with the same sr"
+            )
         self._sr: int = next(iter(rates))
         rows = sorted((row for index in indexes for row in _clips(index)), key=lambda row: row[0])
         self.clips = tuple(clip for _, clip in rows)
@@ -125,7 +127,7 @@ class PackReader:
             start, k = end, k + 1
         if start < stop - 1 or not (parts or start >= stop):  # a clip may end a sample late, see SliceReader
             raise InputError(
-                f"{self._names()} holds no more than {len(segments)} slices of {path}, and not the one from "
+                f"{self._names()} contains only {len(segments)} slices of {path}, not the one from "
                 f"{offset_s:.4f} s to {offset_s + duration_s:.4f} s: open all parts, or the folder that was packed"
             )
         if len(parts) == 1:
@@ -148,7 +150,7 @@ class PackReader:
 
     def _of(self, path: str) -> list[Segment]:
         if path not in self._segments:
-            raise InputError(f"{self._names()} holds no sound of {path}: pack the corpus anew, with that file in it")
+            raise InputError(f"{self._names()} does not contain {path}: pack the corpus again with that file")
         return self._segments[path]
 
     def _names(self) -> str:
@@ -160,15 +162,15 @@ class PackReader:
             for a, b in pairwise(segments):
                 if b.start < a.stop:
                     raise InputError(
-                        f"{self.paths[a.pack]} and {self.paths[b.pack]} hold the same part of {path}: "
-                        "open one of them, or take the old one away"
+                        f"{self.paths[a.pack]} and {self.paths[b.pack]} contain the same part of {path}: "
+                        "open one of them, or remove the old one"
                     )
 
 
 def _reopened(digest: str, paths: Sequence[Path]) -> PackReader:
     reader = PackReader(paths)
     if reader.digest != digest:
-        raise InputError(f"{paths[0]} was replaced while it was open: start anew")
+        raise InputError(f"{paths[0]} was replaced while it was open: start again")
     return reader
 
 
@@ -216,7 +218,7 @@ def packs_in(folder: Path) -> list[Path]:
     for stem, ns in counts.items():
         if len(ns) > 1:
             told = " and ".join(f"{stem}.*-of-{n}.pack" for n in sorted(ns))
-            raise InputError(f"{folder} holds parts of two packs, {told}: take one of them away")
+            raise InputError(f"{folder} contains parts of two packs, {told}: move one of them away")
     return packs
 
 
@@ -242,7 +244,7 @@ def check_pack(path: str | os.PathLike[str]) -> None:
             crc, left = zlib.crc32(data, crc), left - len(data)
     read_index(path)
     if crc != header.samples_crc:
-        raise InputError(f"{path}: its samples are damaged (their checksum differs): {AGAIN}")
+        raise InputError(f"{path}: its samples are damaged (checksum mismatch): {AGAIN}")
 
 
 def read_header(path: Path) -> Header:
@@ -252,22 +254,22 @@ def read_header(path: Path) -> Header:
         with path.open("rb") as file:
             data = file.read(HEADER.size + CRC.size)
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such pack: check the spelling, or make it with undin pack") from None
+        raise InputError(f"{path}: no such pack: check the spelling, or create it with undin pack") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     if not data.startswith(MAGIC):
-        raise InputError(f"{path} is no pack: make one with undin pack CORPUS -o {path.name}")
+        raise InputError(f"{path} is not a pack: create one with undin pack CORPUS -o {path.name}")
     if len(data) < HEADER.size + CRC.size or size < SAMPLES_AT:
-        raise InputError(f"{path} is truncated: {size} bytes are less than its header takes: {AGAIN}")
+        raise InputError(f"{path} is truncated: {size} bytes are too few for its header: {AGAIN}")
     _, format, *fields = HEADER.unpack_from(data)
     if format > FORMAT:
-        raise InputError(f"{path} has format {format}, this undin reads up to {FORMAT}: update undin, or pack it anew")
+        raise InputError(f"{path} has format {format}, this undin reads up to {FORMAT}: update undin, or pack it again")
     if CRC.unpack_from(data, HEADER.size)[0] != zlib.crc32(data[: HEADER.size]):
-        raise InputError(f"{path}: its header is damaged (its checksum differs): {AGAIN}")
+        raise InputError(f"{path}: its header is damaged (checksum mismatch): {AGAIN}")
     header = Header(*fields)
     if size != (wanted := SAMPLES_AT + 2 * header.n_samples + header.index_bytes):
         fault = "is truncated" if size < wanted else "is damaged"
-        raise InputError(f"{path} {fault}: it has {size} bytes, and its header promises {wanted}: {AGAIN}")
+        raise InputError(f"{path} {fault}: it has {size} bytes, its header says {wanted}: {AGAIN}")
     return header
 
 
@@ -278,7 +280,7 @@ def read_index(path: Path) -> dict[str, Any]:
         file.seek(SAMPLES_AT + 2 * header.n_samples)
         data = file.read(header.index_bytes)
     if zlib.crc32(data) != header.index_crc:
-        raise InputError(f"{path}: its index is damaged (its checksum differs): {AGAIN}")
+        raise InputError(f"{path}: its index is damaged (checksum mismatch): {AGAIN}")
     index: dict[str, Any] = json.loads(data)
     return index
 

@@ -89,7 +89,7 @@ class JoinedReader:
 class SliceReader:
     """Reads slices of the files in a folder, each exactly what the same samples of the whole file are.
 
-    Files without loss are read where the slice lies. A decoder of Opus or MP3 carries its past with it: after a seek,
+    Lossless files are read at the slice itself. A decoder of Opus or MP3 depends on the past: after a seek,
     Opus gives samples that differ by up to 1e-3, and starting it 2 s before the slice does not cure that. So these
     files are decoded whole, and the latest are kept.
     """
@@ -122,7 +122,7 @@ class SliceReader:
         x = self._decode(path, start, stop) if seekable else self._whole(path)[start:stop].copy()
         if len(x) < stop - start - 1:  # tables round seconds to 4 decimals, which is more than half a sample at 16 kHz
             raise InputError(
-                f"{self.root / path} ends before {offset_s + duration_s:.4f} s, where a row of the table ends"
+                f"{self.root / path} ends before {offset_s + duration_s:.4f} s, the end of its row in the table"
             )
         return x
 

@@ -12,7 +12,7 @@ from undin.corpora.headers import duration_s, in_threads
 from undin.corpora.layouts import LAYOUTS, plain
 from undin.errors import InputError, UndinError
 
-DEEP = 4  # folders that are each the only one in another are looked through, so many; an archive often unpacks to some
+DEEP = 4  # maximum depth of single-child folders; archives often unpack to some
 
 
 class Fault(NamedTuple):
@@ -42,7 +42,7 @@ class Scan:
 
     Attributes:
         root: the folder that the paths are relative to: the given one, or the only one in it.
-        layout: name of the layout, or of those that lie side by side, as "librispeech + ms-snsd".
+        layout: name of the layout, or of several side by side, such as "librispeech + ms-snsd".
         rows: the clips that can be read.
         unreadable: the files that cannot, and why.
     """
@@ -63,7 +63,7 @@ def scan(
     """List the clips of a folder, by its layout and the headers of its files.
 
     A folder without a layout may hold several that have one side by side: LibriSpeech/ and MS-SNSD/, or speech/ and
-    noise/ with such folders in them. They are one corpus, each with its own splits and names. What lies beside them
+    noise/ with such folders in them. They are one corpus, each with its own splits and names. Folders next to them
     without a layout must be in a folder that says what it is, as plain folders do.
 
     Args:
@@ -78,14 +78,14 @@ def scan(
     """
     root = Path(root)
     if not root.is_dir():
-        raise InputError(f"{root} must be a folder; {'it is a file' if root.exists() else 'there is none'}")
+        raise InputError(f"{root} must be a folder; {'it is a file' if root.exists() else 'it does not exist'}")
     if role and layout not in (None, "plain"):
         raise InputError(f'role is for plain folders; got role="{role}" with layout="{layout}"')
     parts = _parts(root, "plain" if role else layout)
     home, name = Path(os.path.commonpath([part.home for part in parts])), _joined(part.layout for part in parts)
     clips = [clip for part in parts for clip in part.rows(home, role)]
     if not clips:
-        raise InputError(f"{root} holds no sound of the layout {name}: {LOOKED_FOR}")
+        raise InputError(f"{root} contains no audio in the layout {name}: {LOOKED_FOR}")
     rows: list[Clip] = []
     unreadable: list[Fault] = []
     for i, found in enumerate(in_threads(lambda clip: _measured(home, clip), clips), 1):
@@ -115,7 +115,7 @@ def _parts(root: Path, layout: str | None) -> list[Part]:
         return parts
     if layout in (None, "plain") and plain.recognise(root):
         return [Part(root, "plain")]
-    raise InputError(f"{root} holds no sound{f' of the layout {layout}' if layout else ''}: {LOOKED_FOR}")
+    raise InputError(f"{root} contains no audio{f' in the layout {layout}' if layout else ''}: {LOOKED_FOR}")
 
 
 def _recognised(root: Path, layout: str | None = None) -> Part | None:
@@ -152,14 +152,14 @@ def _side_by_side(root: Path, deep: int = DEEP) -> list[Part]:
         known = ", ".join(f"{part.home.name} ({part.layout})" for part in parts)
         told = ", ".join(strange[:5]) + (f" and {len(strange) - 5} more" if len(strange) > 5 else "")
         raise InputError(
-            f"{root} holds {known}, and sound beside that of which nothing says what it is: {told}: "
-            f"put it into {root / 'speech'} (a folder for each talker) or {root / 'noise'}, or move it away"
+            f"{root} holds {known}, and audio of unknown role next to it: {told}: "
+            f"put it into {root / 'speech'} (one folder per talker) or {root / 'noise'}, or move it elsewhere"
         )
     return [*parts, Part(root, "plain", tuple(others))] if others else parts
 
 
 def _within(folder: Path, deep: int) -> list[Part]:
-    """The parts of a folder that lies beside others; none for what is plain, and for tables of sound elsewhere."""
+    """The parts of a folder next to others; none for plain folders, and for tables of audio elsewhere."""
     is_named = plain.is_named(folder)
     if is_named and trees.loose(folder):  # all of it counts, also where it has some names of NOISEX-92
         return []

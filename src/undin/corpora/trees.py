@@ -17,14 +17,14 @@ SUFFIXES = frozenset((*EXTENSIONS, *VIDEO_EXTENSIONS, ".sph", ".nist", ".wv1", "
 
 
 def folders(root: Path) -> dict[str, Path]:
-    """The folders that lie directly in `root`, by their names in lower case; hidden ones left out."""
+    """The folders directly in `root`, by their names in lower case; hidden ones left out."""
     return {path.name.lower(): path for path in _visible(root) if os.path.isdir(path)}  # noqa: PTH112
 
 
 def files(root: Path) -> Iterator[Path]:
     """Audio files of a tree in the order of their names; hidden ones left out, links to folders followed once.
 
-    Skipped with a warning: what is no regular file, and names that no table could hold.
+    Skipped with a warning: files that are not regular, and names that a table cannot store.
 
     Raises:
         InputError: a folder may not be read.
@@ -67,12 +67,12 @@ def _is_text(path: Path, root: Path) -> bool:
 
 
 def loose(root: Path) -> list[Path]:
-    """Audio files that lie directly in a folder, in the order of their names; hidden ones left out."""
+    """Audio files directly in a folder, in the order of their names; hidden ones left out."""
     return [path for path in _visible(root) if path.suffix.lower() in SUFFIXES and os.path.isfile(path)]  # noqa: PTH113
 
 
 def _visible(root: Path) -> list[Path]:
-    """What lies in a folder, by name. `os.path` is asked what it is: `Path` raises where it may not look."""
+    """The content of a folder, by name. Uses `os.path`, since `Path` raises without permission."""
     return sorted(path for path in root.iterdir() if not path.name.startswith("."))
 
 
@@ -93,7 +93,7 @@ def whole(root: Path, path: Path, split: str, **known: str) -> Clip:
 
 
 def split_of(name: str, *, test: bool = True) -> str:
-    """Draw a split from a speaker's or recording's name: the same always, whatever else lies in the corpus.
+    """Draw a split from a speaker's or recording's name: always the same, independent of the rest of the corpus.
 
     Args:
         name: the label.

@@ -29,7 +29,7 @@ class Enhancement(Task):
 
     def refusal(self, row: MixtureRow) -> str:
         """Without noise there is nothing to enhance."""
-        return "" if math.isfinite(row.snr_db) else "it has no noise, so there is nothing to enhance: leave it out"
+        return "" if math.isfinite(row.snr_db) else "it has no noise to remove: leave it out"
 
     def group(self, row: MixtureRow) -> str:
         """The kind of noise."""

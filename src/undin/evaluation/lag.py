@@ -78,7 +78,7 @@ def lag_note(name: str, lag_ms: float) -> str:
 def _constant_lag_ms(system: CommandSystem, sr: int) -> float:
     corpus = mini()
     x = resample(corpus.load(corpus.speech[0]), corpus.sr, sr)
-    with suppress(Exception):  # it will fail on mixtures too, and be told there
+    with suppress(Exception):  # it will fail on mixtures too, and is reported there
         y = system.load()(x, sr)
         return 1000 * find_lag(y[: len(x)], x, sr) / sr
     return 0.0

@@ -145,7 +145,7 @@ def evaluate(
     """Score systems on the mixtures of a manifest; scores in `scores.csv` with the same settings are reused.
 
     Args:
-        rows: of a manifest, in its order; an error stands for a row that cannot be read.
+        rows: of a manifest, in its order; an error takes the place of a row that cannot be read.
         corpus: the one it was made from.
         systems: from `make_systems`, or `Oracle`.
         measures: from `choose`.
@@ -251,7 +251,7 @@ def _pending(rows: Iterable[MixtureRow | InputError], scorer: Scorer) -> tuple[l
 def _refusal(row: MixtureRow, mixtures: Mapping[str, Pending], task: Task) -> str:
     """Why a row is not scored; "" where it is."""
     if row.id in mixtures:
-        return f"its id is that of row {mixtures[row.id].number} too: give every row an id of its own"
+        return f"row {mixtures[row.id].number} has the same id: give every row a unique id"
     return task.refusal(row)
 
 

@@ -31,7 +31,7 @@ class Score:
         duration_s: of the mixture.
         seconds: processing time; 0 for what is not timed.
         lag_ms: delay of the output, by its cross-correlation with the input.
-        error: why there are no scores; "" on success.
+        error: reason for missing scores; "" on success.
         undefined: metric -> why it has no score.
         key: digest of all settings that shape the row.
     """

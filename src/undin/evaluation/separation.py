@@ -58,7 +58,7 @@ def bins_right(*, ref: Array, est: Array, sr: int) -> float:
         sr: Hz.
 
     Raises:
-        InputError: there is no axis of talkers.
+        InputError: the axis of talkers is missing.
     """
     if np.ndim(ref) != 2 or np.shape(ref) != np.shape(est):
         raise InputError(f"ref and est must both be (n_src, n_samples); got {np.shape(ref)} and {np.shape(est)}")

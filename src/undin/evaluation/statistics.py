@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Z_95 = 1.959964  # of the normal distribution: 95 % lies within ± this many standard errors
+Z_95 = 1.959964  # of the normal distribution: 95 % is within ± this many standard errors
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Task(ABC):
     meaning: ClassVar[str]
 
     def describe(self) -> dict[str, Any]:
-        """What tells its scores from those of another task."""
+        """The key that separates its scores from those of another task."""
         return {}
 
     @abstractmethod

@@ -7,8 +7,8 @@ from undin.corpora import Clip
 from undin.corpora.holdout import groups_of, recording, voice
 from undin.errors import InputError
 
-TESTED = "set mix.split and train.split to splits that share none, or correct the splits of the corpus"
-VALIDATED = "leave out train.mixing.split and train.valid.split, or give them splits that share none"
+TESTED = "set mix.split and train.split to disjoint splits, or correct the splits of the corpus"
+VALIDATED = "leave out train.mixing.split and train.valid.split, or set them to disjoint splits"
 
 
 @dataclass(frozen=True)

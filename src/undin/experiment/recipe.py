@@ -143,7 +143,7 @@ def read_recipe(name: str, changes: Sequence[str] = (), *, preset: str | None = 
     Args:
         name: of a recipe that comes with undin, or a TOML file.
         changes: "section.name=value", value as in TOML (a word needs no quotes).
-        preset: one of the recipe's presets; None for the recipe as it stands.
+        preset: one of the recipe's presets; None for the recipe itself.
 
     Raises:
         InputError: no such recipe or preset, no TOML, an unknown section or setting (the nearest right one is
@@ -184,7 +184,9 @@ def check_talkers(recipe: Recipe, *, mix: bool) -> None:
         if len(set(found.values())) > 1:
             got = ", ".join(f"{key} = {n}" for key, n in found.items())
             cure = " ".join(f"--set {key}={max(found.values())}" for key in found)
-            raise InputError(f"as many talkers must be mixed as {name} separates; got {got}: set them alike, as {cure}")
+            raise InputError(
+                f"the number of mixed talkers must be the number that {name} separates; got {got}: use {cure}"
+            )
 
 
 def _changes_of(preset: str | None, presets: dict[str, Any], path: Path) -> list[tuple[str, Any]]:
@@ -202,7 +204,7 @@ def _changes_of(preset: str | None, presets: dict[str, Any], path: Path) -> list
 def _change(document: dict[str, Any], change: str) -> None:
     key, equals, text = change.partition("=")
     if not equals:
-        raise InputError(f"a change must be section.name=value, as mix.n=10; got {change!r}")
+        raise InputError(f"a change must be section.name=value, such as mix.n=10; got {change!r}")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -213,7 +215,7 @@ def _change(document: dict[str, Any], change: str) -> None:
 def _set(document: dict[str, Any], key: str, value: Any) -> None:
     section, dot, name = key.partition(".")
     if not (dot and name):
-        raise InputError(f"a change must be section.name=value, as mix.n=10; got {key!r}")
+        raise InputError(f"a change must be section.name=value, such as mix.n=10; got {key!r}")
     target = document.setdefault(section, {})
     *inner, last = name.split(".")
     for part in (None, *inner):

@@ -1,6 +1,6 @@
 """A recipe at work in a folder.
 
-The key of a stage is a digest of its section, the seed, the corpus's rows (after those to be tested on are kept aside),
+The key of a stage is a digest of its section, the seed, the corpus's rows (after test rows are held out),
 undin's version and the keys of the stages it needs. `stages.json` in the run folder holds the key of every stage that
 was begun, and whether it is finished: same key and finished, it is skipped; same key and begun, it is resumed; another
 key, its folder is emptied and it starts over, except that trained networks are kept. Nothing that the stages read names
@@ -117,7 +117,7 @@ class Run:
         for stage in only:
             check_known(stage, NEEDS, "stage")
         if not self._trains_net and (max_minutes is not None or start_from is not None):
-            raise InputError("only networks are trained for minutes or from weights; this recipe trains NMF")
+            raise InputError("--max-minutes and --from apply to networks; this recipe trains NMF")
         if max_minutes is not None and not max_minutes > 0:
             raise InputError(f"max_minutes must be more than 0; got {max_minutes!r}")
         start = None if start_from is None else Path(start_from)
@@ -143,7 +143,9 @@ class Run:
         if {"enhance", "evaluate"} & {*todo}:
             check_talkers(self.recipe, mix=True)
             if talkers > 1 and not all(map(train.separates, train.files)):
-                raise InputError(f"mix.talkers must be 1 where {train.method} enhances; got {talkers}: set it to 1")
+                raise InputError(
+                    f"mix.talkers must be 1 for the enhancement method {train.method}; got {talkers}: set it to 1"
+                )
         leaks.check(taken, self._tested(todo), known="seen" if train.seen else None)
 
     def _taken(self) -> list[leaks.Taken]:
@@ -163,7 +165,7 @@ class Run:
             return ()
 
     def _drawing(self) -> mixing.Drawing:
-        """The mixtures; where speakers are kept aside, they say whether their talkers and noises are known."""
+        """The mixtures; if speakers are held out, they record whether their talkers and noises are seen."""
         train, seen = self.recipe.train, None
         if train.seen:
             speakers = frozenset(clip.speaker for clip in self.corpus.select(split="seen").speech)
@@ -177,7 +179,7 @@ class Run:
     def _do(self, stage: str, call: Call, progress: StageProgress) -> str:
         """What `run` yields of a stage."""
         if missing := [need for need in NEEDS[stage] if self.status(need) != "finished"]:
-            raise InputError(f"stage {stage} needs {' and '.join(missing)}: run it too, or all of the recipe")
+            raise InputError(f"stage {stage} needs {' and '.join(missing)}: run it too, or run the complete recipe")
         if self.status(stage) == "finished":
             if stage == "train" and call.digest not in (None, self._notes()[stage].get("start_from")):
                 raise InputError(
@@ -261,7 +263,7 @@ class Run:
         try:
             notes = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         except json.JSONDecodeError as error:
-            raise InputError(f"{path} is damaged ({error}): remove it to do every stage anew") from error
+            raise InputError(f"{path} is damaged ({error}): remove it to rerun all stages") from error
         return dict(notes.get("stages", {}))
 
     def _note(self, stage: str, status: str, **more: str) -> None:

@@ -97,5 +97,5 @@ def planes_of(ref: Array, est: Array, noisy: Array, hop_length: int) -> dict[str
 def _loaded(path: Path) -> Method:
     model = methods.load(path)
     if not model.n_src:
-        raise InputError(f"{path} enhances, and the mixtures have several talkers: set mix.talkers to 1")
+        raise InputError(f"{path} enhances, but the mixtures have several talkers: set mix.talkers to 1")
     return model

@@ -103,7 +103,7 @@ def train(
         workers: processes that pack.
 
     Returns:
-        whether it is finished; otherwise the next call goes on.
+        whether it is finished; otherwise the next call resumes.
 
     Raises:
         MissingExtraError: torch is not installed.
@@ -177,11 +177,13 @@ def check_start(path: Path, place: Path) -> str:
         InputError: no such file, one that cannot learn, or one that the training would move away.
     """
     if not path.is_file():
-        raise InputError(f"--from {path}: there is no such file: give best.pt or last.ckpt of another training")
+        raise InputError(f"--from {path}: no such file; expected best.pt or last.ckpt of another training")
     if path.suffix == ".onnx":
-        raise InputError(f"--from {path}: a graph cannot learn: give best.pt or last.ckpt of its training")
+        raise InputError(
+            f"--from {path}: an exported graph cannot be trained; use best.pt or last.ckpt of its training"
+        )
     if path.resolve().is_relative_to(place.resolve()):
-        raise InputError(f"--from {path} lies in the run folder that is to be trained in: choose another with -o")
+        raise InputError(f"--from {path} is inside the run folder of this training; use another -o")
     return provenance.sha256(path)
 
 

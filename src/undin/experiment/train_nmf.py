@@ -46,7 +46,7 @@ class NMFTrain:
         check_fields(self, "train.")
         NMF(**self.settings)  # refuses wrong ones before anything is done
 
-    seen: ClassVar[int] = 0  # nobody is kept aside
+    seen: ClassVar[int] = 0  # no speakers are held out
 
     @property
     def files(self) -> dict[str, str]:
@@ -58,7 +58,7 @@ class NMFTrain:
         return False
 
     def talkers_of(self, name: str) -> dict[str, int]:
-        """How many talkers each setting says that a variant separates: there are no such settings."""
+        """Number of talkers by setting: NMF has no such settings."""
         return {}
 
 
@@ -127,7 +127,7 @@ def _in_turn(clips: Sequence[Clip], key: str) -> list[Clip]:
 
 
 def _taken(corpus: Corpus, clips: Sequence[Clip], seconds: float) -> list[Any]:
-    """The clips' samples until there are so many seconds; the last is cut."""
+    """The clips' samples up to a total duration; the last clip is cut."""
     sounds, n_left = [], round(seconds * corpus.sr)
     for clip in clips:
         if n_left <= 0:

@@ -52,9 +52,9 @@ class NetTrain:
         speakers: of the split, held out for validation.
         noise: share of the split's recordings of noise, held out for validation.
         voices: speakers to learn from, the first of an order that the seed gives; all when 0.
-        kept: mixtures that are drawn once, kept in a file and heard over and over; 0 draws new ones at every step.
+        kept: mixtures that are generated once, stored in a file and reused; 0 draws new ones at every step.
         kept_spectra: whether their spectra are kept too, so that no step transforms what goes in.
-        seen: speakers of the split, among the first of that order, of whom a fifth is kept aside as split "seen", to
+        seen: speakers of the split, among the first of that order, of whom a fifth is held out as split "seen", to
             test with; see `mix.split`.
         kinds: of noise; all when empty.
         settings: of the method's config; "none" for None.
@@ -89,7 +89,7 @@ class NetTrain:
     def __post_init__(self) -> None:
         check_fields(self, "train.")
         if self.kept_spectra and not self.kept:
-            raise InputError("train.kept_spectra keeps spectra of kept mixtures: say how many, as train.kept=5000")
+            raise InputError("train.kept_spectra needs kept mixtures: set their number, e.g. train.kept=5000")
         for name in self._variants:
             self.variant(name)  # refuses wrong settings before anything is done
 

@@ -1,6 +1,6 @@
 """What undin made, and how: one line per finished output, so that a second run does only what is still to do.
 
-The lines lie in a hidden file in the folder of the outputs. It is only ever appended to, one write per line, so that
+The lines are in a hidden file in the folder of the outputs. It is only ever appended to, one write per line, so that
 several processes can share it and a crash can tear no line but the last, which is then ignored.
 """
 
@@ -86,7 +86,7 @@ class Notebook:
         return self._folders[path.parent].get(path.name)
 
     def standing(self, output: str, key: str | None) -> Standing:
-        """Say how an output stands: absent, made by undin in the same or another way, or not made by undin as it is."""
+        """Return the state of an output: absent, written by undin with these or other settings, or by others."""
         path = Path(output)
         if not path.exists() and not path.is_symlink():
             return "absent"

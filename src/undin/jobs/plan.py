@@ -21,7 +21,7 @@ class FileTask:
     targets: tuple[str, ...]
     residual: str | None = None  # where to write what was taken out
     picture: str | None = None  # where to draw input and outputs
-    problem: str | None = None  # why it cannot be done, known beforehand: then there are no targets
+    problem: str | None = None  # why it cannot be done, if known beforehand; then it has no targets
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ def plan(
         inputs: files, folders, or "-" alone. Folders are searched for audio; skipped are hidden files and, with a
             warning that counts them, the outputs of a run beside their inputs.
         output: a file, a folder (one that exists, or a name that ends in a slash, or any for several inputs), or "-".
-        suffix: goes before the extension of a result that lies beside its input.
+        suffix: goes before the extension of a result that is written next to its input.
         n_src: results per input from a method that separates; None for enhancement.
         residual: also write what was taken out, as a.residual.wav.
         picture: also draw input and output, as a.enhanced.png.
@@ -61,7 +61,7 @@ def plan(
         InputError: the one input is missing, two would write one output, or one would be overwritten.
     """
     if not inputs:
-        raise InputError("inputs must name at least one file, folder or -; got none")
+        raise InputError("no inputs; expected at least one file, folder or -")
     extras = Extras(n_src, residual, picture)
     if "-" in inputs or output == "-":
         tasks = [_pipe(inputs, output, extras)]
@@ -91,13 +91,13 @@ def _pipe(inputs: Sequence[str], output: str | None, extras: Extras) -> FileTask
     if len(inputs) > 1 or Path(inputs[0]).is_dir():
         raise InputError(f"a pipe carries one file; got the inputs {', '.join(inputs)}: use -o FOLDER for several")
     if extras.picture:
-        raise InputError("a picture needs files on both sides: name an input and an output")
+        raise InputError("a picture needs an input file and an output file")
     if output not in (None, "-"):
         if _is_folder(str(output)):
-            raise InputError(f"what comes by a pipe has no name to keep in the folder {output}: give -o FILE")
+            raise InputError(f"audio from a pipe has no name to keep in the folder {output}; use -o FILE")
         return _task(inputs[0], Path(str(output)), "", extras)
     if extras.n_src or extras.residual:
-        raise InputError("one pipe carries one signal, not several talkers or a residual too: give -o FILE")
+        raise InputError("a pipe carries one signal, not several talkers or a residual; use -o FILE")
     return FileTask(inputs[0], ("-",))
 
 
@@ -132,9 +132,11 @@ def _find_in(folder: Path, output: str | None) -> Iterator[Found]:
     files = list(find_audio(folder, Path(output) if output else None, on_error=errors.append))
     for error in errors:
         path = Path(error.filename or folder)
-        yield Found(path, problem=f"{path}: cannot be searched: {error.strerror}: allow it, or leave it out")
+        yield Found(
+            path, problem=f"{path}: cannot be searched: {error.strerror}: change its permissions, or leave it out"
+        )
     if not files and not errors:
-        raise InputError(f"{folder} holds no audio file: name a folder with .wav, .flac, .ogg ... files in it")
+        raise InputError(f"{folder} has no audio files; expected a folder with .wav, .flac, .ogg ... files")
     yield from (Found(file, file.relative_to(folder), is_walked=True) for file in files)
 
 
@@ -151,9 +153,9 @@ def _check_output(output: str | None, into_folder: bool) -> None:
 
 
 def _without_own(tasks: list[FileTask], walked: set[str]) -> list[FileTask]:
-    """Leave out, of what was found in folders, what is made of other files there and lies beside them.
+    """Leave out files found in folders that are results of other files next to them.
 
-    That is what this run will write, and what an earlier one noted and nobody has changed since. What undin made of
+    These are the outputs of this run, and outputs noted by an earlier run and unchanged since. What undin made of
     files elsewhere is an input like any other.
     """
     sources = {_absolute(task.source) for task in tasks}
@@ -210,10 +212,12 @@ def _check_clashes(tasks: list[FileTask]) -> None:
                 continue
             itself = identity(output)
             if itself is not None and itself in sources:
-                raise InputError(f"{output} is the input {sources[itself]} itself: give another -o")
+                raise InputError(f"{output} is the input {sources[itself]}; use another -o")
             if Path(output).exists() and not Path(output).is_file():
                 raise InputError(f"{output} is not a regular file and is not replaced; use another -o, or - for a pipe")
             place = os.path.normcase(Path(output).resolve())
             if place in makers:
-                raise InputError(f"{makers[place]} and {task.source} would both write {output}: give them one by one")
+                raise InputError(
+                    f"{makers[place]} and {task.source} would both write {output}; process them separately"
+                )
             makers[place] = task.source

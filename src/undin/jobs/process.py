@@ -62,7 +62,7 @@ def process_file(
     Outputs appear whole or not at all. Memory is bounded by the block (by about 40 s for a whole-signal method).
 
     Args:
-        method: what `undin.load` gives.
+        method: a method returned by `undin.load`.
         source: path, or "-" for standard input.
         target: path or "-"; from a separating method a list of n_src paths. The extension chooses the container.
         limit_db: nothing is attenuated by more than this many dB.
@@ -83,13 +83,13 @@ def process_file(
     if len(targets) != (method.n_src or 1):
         raise InputError(f"{method.id} gives {method.n_src or 1} files per input; got {len(targets)} to write")
     if residual and method.n_src:
-        raise InputError("a residual is what an enhancement takes out; a separation leaves none")
+        raise InputError("--residual applies to enhancement; a separation has no residual")
     start = time.perf_counter()
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(source, raw=raw, truncated=truncated, nan=nan))
         _check_picture(reader, targets)
         if reader.n_tracks > 1:
-            warnings.warn(f"{source}: has {reader.n_tracks} sound tracks: the first is worked on", stacklevel=2)
+            warnings.warn(f"{source}: has {reader.n_tracks} audio tracks: the first one is processed", stacklevel=2)
         sr = reader.format.sr
         stream = stack.enter_context(method.stream(sr, limit_db=limit_db, independent=independent))
 
@@ -120,8 +120,8 @@ def _check_picture(reader: Reader, targets: Sequence[str]) -> None:
     for target in targets:
         if reader.name == STDIN and reader.has_more and Path(target).suffix.lower() in PICTURE_EXTENSIONS:
             raise InputError(
-                f"{target}: the picture of a video on a pipe cannot be kept: give the name of its file instead of -, "
-                "or write .wav to take the sound alone"
+                f"{target}: the video stream cannot be kept in a pipe: give the file name instead of -, "
+                "or write .wav for the audio only"
             )
 
 

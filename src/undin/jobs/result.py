@@ -69,7 +69,7 @@ def _make_folder(file: str) -> None:
     try:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise InputError(f"{file}: {Path(file).parent} cannot be made a folder: choose another -o") from error
+        raise InputError(f"{file}: {Path(file).parent} cannot be created as a folder: choose another -o") from error
 
 
 def note_down(files: list[str], note: dict[str, Any]) -> None:
@@ -79,7 +79,7 @@ def note_down(files: list[str], note: dict[str, Any]) -> None:
             add(file, note)
         except OSError as error:
             warnings.warn(
-                f"{file} is written, but not noted in {error.filename or NOTES} ({error.strerror}): "
+                f"{file} was written, but could not be noted in {error.filename or NOTES} ({error.strerror}): "
                 "the next run will ask for --overwrite",
                 stacklevel=2,
             )

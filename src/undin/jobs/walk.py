@@ -18,7 +18,7 @@ def find_audio(
 ) -> Iterator[Path]:
     """Audio files of a tree in the order of their names, without hidden ones and the output folder.
 
-    Folders behind links are followed, each once, unless they hold the tree or lie in it anyway. What is no regular file
+    Linked folders are followed, each once, unless they contain the tree or are inside it. What is not a regular file
     is skipped with a warning.
 
     Args:

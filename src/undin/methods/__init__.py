@@ -1,4 +1,4 @@
-"""What runs: one file per method, all with the same call. `METHODS` is the whole list, `load` gets one ready."""
+"""The methods: one file each, all with the same call. `METHODS` lists them, `load` returns one."""
 
 from collections.abc import Callable
 from functools import partial
@@ -62,22 +62,22 @@ __all__ = [
 
 
 def load(name: str | Path = DEFAULT, **settings: Any) -> Method:
-    """Get a method ready to run.
+    """Load a method.
 
     Args:
         name: an id of `METHODS`, or the path of a file that undin saved (.npz) or exported (.onnx).
         settings: changes to the method's config, by name.
 
     Raises:
-        InputError: no such method or file, or a setting that the method does not have.
-        WeightsError: the file is damaged or of another kind.
+        InputError: unknown method, missing file, or unknown setting.
+        WeightsError: the file is damaged or not a model.
 
     >>> load("log-mmse", gain_floor_db=-12).latency_ms
     32.0
     """
     if not isinstance(name, (str, Path)):
-        cure = ": a method that is there is called, method(x, sr)" if isinstance(name, Method) else ""
-        raise InputError(f"a method is given by its id or by the path of a file; got {name!r}{cure}")
+        cure = ": call a loaded method as method(x, sr)" if isinstance(name, Method) else ""
+        raise InputError(f"expected a method id or the path of a model file; got {name!r}{cure}")
     if str(name) in METHODS:
         return METHODS[str(name)](**settings)
     path = Path(name)
@@ -88,7 +88,7 @@ def load(name: str | Path = DEFAULT, **settings: Any) -> Method:
         return find_class(path, runner.meta["method"], LEARNED)(runner, **settings)
     hint = suggest(str(name), METHODS, ", or give a saved .npz or .onnx")
     if str(name) in LEARNED:
-        hint = f"no weights of {name} come with undin: train some, `undin run` lists the recipes, and give their .onnx"
+        hint = f"undin ships no weights for {name}: train a model (`undin run` lists the recipes) and use its .onnx"
     raise InputError(f"unknown method {str(name)!r}: {hint}")
 
 
@@ -102,14 +102,14 @@ def enhance(
     nan: Nan = "raise",
     **settings: Any,
 ) -> Array:
-    """Take the noise out of speech.
+    """Remove noise from speech.
 
     Args:
         x: (n_samples,) or (..., n_channels, n_samples), floating point, full scale 1.
         sr: sample rate in Hz; any.
-        method: an id of `METHODS`, the path of a saved model, or what `load` gave.
-        limit_db: nothing is attenuated by more than this many dB; None for no limit.
-        independent: treat channels one by one instead of with one linked gain.
+        method: an id of `METHODS`, the path of a saved model, or a method returned by `load`.
+        limit_db: maximum attenuation in dB; None for no limit.
+        independent: process channels independently instead of with one linked gain.
         nan: "raise" an InputError at the first NaN or Inf, or "zero" to repair them.
         settings: changes to the method's config, by name.
 
@@ -127,7 +127,7 @@ def enhance(
     """
     model = _ready(method, settings, "limit_db", "independent", "nan", "method")
     if model.n_src:
-        raise InputError(f"{model.id!r} separates into {model.n_src} talkers: use separate, or another method")
+        raise InputError(f"{model.id!r} separates {model.n_src} talkers: use separate, or another method")
     return model(x, sr, limit_db=limit_db, independent=independent, nan=nan)
 
 
@@ -167,8 +167,8 @@ def separate(
     if model.adjusts("talkers"):
         model = model.with_settings(talkers=talkers)
     if model.n_src != talkers:
-        found = f"separates into {model.n_src} talkers" if model.n_src else "enhances"
-        cure = ": give the method of a model for so many" if model.n_src else ": use enhance, or another method"
+        found = f"separates {model.n_src} talkers" if model.n_src else "enhances"
+        cure = f": use a model for {talkers} talkers" if model.n_src else ": use enhance, or another method"
         raise InputError(f"{model.id!r} {found}; got talkers={talkers!r}{cure}")
     return model(x, sr, nan=nan)
 

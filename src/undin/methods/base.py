@@ -1,4 +1,4 @@
-"""What every method is: settings in a frozen config, one function on frames, a card, and the same ways to call it."""
+"""The base of all methods: settings in a frozen config, one function on frames, a card, and a common interface."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -19,13 +19,13 @@ MOST_FFT = 2**16  # samples
 
 @dataclass(frozen=True)
 class Card:
-    """What a user should know before trusting a method."""
+    """Facts about a method: source, license, data, cost."""
 
     summary: str
     source: str  # paper or book, with the year
     kind: Literal["enhance", "separate"] = "enhance"
-    licence: str = "MIT (code); nothing learned"
-    data: str = "none"  # what the weights learned from
+    licence: str = "MIT (code); no weights"
+    data: str = "none"  # training data of the weights
     parameters: int = 0
     version: str = ""  # of the weights
     # Measured on the mini corpus and rounded down to 0.5: white noise at 5 dB, or two talkers at the same level.
@@ -34,7 +34,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Look:
-    """Arrays from inside a method, to be drawn by `undin.pictures`.
+    """Intermediate arrays of a method, to be drawn by `undin.pictures`.
 
     Attributes:
         name: what is shown, e.g. "mask" or "attention".
@@ -50,7 +50,7 @@ class Look:
 
 
 class Method:
-    """A method of enhancement or separation: call it on an array, or `stream` a signal through it.
+    """A method for enhancement or separation: call it on an array, or `stream` a signal through it.
 
     A subclass names its `Config` (a frozen dataclass with at least sr, n_fft, hop_length, window) and has either
     `initial_state` and `step` (causal) or `estimate` (needs the whole signal). Settings are given by name:
@@ -124,15 +124,15 @@ class Method:
 
     def initial_state(self, batch: int) -> State:
         """State before the first frame: arrays with the batch on their first axis."""
-        raise InputError(f"{self.id} needs the whole signal and has no state: call it on an array or a file")
+        raise InputError(f"{self.id} needs the complete signal and has no state: call it on an array or a file")
 
     def step(self, X: ComplexArray, state: State) -> tuple[ComplexArray, State]:
         """Answer the next frames: X (batch, n_freq, T) -> Y alike, frame t answering frame t - lookahead."""
-        raise InputError(f"{self.id} needs the whole signal and cannot go frame by frame")
+        raise InputError(f"{self.id} needs the complete signal and cannot run frame by frame")
 
     def estimate(self, X: ComplexArray) -> ComplexArray:
         """Answer a whole signal: X (batch, n_freq, n_frames) -> Y (..., batch, n_freq, n_frames)."""
-        raise InputError(f"{self.id} goes frame by frame: use step")
+        raise InputError(f"{self.id} runs frame by frame: use step")
 
     def stream(
         self, sr: int, *, limit_db: float | None = None, independent: bool = False, nan: Nan = "raise"
@@ -159,8 +159,8 @@ class Method:
         Args:
             x: (n_samples,) or (..., n_channels, n_samples), floating point, full scale 1.
             sr: sample rate in Hz; any.
-            limit_db: nothing is attenuated by more than this many dB; None for no limit. Not for separation.
-            independent: treat channels one by one instead of with one linked gain. Not for separation.
+            limit_db: maximum attenuation in dB; None for no limit. Not for separation.
+            independent: process channels independently instead of with one linked gain. Not for separation.
             nan: "raise" an InputError at the first NaN or Inf, or "zero" to repair them.
 
         Returns:

@@ -39,7 +39,7 @@ class CmaskConfig:
         magnitude: the compressed magnitude is an input too, not only the parts it must be found from. The paper
             has none.
         power: compression of magnitudes, in the inputs and in the loss; phases stay.
-        level_s: the inputs count relative to the level of so many seconds.
+        level_s: the inputs are relative to the level of this many seconds.
         channels: of the convolutions.
         width: bins that the first convolution sees, and frames that the second sees; odd.
         stride: bins between the positions of the first convolution.
@@ -85,9 +85,9 @@ class CmaskConfig:
         check_fields(self)
         for name in ("width", "kernel"):
             if getattr(self, name) % 2 == 0:
-                raise InputError(f"{name} must be odd, so that a bin lies in its middle; got {getattr(self, name)}")
+                raise InputError(f"{name} must be odd, so that it has a center; got {getattr(self, name)}")
         if self.bidirectional and self.lookahead:
-            raise InputError(f"lookahead must be 0 in a bidirectional network, which sees all; got {self.lookahead}")
+            raise InputError(f"lookahead must be 0 in a bidirectional network; got {self.lookahead}")
 
     def frames(self, seconds: float) -> int:
         """A duration in frames, at least one."""

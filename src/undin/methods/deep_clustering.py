@@ -1,4 +1,4 @@
-"""`deep-clustering`: bins of one talker lie together in an embedding; see `training/nets/deep_clustering.py`.
+"""`deep-clustering`: bins of one talker are close together in an embedding; see `training/nets/deep_clustering.py`.
 
     X --graph--> V (n_bins, K), unit norm --k-means over the active bins--> who each bin belongs to: binary masks
 
@@ -103,7 +103,7 @@ def part_bins(X: ComplexArray, V: NDArray[np.float32], config: ClusteringConfig)
     """
     c, power = config, X.real**2 + X.imag**2
     active = power > power.max(initial=0) * 10 ** (-c.active_db / 10)
-    M = np.full((c.talkers, *X.shape), 1 / c.talkers, np.float32)  # bins in which nobody speaks
+    M = np.full((c.talkers, *X.shape), 1 / c.talkers, np.float32)  # bins without speech
     if active.sum() < c.talkers:
         return M
     centres = find_centres(V[active], c.talkers, tries=c.tries)

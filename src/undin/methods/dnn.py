@@ -28,8 +28,8 @@ class DNNConfig:
         past: frames of context before the one that is answered; the paper has 5.
         future: frames of context after it, which the answer waits for; the paper has 5.
         feature: what the network sees of |X|; after normalisation both are the same but for the floor.
-        n_bottleneck: a linear map of each frame to so many numbers before the context is stacked: the first layer as a
-            product of two small matrices. 0 for none, as in the paper.
+        n_bottleneck: a linear map of each frame to this many channels before the context is stacked: the first layer as
+            a product of two small matrices. 0 for none, as in the paper.
         n_hidden: units of each hidden layer.
         n_layers: hidden layers.
         skip: add the frame that is answered to the answer for speech, and the noise estimate to that for noise, each
@@ -37,11 +37,11 @@ class DNNConfig:
         activation: of the hidden layers; the paper has "sigmoid".
         dropout_input: share of the features that training blanks.
         dropout_hidden: share of the hidden units that training blanks.
-        nat: what is told of the noise, from the noisy signal itself: "minimum" of its smoothed log spectrum over the
+        nat: noise estimate, computed from the noisy signal: "minimum" of its smoothed log spectrum over the
             last `nat_s`, which follows it; "first" is the mean of the first `nat_frames`, as in the paper; or None.
         nat_s: see nat, in seconds.
         nat_frames: frames of the mean, of either kind.
-        level_s: the level is the mean of the square root of the amplitude over so many seconds.
+        level_s: the level is the mean of the square root of the amplitude over this many seconds.
         target: what is learned: "log" regresses the log spectrum of the speech by least squares (the paper);
             "magnitude" its linear magnitude by least absolute error; "ratio" speech and noise that way, and the mask
             is S / (S + N).

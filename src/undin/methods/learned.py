@@ -26,7 +26,7 @@ WAITING = "X"  # the state that holds the frames which a mask is still to answer
 
 
 class Learned(Method):
-    """A method whose weights lie in an .onnx file.
+    """A method whose weights are in an .onnx file.
 
     Args:
         runner: the graph.
@@ -130,7 +130,7 @@ class Learned(Method):
         """
         c = self.config
         if self.runner.meta["output"] != "mask":
-            raise InputError(f"{self.id} answers with a spectrum and has no mask")
+            raise InputError(f"{self.id} returns a spectrum and has no mask")
         X = stft(check_audio(x, c.sr), c.n_fft, c.hop_length, window=c.window)[None]
         late = np.pad(X, [(0, 0), (0, 0), (0, self.lookahead)])
         out, _ = self.runner.run(planes(late), self.runner.initial_state(1))
@@ -174,8 +174,8 @@ class Learned(Method):
         for name in settings:
             now = getattr(self.config, name)
             if name not in self.adjustable and not np.array_equal(getattr(other.config, name), now):
-                free = f"what can change is {', '.join(sorted(self.adjustable))}" if self.adjustable else ""
-                cure = free or "none of the settings it was trained with can: train another"
+                free = f"settings that can change: {', '.join(sorted(self.adjustable))}" if self.adjustable else ""
+                cure = free or "its settings are fixed by training: train another model"
                 raise InputError(f"{name} is {now!r} in these weights and cannot become {settings[name]!r}: {cure}")
         return other
 
@@ -215,4 +215,4 @@ def find_class(path: os.PathLike[str], name: str, classes: dict[str, type[Learne
     if name in classes:
         return classes[name]
     hint = suggest(name, classes)
-    raise WeightsError(f"{path} holds the method {name!r}, which this version does not know ({hint}): upgrade undin")
+    raise WeightsError(f"{path} holds the method {name!r}, unknown to this version ({hint}): upgrade undin")

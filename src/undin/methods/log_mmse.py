@@ -72,7 +72,7 @@ class LogMMSE(Method):
     )
 
     def initial_state(self, batch: int) -> State:
-        """Nothing heard yet; the arrays take their n_freq from the first frame."""
+        """State before the first frame; the arrays take their n_freq from the first frame."""
         return {
             "n_heard": np.zeros((batch, 1), np.float32),  # frames so far, those of digital silence as an eighth
             "noise": np.zeros((batch, 1), np.float32),  # noise power, lambda_d

@@ -24,8 +24,8 @@ class LullConfig:
         band_bins: bins in each band, from 0 Hz up; their sum is n_fft / 2, the bin at sr / 2 goes with the one below.
         channels: numbers that describe a band.
         blocks: of the trunk, each a convolution over frames and bands, then a memory over time, one for all bands.
-        scene: units of the memory that hears all bands at once, after the first block.
-        scene_channels: numbers by which a band is told to it and told by it.
+        scene: units of the GRU over all bands at once, after the first block.
+        scene_channels: per-band channels into and out of the scene GRU.
         kernel_frames: frames that a convolution sees, this one and those before.
         kernel_bands: bands that a convolution sees, odd.
         separable: whether convolutions are depthwise, followed by a matrix: a fifth of the products.
@@ -71,7 +71,7 @@ class LullConfig:
                 f"{sum(self.band_bins)}"
             )
         if self.kernel_bands % 2 == 0:
-            raise InputError(f"kernel_bands must be odd, so that a band lies in its middle; got {self.kernel_bands}")
+            raise InputError(f"kernel_bands must be odd, so that it has a center; got {self.kernel_bands}")
         if not self.causal and self.kernel_frames % 2 == 0:
             raise InputError(f"kernel_frames must be odd where causal is False; got {self.kernel_frames}")
 

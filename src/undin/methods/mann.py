@@ -43,7 +43,7 @@ class MANNConfig:
         gives: what the "ntm" hands on: its "hidden" state, as published, or "both" that and what was read, as in its
             source.
         start: what the memory holds before the first frame: the "constant" 1e-6, or what is "learned".
-        level_s: the level is the mean of the square root of the amplitude over so many seconds.
+        level_s: the level is the mean of the square root of the amplitude over this many seconds.
         loss_power: of the magnitudes that the loss compares; 1 in the paper.
         discriminative: weight of the distance to the other source, which is to be large; 0 in the paper.
         stoi: weight of the loss `undin.training.losses.stoi`; 0 in the paper.
@@ -137,10 +137,10 @@ class MANN(Learned):
         """
         c = self.config
         if "layer_w" not in self.runner.shapes:
-            raise InputError(f"{self.runner.path} has no memory to look at: it was trained with layer {c.layer!r}")
+            raise InputError(f"{self.runner.path} has no memory: it was trained with layer {c.layer!r}")
         x = resample(check_audio(x, sr), sr, c.sr)
         if x.ndim != 1:
-            raise InputError(f"x must be (n_samples,); got {x.shape}: look at one channel")
+            raise InputError(f"x must be (n_samples,); got {x.shape}: pass one channel")
         X = np.atleast_2d(stft(x, c.n_fft, c.hop_length, window=c.window))[None]
         state, looks = self.initial_state(1), []
         for t in range(X.shape[-1]):

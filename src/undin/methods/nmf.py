@@ -68,7 +68,7 @@ class NMFConfig:
         penalty: weight of the prior on speech (or on each talker), relative to the level; None for PENALTIES. Of the
             exponential prior, 0 / 0.06 gave 1.8 / 5.3 dB blind, and 0 / 0.03 / 0.06 gave 2.5 / 3.7 / 4.1 dB with known
             noise, the last at -0.008 of STOI.
-        noise_penalty: the same for noise; 0 lets the noise explain what is no likely speech.
+        noise_penalty: the same for noise; 0 lets the noise explain what is unlikely to be speech.
         wiener_power: p of the gain: 1 is a ratio of magnitudes, 2 the Wiener gain. 1.5 did best by SI-SDR and PESQ.
         smoothing_s: time constant of the sources' magnitudes before the gain, in seconds.
     """
@@ -185,7 +185,7 @@ class NMF(Method):
             noise, sr, rng: as in `fit`.
         """
         if not self.bases or self.talkers:
-            raise InputError("fit_noise keeps the speech bases, and there are none: use fit, or undin.load('nmf-exp')")
+            raise InputError("fit_noise needs speech bases: use fit, or undin.load('nmf-exp')")
         learned = self._learn("noise", noise, sr, self.config.n_noise, np.random.default_rng(rng))
         self.bases = (self.bases[0], learned)
         return self
@@ -200,7 +200,7 @@ class NMF(Method):
             sr, rng: as in `fit`.
         """
         if len(talkers) < 2:
-            raise InputError(f"talkers must be a list of two or more; got {len(talkers)}: use fit for one in noise")
+            raise InputError(f"talkers must be a list of two or more; got {len(talkers)}: use fit for speech and noise")
         rng = np.random.default_rng(rng)
         self.bases = tuple(
             self._learn(f"talkers[{i}]", x, sr, self.config.n_speech, rng) for i, x in enumerate(talkers)
@@ -221,11 +221,11 @@ class NMF(Method):
         nothing = np.zeros((c.n_fft // 2 + 1, 0), np.float32)
         V = np.concatenate([nothing, *(self._magnitudes(name, sound, sr) for sound in sounds)], 1)
         if sum(len(sound) for sound in sounds) * c.sr < c.n_fft * sr:
-            raise InputError(f"{name} must last {c.n_fft / c.sr:.3f} s at least (n_fft samples) to be learned from")
+            raise InputError(f"{name} must last {c.n_fft / c.sr:.3f} s at least (n_fft samples)")
         loudness = V.sum(0)
         V = V[:, loudness > 10 ** (-QUIET_DB / 20) * np.percentile(loudness, 99)] if V.size else V
         if not V.size or V.mean() < SILENT:
-            raise InputError(f"{name} must hold sound to learn from; got silence or nothing")
+            raise InputError(f"{name} must contain audio; got silence or nothing")
         V = np.ascontiguousarray(V / V.mean())
         return describe(*fit_bases(V, n_bases, n_iter=c.fit_iter, tol=c.tol, rng=rng)[:2])
 
@@ -233,7 +233,9 @@ class NMF(Method):
         """(n_freq, n_frames) of one sound at the config's rate."""
         c, x = self.config, check_audio(x, sr)
         if x.ndim != 1:
-            raise InputError(f"{name} must be (n_samples,) or a list of such; got the shape {x.shape}: pick a channel")
+            raise InputError(
+                f"{name} must be (n_samples,) or a list of such arrays; got the shape {x.shape}: pick a channel"
+            )
         if sr < c.sr:
             raise InputError(
                 f"{name} must have the model's {c.sr} Hz or more; got {sr} Hz: use NMF(sr={sr}, n_fft=...)"
@@ -271,7 +273,7 @@ class NMF(Method):
 
     def _fitted(self) -> tuple[Bases, ...]:
         if not self.bases:
-            raise InputError("this NMF has no bases: fit(speech, noise, sr) it, or take undin.load('nmf-exp')")
+            raise InputError("this NMF has no bases: call fit(speech, noise, sr), or use undin.load('nmf-exp')")
         return self.bases
 
     def _model(self, n_freq: int, known: int) -> tuple[Matrix, Matrix, Matrix]:
@@ -317,14 +319,14 @@ class NMF(Method):
         S, last = smooth(S, state["S"], float(np.exp(-c.hop_length / c.sr / c.smoothing_s)) if c.smoothing_s else 0.0)
         G = wiener_gain(S, c.wiener_power).transpose(2, 1, 3, 0)  # (n_parts, batch, n_freq, T)
         if not np.isfinite(G).all():
-            raise WeightsError(f"{self.id} answers with NaN: its bases or its settings are damaged")
+            raise WeightsError(f"{self.id} returned NaN: its bases or settings are damaged")
         return (G if self.talkers else G[0]) * X, {"S": last}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write bases, statistics and settings to an .npz; written beside and renamed, so never half a file.
 
         Raises:
-            InputError: there is nothing learned yet, or path does not end in .npz.
+            InputError: nothing has been learned yet, or path does not end in .npz.
         """
         self._fitted()
         path = Path(path)

@@ -70,7 +70,9 @@ def write_model(
         with atomic_write(path, "wb") as file:
             np.savez_compressed(file, meta=np.array(text), **arrays)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}: choose another place, or make room") from error
+        raise InputError(
+            f"{path}: cannot be written: {error.strerror}: choose another folder, or free some space"
+        ) from error
 
 
 def read_model(path: Path, config_class: type[Config]) -> tuple[tuple[Bases, ...], Config, dict[str, Any]]:
@@ -85,7 +87,7 @@ def read_model(path: Path, config_class: type[Config]) -> tuple[tuple[Bases, ...
         WeightsError: the file is damaged, newer than this version, or something else.
     """
     if not path.is_file():
-        raise InputError(f"{path} is no file: give a model that NMF.save wrote")
+        raise InputError(f"{path}: no such file; expected a model written by NMF.save")
     try:
         with path.open("rb") as handle, ZipFile(handle) as archive:
             meta = json.loads(str(_read_array(archive, "meta")))
@@ -98,8 +100,7 @@ def read_model(path: Path, config_class: type[Config]) -> tuple[tuple[Bases, ...
             return _read_sources(archive, meta), _settings(meta, config_class), meta
     except DAMAGE as error:
         raise WeightsError(
-            f"{path} must be a model that NMF.save wrote, and it is damaged or something else ({error}): "
-            "save it again, or fetch a fresh copy"
+            f"{path} is damaged or is not a model written by NMF.save ({error}): save it again, or get a new copy"
         ) from error
 
 
@@ -120,14 +121,14 @@ def _read_array(archive: ZipFile, name: str) -> NDArray[Any]:
     """One member, of which no more is decompressed than `MOST_BYTES`, nor allocated than it has."""
     info = archive.getinfo(f"{name}.npy")
     if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED) or info.flag_bits & ENCRYPTED:
-        raise ValueError(f"{name} is compressed in another way")
+        raise ValueError(f"{name} uses an unsupported compression")
     with archive.open(info) as member:
         data = BytesIO(member.read(MOST_BYTES + 1))
     if len(data.getvalue()) > MOST_BYTES:
         raise ValueError(f"{name} has more than {MOST_BYTES} bytes")
     read = READERS.get(np.lib.format.read_magic(data))
     if read is None:
-        raise ValueError(f"{name} has another format of arrays")
+        raise ValueError(f"{name} has an unsupported array format")
     shape, fortran, dtype = read(data)
     flat = np.frombuffer(data.getvalue(), dtype, offset=data.tell())
     return flat.reshape(shape, order="F" if fortran else "C")
@@ -160,10 +161,10 @@ def _check_bases(bases: tuple[Bases, ...], config: dict[str, Any]) -> None:
     n_freq = config["n_fft"] // 2 + 1
     for W, *rows in bases:
         if W.ndim != 2 or W.shape[0] != n_freq or any(a.shape != W.shape[1:] for a in rows):
-            raise ValueError(f"its arrays do not fit n_fft = {config['n_fft']}")
+            raise ValueError(f"its arrays do not match n_fft = {config['n_fft']}")
         if not all((a >= 0).all() and (a <= LARGEST).all() for a in (W, *rows)):
-            raise ValueError(f"its arrays must lie in 0 ... {LARGEST:g}")
+            raise ValueError(f"its arrays must be in 0 to {LARGEST:g}")
         if not all(np.median(a) > 0 for a in rows):
-            raise ValueError("most of its bases never sound")
+            raise ValueError("most of its bases are never active")
         if not np.allclose(W.sum(0), 1, atol=1e-3):
             raise ValueError("its bases do not sum to 1")

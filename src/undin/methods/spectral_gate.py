@@ -1,4 +1,4 @@
-"""`spectral-gate`: bins that do not stand out from the noise floor are turned down.
+"""`spectral-gate`: bins that do not exceed the noise floor are attenuated.
 
 Source: the noise gate of sound editors, per frequency; the floor by minimum statistics after R. Martin, "Noise power
 spectral density estimation based on optimal smoothing and minimum statistics", IEEE TSAP 9(5), 2001, without the
@@ -28,7 +28,7 @@ class SpectralGateConfig:
         hop_length: samples between frames.
         window: see `undin.spectrum.get_window`.
         memory_s: the noise floor is the least power of this many seconds.
-        bias_db: the mean noise lies this much above its least smoothed power.
+        bias_db: the mean noise is this much above its minimum smoothed power.
         threshold_db: the gate is half open this much above the mean noise.
         slope: dB that the gate opens per dB of level, around the threshold.
         gain_floor_db: gain of the closed gate.
@@ -67,7 +67,7 @@ class SpectralGate(Method):
     )
 
     def initial_state(self, batch: int) -> State:
-        """Nothing heard yet; the arrays take their n_freq from the first frame."""
+        """State before the first frame; the arrays take their n_freq from the first frame."""
         return {
             "n": 0,  # frames so far
             "smooth": np.zeros((batch, 1), np.float32),  # smoothed power

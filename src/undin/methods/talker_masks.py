@@ -37,14 +37,15 @@ class TrunkConfig:
         talkers: how many there are.
         n_layers: hidden layers.
         n_hidden: units of each, in each direction.
-        width: 0 stacks the layers, as in the papers. Else each layer reads a stream of so many numbers per frame,
-            normalised, and adds to it: deeper networks of fewer weights.
-        dropout: share of what a layer gives that training blanks.
+        width: 0 stacks the layers, as in the papers. Else each layer reads and adds to a normalized residual stream
+            of this many channels per frame: deeper networks with fewer weights.
+        dropout: share of each layer's outputs set to zero in training.
         normalise: features get mean 0 and deviation 1 in each "bin", or by one "global" mean and deviation.
-        level_s: spectra count relative to the mean level of so many seconds; of the whole signal where all of it is
+        level_s: spectra are relative to the mean level of this many seconds; of the whole signal where all of it is
             there.
-        alone: share of the examples in which training mutes all talkers but one, who must not come out twice.
-        active_db: frames and bins further below the loudest do not count in learning: nobody speaks in them.
+        alone: share of the examples in which training mutes all talkers but one, so that a lone talker is not
+            duplicated.
+        active_db: frames and bins further below the loudest are ignored in training: they contain no speech.
     """
 
     sr: Count = 16000
@@ -78,7 +79,7 @@ class MaskConfig(TrunkConfig):
         objective: which output is asked for which talker: "fixed", the first for the first, whoever that is (the trap);
             "pit", in the order that costs least in each segment; "upit", in the one that costs least over the example.
         target: what is asked of it: the "ibm" or "irm" itself; the "amplitude" |S| or "psm" |S| cos(phase difference),
-            at least 0, of the masked magnitude; or "signal", the signal-to-noise ratio of what is heard in the end.
+            at least 0, of the masked magnitude; or "signal", the signal-to-noise ratio of the output.
         segment: frames of a segment of "pit".
         embedding: numbers per bin of an embedding that is learned beside the masks (Chimera) and not used later; 0 for
             none.
@@ -95,7 +96,7 @@ class MaskConfig(TrunkConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if (self.objective, self.target) == ("pit", "signal"):
-            raise InputError('target "signal" is of whole examples: take the objective "upit"')
+            raise InputError('target "signal" needs complete examples: use the objective "upit"')
 
 
 class TalkerMasks(Learned):
@@ -132,7 +133,7 @@ class BLSTMConfig(MaskConfig):
     """See `MaskConfig`; `speeds` may be changed when it runs.
 
     Attributes:
-        speeds: at which the signal is heard too, 0.5 to 2 times its own. To the network these are other voices that say
+        speeds: additional playback speeds at run time, 0.5 to 2. To the network these are other voices that say
             the same, and the mean of what it gives errs less; each costs as much as the signal itself.
     """
 
@@ -167,7 +168,7 @@ class BLSTMMask(TalkerMasks):
             in_order = [other[source_order(Y[:, b], other[:, b]), b] for b in range(len(X))]
             heard.append(np.stack(in_order, 1))
         mean: ComplexArray = np.stack(heard).mean(0)
-        mean += (X - mean.sum(0)) / len(mean)  # together they are what was heard
+        mean += (X - mean.sum(0)) / len(mean)  # together they sum to the input
         return mean
 
     def _separate(self, X: ComplexArray) -> ComplexArray:

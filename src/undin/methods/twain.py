@@ -24,7 +24,7 @@ class TwainConfig:
         n_fft: samples a frame spans.
         hop_length: samples between frames.
         window: see `undin.spectrum.get_window`.
-        talkers: number of talkers; the rest is one mask more.
+        talkers: number of talkers; the rest is one muse a longer one.
         causal: past only, for live use; else both directions of time, which needs the entire signal.
         band_bins: bins in each band, from 0 Hz up; their sum is n_fft / 2, the bin at sr / 2 goes with the one below.
         patch_frames: frames that are one step of the trunk; 1 if causal.

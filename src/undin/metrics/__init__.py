@@ -21,7 +21,7 @@ a mean.
     METRICS["stoi"](clean, y, sr)                            every metric by name, with unit and direction
     score_all([METRICS["csig"], ...], clean, y, sr)          several at once, without computing anything twice
     best_permutation(si_sdr, ref=sources, est=estimates)     scores in the best order, and that order
-    wer(ref="what was said", est="what was heard")           words wrong; wer_of runs a recogniser
+    wer(ref="spoken words", est="recognized words")          word error rate; wer_of runs a recognizer
 """
 
 from undin.metrics.composite import Composite, composite, llr, wss

@@ -139,7 +139,7 @@ def _peak_weights(X_db: Signal) -> Signal:
     """Klatt's weights (..., 24) of the slopes that start at each band of (..., 25) dB: near one at peaks."""
     slope = np.diff(X_db)
     n = slope.shape[-1]
-    # The nearest peak lies uphill: to the right of a rise, to the left of a fall. As in the published program, a climb
+    # The nearest peak is uphill: to the right of a rise, to the left of a fall. As in the published program, a climb
     # to the right ends one band before its top.
     right, left = X_db[..., :-1].copy(), X_db[..., :-1].copy()
     for i in range(n - 2, -1, -1):

@@ -78,7 +78,7 @@ def by_frame(
     n_frames = (ref.shape[-1] - n) // hop
     if n_frames < 1:
         least = f"{frame_ms + hop_ms:g} ms"
-        raise InputError(f"{metric} is undefined: it takes {least} and more; got {1e3 * ref.shape[-1] / sr:.3g} ms")
+        raise InputError(f"{metric} is undefined: it needs at least {least}; got {1e3 * ref.shape[-1] / sr:.3g} ms")
     # Hann without its zeros: w[m] = (1 - cos 2π(m + 1) / (n + 1)) / 2
     w = np.hanning(n + 2)[1:-1]
     r, e = (np.lib.stride_tricks.sliding_window_view(x, n, -1)[..., ::hop, :] for x in (ref, est))

@@ -22,7 +22,7 @@ def lsd(*, ref: ArrayLike, est: ArrayLike, sr: int, range_db: float = 50.0) -> S
         ref: (..., n_samples) clean, floating point.
         est: (..., n_samples) its estimate, in the scale of ref.
         sr: sample rate of both in Hz.
-        range_db: how far below the reference's highest bin the floor lies.
+        range_db: the floor, below the reference's highest bin.
 
     Returns:
         A float for (n_samples,), else (...) float64.

@@ -99,7 +99,7 @@ def _check_values(metric: str, name: str, x: NDArray[np.floating]) -> None:
     if bad.any():
         i = tuple(np.argwhere(bad)[0].tolist())
         raise InputError(f"{name} must be finite; got {x[i]} at {list(i)}: repair it before you score it")
-    # A constant is silence too: no metric hears DC, and what rounding leaves of it after the mean is gone is no signal.
+    # A constant is silence too: metrics ignore DC, and the rounding error left without the mean is not a signal.
     silent = np.ptp(x, -1) <= 32 * np.finfo(np.float64).eps * np.abs(x).max(-1)
     if silent.any():
         i = tuple(np.argwhere(silent)[0].tolist()) if silent.ndim else ()

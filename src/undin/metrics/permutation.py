@@ -29,7 +29,7 @@ def permute_best(scores: NDArray[np.float64], *, higher_is_better: bool = True) 
     n_src = scores.shape[-1]
     if scores.shape[-2:] != (n_src, n_src) or not 1 <= n_src <= MAX_SOURCES or np.isnan(scores).any():
         raise InputError(
-            f"scores must be (..., n_src, n_src) without NaN, with n_src in 1 ... {MAX_SOURCES}; got {scores.shape}"
+            f"scores must be (..., n_src, n_src) without NaN, with n_src in 1 to {MAX_SOURCES}; got {scores.shape}"
         )
     orders = np.array(list(permutations(range(n_src))))  # (n_orders, n_src)
     finite = np.clip(scores if higher_is_better else -scores, -1e6, 1e6)  # so that inf - inf does not hide the rest
@@ -61,7 +61,7 @@ def best_permutation(
         permutation: (..., n_src); permutation[..., i] is the estimate that belongs to reference i.
 
     Raises:
-        InputError: there is no axis of sources, more than 8 of them, or the metric is undefined for some pair.
+        InputError: the axis of sources is missing, more than 8 sources, or the metric is undefined for some pair.
 
     >>> from undin.metrics import si_sdr
     >>> talkers, noise = np.random.default_rng(0).standard_normal((2, 3, 8000))
@@ -73,9 +73,7 @@ def best_permutation(
     if r.ndim < 2 or r.shape != e.shape:
         raise InputError(f"ref and est must both be (..., n_src, n_samples); got {r.shape} and {e.shape}")
     if not 1 <= r.shape[-2] <= MAX_SOURCES:
-        raise InputError(
-            f"n_src must lie in 1 ... {MAX_SOURCES}; got {r.shape[-2]}: sources are the axis before samples"
-        )
+        raise InputError(f"n_src must be in 1 to {MAX_SOURCES}; got {r.shape[-2]}: sources are the axis before samples")
     pairs = (*r.shape[:-1], *r.shape[-2:])  # (..., n_src, n_src, n_samples)
     scores = np.asarray(
         metric(

@@ -50,7 +50,7 @@ def pesq(*, ref: ArrayLike, est: ArrayLike, sr: int, band: Band = "wb") -> Score
     seconds = r.shape[-1] / sr
     if not 0.25 <= seconds <= MAX_SECONDS:
         raise InputError(
-            f"PESQ is undefined: it takes 0.25 to {MAX_SECONDS} s; got {seconds:.3g} s: score pieces of 8 to 20 s and "
+            f"PESQ is undefined: it needs 0.25 to {MAX_SECONDS} s; got {seconds:.3g} s: score pieces of 8 to 20 s and "
             "average them"
         )
 

@@ -97,7 +97,7 @@ def bss_eval(*, ref: ArrayLike, est: ArrayLike, permute: bool = True) -> BssEval
         120 dB below the estimate counts as absent: +inf, -inf.
 
     Raises:
-        InputError: as for `sdr`, with n_src · 512 samples to have; or there is no axis of sources, or more than 8
+        InputError: as for `sdr`, with at least n_src · 512 samples; or the axis of sources is missing, or more than 8
             sources are to be permuted.
         MissingExtraError: scipy is not installed.
 
@@ -108,7 +108,7 @@ def bss_eval(*, ref: ArrayLike, est: ArrayLike, permute: bool = True) -> BssEval
         raise InputError(f"ref and est must be (..., n_src, n_samples); got {np.shape(ref)}: for one source call sdr")
     *lead, n_src = np.shape(ref)[:-1]
     if not 1 <= n_src <= (MAX_SOURCES if permute else n_src):
-        raise InputError(f"n_src, the axis before samples, must lie in 1 ... {MAX_SOURCES} to be permuted; got {n_src}")
+        raise InputError(f"n_src, the axis before samples, must be in 1 to {MAX_SOURCES} to be permuted; got {n_src}")
     r, e = _check_length("BSS-eval", ref, est, n_src)
     scores = np.empty((3, *lead, n_src))
     order = np.empty((*lead, n_src), np.intp)
@@ -223,7 +223,7 @@ def _check_length(metric: str, ref: ArrayLike, est: ArrayLike, n_src: int = 1) -
     r, e = check_pair(metric, ref, est)
     if r.shape[-1] < n_src * TAPS:
         raise InputError(
-            f"{metric} is undefined: {n_src} x {TAPS} taps would fit anything as short as {r.shape[-1]} samples: "
+            f"{metric} is undefined: {n_src} x {TAPS} taps can fit any signal as short as {r.shape[-1]} samples: "
             "score longer signals"
         )
     return r, e

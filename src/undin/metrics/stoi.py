@@ -17,7 +17,7 @@ def stoi(*, ref: ArrayLike, est: ArrayLike, sr: int) -> Score:
     """Short-time objective intelligibility: about 0 (nothing understood) to 1 (everything).
 
     The measure lives at 10 kHz: other rates are resampled by pystoi, so nothing above 5 kHz counts. Frames in which the
-    reference lies more than 40 dB below its loudest frame are left out.
+    reference is more than 40 dB below its loudest frame are left out.
 
     Args:
         ref: (..., n_samples) clean, floating point.
@@ -63,7 +63,7 @@ def _stoi(metric: str, ref: ArrayLike, est: ArrayLike, sr: int, *, extended: boo
     pystoi = require("pystoi", extra="eval")
     sr = check_sr(sr)
     r, e = check_pair(metric, ref, est)
-    too_short = f"{metric} is undefined: ref holds fewer than 30 frames (0.4 s) of speech, silent frames left out"
+    too_short = f"{metric} is undefined: ref has fewer than 30 frames (0.4 s) of speech, silent frames left out"
     if r.shape[-1] <= 2 * FRAME_S * sr:  # pystoi would fail on an empty list of frames
         raise InputError(too_short)
 

@@ -22,7 +22,7 @@ class WordErrors:
     Attributes:
         substitutions: words that became another.
         deletions: words of the reference that are missing.
-        insertions: words that nobody said.
+        insertions: words that were not spoken.
         n_words: words in the reference.
     """
 
@@ -39,7 +39,7 @@ class WordErrors:
             InputError: the reference has no words.
         """
         if not self.n_words:
-            raise InputError("WER is undefined: ref holds no word")
+            raise InputError("WER is undefined: ref has no words")
         return (self.substitutions + self.deletions + self.insertions) / self.n_words
 
     def __add__(self, other: "WordErrors") -> "WordErrors":
@@ -59,7 +59,7 @@ def wer(*, ref: Words, est: Words) -> float:
         est: what was recognised.
 
     Raises:
-        InputError: ref holds no word.
+        InputError: ref has no words.
 
     >>> wer(ref="The cat sat on the mat.", est="the cat sat on a mat")
     0.16666666666666666
@@ -106,7 +106,7 @@ def wer_of(
             of 16 bits at sr: resample first if it wants another rate.
         sr: sample rate, Hz.
         text: what was said.
-        recogniser: a command that prints what it heard and nothing else, with {wav} where the file belongs, e.g.
+        recogniser: a command that prints the transcript and nothing else, with {wav} where the file belongs, e.g.
             "whisper-cli -np -nt -f {wav}"; or the list of its words. No shell reads it.
         timeout_s: seconds to wait for it; None for as long as it takes.
 
@@ -118,7 +118,9 @@ def wer_of(
 
     command = shlex.split(recogniser) if isinstance(recogniser, str) else list(recogniser)
     if not any("{wav}" in word for word in command):
-        raise InputError(f'recogniser must be a command with {{wav}} in it, as "hear {{wav}}"; got {recogniser!r}')
+        raise InputError(
+            f'recogniser must be a command with {{wav}} in it, such as "transcribe {{wav}}"; got {recogniser!r}'
+        )
     with tempfile.TemporaryDirectory() as folder:
         wav = Path(folder) / "est.wav"
         write(wav, est, sr, subtype="PCM_16")
@@ -132,10 +134,10 @@ def _run(command: list[str], timeout_s: float | None) -> str:
     except OSError as error:
         raise InputError(f"the recogniser {command[0]} cannot be run: {error.strerror or error}") from error
     except subprocess.TimeoutExpired as error:
-        raise InputError(f"the recogniser {command[0]} took longer than timeout_s = {timeout_s:g}") from error
+        raise InputError(f"the recogniser {command[0]} exceeded timeout_s = {timeout_s:g}") from error
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
-        raise InputError(f"the recogniser {command[0]} ended with {done.returncode}: {said[0]}")
+        said = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no output"]
+        raise InputError(f"the recogniser {command[0]} exited with {done.returncode}: {said[0]}")
     return done.stdout.decode(errors="replace")
 
 

@@ -78,9 +78,7 @@ def read_config(path: str | os.PathLike[str]) -> list[Stage]:
         settings = Settings(snr_db=levels, split=split, duration_s=duration_s, short="drop", min_duration_s=0.0)
         stages.append(Stage(name, corpus, settings, n))
     if not stages:
-        raise InputError(
-            f"{path} asks for no mixtures: set clean_train_path, noise_train_path and total_training_files"
-        )
+        raise InputError(f"{path} sets no mixtures: set clean_train_path, noise_train_path and total_training_files")
     return stages
 
 
@@ -89,16 +87,16 @@ def _section(path: Path) -> configparser.SectionProxy:
     try:
         parser.read_string(path.read_text(encoding="utf-8-sig"), str(path))
     except configparser.DuplicateOptionError as error:
-        raise InputError(f"{path}, line {error.lineno}: {error.option} stands there twice: name one of each") from error
+        raise InputError(f"{path}, line {error.lineno}: {error.option} occurs twice: remove one") from error
     except (configparser.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no config.ini: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path} is not a config.ini: {str(error).splitlines()[0]}") from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     if "config" not in parser:
         raise InputError(f"{path} must have a section [config]; got {', '.join(parser.sections()) or 'none'}")
     if others := [f"[{name}]" for name in parser.sections() if name != "config"]:
         warnings.warn(
-            f"{path}: {', '.join(others)} is left out: only mixtures are written, no spectra; a recipe sets frames by "
+            f"{path}: {', '.join(others)} is ignored: mixtures are written, no spectra; a recipe sets frames by "
             "train.settings.window, n_fft and hop_length",
             stacklevel=3,
         )

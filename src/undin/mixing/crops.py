@@ -1,14 +1,14 @@
 """Random crops of speech and noise, for examples: what is drawn how often, and what of it.
 
 voice    in proportion to the square root of how long it speaks: between evenly by voice and evenly by second. One with
-         a hundred times as much speech is heard ten times as often. Speech without a name is a voice for each file.
+         a hundred times as much speech is drawn ten times as often. Speech without a name is a voice for each file.
          Every utterance of a crowd is one, and together they are drawn as if each who spoke had spoken for a minute.
 speech   of a voice an utterance, in proportion to its length, and of that a random crop; where it is shorter than the
          example, others of that voice follow, each once, with 0.1 to 0.5 s between. What is left then stays silent.
 noise    every kind equally often; of a kind a recording, by the square root of its length; of that a random crop, with
          shorter ones going around and around.
 
-A crop that fell into a pause, 40 dB under the active level of its clip, is drawn anew.
+A crop from a pause, 40 dB below the active level of its clip, is drawn again.
 """
 
 import math
@@ -98,7 +98,7 @@ class Crops:
             x = self._utterances(clips.items, first, rng)
             if _is_heard(x, clips.items[first]):
                 return Crop(x, min(map(self._bandwidth_hz, clips.items)))
-        raise InputError(f"{clips.items[0].path} is silent wherever it was tried: take it out of the corpus")
+        raise InputError(f"{clips.items[0].path} is silent in every crop tried: remove it from the corpus")
 
     def _utterances(self, clips: Sequence[Clip], first: int, rng: np.random.Generator) -> Samples:
         """A crop of one utterance, or several behind one another."""
@@ -135,7 +135,7 @@ class Crops:
             x = self._read(clip, onset, n) if length >= n else cut(self._read(clip, 0, length), n, onset)
             if _is_heard(x := x[::factor], clip):
                 return Crop(x, factor * bandwidth_hz, onset)
-        raise InputError(f"{clip.path} and {TRIES - 1} other noises are silent: take such recordings out of the corpus")
+        raise InputError(f"{clip.path} and {TRIES - 1} other noises are silent: remove such recordings from the corpus")
 
     def _bandwidth_hz(self, clip: Clip) -> float:
         return min(clip.bandwidth_hz or self.sr / 2, self.sr / 2)

@@ -102,7 +102,7 @@ class Drawing:
         values = [snr_db] if isinstance(snr_db, (int, float)) else list(snr_db)
         self._snrs = None if isinstance(snr_db, tuple) else Turns([float(v) for v in values], seed, SNRS)
 
-    def __reduce__(self) -> Any:  # another process sorts the clips anew, which is faster than sending them twice
+    def __reduce__(self) -> Any:  # another process sorts the clips again, which is faster than sending them twice
         return _remade, (self.corpus, self.settings, self.seed, self.seen)
 
     @property
@@ -131,7 +131,7 @@ class Drawing:
         """What is drawn for row i, before anything is read.
 
         Returns:
-            the row, whose sources have in place of their gains how far they are to lie under the first, in dB;
+            the row, whose sources have in place of gains, their levels below the first, in dB;
             and the RMS that the mixture is to have, in dB re full scale.
         """
         settings, rng = self.settings, np.random.default_rng([self.seed, ROW, i])
@@ -304,7 +304,7 @@ def _check_talkers(speech: Sequence[Clip], corpus: Corpus, settings: Settings) -
     speakers, n = {clip.speaker for clip in speech}, settings.talkers
     if len(speakers) < n:
         raise InputError(
-            f"{n} talkers need recordings of {n} speakers, each with its name; {where_of(corpus, settings)} has "
+            f"{n} talkers need recordings of {n} speakers, each with a label; {where_of(corpus, settings)} has "
             f"{', '.join(sorted(speakers)) or 'none'}{more_speakers(corpus)}"
         )
 

@@ -45,7 +45,7 @@ class Examples:
     channel of `augment` undoes it.
 
     Raises:
-        InputError: duration_s is missing; the split, a kind or a collection is not there; there is no speech, too few
+        InputError: duration_s is missing; the split, a kind or a collection is missing; no speech, too few
             talkers, or no noise where noise is asked for.
 
     >>> from undin import corpora
@@ -56,14 +56,14 @@ class Examples:
 
     def __init__(self, corpus: Corpus, settings: Settings, augment: "Augment | None" = None, *, seed: int) -> None:
         if settings.every_noise:
-            raise InputError("every_noise is for manifests: leave it out, examples take every kind equally often")
+            raise InputError("every_noise applies to manifests: leave it out, examples use every kind equally often")
         if seed < 0:
             raise InputError(f"seed must be 0 or more; got {seed}")
         self.corpus, self.settings, self.augment, self.seed = corpus, settings, augment, seed
         self._crops = Crops(corpus, settings)
         self.sr, self.n_samples, self.clips = self._crops.sr, self._crops.n_samples, self._crops.clips
 
-    def __reduce__(self) -> Any:  # another process sorts the clips anew
+    def __reduce__(self) -> Any:  # another process sorts the clips again
         return partial(_remade, self.seed), (self.corpus, self.settings, self.augment)
 
     def __getitem__(self, i: int) -> Mixture:
@@ -86,7 +86,7 @@ class Examples:
         noises, onset = list[Samples](), 0
         if kind != "clean":
             noises, onset = self._noises(voices, rng, edges_hz, least=int(kind == "noise-only"))
-        if not noises and kind == "noise-only":  # there is none to hear
+        if not noises and kind == "noise-only":  # there is none to use
             kind = "mix"
         dry = self.augment.scene(dry, self.sr, rng) if self.augment else dry
         talkers, references, noises = self._placed(dry, noises, rng)
@@ -142,7 +142,7 @@ class Examples:
         return noises, drawn[0].onset if drawn else 0
 
     def _limited(self, mixture: Mixture, edge_hz: float) -> Mixture:
-        """Without what lies above the bandwidth of a clip in it: that is not silence, but not known."""
+        """Remove everything above the bandwidth of its clips: content there is unknown, not silent."""
         if edge_hz >= self.sr / 2:
             return mixture
         stack = effects.low_pass(np.vstack([mixture.noisy, mixture.sources, mixture.noise]), self.sr, edge_hz)
@@ -154,7 +154,7 @@ class Examples:
     def _placed(
         self, dry: list[Samples], noises: list[Samples], rng: np.random.Generator
     ) -> tuple[list[Samples], list[Samples], list[Samples]]:
-        """Talkers as they are heard and as they are to be found again, and noises; in a room where one is drawn."""
+        """Talkers as recorded, talkers as references, and noises; in a room if one is drawn."""
         n, settings = len(dry) + len(noises), self.settings
         responses: Sequence[Any] | None = self.augment.room(rng, n, self.sr) if self.augment else None
         if responses is None and settings.rooms and rng.random() < settings.rooms:

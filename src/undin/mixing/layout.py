@@ -115,7 +115,7 @@ class Layout:
         safe = {name: v.replace("/", "_").replace("\\", "_") if isinstance(v, str) else v for name, v in values.items()}
         path = PurePosixPath(pattern.format(**safe))
         if path.is_absolute() or ".." in path.parts:
-            raise InputError(f"mixtures must lie in the output folder; got the path {path} from {pattern}")
+            raise InputError(f"mixtures must be inside the output folder; got the path {path} from {pattern}")
         return str(path if path.suffix[1:] in FORMATS else f"{path}.{self.format}")
 
 
@@ -165,7 +165,7 @@ def parse_layout(text: str, format: str | None = None, talkers: int = 1) -> Layo
             raise InputError(f"the template must be {', '.join(LAYOUTS)}, or noisy=PATTERN,clean=PATTERN; got {text!r}")
         if talkers > 1 and text != "folders":
             raise InputError(
-                f"the template {text} is for one talker: take folders, or give patterns with {{k}} in clean"
+                f"the template {text} is for one talker: use folders, or give patterns with {{k}} in clean"
             )
         return replace(LAYOUTS[text], **changes)
     for part in text.split(","):
@@ -175,7 +175,5 @@ def parse_layout(text: str, format: str | None = None, talkers: int = 1) -> Layo
         changes[signal.strip()] = pattern.strip()
     layout = replace(LAYOUTS["folders"], **changes)
     if talkers > 1 and "{k}" not in layout.clean:
-        raise InputError(
-            f"with {talkers} talkers the pattern of clean must hold {{k}}, their number; got {layout.clean}"
-        )
+        raise InputError(f"with {talkers} talkers the pattern of clean must contain {{k}}; got {layout.clean}")
     return layout

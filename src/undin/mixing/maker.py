@@ -95,7 +95,7 @@ class Maker:
             mixture, row = self._made(item.what)
             names = self._names(row, item.n)
             self._check_places(names)
-        except Exception as error:  # the others go on
+        except Exception as error:  # the others continue
             return item.failed(error)
         if mixture:
             self._write(mixture, row, item.n)

@@ -4,7 +4,7 @@ A row holds what was drawn (clips, onsets, SNR) and the gains that were found, s
 multiplies and adds. Its samples are then as stable as the decoder's: to the bit for FLAC and WAV; to the bit with the
 same build of libopus for Opus, whose decoder computes in floats.
 
-A cell that tells of the talkers or the noises of a mixture holds one value for each, joined by semicolons; a semicolon
+A cell about the talkers or the noises of a mixture contains one value for each, joined by semicolons; a semicolon
 or per cent sign inside a value is written %3B or %25.
 """
 
@@ -56,7 +56,9 @@ class Source:
 
     def __post_init__(self) -> None:
         if not self.path or UNPRINTABLE.search(self.path + self.label):
-            raise InputError(f"path and label must hold no control characters; got {self.path!r} and {self.label!r}")
+            raise InputError(
+                f"path and label must not contain control characters; got {self.path!r} and {self.label!r}"
+            )
         check_fields(self)
 
     @property
@@ -76,12 +78,12 @@ class MixtureRow:
         n_samples: its length: a longer clip is cropped to it, a shorter noise looped, a shorter talker falls silent.
         speech: the talkers, one to four.
         noise: the noises, none to three.
-        snr_db: signal-to-noise ratio, the sum of the talkers to that of the noises; inf where there is no noise.
+        snr_db: signal-to-noise ratio, the sum of the talkers to that of the noises; inf without noise.
         snr_over: whether the speech's level is that of the whole "clip" or of its "active" parts (ITU-T P.56).
         scale_db: what all is amplified by at last.
         split: train, dev or test.
         seed: of the manifest.
-        speaker_seen: whether the training set had the talkers: yes, no, partly; empty where nobody asked.
+        speaker_seen: whether the training set had the talkers: yes, no, partly; empty if unknown.
         noise_seen: whether it had these kinds of noise.
         room: the room they are in, as `Room.text`; empty where there is none.
         reference: what of the room the reference holds: "early" reflections, up to 50 ms, or none ("dry"); "pair" where
@@ -105,7 +107,7 @@ class MixtureRow:
 
     def __post_init__(self) -> None:
         if not self.id or UNPRINTABLE.search(self.id):
-            raise InputError(f"id must not be empty nor hold control characters; got {self.id!r}")
+            raise InputError(f"id must not be empty or contain control characters; got {self.id!r}")
         if self.sr < 1 or self.n_samples < 1:
             raise InputError(f"sr and n_samples must be 1 or more; got {self.sr} and {self.n_samples}")
         check("n_samples", self.n_samples, Annotated[int, LONGEST])
@@ -115,7 +117,7 @@ class MixtureRow:
         if not self.speech:
             raise InputError("speech_path must not be empty")
         if bool(self.noise) != math.isfinite(self.snr_db):
-            raise InputError(f"snr_db must be inf exactly where there is no noise; got {self.snr_db}")
+            raise InputError(f"snr_db must be inf if, and only if, the mixture has no noise; got {self.snr_db}")
         for name in ("snr_over", "speaker_seen", "noise_seen", "reference"):
             check(name, getattr(self, name), _TYPES[name])
 
@@ -231,7 +233,7 @@ def read_numbered(
                     found = InputError(f"{path}, row {number}: {error}")
                 yield number, found
         except UnicodeDecodeError as error:
-            raise InputError(f"{path} must be a table of mixtures, text in UTF-8, as `undin mix` writes it") from error
+            raise InputError(f"{path} must be a manifest as written by `undin mix`, in UTF-8") from error
         except (InputError, csv.Error) as error:
             raise InputError(f"{path}, row {number if number == 1 else number + 1}: {error}") from error
 
@@ -259,7 +261,7 @@ def _parse_row(record: list[str], n_cells: int, places: dict[str, int], allow_ou
 
 
 def _parse_sources(prefix: str, record: list[str], places: dict[str, int]) -> tuple[Source, ...]:
-    """The talkers or the noises of a row, from the cells of the columns that tell of them."""
+    """The talkers or the noises of a row, from the cells of their columns."""
     cells = {name: record[places[_column(prefix, name)]] for name in SOURCE_TYPES}
     if not cells["path"]:
         return ()

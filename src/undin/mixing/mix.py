@@ -5,7 +5,7 @@ n' = n · level(s)/rms(n) · 10^(-snr_db/20),   y = s + n',   and y, s, n' times
 level(s) is the RMS of the whole clip, or of the speech without its pauses (ITU-T P.56). Several talkers are summed to
 one s and several noises to one n first, each at its level relative to the first.
 
-Gains are kept in dB on a grid of 1e-6 dB: that is finer than anything heard and coarser than what summation order or
+Gains are kept in dB on a grid of 1e-6 dB: finer than anything audible and coarser than what summation order or
 a processor's arithmetic changes in an RMS, so that a gain written to a manifest is the gain that was applied.
 """
 
@@ -28,7 +28,7 @@ FADE = 160  # samples over which a looped noise crosses from its end to its star
 
 @dataclass(frozen=True)
 class Mixture:
-    """Speech, noise and their sum, exactly: noisy == speech + noise where there is no room.
+    """Speech, noise and their exact sum: noisy == speech + noise without a room.
 
     Attributes:
         noisy: (n_samples,) float32.
@@ -129,7 +129,7 @@ def cut(noise: Samples, n_samples: int, onset: int) -> Samples:
     """
     last = len(noise) - n_samples if len(noise) >= n_samples else len(noise) - 1
     if not 0 <= onset <= last:
-        raise InputError(f"onset must lie in 0 ... {last} for {len(noise)} samples of noise; got {onset}")
+        raise InputError(f"onset must be in 0 to {last} for {len(noise)} samples of noise; got {onset}")
     if len(noise) >= n_samples:
         return noise[onset : onset + n_samples]
     # One period is the noise without its last `fade` samples; these are laid over its start with powers that sum to 1,
@@ -157,7 +157,7 @@ def find_gain(level_s_db: float, level_n_db: float, snr_db: float) -> float:
         raise InputError(f"snr_db must be finite; got {snr_db}")
     for name, level_db in (("speech", level_s_db), ("noise", level_n_db)):
         if level_db == -math.inf:
-            raise InputError(f"the {name} is silent over the whole mixture, so its SNR is undefined: take it out")
+            raise InputError(f"the {name} is silent over the complete mixture, so its SNR is undefined: remove it")
     return round(level_s_db - level_n_db - snr_db, 6)
 
 
@@ -170,7 +170,7 @@ def find_scale(signals: Sequence[Samples], level_db: float | None) -> float:
     if level_db is None:
         scale_db = 0.0
     elif not math.isfinite(level_db) or (now_db := rms_db(signals[0])) == -math.inf:
-        raise InputError(f"level_db must be finite, and the mixture no silence; got {level_db}")
+        raise InputError(f"level_db must be finite, and the mixture must not be silent; got {level_db}")
     else:
         scale_db = level_db - now_db
     peak = max(max(float(x.max()), -float(x.min())) for x in signals)

@@ -60,11 +60,11 @@ class Pairs:
         """Their files, at the rate of the first mixture.
 
         Raises:
-            InputError: there are no mixtures.
+            InputError: no mixtures.
         """
         first = next(trees.files(self.noisy), None)
         if first is None:
-            raise InputError(f"{self.noisy}: there are no audio files in this folder")
+            raise InputError(f"{self.noisy}: no audio files in this folder")
         return Corpus(self.noisy.parent, (), sr=audio.info(first).sr, mono=True)
 
     def rows(self, corpus: Corpus) -> Iterator[MixtureRow | InputError]:
@@ -80,7 +80,7 @@ class Pairs:
             try:
                 clean = next((twins[key] for key in _keys(path, self.noisy) if key in twins), None)
                 if clean is None:
-                    raise InputError(f"{path} has no clean twin in {self.clean}")
+                    raise InputError(f"{path} has no clean counterpart in {self.clean}")
                 yield _row(corpus, path, clean, path.relative_to(self.noisy).with_suffix("").as_posix())
             except UndinError as error:
                 yield InputError(str(error))
@@ -120,7 +120,7 @@ def _row(corpus: Corpus, noisy: Path, clean: Path, id: str) -> MixtureRow:
 def _n_samples(path: Path, sr: int) -> int:
     duration = audio.info(path).duration
     if duration is None:
-        raise InputError(f"{path} does not say how long it is: convert it to WAV or FLAC")
+        raise InputError(f"{path} has no known length: convert it to WAV or FLAC")
     return round(duration * sr)
 
 

@@ -20,9 +20,9 @@ class Parts:
     """What a mixture is made of, all of its length and not amplified yet.
 
     Attributes:
-        talkers: as the microphone hears them.
-        references: as they are to be found again; the same where there is no room.
-        noises: as the microphone hears them.
+        talkers: as recorded by the microphone.
+        references: what an estimate is compared with; the same without a room.
+        noises: as recorded by the microphone.
     """
 
     talkers: list[Samples]
@@ -41,7 +41,7 @@ def render(row: MixtureRow, corpus: Corpus) -> Mixture:
         the Mixture, `row.n_samples` long, at `corpus.sr`.
 
     Raises:
-        InputError: a file is missing or too short or has another rate, or the SNR comes out otherwise: the corpus is
+        InputError: a file is missing or too short or has another rate, or the SNR differs: the corpus is
             not that of the manifest.
     """
     try:
@@ -54,8 +54,8 @@ def render(row: MixtureRow, corpus: Corpus) -> Mixture:
         snr_db = level_db(speech, row.sr, row.snr_over) - rms_db(noise)
         if not abs(snr_db - row.snr_db) < 0.01:
             raise InputError(
-                f"mixture {row.id} has an SNR of {snr_db:.2f} dB, its row says {row.snr_db}: "
-                f"{corpus.root} is not the corpus that the manifest was made from, or the row was changed"
+                f"mixture {row.id} has an SNR of {snr_db:.2f} dB, but but but its row says {row.snr_db}: "
+                f"{corpus.root} is not the corpus of the manifest, or the row was edited"
             )
     return combine(row, parts)
 
@@ -64,7 +64,7 @@ def load(row: MixtureRow, corpus: Corpus) -> Parts:
     """Read the slices of a row and put them into its room."""
     if row.sr != corpus.sr:
         raise InputError(
-            f"the row has {row.sr} Hz and {corpus.root} {corpus.sr} Hz: give the corpus at the rate of the manifest"
+            f"the row has {row.sr} Hz and {corpus.root} {corpus.sr} Hz: open the corpus at the rate of the manifest"
         )
     dry = [_talker(corpus, source, row.n_samples) for source in row.speech]
     noises = [_noise(corpus, source, row.n_samples) for source in row.noise]
@@ -98,7 +98,7 @@ def measure(row: MixtureRow, parts: Parts, target_db: float | None) -> MixtureRo
     """Find the gains of a row.
 
     Args:
-        row: whose sources hold in place of their gains how many dB each is to lie under the first of its sort.
+        row: whose sources contain, in place of gains, their levels below the first source of the same type, in dB.
         parts: what `load` gives for it.
         target_db: RMS of the mixture in dB re full scale; None leaves the first talker as it is.
 
@@ -128,8 +128,8 @@ def _relative(
     for source, value in zip(sources, levels_db, strict=True):
         if value == -math.inf:
             raise InputError(
-                f"{source.path} is silent over the {len(signals[0])} samples that are used of it (slice at "
-                f"{source.offset_s} s, onset {source.onset}): its level is undefined, take it out of the corpus"
+                f"{source.path} is silent over the {len(signals[0])} samples in use (slice at "
+                f"{source.offset_s} s, onset {source.onset}): its level is undefined: remove it from the corpus"
             )
     gains_db = [
         round(levels_db[0] - value - source.gain_db, 6) for source, value in zip(sources, levels_db, strict=True)
@@ -142,7 +142,7 @@ def _talker(corpus: Corpus, source: Source, n_samples: int) -> Samples:
     start, length = _span(corpus, source)
     if source.onset > max(length - n_samples, 0):
         raise InputError(
-            f"speech_onset must lie in 0 ... {max(length - n_samples, 0)} for {n_samples} of the {length} samples of "
+            f"speech_onset must be in 0 to {max(length - n_samples, 0)} for {n_samples} of the {length} samples of "
             f"{source.path}; got {source.onset}"
         )
     return _read(corpus, source.path, start + source.onset, min(length, n_samples), n_samples)

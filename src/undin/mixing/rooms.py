@@ -66,7 +66,7 @@ class Room:
         """Read `text` again.
 
         Raises:
-            InputError: it does not hold 7 + 3 n_places numbers, or a place lies outside of the room.
+            InputError: it does not have 7 + 3 n_places numbers, or a position is outside the room.
         """
         try:
             values = [float(word) for word in text.split()]
@@ -74,11 +74,11 @@ class Room:
             values = []
         if len(values) != 7 + 3 * n_places or not np.isfinite(values).all():
             raise InputError(
-                f"room must hold size, RT60, microphone and {n_places} places, {7 + 3 * n_places} numbers; got {text!r}"
+                f"room must be size, RT60, microphone, {n_places} positions: {7 + 3 * n_places} numbers; got {text!r}"
             )
         points = np.array(values[4:]).reshape(-1, 3)
         if (points <= 0).any() or (points >= values[:3]).any() or values[3] <= 0:
-            raise InputError(f"room must have an RT60 above 0 and all places inside of it; got {text!r}")
+            raise InputError(f"room must have an RT60 above 0 and all positions inside it; got {text!r}")
         size, mic, *places = ((float(a), float(b), float(c)) for a, b, c in (values[:3], *points))
         return cls(size, values[3], mic, tuple(places))
 
@@ -122,7 +122,7 @@ def _responses(room: Room, sr: int) -> tuple[Response, ...]:
         absorption, order = pra.inverse_sabine(room.rt60_s, room.size)
     except ValueError as error:
         raise InputError(
-            f"a room of {room.size} m cannot have an RT60 as short as {room.rt60_s} s: ask more"
+            f"a room of {room.size} m cannot have an RT60 as short as {room.rt60_s} s: use a longer one"
         ) from error
     box = pra.ShoeBox(room.size, fs=sr, materials=pra.Material(absorption), max_order=order)
     for place in room.places:

@@ -23,11 +23,11 @@ class Settings:
         snr_db: a tuple (low, high), drawn to 0.01 dB; a list of which each is used in turn; or a number.
         snr_over: the level of the speech is that over the whole "clip" or over its "active" parts (ITU-T P.56).
         talkers: how many speak at once, 1 to 4.
-        talker_db: how far each further talker lies under the first, range in dB.
+        talker_db: level of further talkers below the first, range in dB.
         lengths: talkers together last as long as the shortest ("min", the others are cropped) or the longest ("max",
             the others fall silent).
         noises: how many at once, 0 to 3, or a range; None for 1 with one talker and 0 with more.
-        noise_db: how far each further noise lies under the first, range in dB.
+        noise_db: level of further noises below the first, range in dB.
         every_noise: pair each utterance with every recording instead of drawing: row i takes utterance
             i // n_recordings and recording i % n_recordings. For one talker and one noise.
         kinds: of noise; all when None.
@@ -75,7 +75,7 @@ class Settings:
         if isinstance(self.snr_db, tuple):
             check("snr_db", self.snr_db, Range)
         elif isinstance(self.snr_db, Sequence) and not self.snr_db:
-            raise InputError("snr_db must hold at least one value; got an empty list")
+            raise InputError("snr_db must contain at least one value; got an empty list")
 
     @property
     def noise_range(self) -> tuple[int, int]:

@@ -69,9 +69,7 @@ class MixtureWriter:
         if not 1 <= i <= m:
             raise InputError(f"shard must be I/N with 1 <= I <= N; got {i}/{m}")
         if m > 1 and self.files and not self.layout.is_unique:
-            raise InputError(
-                "shards cannot see whether another writes a file of the same name: add {id} or {n} to every pattern"
-            )
+            raise InputError("shards cannot detect equal file names in other shards: add {id} or {n} to every pattern")
         if self.n < 0:
             raise InputError(f"n must be 0 or more; got {self.n}")
 
@@ -112,7 +110,9 @@ class MixtureWriter:
         try:
             self.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"{self.out}: cannot be made a folder: {error.strerror}: choose another -o") from error
+            raise InputError(
+                f"{self.out}: cannot be created as a folder: {error.strerror}: choose another -o"
+            ) from error
         ours = self._claim()
         journal, earlier = (self.result.with_name(f".{self.result.name}.{name}") for name in ("journal", "earlier"))
         if self.overwrite:
@@ -169,8 +169,8 @@ class MixtureWriter:
             if isinstance(found, MixtureRow) and _hash(found.id) in repeated:
                 if found.id in first:
                     found = InputError(
-                        f"{self.manifest}, row {number}: id {found.id} is that of row {first[found.id]} too: "
-                        "give every row an id of its own"
+                        f"{self.manifest}, row {number}: row {first[found.id]} has the same id {found.id}: "
+                        "give every row a unique id"
                     )
                 else:
                     first[found.id] = number
@@ -193,7 +193,7 @@ class MixtureWriter:
         names = {name for names in self.layout.outputs(row, n).values() for name in names}
         if clash := taken & names:
             raise InputError(
-                f"mixture {row.id}: {clash.pop()} is the name of another mixture's file too: add {{id}} or {{n}} "
+                f"mixture {row.id}: {clash.pop()} is also the file name of another mixture: add {{id}} or {{n}} "
                 "to the template, or pair each utterance with every noise once"
             )
         taken |= names

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 WIDTH, DPI = 7.2, 160  # inches, dots per inch; labels of 11 points stay readable at half that width
 DARK, ON_DARK = "#17181c", "#e6e6ea"  # ground and letters of a dark page
 NO_DATES = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
-BAR = "<colour bar>"  # the label of the one axes that is no panel
+BAR = "<colour bar>"  # label of the axes that are not a panel
 
 
 def png(figure: "Figure", *, width: float | None = None, dark: bool = False) -> bytes:
@@ -47,7 +47,7 @@ def png(figure: "Figure", *, width: float | None = None, dark: bool = False) -> 
 
 
 def panels_of(figure: "Figure", *, width: float | None = None) -> dict[str, tuple[float, ...]]:
-    """Find where the panels of a figure lie, to point at moments in its picture.
+    """Find the positions of the panels of a figure, to point at moments in its picture.
 
     Args:
         figure: from `spectrograms` or `waveforms`.

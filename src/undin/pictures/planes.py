@@ -91,7 +91,7 @@ def heat_maps(
     """
     maps = labelled(maps, "maps")
     if not maps or not step_s > 0:
-        raise InputError(f"there must be a map to draw, and step_s above 0; got {len(maps)} and {step_s!r}")
+        raise InputError(f"maps must not be empty and step_s must be above 0; got {len(maps)} and {step_s!r}")
     for name, values in maps.items():
         if np.ndim(values) != 2 or not np.isfinite(values).all():
             raise InputError(f"maps[{name!r}] must be finite, (n_rows, n_frames); got shape {np.shape(values)}")

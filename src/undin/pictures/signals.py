@@ -41,7 +41,7 @@ def spectrograms(
         path: where to save it as well, .png, .pdf or .svg.
         title: a line above the panels.
         max_seconds: draw only so much from the start; all when None.
-        range_db: what lies further below the loudest bin is black.
+        range_db: bins further below the loudest one are black.
 
     Returns:
         The figure, for more changes or `savefig`.
@@ -117,7 +117,7 @@ def overview(signals: Mapping[str, Array] | Array, sr: int, *, range_db: float =
     Args:
         signals: label -> (..., n_samples), floating point.
         sr: sample rate of all of them in Hz.
-        range_db: what lies further below the loudest bin is black.
+        range_db: bins further below the loudest one are black.
 
     Returns:
         The figure; `panels_of` finds its spectrograms.
@@ -149,7 +149,7 @@ def _checked(
     """Signals as (n_channels, n_samples) float32, and what the title must say about them."""
     signals = labelled(signals, "signals")
     if not signals:
-        raise InputError('signals must hold at least one signal; got none: pass {"noisy": x, "enhanced": y}')
+        raise InputError('signals must contain at least one signal; got none: pass {"noisy": x, "enhanced": y}')
     if not isinstance(sr, int | np.integer) or sr <= 0:
         raise InputError(f"sr must be a positive whole number of Hz; got {sr!r}")
     if max_seconds is not None and not max_seconds > 0:

@@ -39,7 +39,7 @@ class FileQueue:
         """
         if self.n_taken >= self.n_places:
             wait_s = min(max(round(self._job_s * self.n_taken / self.n_jobs), 1), 120)
-            message = f"all {self.n_places} places for files are taken: try again in {wait_s} s"
+            message = f"all {self.n_places} slots for files are in use: try again in {wait_s} s"
             raise Refusal(503, "busy", message, retry_after_s=wait_s)
         self.n_taken += 1
         try:

@@ -92,7 +92,7 @@ class FileWorker:
     def separate(self, query: Query) -> Order:
         """Understand the query of /v1/separate."""
         if query.text("limit_db") is not None:
-            raise Refusal(422, "invalid_setting", "limit_db is for /v1/enhance: talkers sum to the input")
+            raise Refusal(422, "invalid_setting", "limit_db applies to /v1/enhance only")
         method = self.models.separator(query.text("method"), query.integer("talkers", 2, 2, 8))
         return Order(method, None, query.choice("format", FORMATS), "")
 
@@ -151,7 +151,7 @@ def _write(order: Order, source: Path, limits: Limits, gone: threading.Event) ->
             raise Cancelled
         if seconds * format.n_channels > limits.channel_hours * 3600:
             most = f"{limits.channel_hours:g} hours times channels"
-            raise Refusal(413, "too_long", f"the recording must have at most {most}: send it in parts")
+            raise Refusal(413, "too_long", f"the recording must not exceed {most}: send it in parts")
 
     progress(format.duration or 0)
     seconds = 0.0

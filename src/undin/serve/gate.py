@@ -71,7 +71,7 @@ class Gate:
 def _check_origin(headers: Headers) -> None:
     host = headers.get("host", "")
     if _name(host) not in LOOPBACK:
-        raise Refusal(403, "wrong_host", f"without a token the server answers on this machine only; got Host: {host}")
+        raise Refusal(403, "wrong_host", f"without a token the server serves this machine only; got Host: {host}")
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != host:
         raise Refusal(403, "wrong_origin", f"pages of {origin} may not use this server: start it with a token")

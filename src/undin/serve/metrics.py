@@ -31,7 +31,7 @@ class Metrics:
         self._counts[name, f"{{{text}}}" if text else ""] += value
 
     def add_packet(self, seconds: float) -> None:
-        """Count a packet that was answered after so many seconds."""
+        """Count a packet and its response time in seconds."""
         self.n_packets += 1
         self._packet_s += seconds
         self._buckets[next((top for top in BUCKETS_S if seconds <= top), float("inf"))] += 1

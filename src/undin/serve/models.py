@@ -24,7 +24,7 @@ class Models:
         """
         method = self._get(name or DEFAULT)
         if method.n_src:
-            raise Refusal(422, "wrong_method", f"{name} separates into {method.n_src} talkers: use /v1/separate")
+            raise Refusal(422, "wrong_method", f"{name} separates {method.n_src} talkers: use /v1/separate")
         return method
 
     def separator(self, name: str | None, talkers: int) -> Method:
@@ -38,9 +38,9 @@ class Models:
         if method.adjusts("talkers"):
             method = self._get(name, talkers)
         if not method.n_src:
-            raise Refusal(422, "wrong_method", f"{name} enhances and does not separate: use /v1/enhance")
+            raise Refusal(422, "wrong_method", f"{name} enhances; it does not separate talkers: use /v1/enhance")
         if method.n_src != talkers:
-            message = f"{name} separates into {method.n_src} talkers; got talkers={talkers}: use deep-clustering"
+            message = f"{name} separates {method.n_src} talkers; got talkers={talkers}: use deep-clustering"
             raise Refusal(422, "wrong_method", message)
         return method
 

@@ -56,7 +56,7 @@ def parse(query: Query, models: Models) -> SocketSettings:
     """
     method = models.enhancer(query.text("method"))
     if not method.causal:
-        message = f"{method.id} needs the complete signal: use /v1/enhance, or a method that /v1/methods calls live"
+        message = f"{method.id} needs the complete signal: use /v1/enhance, or a live method from /v1/methods"
         raise Refusal(422, "wrong_method", message)
     return SocketSettings(
         query.integer("sr", 16000, *RATES),

@@ -72,8 +72,8 @@ def average(checkpoints: Sequence[Path]) -> Loaded:
     for path, other in zip(checkpoints[1:], others, strict=True):
         if (first.name, _shapes(first)) != (other.name, _shapes(other)):
             raise InputError(
-                f"{path} and {checkpoints[0]} must hold the same network, of the same size, for a mean; "
-                f"got {other.name} and {first.name}: give trainings that began with the same weights"
+                f"{path} and {checkpoints[0]} must have the same network and size to be averaged; "
+                f"got {other.name} and {first.name}: use runs that started from the same weights"
             )
     states = [loaded.net.state_dict() for loaded in (first, *others)]
     for name, x in states[0].items():

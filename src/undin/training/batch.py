@@ -16,7 +16,7 @@ class Batch:
     """Mixtures of one rate and length.
 
     Attributes:
-        noisy: (B, n_samples) float32, what the network hears.
+        noisy: (B, n_samples) float32, the input of the network.
         speech: (B, n_samples), what it shall give: the target; of several talkers their sum.
         noise: (B, n_samples), the rest.
         sr: Hz.

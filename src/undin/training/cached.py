@@ -1,4 +1,4 @@
-"""Mixtures that are made once and heard over and over, instead of new ones at every step: `train.kept` of a recipe."""
+"""Mixtures that are generated once and reused, instead of new ones at every step: `train.kept` of a recipe."""
 
 import os
 from pathlib import Path
@@ -29,7 +29,7 @@ class CachedExamples:
     """Examples 0 ... n - 1 of an endless list, over and over, in another order each time.
 
     Each is made when it is first asked for, by any process, and read from the file from then on: a run that was cut off
-    goes on with what is there. Example i follows from i alone, as ever.
+    continues with the existing content. Example i depends on i alone.
 
     Args:
         examples: the endless list.
@@ -39,7 +39,7 @@ class CachedExamples:
         stft: the network's transform, where the signals' spectra are to be kept beside them; None for signals alone.
 
     Raises:
-        InputError: there is no room for the file.
+        InputError: not enough space for the file.
     """
 
     def __init__(self, examples: ExampleSource, n: int, path: Path, *, seed: int, stft: Stft | None = None) -> None:
@@ -102,4 +102,6 @@ def _reserve(path: Path, n_bytes: int) -> None:
                 file.truncate(n_bytes)
     except OSError as error:
         path.unlink(missing_ok=True)
-        raise InputError(f"train.kept needs {n_bytes / 1e9:.2g} GB at {path} ({error}): keep fewer, or none") from error
+        raise InputError(
+            f"train.kept needs {n_bytes / 1e9:.2g} GB at {path} ({error}): reduce it, or leave it out"
+        ) from error

@@ -54,7 +54,7 @@ class Plan:
 
     @property
     def last(self) -> Path:
-        """Where the run can be gone on from."""
+        """Checkpoint the run resumes from."""
         return self.folder / "last.ckpt"
 
     @property
@@ -95,7 +95,7 @@ class Learner(L.LightningModule):
         return (torch.optim.AdamW if o.optimizer == "adamw" else torch.optim.Adam)(groups, lr=o.lr)
 
     def train_dataloader(self) -> Loader:
-        """From the step on at which the run stands."""
+        """Batches from the current step on."""
         o = self.plan.options
         return Loader(
             self.plan.train,
@@ -111,11 +111,11 @@ class Learner(L.LightningModule):
 
 
 class RunCallback(Callback):
-    """Leads a run from where it stands to where it stops.
+    """Takes a run from its current step to its next stop.
 
     Args:
         plan: of the run.
-        past: the snapshot to go on from, as it was read; None starts anew.
+        past: the snapshot to resume from; None starts a new run.
         threads: of each process's arithmetic.
     """
 
@@ -274,13 +274,13 @@ class RunCallback(Callback):
         self.losses.clear()
 
     def _refuse(self, what: str) -> None:
-        kept = "no checkpoint was made yet"
+        kept = "no checkpoint was written yet"
         if self.plan.last.exists():
             kept = f"{self.plan.last} holds step {snapshot.read(self.plan.last)['state'].step}, from before"
         raise UndinError(f"{what}: try a lower lr, a longer warm_up or a smaller clip; {kept}")
 
     def _validate(self, trainer: L.Trainer) -> bool:
-        """Measure, keep the weights if they are the best so far, and tell whether patience is at its end."""
+        """Validate, keep the weights if they are the best so far, and return whether patience has run out."""
         state, options, began = self.state, self.options, time.monotonic()
         with self.mean.in_place():
             with torch.no_grad(), trainer.precision_plugin.forward_context():

@@ -41,7 +41,7 @@ def save_weights(path: Path, name: str, config: Any, net: nn.Module) -> Path:
         with atomic_write(path, "wb") as file:
             torch.save({"net": name, "config": asdict(config), "weights": weights}, file)
     except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError where the disk is full
-        raise InputError(f"{path}: cannot be written ({error}): choose another place, or make room") from error
+        raise InputError(f"{path}: cannot be written ({error}): choose another folder, or free some space") from error
     return path
 
 
@@ -53,18 +53,20 @@ def load_weights(path: Path) -> Loaded:
         WeightsError: it is damaged or something else, its network is unknown, or its weights do not fit its config.
     """
     if not path.is_file():
-        raise InputError(f"{path} is no file: give a checkpoint of undin train")
+        raise InputError(f"{path}: no such file; expected a checkpoint of `undin train`")
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
         name, settings, weights = held["net"], held["config"], held["weights"]
     except pickle.UnpicklingError as error:  # its text is torch's advice to programmers
-        raise _not_ours(path, "no file of tensors") from error
+        raise _not_ours(path, "not a file of tensors") from error
     except (RuntimeError, EOFError, OSError, BadZipFile) as error:
         raise _not_ours(path, f"{str(error).splitlines()[0][:100]}" if str(error) else "empty") from error
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise _not_ours(path, "net, config and weights are not in it") from error
     if name not in NETS or name not in LEARNED:
-        raise WeightsError(f"{path} holds the network {name!r}, and there are {', '.join(NETS)}: upgrade undin")
+        raise WeightsError(
+            f"{path} holds the network {name!r}, unknown to this version, which has {', '.join(NETS)}: upgrade undin"
+        )
     try:
         config = make_config(LEARNED[name].Config, settings)
         net = NETS[name](config)
@@ -77,6 +79,5 @@ def load_weights(path: Path) -> Loaded:
 
 def _not_ours(path: Path, what: str) -> WeightsError:
     return WeightsError(
-        f"{path} must be a checkpoint of undin train, and it is damaged or something else ({what}): "
-        "take an older one, or train again"
+        f"{path} is damaged or is not a checkpoint of `undin train` ({what}): take an older one, or train again"
     )

@@ -1,7 +1,7 @@
 """Examples -> tensors: which examples a step takes, and the processes that mix them meanwhile.
 
 Step s of process r of W, with B examples each, takes examples s B W + r B ... + B - 1. So what a step sees follows from
-its number alone: a run that was cut off goes on with the same data, and W processes see what one with W B sees.
+its number alone: an interrupted run resumes with the same data, and W processes see what one with W B sees.
 """
 
 import multiprocessing
@@ -141,7 +141,7 @@ class _Numbers:
 
 
 class _Items(Dataset[Any]):
-    """Whole batches, so that the examples of one are written side by side; what is wrong is told, not raised."""
+    """Whole batches, so that the examples of one are written side by side; errors are returned, not raised."""
 
     def __init__(self, examples: ExampleSource) -> None:
         self.examples = examples
@@ -149,7 +149,7 @@ class _Items(Dataset[Any]):
     def __getitems__(self, numbers: Iterable[int]) -> Pair | UndinError:
         try:
             return stack(self.examples, numbers)
-        except UndinError as error:  # raised here, it would come out with the traceback of the other process as text
+        except UndinError as error:  # raised here, it would carry the traceback of the other process as text
             return error
 
 

@@ -76,7 +76,9 @@ def write_graph(loaded: Loaded, path: Path, *, weights: Weights = "fp32", card: 
         with atomic_write(path, "wb") as file:
             file.write(graph)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}): choose another place, or make room") from error
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror}): choose another folder, or free some space"
+        ) from error
     return path
 
 

@@ -1,4 +1,4 @@
-"""Train a network: `fit` does all of it, and goes on where it was cut off."""
+"""Train a network: `fit` runs the complete training and resumes an interrupted one."""
 
 import contextlib
 import dataclasses
@@ -40,7 +40,7 @@ class Fitted:
 
     Attributes:
         best: weights that did best at validation; there once there was one.
-        last: what the next call goes on from.
+        last: the checkpoint that the next call resumes from.
         finished: whether there is nothing left to do; otherwise the time was up.
         step: updates made.
         score: the best `options.monitor`.
@@ -69,9 +69,9 @@ def fit(
     start_from: Path | None = None,
     progress: StepProgress | None = None,
 ) -> Fitted:
-    """Train a network, or go on with it: the same call again does the rest.
+    """Train a network, or resume training: repeat the call to continue.
 
-    A run that was cut off anywhere, by kill -9 too, goes on from its last checkpoint, and its curve is that of an
+    An interrupted run, even by kill -9, resumes from its last checkpoint, and its curve is that of an
     unbroken run: to the bit on a processor with one thread. A request to end (Ctrl-C, SIGTERM) waits for the end of
     the step, with several processes for the next line of the log, and for a checkpoint; then it does what it always
     does.
@@ -94,7 +94,7 @@ def fit(
         how far it got.
 
     Raises:
-        InputError: a setting breaks its rule, or the folder holds a run with other settings.
+        InputError: a setting breaks its rule, or the folder contains a run with other settings.
         WeightsError: last.ckpt or start_from is damaged.
         MissingExtraError: one of valid_metrics needs a package that is not installed.
         UndinError: the loss became infinite or NaN, or the disk is full; the last checkpoint is kept.
@@ -135,7 +135,7 @@ def _fitted(plan: Plan, *, trained: bool) -> Fitted:
 
 
 def _train(plan: Plan, past: dict[str, Any] | None, start_from: Path | None) -> None:
-    """One slice: from where the run stands to where it stops."""
+    """One slice: from the current step to the next stop."""
     options, spawned = plan.options, processes.spawns(plan.options)
     cores = max(processes.n_cores() // processes.n_processes(options), 1)
     workers = min(max(cores // 2, 1), 8) if options.workers is None else options.workers
@@ -197,7 +197,8 @@ def _take_over(network: Network, plan: Plan, path: Path) -> None:
     """
     if path.suffix == ".onnx":
         raise InputError(
-            f"start_from (--from) must be best.pt or last.ckpt of a training; got {path}: a graph cannot learn"
+            f"start_from (--from) must be best.pt or last.ckpt of a training; got {path}: "
+            "an exported graph cannot be trained"
         )
     loaded = load_weights(path)
     theirs, ours = plain(loaded.config), plain(plan.config)
@@ -205,7 +206,7 @@ def _take_over(network: Network, plan: Plan, path: Path) -> None:
     told = ", ".join(f"{name} = {theirs.get(name)!r} there and {ours[name]!r} here" for name in differing)
     shared, beside = network.shared, network.beside
     if loaded.name != plan.net and not (shared and shared == loaded.net.shared):
-        raise InputError(f"start_from {path} is of the network {loaded.name!r}; this run trains {plan.net!r}")
+        raise InputError(f"start_from {path} has the network {loaded.name!r}; this run trains {plan.net!r}")
     if set(differing) & set(FRAME) or loaded.net.lookahead != network.lookahead:
         raise InputError(f"start_from {path} has {told}: frames and look-ahead must be the same")
     new, found = network.state_dict(), loaded.net.state_dict()
@@ -217,7 +218,7 @@ def _take_over(network: Network, plan: Plan, path: Path) -> None:
     try:
         network.load_state_dict(found)
     except RuntimeError as error:
-        raise InputError(f"start_from {path} is of another size: {told}: take its settings") from error
+        raise InputError(f"start_from {path} has another size: {told}: use its settings") from error
 
 
 def _some_batches(plan: Plan, workers: int) -> Iterator[Batch]:
@@ -256,11 +257,11 @@ def _note(plan: Plan, start_from: Path | None, *, new: bool) -> None:
             changed = [f"options.{name}" for name in plan.options.differences(before["options"])]
             changed += [name for name in ("train", "valid") if before[name] != settings[name]]
         except (ValueError, KeyError, TypeError) as error:
-            raise WeightsError(f"{path} is damaged: remove it, and the run goes on as {plan.last} has it") from error
+            raise WeightsError(f"{path} is damaged: remove it, and the run will resume from {plan.last}") from error
         if changed:
             raise InputError(
-                f"{plan.folder} holds a run with other settings ({', '.join(changed)}): choose another folder, "
-                f"or set them as in {path}"
+                f"{plan.folder} contains a run with other settings ({', '.join(changed)}): choose another folder, "
+                f"or the settings in {path}"
             )
         settings["start_from"] = before.get("start_from")
     else:

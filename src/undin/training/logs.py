@@ -1,4 +1,4 @@
-"""What a run tells: log.csv, curve.png and a bar on the terminal."""
+"""What a run reports: log.csv, curve.png and a progress bar on the terminal."""
 
 import csv
 import math
@@ -20,7 +20,7 @@ COLOURS = {"train": "#8a8a94", "valid": "#7a54c7", "input": "#e07b39"}
 
 
 class Log:
-    """log.csv: a line every so many steps, with validation where there was one.
+    """log.csv: a line every log_every steps, with validation if there was one.
 
     Columns: step; hours of audio seen; train_loss, the mean since the last line, and its parts; valid_loss and its
     parts, si_sdr_db of the estimates, si_sdr_in_db of the input, and the same of the metrics asked for (pesq_wb and
@@ -28,7 +28,7 @@ class Log:
 
     Args:
         path: of the file.
-        step: where the run stands; lines after it are dropped, since they will be written again.
+        step: the current step; later lines are dropped, since they will be written again.
     """
 
     def __init__(self, path: Path, step: int) -> None:
@@ -63,7 +63,7 @@ def _number(name: str, row: Row) -> str:
     value = row.get(name, math.nan)
     if math.isnan(value):
         return ""
-    return f"{value:.0f}" if name == "step" else f"{value:.9g}"  # nine digits tell any two float32 apart
+    return f"{value:.0f}" if name == "step" else f"{value:.9g}"  # nine digits distinguish any two float32
 
 
 def of_input(metric: str) -> str:

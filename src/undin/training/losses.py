@@ -74,7 +74,7 @@ def compressed_spectral(est: Tensor, ref: Tensor, power: float = 0.3, complex_we
 def stoi(est: Tensor, ref: Tensor, sr: int = 16000, *, extended: bool = False) -> Tensor:
     """1 less the short-time objective intelligibility, or nearly: frames of 32 ms every 16 ms, at any rate.
 
-    Pauses, in which the reference lies 40 dB under its loudest frame, are cut out, as the measures do: without this a
+    Pauses, in which the reference is 40 dB below its loudest frame, are cut out, as in the metrics: without this a
     network learns to clean the pauses. STOI correlates the envelopes of third octaves over 384 ms; extended, what is
     correlated is the spectrum at each instant, once all envelopes are of one size.
 
@@ -135,7 +135,7 @@ def _stft(n_fft: int, overlap: int, device: torch.device) -> Stft:
 
 @lru_cache(16)
 def _third_octaves(n_fft: int, sr: int, device: torch.device) -> Tensor:
-    """(F, 15): which bins lie in the bands around 150 Hz and up."""
+    """(F, 15): the bins of each band from 150 Hz on."""
     f = torch.arange(n_fft // 2 + 1, device=device)[:, None] * (sr / n_fft)
     centre = 150 * 2 ** (torch.arange(15, device=device) / 3)
     return ((f >= centre * 2 ** (-1 / 6)) & (f < centre * 2 ** (1 / 6))).float()

@@ -137,7 +137,7 @@ class Options:
         return [name for name in names if name in other and _plain(getattr(self, name)) != _plain(other[name])]
 
 
-# What may change when a run is gone on with: where it runs, when it ends, and how often it tells.
+# What may change when a run resumes: where it runs, when it ends, and how often it reports.
 FREE = frozenset({
     "steps", "patience", "log_every", "save_every_min", "compile", "workers", "prefetch", "threads", "accelerator",
     "devices", "nodes", "strategy", "tensorboard",

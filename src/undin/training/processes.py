@@ -63,7 +63,7 @@ def is_first() -> bool:
 
 @contextmanager
 def arithmetic(threads: int) -> Iterator[None]:
-    """Compute with so many threads, and leave threads and random numbers as they were."""
+    """Compute with this many threads; restore threads and random numbers afterwards."""
     before, numbers = torch.get_num_threads(), torch.get_rng_state()
     torch.set_num_threads(threads)
     try:
@@ -109,13 +109,13 @@ def told_plainly() -> Iterator[None]:
             raise
         raise UndinError(
             f"a process that mixes examples has died ({' '.join(str(error).split())[:200]}): "
-            "if memory ran out, take fewer workers or a smaller prefetch"
+            "if memory ran out, use fewer workers or a smaller prefetch"
         ) from error
 
 
 @contextmanager
 def passed_on(trainer: Any, callback: Any) -> Iterator[None]:
-    """Let processes of our own hear a request to end."""
+    """Pass a request to end on to our own processes."""
 
     def hear(number: int, frame: Any) -> None:
         callback.caught = number

@@ -1,4 +1,4 @@
-"""All that a run needs to go on as if it had never stopped, in one file: last.ckpt.
+"""Everything a run needs to resume exactly, in one file: last.ckpt.
 
 It is loadable with weights_only=True and holds what `undin.training.checkpoint` reads ("net", "config", "weights"), so
 it can be exported or trained further like any weights.
@@ -25,7 +25,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass
 class State:
-    """Where a run stands, beside its weights.
+    """The state of a run, except for its weights.
 
     Attributes:
         step: updates made.
@@ -88,7 +88,7 @@ def read(path: Path) -> dict[str, Any]:
         return {**content, "state": State(**content["state"])}
     except Exception as error:  # whatever torch, zip or pickle make of damaged bytes
         raise WeightsError(
-            f"{path} is damaged: put back a copy of it, or move it away and start anew, if you like from "
+            f"{path} is damaged: restore a copy, or move it elsewhere and start again, optionally from "
             f"{path.with_name('best.pt')} with --from (start_from)"
         ) from error
 
@@ -104,9 +104,9 @@ def check_same(past: dict[str, Any], net: str, config: Any, path: Path) -> None:
     Raises:
         InputError: the network or its config differ; the message names what.
     """
-    cure = "choose another folder, or the settings it was made with"
+    cure = "use another folder, or the settings of the run in it"
     if past.get("net") != net:
-        raise InputError(f"{path} is of the network {past.get('net')!r}, not of {net!r}: {cure}")
+        raise InputError(f"{path} has the network {past.get('net')!r}, not {net!r}: {cure}")
     theirs, ours = plain(past["config"]), plain(config)
     for name in sorted({*theirs, *ours}):
         if theirs.get(name) != ours.get(name):
@@ -122,6 +122,6 @@ def full_disk_told(folder: Path) -> Iterator[None]:
         if error.errno not in FULL:
             raise
         raise UndinError(
-            f"{error.filename or folder}: {error.strerror}: make room and run again; "
-            f"the last checkpoint in {folder} is whole and will be gone on from"
+            f"{error.filename or folder}: {error.strerror}: free some space and rerun; "
+            f"the last checkpoint in {folder} is intact and the run will resume from it"
         ) from error

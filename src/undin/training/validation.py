@@ -97,7 +97,7 @@ class Validation:
 
 
 def columns(parts: list[str], options: Options) -> tuple[str, ...]:
-    """What validation tells, in order; `parts` are the names of a network's losses."""
+    """The results of validation, in order; `parts` are the names of a network's losses."""
     scores = [column for name in (OWN, *options.valid_metrics) for column in (name, of_input(name))]
     return tuple(dict.fromkeys([*(f"valid_{name}" for name in parts), *scores]))
 

@@ -143,7 +143,7 @@ def test_sphere_that_cannot_be_read_is_named(tmp_path):
     assert [clip.path for clip in result.rows] == ["si_tr_s/a/00ac0103.wv1"]
     shorten, short = (fault.reason for fault in result.unreadable)
     assert shorten.startswith("its samples are compressed (pcm,embedded-shorten-v2.00)") and "sph2pipe" in shorten
-    assert short == "is truncated: 1600 samples are there of the 2000 that its header promises"
+    assert short == "is truncated: 1600 of 2000 samples are present"
     with pytest.warns(UserWarning, match="2 files of .* cannot be read and are left out .*00ac0101.wv1: its samples"):
         assert len(corpora.open(tmp_path)) == 1
 
@@ -205,7 +205,7 @@ def test_noisex92(tmp_path):
 def test_noisex92_as_mat(tmp_path):
     for kind in ("babble", "f16", "pink", "volvo", "white"):
         (tmp_path / f"{kind}.mat").write_bytes(b"MATLAB 5.0")
-    with pytest.raises(InputError, match=r"holds NOISEX-92 as \.mat, which cannot be read"):
+    with pytest.raises(InputError, match=r"contains NOISEX-92 as \.mat, which is not supported"):
         scan(tmp_path)
 
 

@@ -494,11 +494,11 @@ def test_a_range_is_a_range(name):
 
 
 def test_other_settings_refused():
-    with pytest.raises(InputError, match="unknown kinds 'purr': there are coloured"):
+    with pytest.raises(InputError, match="unknown kinds 'purr': known: coloured"):
         Augment(kinds=["purr"])
     with pytest.raises(InputError, match="codecs must not be empty"):
         Augment(codecs=())
-    with pytest.raises(InputError, match=r"clean and noise_only must be 1 or less together; got 0.6 and 0.5"):
+    with pytest.raises(InputError, match=r"clean and noise_only must sum to 1 or less; got 0.6 and 0.5"):
         Augment(clean=0.6, noise_only=0.5)
     with pytest.raises(InputError, match=r"babble_talkers must be \(a whole number, a whole number\)"):
         Augment(babble_talkers=(2.5, 3.5))

@@ -56,7 +56,7 @@ def rows(root: Path) -> Iterator[Clip]:
 
 
 def _channels(root: Path) -> dict[str, Path]:
-    """Name -> its first channel, wherever in its folder that lies (archives unpack to DKITCHEN/ or DKITCHEN_16k/)."""
+    """Name -> its first channel, anywhere in its folder (archives unpack to DKITCHEN/ or DKITCHEN_16k/)."""
     found = {}
     for name, folder in trees.folders(root).items():
         if (name := name.split("_")[0]) in KINDS and (paths := sorted(folder.glob("**/ch01.wav"))):

@@ -20,7 +20,7 @@ MIXES = ("mix_clean", "mix_both", "mix")
 
 
 def recognise(root: Path) -> bool:
-    """Whether s1 and s2 lie side by side with a folder of mixtures, up to three folders down."""
+    """Whether s1 and s2 are next to a folder of mixtures, up to three folders down."""
     return bool(_sets(root))
 
 
@@ -65,7 +65,7 @@ def _worth(folder: Path) -> tuple[int, bool]:
 
 
 def _speaker(stem: str, i: int) -> str:
-    """Talker i of 4077-13754-0001_5142-33396-0065 or 011a0101_1.3_02ma0101_-1.3, where gains in dB lie between."""
+    """Talker i of 4077-13754-0001_5142-33396-0065 or 011a0101_1.3_02ma0101_-1.3, with gains in dB in between."""
     names = [part for part in stem.split("_") if not re.fullmatch(r"-?\d+\.?\d*", part)]
     name = names[i] if i < len(names) else ""
     return name.split("-")[0] if "-" in name else name[:3]

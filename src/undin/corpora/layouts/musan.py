@@ -1,6 +1,6 @@
 """MUSAN: {speech,music,noise}/<source>/*.wav with ANNOTATIONS; music is noise of the kind music.
 
-A file of speech is taken for one talker, named after it. There are no official splits: they are drawn by file.
+A file of speech counts as one talker, named after it. There are no official splits: they are drawn by file.
 
 Source: Snyder, Chen, Povey 2015, openslr.org/17.
 """

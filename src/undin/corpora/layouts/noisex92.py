@@ -34,7 +34,7 @@ def rows(root: Path) -> Iterator[Clip]:
     """
     found = {kind: path for kind in SPLITS for path in _places(root, kind)[:-1] if path.exists()}
     if not found:
-        raise InputError(f"{root} holds NOISEX-92 as .mat, which cannot be read: write .wav at 19980 Hz from them")
+        raise InputError(f"{root} contains NOISEX-92 as .mat, which is not supported: convert it to .wav at 19980 Hz")
     for kind, path in found.items():
         yield trees.whole(root, path, SPLITS[kind], corpus="noisex-92", kind=kind)
 

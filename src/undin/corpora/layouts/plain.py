@@ -1,16 +1,16 @@
 """Plain folders: <speaker>/*.wav, speech/<speaker>/*.wav beside noise/<kind>/*.wav, or files by themselves.
 
     train, dev, valid, test, ...  a folder of this name says the split; else it is drawn, see below
-    noise, noises, backgrounds    what lies in it is noise: its kind is the next folder, or the file's name
-    music                         what lies in it is noise of that kind
-    speech, clean, voices         what lies in it is speech
+    noise, noises, backgrounds    contains noise; its kind is the next folder, or the file's name
+    music                         contains noise of that kind
+    speech, clean, voices         contains speech
     any other folder              the first one names the talker (or, in noise, the kind)
 
 Speech without a folder of its own has no talker's name: good for enhancement, not for mixing talkers.
 
 Splits are drawn from names, of speakers or of recordings: 80 % train, 10 % dev, 10 % test, whatever else is there. Of
 three or more 2 at least are train and 1 is test; of six speakers or more 4 and 2, so that two can talk at once; then 1
-is dev. Where that moves somebody, another folder may move somebody back. It moves nobody where folders say splits.
+is dev. Folders that state splits take precedence.
 """
 
 import re
@@ -39,7 +39,7 @@ def recognise(root: Path) -> bool:
 
 
 def is_named(path: Path, *, splits: bool = False) -> bool:
-    """Whether a folder's name says that what lies in it is speech or noise; or, with `splits`, of which split it is."""
+    """The role that a folder's name states, speech or noise; or, with `splits`, the split."""
     name = path.resolve().name.lower() if path.name in ("", "..") else path.name.lower()
     return name in NOISE | SPEECH or (splits and name in SPLITS)
 
@@ -71,7 +71,7 @@ def rows(root: Path, role: Role | None = None, among: Iterable[Path] = ()) -> It
 
 
 def _drawn(clips: Sequence[tuple[str, str, Clip]], least: Sequence[tuple[int, int]]) -> dict[str, str]:
-    """Name -> split, for what lies in no folder that says it."""
+    """Name -> split, for files whose folder does not state it."""
     names = [name for _, name, clip in clips if not clip.split]
     if len(names) == len(clips):
         return trees.splits_of(names, *least)

@@ -43,7 +43,7 @@ def open_tables(root: str | os.PathLike[str], *, sr: int | None = None, mono: bo
     """
     root = Path(root)
     if not recognise(root):
-        raise InputError(f"{root} is no corpus: it must hold speech.csv, noise.csv or both")
+        raise InputError(f"{root} is not a corpus: expected speech.csv, noise.csv or both")
     return Corpus(root, rows(root), sr=sr, mono=mono)
 
 
@@ -66,7 +66,7 @@ def write_tables(folder: str | os.PathLike[str], corpus: Corpus) -> list[Path]:
     """Write a corpus as the tables that `open_tables` reads; sound is not copied.
 
     Args:
-        folder: made where it is not there; tables in it are replaced. Paths become relative where the sound lies in
+        folder: created if missing; tables in it are replaced. Paths become relative if the audio is in
             it, absolute elsewhere.
         corpus: what to list.
 

@@ -21,7 +21,7 @@ def recognise(root: Path) -> bool:
 
 
 def rows(root: Path) -> Iterator[Clip]:
-    """Every utterance once, also where a RIFF copy lies beside the SPHERE file."""
+    """Every utterance once, also if there is a RIFF copy next to the SPHERE file."""
     parts = trees.folders(root)
     for part in _parts(parts):
         for path in trees.files(parts[part]):

@@ -1,6 +1,6 @@
 """VCTK: wav48_silence_trimmed/<speaker>/*_mic1.flac, or wav48/<speaker>/*.wav; txt/<speaker>/*.txt; speaker-info.txt.
 
-Of two microphones the first is taken. There are no official splits: they are drawn by speaker. Speakers read partly
+Of two microphones the first is used. There are no official splits: they are drawn by speaker. Speakers read partly
 the same sentences.
 
 Source: Yamagishi et al. 2019, doi 10.7488/ds/2645 (version 0.92).

@@ -48,14 +48,14 @@ class Level:
         level_db = active_level_db(np.sqrt(power), 1000) if len(power) else -math.inf
         if not math.isfinite(level_db):
             if not self.n and not self.rest.size:
-                return [Finding("level", "fault", "there are no samples in it", "record it again")]
+                return [Finding("level", "fault", "it has no samples", "record it again")]
             return [Finding("level", "fault", "the recording is silent", "check the microphone and its channel")]
         values: Values = {"active_level_db": round(level_db, 1)}
         text = f"speech at {level_db:.0f} dB re full scale (active level)".replace("-", "−")
         if level_db < QUIET_DB:
             return [
                 Finding(
-                    "level", "fault", f"very quiet: {text}", "record it louder; gain brings its noise up too", values
+                    "level", "fault", f"very quiet: {text}", "record it louder; amplifying raises the noise too", values
                 )
             ]
         if level_db > LOUD_DB:
@@ -89,7 +89,7 @@ class Offset:
                     "offset",
                     "fault",
                     text,
-                    "a high-pass at 20 Hz removes it, as  sox in.wav out.wav highpass 20",
+                    "a high-pass at 20 Hz removes it, e.g.  sox in.wav out.wav highpass 20",
                     values,
                 )
             ]
@@ -110,7 +110,7 @@ class Clipping:
         self.n, self.past = 0, np.zeros((recording.n_channels, 0), np.float32)
 
     def update(self, x: Array) -> None:
-        """Count runs; a higher peak than before starts anew."""
+        """Count runs; a higher peak resets the count."""
         # A run that reaches the end of a block is counted there as far as it is: only its start matters.
         joined = np.concatenate([self.past, x], -1)
         offset = self.n - self.past.shape[-1]
@@ -140,7 +140,7 @@ class Clipping:
         if n < N_RUNS:
             return [Finding("clipping", "fine", "no clipping", values=values)]
         first = int(self.first[self.counts > 0].min())
-        text = f"clipped at {counted(n, 'place')}, first at {at(first, self.sr)}: its peaks are cut off"
+        text = f"clipped at {counted(n, 'place')}, first at {at(first, self.sr)}: peaks are cut off"
         return [Finding("clipping", "fault", text, "record it with less gain; undin does not restore peaks", values)]
 
 
@@ -179,7 +179,7 @@ class Gaps:
     def _close(self, start: int, stop: int, cut: bool) -> None:
         if (
             start > 0 and stop - start >= (GAP_S if cut else PAUSE_S) * self.sr
-        ):  # what lies before the first sound is no gap
+        ):  # silence before the first sound is not a gap
             self.gaps.append((start, stop, cut))
 
     def findings(self) -> list[Finding]:
@@ -195,6 +195,6 @@ class Gaps:
         )
         if n_cut:
             text += f"; {n_cut} {'cuts' if n_cut == 1 else 'cut'} into sound"
-            return [Finding("gaps", "fault", text, "look for lost packets or a wrong edit", values)]
-        text += ": a noise gate, or pieces that were put together"
-        return [Finding("gaps", "fault", text, "record without the gate: what it took cannot be brought back", values)]
+            return [Finding("gaps", "fault", text, "look for lost packets or an editing error", values)]
+        text += ": a noise gate, or joined segments"
+        return [Finding("gaps", "fault", text, "record without the gate; gated sound cannot be restored", values)]

@@ -32,10 +32,10 @@ class Channels:
         if (silent := np.flatnonzero(power < floor)).size and silent.size < len(power):
             names = ", ".join(str(c + 1) for c in silent)
             values: Values = {"silent_channels": names}
-            cure = "keep the channel that has sound, as  sox in.wav out.wav remix 1"
+            cure = "keep the channel that has audio, e.g.  sox in.wav out.wav remix 1"
             found.append(Finding("channels", "fault", f"channel {names} is silent", cure, values))
         found += self._pairs(power, floor)
-        return found or [Finding("channels", "fine", "channels differ and belong together")]
+        return found or [Finding("channels", "fine", "channels differ and are in phase")]
 
     def _pairs(self, power: Array, floor: float) -> list[Finding]:
         """Compare every channel with the first that has sound."""
@@ -45,9 +45,9 @@ class Channels:
             correlation = r / np.sqrt(p * q)
             names, values = f"channels {a + 1} and {b + 1}", Values(correlation=round(float(correlation), 4))
             if p + q - 2 * r < max(p, q) * 10 ** (ALIKE_DB / 10):
-                cure = "one channel says it all, as  sox in.wav out.wav remix 1"
+                cure = "one channel is enough, e.g.  sox in.wav out.wav remix 1"
                 return [Finding("channels", "fault", f"{names} are identical: this is mono", cure, values)]
             if correlation < INVERTED:
-                cure = "turn one around, as  sox in.wav out.wav remix 1 2i"
+                cure = "invert one, e.g.  sox in.wav out.wav remix 1 2i"
                 return [Finding("channels", "fault", f"{names} are inverted: they cancel in mono", cure, values)]
         return []

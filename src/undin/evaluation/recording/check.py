@@ -45,7 +45,7 @@ def check_recording(path: str, *, progress: Callable[[float], object] | None = N
         the Check; nan and infinity in the file are a fault, and count as zero in the other tests.
 
     Raises:
-        InputError: there is no such file, or no sound in it.
+        InputError: no such file, or it has no audio.
     """
     with open_reader(path, truncated="keep", nan="zero") as reader:
         format = reader.format

@@ -7,7 +7,7 @@ from undin.spectrum import Array, StftStream
 
 MAINS_HZ, N_HARMONICS = (50, 60), 6
 LINE_DB, ALONE_DB = 12.0, 20.0  # over its surroundings: a line among several, and one alone
-LEAST_DB = -62.0  # of full scale: what is below is hardly heard
+LEAST_DB = -62.0  # of full scale; hardly audible below
 STEADY = 20  # percentile over time: a line that is there in four of five seconds, which no voice is
 N_SECONDS = 3
 STEEP_DB, WIDE_HZ = 25.0, 400.0  # a band that ends falls by so much within so much
@@ -46,12 +46,14 @@ class Hum:
             "-", "−"
         )
         return [
-            Finding("hum", "fault", text, "undin enhance FILE takes steady hum down; mend the cable or ground", values)
+            Finding(
+                "hum", "fault", text, "undin enhance FILE reduces steady hum; check the cable and grounding", values
+            )
         ]
 
     @staticmethod
     def _lines(steady: Array, f0: int, prominence_db: float = LINE_DB) -> dict[int, float]:
-        """Harmonic -> power, of those that stand out."""
+        """Harmonic -> power, for those above their surroundings."""
         lines = {}
         for k in range(1, N_HARMONICS + 1):
             f = k * f0
@@ -93,7 +95,5 @@ class Bandwidth:
             return [Finding("bandwidth", "fine", f"sound up to {self.sr / 2000:g} kHz, as the sample rate allows")]
         khz = (edge + n / 4) * self.hz / 1000
         values: Values = {"bandwidth_hz": round(1000 * khz)}
-        text = f"nothing above {khz:.1f} kHz, though {self.sr} Hz could hold {self.sr / 2000:g} kHz"
-        return [
-            Finding("bandwidth", "fault", f"{text}: it came from a lower rate or a codec", "get the original", values)
-        ]
+        text = f"nothing above {khz:.1f} kHz, although {self.sr} Hz allows {self.sr / 2000:g} kHz"
+        return [Finding("bandwidth", "fault", f"{text}: it was upsampled or compressed", "get the original", values)]

@@ -1,4 +1,4 @@
-"""How far speech lies above the noise, by the noise tracker of log-mmse."""
+"""The level of speech above the noise, by the noise tracker of log-mmse."""
 
 import numpy as np
 
@@ -6,10 +6,10 @@ from undin.evaluation.recording.probe import Finding, Recording, Values
 from undin.methods.log_mmse import LogMMSE
 from undin.spectrum import Array, ComplexArray, StftStream
 
-NOISY_DB = 20.0  # below it noise is heard
-LEAST_DB, MOST_DB = -5.0, 35.0  # beyond, the tracker cannot tell
+NOISY_DB = 20.0  # noise is audible below
+LEAST_DB, MOST_DB = -5.0, 35.0  # range of the tracker
 ERROR_DB = 5.0  # median of its absolute error; see docs
-LEAST_S, SETTLE_S = 3.0, 1.0  # the tracker starts from what it hears first, which may be speech
+LEAST_S, SETTLE_S = 3.0, 1.0  # the tracker starts from the first frames, which may be speech
 N_BLOCK = 4  # frames between two looks at the tracked noise
 LOWEST_HZ = 100.0
 
@@ -18,7 +18,7 @@ class Noise:
     """SNR over the whole recording: 10 log10 (Σ (P - N) / Σ N), with N the noise power that log-mmse tracks.
 
     What it calls noise is what changes slowly and is there between words too: a bark or a click counts as signal. On
-    120 mixtures of real speech and 56 kinds of noise at -5 to 30 dB half of its values lay within 5 dB of the truth,
+    120 mixtures of real speech and 56 kinds of noise at -5 to 30 dB half of its values were within 5 dB of the truth,
     90 % within 18 dB: within 2 dB for steady noise (engine, fan, rain, wind), and 10 dB or more too high for bursts
     (knocks, footsteps, barks).
     """
@@ -55,14 +55,12 @@ class Noise:
         if self.n < LEAST_S * self.sr:
             return [Finding("noise", "fine", f"too short to tell speech from noise ({LEAST_S:g} s are needed)")]
         if not self.power:
-            return [Finding("noise", "fine", "nothing to tell speech from noise by")]
+            return [Finding("noise", "fine", "not enough contrast to tell speech from noise")]
         snr_db = 10 * np.log10(max(self.power / max(self.noise, 1e-20) - 1, 1e-6))
-        about = "over" if snr_db > MOST_DB else "under" if snr_db < LEAST_DB else "about"
+        about = "above" if snr_db > MOST_DB else "below" if snr_db < LEAST_DB else "about"
         snr_db = float(np.clip(snr_db, LEAST_DB, MOST_DB))
         values: Values = {"snr_db": round(snr_db, 1), "snr_error_db": ERROR_DB}
-        text = f"speech {about} {snr_db:.0f} dB above steady noise (± {ERROR_DB:.0f} dB in half of all cases)".replace(
-            "-", "−"
-        )
+        text = f"estimated SNR {about} {snr_db:.0f} dB (within {ERROR_DB:.0f} dB half of the time)".replace("-", "−")
         if snr_db < NOISY_DB:
             return [Finding("noise", "fault", text, "undin enhance FILE", values)]
         return [Finding("noise", "fine", text, values=values)]

@@ -1,4 +1,4 @@
-"""What every test for a fault is: it hears the recording block by block and says at the end what it found."""
+"""What every test for a fault is: it processes the recording block by block and returns its findings at the end."""
 
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -29,7 +29,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Recording:
-    """What probes know before they hear anything."""
+    """What probes know before the first block."""
 
     name: str
     sr: int

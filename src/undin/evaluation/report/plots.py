@@ -1,6 +1,6 @@
 """The pictures of a report: score over SNR, gain per kind of noise, quality over cost, bars, histograms of gains.
 
-Every method has one colour and one marker in all of them, so that they can be told apart in grey too.
+Every method has one colour and one marker in all of them, so that they are distinguishable in grayscale.
 """
 
 from collections.abc import Mapping, Sequence

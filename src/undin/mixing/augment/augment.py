@@ -50,7 +50,7 @@ class Augment:
         noise_eq: noises of another colour, by the same ranges.
         fill_band: recordings of noise of at most half the bandwidth that are played two or more times as fast, so that
             their sound reaches sr / 2.
-        silence: talkers who fall silent for stretches, while the noise goes on.
+        silence: talkers fall silent for stretches, while the noise continues.
         silence_s: length of each of 1 to 3 stretches in seconds.
         partial: mixtures of several talkers who overlap in part: each starts and stops at a time of its own.
         turns: mixtures of several talkers who take turns.
@@ -139,9 +139,9 @@ class Augment:
             for each in getattr(self, name):
                 check_known(each, known, name)
         if self.clean + self.noise_only > 1:
-            raise InputError(f"clean and noise_only must be 1 or less together; got {self.clean} and {self.noise_only}")
+            raise InputError(f"clean and noise_only must sum to 1 or less; got {self.clean} and {self.noise_only}")
         if sum(self._scenes.values()) > 1 + 1e-9:
-            raise InputError(f"the scenes must be 1 or less together; got {self._scenes}")
+            raise InputError(f"the shares of the scenes must sum to 1 or less; got {self._scenes}")
 
     def kind(self, rng: np.random.Generator) -> Literal["mix", "clean", "noise-only"]:
         """Draw what a mixture is of."""

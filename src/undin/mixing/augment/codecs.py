@@ -1,8 +1,8 @@
 """Lossy codecs, there and back in memory: what a call or a file does to sound, at its place to the sample.
 
 Encoders delay and pad, and whether the decoder takes that back depends on the codec, the rate and the bit rate. So the
-delay of each combination is measured once, on a noise, and taken out. What is left is no sample, but for Opus above
-24 kHz, whose delay at its lowest bit rates changes by one sample with the sound.
+delay of each combination is measured once, on a noise, and removed. The rest is less than a sample, except for Opus
+above 24 kHz, whose delay at its lowest bit rates changes by one sample with the sound.
 """
 
 import io

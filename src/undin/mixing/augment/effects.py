@@ -115,7 +115,7 @@ def band_limit(
 
 
 def low_pass(x: Samples, sr: int, edge_hz: float) -> Samples:
-    """Remove what lies above edge_hz, with a linear slope over the 300 Hz below it.
+    """Remove everything above edge_hz, with a linear slope over the 300 Hz below it.
 
     Args:
         x: (..., n_samples) float32.
@@ -148,13 +148,13 @@ def clip(x: Samples, depth_db: float, *, soft: bool = False) -> Samples:
 
 
 def speed(x: Samples, sr: int, factor: float, place: float = 0.0) -> Samples:
-    """Play x faster by a factor: a tone of f comes out at f · factor, and everything happens sooner.
+    """Play x faster by a factor: a tone at f becomes f · factor, and the duration shrinks.
 
     Args:
         x: (n_samples,) float32.
         sr: its rate in Hz.
         factor: above 1 is faster and higher; taken to 1 / sr.
-        place: share, 0 to 1, of the silence that a shorter sound leaves that lies before it, or of the samples that a
+        place: share, 0 to 1, of the silence left by a shorter sound that is placed before it, or of the samples that a
             longer one has too many that are cut from its start.
 
     Returns:
@@ -279,7 +279,7 @@ def _grid(sr: int) -> Values:
 
 @lru_cache(maxsize=16)
 def _places(n: int, sr: int) -> tuple[NDArray[np.intp], Samples]:
-    """Where the frequencies of a transform of n samples lie in `_grid`: the index to their left, and how far on."""
+    """Positions of the frequencies of a transform of n samples in `_grid`: the index to their left, and how far on."""
     grid = np.log2(_grid(sr))
     f = np.log2(np.maximum(np.fft.rfftfreq(n, 1 / sr), 20))
     place = np.clip((f - grid[0]) / (grid[-1] - grid[0]) * (len(grid) - 1), 0, len(grid) - 1)

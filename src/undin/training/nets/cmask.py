@@ -132,15 +132,15 @@ class Cmask(Network):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Error of compressed magnitudes and spectra of the estimated signal, at a noisy RMS of 1.
 
-        The masked spectrum is no signal's: neighbouring frames disagree, and overlap-add gives another. What is
-        compared is the spectrum of the signal that comes out, so that nothing is learned which cancels afterwards.
+        The masked spectrum is inconsistent: neighboring frames disagree, and overlap-add changes it.
+        The loss uses the spectrum of the output signal, so that nothing is learned that cancels afterwards.
         """
         c, level = self.config, 1 / (batch.noisy.square().mean(-1, keepdim=True).sqrt() + 1e-5)
         est = self.enhance(batch.noisy, batch.spectrum("noisy", self.stft)) * level
         ref, S = batch.speech * level, batch.spectrum("speech", self.stft) * level[..., None, None]
         spectral = compressed_spectral(self.stft(est), S, c.power, c.complex_weight)
         power, error = ref.square().mean(-1), (ref - est).square().mean(-1)
-        # The ratio levels off at 30 dB; where there is no speech, what counts is the level of what is left.
+        # The ratio saturates at 30 dB; without speech, the loss is the level of the output.
         snr_db = 10 * torch.log10((power + 1e-6) / (error + 1e-3 * power + 1e-6))
         snr_db = torch.where(power > 1e-4, snr_db, -10 * torch.log10(error + 1e-3)).mean()
         return {"loss": spectral - c.snr_weight * snr_db, "spectral": spectral, "snr_db": snr_db}

@@ -3,7 +3,7 @@
     V = tanh(W h) / |tanh(W h)|,    J = |V V' - Y Y'|² / n²    over the n bins that are not silent, Y who is loudest
 
 tanh lets embeddings point anywhere: the founding project's sigmoid kept them in one corner. Bins more than `active_db`
-under the loudest have weight 0: nobody is loudest where nobody speaks.
+under the loudest have weight 0: without speech, no talker is the loudest.
 """
 
 from collections.abc import Iterable

@@ -61,7 +61,7 @@ class DNN(Network):
         self.register_buffer("equaliser", torch.ones(self.n_heads, self.n_freq))
 
     def initial_state(self, batch: int) -> State:
-        """Nothing heard yet."""
+        """State before the first frame."""
         c, n_freq = self.config, self.n_freq
         shapes: dict[str, tuple[int, ...]] = {"level": (self.n_level - 1,)}
         if c.nat == "minimum":
@@ -105,7 +105,7 @@ class DNN(Network):
         return f, (z + math.log(TINY) - level).clamp(min=FLOOR), level, {**new, **noise}
 
     def _follow(self, heard: Tensor, state: State) -> tuple[Tensor, State]:
-        """Minimum over nat_s of the mean over nat_frames, of what was heard; all is past."""
+        """Minimum over nat_s of the mean over nat_frames; uses past frames only."""
         past = torch.cat([state["noise"], heard], 1)[:, None]  # (B, 1, n_minimum + nat_frames - 2 + T, F)
         total, count = (F.avg_pool2d(x, (self.config.nat_frames, 1), 1) for x in (past, (past > 0).to(past.dtype)))
         mean = torch.where(count > 0, total / count.clamp(min=1e-6), torch.full_like(total, BIG))
@@ -226,7 +226,7 @@ class DNN(Network):
 
 
 def _skip(n_heads: int, n_freq: int) -> Tensor:
-    """(of f and z, n_heads, 1, F): at first, speech is what is heard and noise what was estimated."""
+    """(of f and z, n_heads, 1, F): initially, speech is the input and noise its estimate."""
     weights = torch.zeros(2, n_heads, 1, n_freq)
     weights[0, 0] = 1
     weights[1, 1:] = 1

@@ -17,7 +17,7 @@ def running_level(power: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         past: (B, n - 1), what the last call gave; zeros before the first.
 
     Returns:
-        (B, T) power, 1 where nothing was heard yet; and the next `past`.
+        (B, T) power, 1 before the first sound; and the next `past`.
     """
     n_past = past.shape[1]
     root = torch.cat([past, _root(power)], 1)  # (B, n - 1 + T)

@@ -2,14 +2,14 @@
 
     X / level -> X |X|^-0.7 and |X|^0.3 -> bands (K = 32, each with its own matrix) -> (B, T, K, C)
       -> block: + conv over frames and bands, + GRU over time, the same for all bands
-      -> scene: + GRU over time that hears all bands at once
+      -> scene: + GRU over time on all bands at once
       -> block -> a matrix per band -> M
 
 Causal, without look-ahead, it is `lull`; with convolutions and memories both ways in time it is `hush`.
 
-Narrow bands below, where harmonics lie apart, wide ones above: 32 instead of 257 positions carry the trunk. Nearly all
-of its work is in dense products, which processors do near their peak. The scene costs a tenth of it and is what takes
-out clicks, steps and keys: a convolution of few bands cannot see that all of them jump at once.
+Narrow bands at low frequencies, where harmonics are resolved, wide ones above: the trunk has 32 positions
+instead of 257. Nearly all of its work is in dense products, which processors execute near their peak. The scene takes a
+tenth of it and removes clicks, steps and keys: a convolution over few bands cannot detect that all bands jump at once.
 
 Sources of the ideas: band-wise matrices in and out: Luo and Yu 2023, "Music source separation with band-split RNN";
 memory along time, shared by the bands: Le, Chen, Chen and Lu 2021, "DPCRN"; dense products for speed on processors:
@@ -107,7 +107,7 @@ class Lull(Network):
         phase = self._mean((Y - S).square().sum(1))
         spectral = (1 - c.complex_weight) * magnitude + c.complex_weight * phase
         power, error = ref.square().mean(-1), (ref - est).square().mean(-1)
-        # The ratio levels off at 30 dB; where there is no speech, what counts is the level of what is left.
+        # The ratio saturates at 30 dB; without speech, the loss is the level of the output.
         snr_db = 10 * torch.log10((power + 1e-6) / (error + 1e-3 * power + 1e-6))
         snr_db = torch.where(power > 1e-4, snr_db, -10 * torch.log10(error + 1e-3)).mean()
         envelope = stoi(est, ref, batch.sr, extended=True)

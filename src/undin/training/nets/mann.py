@@ -6,7 +6,7 @@
     M_k = |a_k| / (|a_1| + |a_2| + 1e-6)
 
 The masks sum to one, so that of speech says all; the noise is X - M X. It learns from whole crops, back through all of
-their frames; when it runs, the state goes on from the first frame to the last.
+their frames; at run time, the state is carried from the first frame to the last.
 
 Source: Tsou and Chien 2017 (undin.methods.mann says more). Cost at its size: 18 M parameters.
 """
@@ -166,7 +166,7 @@ class NTM(nn.Module):
         r_t = Σ_i w_t(i) M_{t-1}(i)                                    read, before anything is written
         M_t(i) = M_{t-1}(i) Π_k (1 - w_k(i) e_k) + Σ_k w_k(i) a_k      erase e = σ(.), add a = tanh(.), heads k
 
-    and [h_t; r_t] goes on. A state starts at zero: of M it holds the difference to the start, of w all.
+    and [h_t; r_t] is the output. A state starts at zero: of M it holds the difference to the start, of w all.
     """
 
     def __init__(self, n_in: int, config: MANNConfig) -> None:
@@ -189,7 +189,7 @@ class NTM(nn.Module):
         with torch.no_grad():
             self.input.bias.zero_()[H : 2 * H] = 1.0  # what is in the cell stays, at first
             # Attention begins on one row and stays about there. Spread over all, it would write the same to all, and
-            # rows that are the same cannot be told apart by content.
+            # identical rows cannot be told apart by content.
             bias = self.address.bias.zero_().view(n_heads, -1)
             bias[:, D], bias[:, D + 1], bias[:, D + 2 + c.shifts] = 3.0, -1.0, 1.0  # β, g, and s of no shift
 

@@ -43,7 +43,7 @@ class TalkerMasks(Network):
         self.embedding = nn.Linear(self.trunk.n_out, c.embedding * self.n_freq) if c.embedding else None
 
     def initial_state(self, batch: int) -> State:
-        """Nothing heard yet."""
+        """State before the first frame."""
         return self.trunk.initial_state(batch)
 
     def forward(self, X: Tensor, state: State) -> tuple[Tensor, State]:
@@ -168,7 +168,7 @@ def talkers_of(batch: Batch, n_src: int, alone: float) -> tuple[Batch, Tensor]:
     """
     found = 1 if batch.sources is None else batch.sources.shape[1]
     if batch.sources is None or found != n_src:
-        raise InputError(f"this network separates {n_src} talkers, and mixtures have {found}: set mixing.talkers to it")
+        raise InputError(f"this network separates {n_src} talkers, but mixtures have {found}: set mixing.talkers")
     if not alone:
         return batch, batch.sources
     left = torch.rand(len(batch), 1, 1, device=batch.noisy.device) >= alone

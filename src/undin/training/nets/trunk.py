@@ -4,7 +4,7 @@
                                                  f is 0 in bins that are empty throughout
     h   = layers(f)                              "ff" frame by frame, "lstm" along time, "blstm" both ways
 
-With `width` = 0 the layers lie on one another; else layer l adds W_l layer_l(norm(u)) to a stream u of that width.
+With `width` = 0 the layers are stacked; else layer l adds W_l layer_l(norm(u)) to a stream u of that width.
 """
 
 import math
@@ -43,7 +43,7 @@ class Trunk(nn.Module):
         self.outlets = nn.ModuleList(nn.Linear(ways * c.n_hidden, c.width) if c.width else nn.Identity() for _ in sizes)
 
     def initial_state(self, batch: int) -> State:
-        """Nothing heard yet; "blstm" has no state, as it takes the whole signal."""
+        """State before the first frame; "blstm" has none, since it processes the complete signal."""
         c = self.config
         if self.layer == "blstm":
             return {}
@@ -112,7 +112,7 @@ def _layer(layer: Layer, n_in: int, n_hidden: int) -> nn.Module:
 
 
 def active(X: Tensor, range_db: float) -> tuple[Tensor, Tensor]:
-    """Frames (B, T, 1) and bins (B, T, F) of X (B, 2, T, F) that lie within range_db of the loudest one: 1, else 0."""
+    """Frames (B, T, 1) and bins (B, T, F) of X (B, 2, T, F) within range_db of the loudest one: 1, else 0."""
     power = X.square().sum(1)
     frames, least = power.sum(-1, keepdim=True), 10 ** (-range_db / 10)
     loudest = power.amax((1, 2), keepdim=True).clamp(min=TINY)

@@ -7,7 +7,7 @@
                   + attention over time, each head on all bands at once: who spoke like this before or after?
       -> a matrix per band -> n_src + 1 complex masks that sum to one
 
-Narrow bands at low frequencies, where harmonics lie apart, wide ones above. A step of the trunk spans patch_frames
+Narrow bands at low frequencies, where harmonics are resolved, wide ones above. A step of the trunk spans patch_frames
 frames: half the steps pay for twice the channels, and larger products run nearer to a processor's peak.
 
 Sources of the ideas: band-wise matrices: Luo and Yu 2023, "Music source separation with band-split RNN"; memories along
@@ -149,7 +149,7 @@ class Twain(Network):
         V = F.normalize(torch.tanh(V.float()), dim=1, eps=1e-6).permute(0, 2, 3, 1)
         S = batch.spectrum("sources", self.stft)[..., ::CLUSTER_STEP, :n]
         X = X[:, :, ::CLUSTER_STEP, :n]
-        loud = (S.square().sum(2) > 0).any(1)  # noise alone belongs to nobody
+        loud = (S.square().sum(2) > 0).any(1)  # noise alone belongs to no talker
         return clustering_loss(V, dominance(S), active(X, ACTIVE_DB)[1] * loud)
 
 
