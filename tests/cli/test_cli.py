@@ -13,7 +13,7 @@ COMMANDS = [command.callback.__name__ for command in app.registered_commands]
 
 
 def test_the_commands_are_these():
-    expected = "enhance separate fit mix train run export evaluate score compare check serve models corpus pack demo"
+    expected = "enhance separate fit mix train run export evaluate score compare check live serve models corpus pack demo"
     assert " ".join(COMMANDS) == expected
 
 
