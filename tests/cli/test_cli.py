@@ -13,8 +13,8 @@ COMMANDS = [command.callback.__name__ for command in app.registered_commands]
 
 
 def test_the_commands_are_these():
-    expected = "enhance separate fit mix train run export evaluate score compare check live serve models corpus pack demo"
-    assert " ".join(COMMANDS) == expected
+    first = "enhance separate fit mix train run export evaluate score compare check live"
+    assert " ".join(COMMANDS) == f"{first} serve models corpus pack demo"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
