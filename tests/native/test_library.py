@@ -1,5 +1,6 @@
 """C against the Python stream: the same samples, whatever the network, rate, channels and sizes of blocks."""
 
+import ctypes
 import subprocess
 
 import numpy as np
@@ -71,6 +72,19 @@ def test_single_samples_and_other_rates(compiled, voice):
         y, _ = expected(lib.method, x, sr)
         lib.start(sr, 2)
         assert np.abs(lib.process(x, [1]) - y).max() < 1e-5
+
+
+@needs_cc
+def test_every_instruction_set_gives_the_same(compiled, voice):
+    """The struct says which one it runs: 0 for plain C, 2 for the best."""
+    lib = compiled("lull")
+    lib.start(16000, 2)
+    target = ctypes.cast(lib.state, ctypes.POINTER(ctypes.c_int))[5:6]
+    y = lib.process(voice, BLOCKS)
+    for lower in range(target[0]):
+        lib.start(16000, 2)
+        ctypes.cast(lib.state, ctypes.POINTER(ctypes.c_int))[5] = lower
+        assert 0 < np.abs(lib.process(voice, BLOCKS) - y).max() < 1e-5
 
 
 @needs_cc
