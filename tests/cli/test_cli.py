@@ -13,7 +13,7 @@ COMMANDS = [command.callback.__name__ for command in app.registered_commands]
 
 
 def test_the_commands_are_these():
-    first = "enhance separate fit mix train run export evaluate score compare check live"
+    first = "enhance separate fit mix train run export page evaluate score compare check live"
     assert " ".join(COMMANDS) == f"{first} serve models corpus pack demo"
 
 

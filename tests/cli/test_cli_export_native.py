@@ -62,3 +62,12 @@ def test_a_broken_compiler_is_named(undin, tmp_path, monkeypatch):
     code, _, err = undin("export", "lull", "--to", "ladspa")
     assert code == 2 and "could not build undin_lull.so (error: out of order)" in err
     assert not Path("undin_lull.so").exists()
+
+
+def test_the_page_is_not_written_over(undin, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("site").mkdir()
+    Path("site/index.html").write_text("mine")
+    code, _, err = undin("page")
+    assert (code, err) == (2, "undin: site/index.html already exists: use --overwrite, or choose another -o\n")
+    assert "is a file: choose a folder" in undin("page", "-o", "site/index.html").err

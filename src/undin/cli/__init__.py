@@ -32,6 +32,7 @@ from undin.cli.live import live
 from undin.cli.mix import mix
 from undin.cli.models import models
 from undin.cli.pack import pack
+from undin.cli.page import page
 from undin.cli.run import run
 from undin.cli.score import score
 from undin.cli.separate import separate
@@ -62,6 +63,7 @@ for command in (
     train,
     run,
     export,
+    page,
     evaluate,
     score,
     compare,

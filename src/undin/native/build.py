@@ -5,13 +5,15 @@ import shutil
 import subprocess
 import sys
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from undin.atomic import atomic_write
 from undin.errors import InputError, WeightsError, require
-from undin.native.library import TEMPLATES, Library
+from undin.native.library import TEMPLATES, Library, make_library
 
+WEB = Path(__file__).with_name("web")
 SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")  # of a plugin
 
 
@@ -59,7 +61,15 @@ def build_wasm(library: Library, folder: Path) -> tuple[Path, Path]:
     require("ziglang", extra="wasm")
     folder.mkdir(parents=True, exist_ok=True)
     compiler = [sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-wasi", "-mexec-model=reactor"]
-    flags = ["-std=c99", "-O3", "-msimd128", "-mbulk-memory", "-fno-math-errno", "-s"]
+    flags = [
+        f"-D{library.name.upper()}_MAX_CHANNELS=8",
+        "-std=c99",
+        "-O3",
+        "-msimd128",
+        "-mbulk-memory",
+        "-fno-math-errno",
+        "-s",
+    ]
     module = _build(
         library, folder / f"{library.label}.wasm", {"wasm.c": library.fill("wasm.c")}, [*compiler, *flags], []
     )
@@ -67,6 +77,29 @@ def build_wasm(library: Library, folder: Path) -> tuple[Path, Path]:
     with atomic_write(script, "w") as file:
         file.write((TEMPLATES / "undin.js").read_text("utf-8"))
     return module, script
+
+
+def write_page(folder: Path, models: Sequence[str | Path] = ("lull", "lstm-mask")) -> list[Path]:
+    """Write the page: static files that any web server can host.
+
+    Args:
+        folder: made if it is missing.
+        models: the networks that the page offers; it knows these two.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: the package ziglang is missing, or the folder cannot be written.
+    """
+    built = [path for model in models for path in build_wasm(make_library(model), folder)]
+    try:
+        for source in sorted(WEB.iterdir()):
+            with atomic_write(folder / source.name, "wb") as file:
+                file.write(source.read_bytes())
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written ({error.strerror}): choose another -o") from error
+    return sorted({*built, *(folder / source.name for source in WEB.iterdir())})
 
 
 def _build(library: Library, path: Path, sources: dict[str, str], compiler: list[str], libraries: list[str]) -> Path:

@@ -14,7 +14,7 @@ const NO_LIMIT_DB = 60;
  *
  * @param {BaseAudioContext} context with a sample rate of 8000 to 48000 Hz
  * @param {{method?: string, limitDb?: number, channels?: number, url?: string | URL}} settings: the method, whose file
- *     METHOD.wasm is beside this one unless url says where; nothing is attenuated by more than limitDb; 1 or 2 channels
+ *     METHOD.wasm is beside this one unless url says where; nothing is attenuated by more than limitDb; 1 to 8 channels
  */
 export async function createUndinNode(context, { method = "lull", limitDb = NO_LIMIT_DB, channels = 1, url } = {}) {
   const [response] = await Promise.all([
@@ -50,7 +50,7 @@ function ready(instance, sampleRate, channels) {
   const { _initialize, start } = instance.exports;
   _initialize?.();
   if (start(sampleRate, channels) !== 0) {
-    throw new RangeError(`undin takes 1 or 2 channels at 8000 to 48000 Hz, not ${channels} at ${sampleRate} Hz`);
+    throw new RangeError(`undin takes 1 to 8 channels at 8000 to 48000 Hz, not ${channels} at ${sampleRate} Hz`);
   }
   return instance;
 }
