@@ -129,7 +129,7 @@ def test_whole_signal_chunks_leave_no_seams_and_keep_the_order_of_sources(second
     assert method.calls == (1 if seconds < 2 * CHUNK_S - OVERLAP_S else {45: 2, 70.3: 3}[seconds])
     once = Whole()
     expected = once.stream(SR)
-    expected._core.n_chunk = 10**9
+    expected.core.n_chunk = 10**9
     expected = np.concatenate([expected.process(x), expected.flush()], -1)
     error_db = 10 * np.log10(np.mean((y - expected) ** 2) / np.mean(expected**2) + 1e-20)
     assert error_db < -80  # a linear method: chunks change nothing, whatever the order it gave

@@ -88,9 +88,22 @@ class Causal:
 
     def push(self, X: ComplexArray) -> Pairs:
         """Take the next frames X (batch, n_bins, T); give those that are answered."""
-        if self._state is None:
-            self._state = self.method.initial_state(X.shape[0])
-        Y, self._state = self.method.step(X, self._state)
+        Y, state = self.method.step(X, self.state(X))
+        yield from self.take(X, Y, state)
+
+    def state(self, X: ComplexArray) -> State:
+        """What `step` takes beside the next frames X."""
+        return self.method.initial_state(X.shape[0]) if self._state is None else self._state
+
+    def take(self, X: ComplexArray, Y: ComplexArray, state: State) -> Pairs:
+        """Take the answer Y of `step` to the next frames X, and the new state; give the frames that are answered.
+
+        Args:
+            X: (batch, n_bins, T).
+            Y: the answer.
+            state: for the frames after X.
+        """
+        self._state = state
         n_drop = min(self._early, Y.shape[-1])
         self._early -= n_drop
         yield from self._pair(X, Y[..., n_drop:])

@@ -1,5 +1,6 @@
 """Bytes in, as many bytes out: a `Stream` behind the packets of a socket or of a voice agent."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,9 @@ import numpy as np
 from undin.audio.samples import BYTES, decode, encode
 from undin.errors import InputError
 from undin.methods.base import Method
+from undin.together import process_together
+
+Samples = np.ndarray[Any, Any]  # (n_channels, n_samples)
 
 
 class Packets:
@@ -52,7 +56,7 @@ class Packets:
         """Duration of a packet."""
         return len(data) / self.frame_bytes / self.sr
 
-    def decode(self, data: bytes) -> np.ndarray[Any, Any]:
+    def decode(self, data: bytes) -> Samples:
         """A packet as (n_channels, n_samples) float32.
 
         Args:
@@ -66,8 +70,34 @@ class Packets:
             raise InputError(f"{rule}; got {len(data)} bytes")
         return decode(data, self.subtype).reshape(-1, self.n_channels).T
 
-    def encode(self, y: np.ndarray[Any, Any]) -> bytes:
+    def encode(self, y: Samples) -> bytes:
         """(n_channels, n_samples) as a packet."""
         if self.subtype == "PCM_16":
             self.n_clipped += int(np.count_nonzero(np.abs(y) > 1))
         return encode(np.ascontiguousarray(y.T), self.subtype)
+
+
+def process_packets(signals: Sequence[Packets], packets: Sequence[bytes]) -> list[bytes | InputError]:
+    """`process` of several signals, with one call of a method for all that use it.
+
+    Args:
+        signals: each once.
+        packets: one for each.
+
+    Returns:
+        For each signal its answer, or the error of its packet.
+    """
+    decoded = [_attempt(signal.decode, packet) for signal, packet in zip(signals, packets, strict=True)]
+    at = [i for i, x in enumerate(decoded) if not isinstance(x, InputError) and x.size]
+    ys = process_together([signals[i].stream for i in at], [decoded[i] for i in at])  # type: ignore[misc]
+    answers: list[bytes | InputError] = [x if isinstance(x, InputError) else b"" for x in decoded]
+    for i, y in zip(at, ys, strict=True):
+        answers[i] = y if isinstance(y, InputError) else signals[i].encode(y)
+    return answers
+
+
+def _attempt(decode: Callable[[bytes], Samples], packet: bytes) -> Samples | InputError:
+    try:
+        return decode(packet)
+    except InputError as error:
+        return error

@@ -86,7 +86,7 @@ class Stream:
         self.n_known = method.config.n_fft // 2 + 1  # bins that the method knows
         self._stft = StftStream(self.n_fft, self.hop_length, window=method.config.window)
         self._istft = IstftStream(self.n_fft, self.hop_length, window=method.config.window)
-        self._core = Causal(method) if method.causal else Whole(method, self._frames_per_s)
+        self.core = Causal(method) if method.causal else Whole(method, self._frames_per_s)
         self.reset()
 
     def __repr__(self) -> str:
@@ -124,7 +124,7 @@ class Stream:
         """Start a new signal with the same settings."""
         self._stft.reset()
         self._istft.reset()
-        self._core.reset()
+        self.core.reset()
         self._lead: tuple[int, ...] | None = None
         self._waiting: list[ComplexArray] = []  # frames of X that the core has not answered yet
         self._surplus = self.n_fft - self.hop_length  # samples still to drop, before the start
@@ -157,6 +157,28 @@ class Stream:
         y: Array = join(ys) if ys else self._advance(chunk)
         return self._equalise(y, chunk.shape[-1]) if equal else y
 
+    def begin(self, chunk: Array) -> ComplexArray | None:
+        """First half of `process(chunk, equal=True)`: what the method is to answer, which `together` asks in batches.
+
+        Returns:
+            Frames X (batch, n_bins, T) for `core`, or None where no frame is complete.
+
+        Raises:
+            InputError: as in `process`.
+        """
+        chunk = check_audio(chunk, self.sr, nan=self.nan, start=self._n_in)
+        self._check(chunk, True)
+        return self._analyse(chunk)
+
+    def end(self, n_samples: int, answered: Pairs) -> Array:
+        """Second half of `process(chunk, equal=True)`.
+
+        Args:
+            n_samples: of the chunk.
+            answered: frames and answers, from `core`.
+        """
+        return self._equalise(self._synthesise(answered), n_samples)
+
     def flush(self) -> Array:
         """End the signal: return the remaining samples and reset the stream.
 
@@ -169,7 +191,7 @@ class Stream:
         n_missing = n_frames_of(self._n_in, self.n_fft, self.hop_length) * self.hop_length - self._n_in
         n_in = self._n_in
         y: Array = self._advance(np.zeros((*self._lead, n_missing), self._dtype))
-        y = join([y, self._synthesise(self._core.finish())])
+        y = join([y, self._synthesise(self.core.finish())])
         y = y[..., : y.shape[-1] - (self._n_out - n_in)]  # the frames reach past the end
         if self._fifo is not None:
             y = join([self._fifo, y])
@@ -198,6 +220,11 @@ class Stream:
 
     def _advance(self, x: Array) -> Array:
         """Samples in, final samples out."""
+        X_link = self._analyse(x)
+        return self._synthesise(iter(()) if X_link is None else self.core.push(X_link))
+
+    def _analyse(self, x: Array) -> ComplexArray | None:
+        """Samples -> new frames for the method; None where none is complete."""
         assert self._lead is not None
         self._n_in += x.shape[-1]
         n_channels = self._lead[-1] if self._lead and not self.independent else 1
@@ -205,9 +232,9 @@ class Stream:
         x = x.reshape(n_rows // max(n_channels, 1), n_channels, x.shape[-1]).astype(np.float32)
         X = self._stft.process(x)  # (batch, n_channels, n_freq, T)
         if X.shape[-1] == 0 or X.size == 0:
-            return self._shape(np.zeros((*self._sources, *x.shape[:-1], 0), np.float32))
+            return None
         self._waiting.append(X)
-        return self._synthesise(self._core.push(self._link(X)))
+        return self._link(X)
 
     @property
     def _sources(self) -> tuple[int, ...]:

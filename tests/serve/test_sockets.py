@@ -180,7 +180,7 @@ def test_the_gate_admits_by_cost_and_closes_while_packets_are_late():
             pass
     assert gate.n_open == 0 == gate.load
     for _ in range(100):
-        gate.follow("a", 0.001, 0.02, late=True)
+        gate.follow("a", 0.001, 0.02, n_batch=8, late=True)
     with gate.place("a"), pytest.raises(Refusal), gate.place("a"):  # one alone is always admitted
         pass
 

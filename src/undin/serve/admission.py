@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from undin.serve.limits import Limits
 from undin.serve.refusal import Refusal
 
-HEADROOM = 0.6  # of the threads' time that sockets may take
-OVERHEAD = 0.02  # of a thread's time that a socket costs in the event loop
+HEADROOM = 0.75  # of the threads' time that sockets may take
+OVERHEAD = 0.01  # of a thread's time that a socket costs in the event loop
 FOLLOW = 0.02  # how quickly a cost follows new measurements
 LATE_SHARE = 0.01  # of recent packets that may be late
 RECENT_S = 5.0
+LEAST_BATCH = 4  # packets of a batch whose cost is followed
 MOST_KINDS = 256
 
 
@@ -98,16 +99,17 @@ class SocketGate:
             self._open[kind] -= 1
             self._open += Counter()  # drops kinds without a socket
 
-    def follow(self, kind: Hashable, work_s: float, audio_s: float, *, late: bool) -> None:
+    def follow(self, kind: Hashable, work_s: float, audio_s: float, *, n_batch: int, late: bool) -> None:
         """Learn from a packet that was processed.
 
         Args:
             kind: of its socket.
             work_s: processing time, in seconds.
             audio_s: duration of the packet, in seconds.
+            n_batch: packets that were processed together; in small batches one costs more, but then the load is low.
             late: whether the answer came too late.
         """
-        if audio_s and kind in self._costs:
+        if audio_s and kind in self._costs and n_batch >= LEAST_BATCH:
             self._costs[kind] += FOLLOW * (work_s / audio_s - self._costs[kind])
         now = time.monotonic()
         self._all.append(now)

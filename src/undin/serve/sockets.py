@@ -14,8 +14,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from undin.audio.samples import encode
 from undin.errors import UndinError
 from undin.methods.base import Method
-from undin.packets import Packets
+from undin.packets import Packets, process_packets
 from undin.serve.admission import SocketGate
+from undin.serve.batches import Answer, Batches
 from undin.serve.limits import Limits
 from undin.serve.metrics import Metrics
 from undin.serve.models import Models
@@ -29,7 +30,7 @@ MOST_BYTES = 1 << 20  # per message
 PIECE_S = 0.1  # a longer packet is processed in pieces, so that other sockets get their turn
 LATE_S = 0.02  # a packet is late when its answer takes longer than this and than its own duration
 AHEAD_S = 5.0  # of live sound that a client may be ahead of the clock
-PACKET_S = 0.02  # by which the cost of a stream is measured
+PACKET_S, N_MEASURED = 0.02, 8  # packets, and how many in a batch, by which the cost of a stream is measured
 
 
 @dataclass(frozen=True)
@@ -78,18 +79,17 @@ class Session(Packets):
         super().__init__(settings.method, settings.sr, settings.channels, settings.subtype, limit_db=settings.limit_db)
         self.settings = settings
 
-    def timed(self, data: bytes) -> tuple[bytes, float]:
-        """`process`, and the seconds that it took."""
-        start = time.perf_counter()
-        return self.process(data), time.perf_counter() - start
-
 
 def measure_cost(settings: SocketSettings) -> float:
-    """Seconds of work per second of audio, from packets of noise: their median, as a machine is seldom idle."""
-    session, rng = Session(settings), np.random.default_rng(0)
+    """Seconds of work per second of audio in a batch, from packets of noise: their median, as machines are busy."""
+    sessions, rng = [Session(settings) for _ in range(N_MEASURED)], np.random.default_rng(0)
     n_values = max(round(PACKET_S * settings.sr), 1) * settings.channels
-    packets = [encode(rng.standard_normal(n_values).clip(-3, 3) / 10, settings.subtype) for _ in range(20)]
-    return float(np.median([session.timed(packet)[1] for packet in packets])) / PACKET_S
+    noise = rng.standard_normal((20, n_values)).clip(-3, 3) / 10
+    times = [time.perf_counter()]
+    for x in noise:
+        process_packets(sessions, [encode(x, settings.subtype)] * N_MEASURED)
+        times.append(time.perf_counter())
+    return float(np.median(np.diff(times))) / N_MEASURED / PACKET_S
 
 
 class SocketWorker:
@@ -98,6 +98,7 @@ class SocketWorker:
     def __init__(self, limits: Limits, models: Models, metrics: Metrics) -> None:
         self.limits, self.models, self.metrics, self.gate = limits, models, metrics, SocketGate(limits)
         self.pool = ThreadPoolExecutor(limits.threads, "undin-socket")
+        self.batches = Batches(self.pool, limits.threads)
 
     async def __call__(self, socket: WebSocket) -> None:
         """Serve one socket to its end."""
@@ -125,7 +126,7 @@ class Conversation:
         self._idle_s = worker.limits.idle_s
         self._audio_s, self._start = 0.0, time.monotonic()
         self._n_packets = self._n_late = 0
-        self._work_s = 0.0  # of the latest packet
+        self._answers: list[Answer] = []  # to the latest packet
 
     async def run(self) -> tuple[int, str]:
         """Answer until the end; return the close code and its reason."""
@@ -157,20 +158,19 @@ class Conversation:
 
     async def _packet(self, data: bytes) -> bytes:
         """Process a packet, a long one in pieces."""
-        loop, session = asyncio.get_running_loop(), self._session
-        size = max(round(PIECE_S * session.settings.sr), 1) * session.frame_bytes
-        parts, self._work_s = [], 0.0
-        for i in range(0, len(data), size):
-            part, work_s = await loop.run_in_executor(self._worker.pool, session.timed, data[i : i + size])
-            parts.append(part)
-            self._work_s += work_s
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        session = self._session
+        size = max(round(PIECE_S * session.sr), 1) * session.frame_bytes
+        answers = [await self._worker.batches.process(session, data[i : i + size]) for i in range(0, len(data), size)]
+        self._answers = answers
+        return b"".join(answer.data for answer in answers)
 
     async def _account(self, answer_s: float, audio_s: float) -> None:
         """Count a packet, and hold back a client that sends faster than live sound comes."""
         late = answer_s > max(LATE_S, audio_s)
         self._n_packets, self._n_late, self._audio_s = self._n_packets + 1, self._n_late + late, self._audio_s + audio_s
-        self._worker.gate.follow(self._session.settings.kind, self._work_s, audio_s, late=late)
+        work_s = sum(answer.work_s for answer in self._answers)
+        n_batch = min(answer.n_batch for answer in self._answers)
+        self._worker.gate.follow(self._session.settings.kind, work_s, audio_s, n_batch=n_batch, late=late)
         self._worker.metrics.add_packet(answer_s)
         self._worker.metrics.add("undin_socket_audio_seconds_total", audio_s)
         if late:
