@@ -173,12 +173,17 @@ def gauge(server, name):
 
 def test_the_gate_admits_by_cost_and_closes_while_packets_are_late():
     gate = SocketGate(Limits(threads=1, sockets=100))
-    gate.learn("a", 0.09)
+    gate.learn("a", 0.13)
     with gate.place("a"), gate.place("a"), gate.place("a"), gate.place("a"), gate.place("a"):
         assert 0.8 < gate.load <= 1
         with pytest.raises(Refusal, match="at capacity with 5 sockets"), gate.place("a"):
             pass
     assert gate.n_open == 0 == gate.load
+    for n_batch in (1, 8):
+        with gate.place("a"):
+            before = gate.load
+            gate.follow("a", 0.01, 0.02, n_batch=n_batch, late=False)
+            assert (gate.load > before) == (n_batch == 8)  # small batches cost more, and say nothing of a full server
     for _ in range(100):
         gate.follow("a", 0.001, 0.02, n_batch=8, late=True)
     with gate.place("a"), pytest.raises(Refusal), gate.place("a"):  # one alone is always admitted
