@@ -1,3 +1,4 @@
+import io
 import os
 import subprocess
 import sys
@@ -316,3 +317,14 @@ def test_opus_is_limited_not_clipped(tmp_path):
     peak = int(spectrum.argmax())
     spectrum[: peak + 20] = 0
     assert spectrum.max() < 0.01 * harmonics[0]
+
+
+def test_doubles_beyond_float32_are_refused_without_a_warning(tmp_path):
+    x = np.array([0.0, 1e300, 0.0])
+    for extension in ("wav", "w64"):
+        path = tmp_path / f"x.{extension}"
+        soundfile.write(path, x, 8000, subtype="DOUBLE")
+        for source in (path, io.BytesIO(path.read_bytes())):
+            with pytest.raises(InputError, match="must be finite; got inf at sample 1"):
+                read(source)
+        np.testing.assert_array_equal(read(path, dtype=np.float64)[0], x)

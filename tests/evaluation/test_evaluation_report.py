@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from evaluation_files import CRASH, LATE, program, rows, words
 
-from undin import corpora, evaluation
+from undin import corpora, evaluation, pictures
 from undin.evaluation.enhancement import Enhancement
 from undin.evaluation.per_kind import write_per_kind
-from undin.evaluation.report import tables
+from undin.evaluation.report import plots, tables
 from undin.evaluation.report.examples import choose_examples
 from undin.evaluation.run import Evaluation, Failure
 from undin.evaluation.scores import Score
 from undin.evaluation.slices import Slices, snr_names
-from undin.evaluation.statistics import number
+from undin.evaluation.statistics import Mean, number
 from undin.evaluation.systems import MethodSystem
 from undin.metrics import METRICS
 from undin.page import Cell
@@ -119,8 +119,40 @@ def test_undefined_scores_are_counted_with_their_reason(small):
 
 def test_snrs_are_named_by_value_or_by_bin():
     assert [snr_names([-5, 0])(v) for v in (-5, 0)] == ["−5 dB", "0 dB"]
+    assert [snr_names([-4.1, 0.2, 3.3])(v) for v in (-4.1, 0.2)] == ["−5 to 0 dB", "0 to 5 dB"]
     name = snr_names(np.linspace(-5, 15, 40))
     assert [name(v) for v in (-5, -0.1, 0, 14.9)] == ["−5 to 0 dB", "−5 to 0 dB", "0 to 5 dB", "10 to 15 dB"]
+
+
+def test_gains_have_a_panel_per_method_and_metric():
+    pytest.importorskip("matplotlib")
+    figure = plots.histograms({"PESQ": {"a": [1.0, 2.0], "b": [0.5]}, "SI-SDR dB": {"b": [3.0, 4.0, -1.0]}})
+    assert len(figure.axes) == 4
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["a", "", "b", ""]
+    assert figure.axes[0].get_xlim() == figure.axes[2].get_xlim() != figure.axes[1].get_xlim()
+
+
+def test_costs_that_are_alike_have_ticks_too():
+    pytest.importorskip("matplotlib")
+    figure = plots.over_cost({"a": (0.011, Mean(3, 1.0, 0.1)), "b": (0.013, Mean(3, 2.0, 0.1))}, None, "PESQ")
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    low, high = axes.get_xlim()
+    ticks = [*axes.xaxis.get_major_ticks(), *axes.xaxis.get_minor_ticks()]
+    shown = [tick.label1.get_text() for tick in ticks if low <= tick.get_loc() <= high]
+    assert len([text for text in shown if text]) >= 2
+
+
+def test_hostile_names_leave_the_pictures_whole(recwarn):
+    pytest.importorskip("matplotlib")
+    name = "$x_{$ " + 80 * "<"
+    for figure in (
+        plots.per_kind({name: [Mean(3, 1.0, 0.1)]}, [name], "PESQ"),
+        plots.histograms({"PESQ": {name: [1.0, 2.0]}}),
+        pictures.spectrograms({name: np.zeros(800, np.float32)}, 8000, title=name),
+    ):
+        assert pictures.panels.png(figure, width=3.6)
+    assert not recwarn.list
 
 
 def test_examples_are_spread_over_what_was_gained():

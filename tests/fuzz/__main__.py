@@ -13,6 +13,7 @@ worker.py   the process: memory limited, one input after another
 import argparse
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tests.fuzz.runner import TARGETS, Fuzzer
@@ -36,10 +37,11 @@ def main() -> int:
     minutes = given.minutes or (10 if given.inputs is None else float("inf"))
     fuzzer = Fuzzer(given.targets or TARGETS, HOME, watchdog_s=given.watchdog)
     start, seed = time.monotonic(), given.seed
-    while time.monotonic() - start < 60 * minutes and fuzzer.n_inputs < (given.inputs or float("inf")):
-        for target in fuzzer.counts:
-            fuzzer.batch(target, seed)
-        seed += 1
+    with suppress(KeyboardInterrupt):
+        while time.monotonic() - start < 60 * minutes and fuzzer.n_inputs < (given.inputs or float("inf")):
+            for target in fuzzer.counts:
+                fuzzer.batch(target, seed)
+            seed += 1
     fuzzer.close()
     print(fuzzer.table())
     print(f"seeds {given.seed} to {seed - 1}, {time.monotonic() - start:.0f} s")

@@ -119,6 +119,7 @@ def open(
 
 
 def _packs(root: Path) -> list[Path]:
-    if root.suffix == ".pack" and not root.is_dir():
+    is_folder = os.path.isdir(root)  # noqa: PTH112 (never raises)
+    if root.suffix == ".pack" and not is_folder:
         return [root]
-    return packs_in(root) if root.is_dir() else []
+    return packs_in(root) if is_folder else []

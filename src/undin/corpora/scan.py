@@ -77,8 +77,9 @@ def scan(
             it is.
     """
     root = Path(root)
-    if not root.is_dir():
-        raise InputError(f"{root} must be a folder; {'it is a file' if root.exists() else 'it does not exist'}")
+    if not os.path.isdir(root):  # noqa: PTH112 (never raises, as for names that are too long)
+        found = "it is a file" if os.path.exists(root) else "it does not exist"  # noqa: PTH110
+        raise InputError(f"{root} must be a folder; {found}")
     if role and layout not in (None, "plain"):
         raise InputError(f'role is for plain folders; got role="{role}" with layout="{layout}"')
     parts = _parts(root, "plain" if role else layout)

@@ -32,7 +32,7 @@ class Slices:
 
     def __init__(self, evaluation: Evaluation) -> None:
         self.evaluation = evaluation
-        self.snr_of = snr_names(score.snr_db for score in evaluation.scores)
+        self.snr_of = snr_names({score.id: score.snr_db for score in evaluation.scores}.values())
         self.kinds = sorted({score.kind for score in evaluation.scores})
         order = sorted({score.snr_db for score in evaluation.scores})
         self.snrs = list(dict.fromkeys(self.snr_of(snr_db) for snr_db in order))
@@ -90,12 +90,20 @@ class Slices:
 def snr_names(snrs_db: Iterable[float]) -> Callable[[float], str]:
     """Make the function that names an SNR: by its value, or by bins of 5 dB where there are many values.
 
-    >>> snr_names([-5.0, 0.0, 5.0])(-5.0)
+    Args:
+        snrs_db: of the mixtures. More values than `N_SNRS` are many, and so are more than two where fewer than two
+            mixtures share one.
+
+    >>> snr_names([-5.0, 0.0, 5.0] * 2)(-5.0)
     '−5 dB'
+    >>> snr_names([-3.2, 1.9, 4.4])(1.9)
+    '0 to 5 dB'
     >>> snr_names(range(20))(7.3)
     '5 to 10 dB'
     """
-    if len({round(snr_db, 2) for snr_db in snrs_db}) <= N_SNRS:
+    snrs_db = [round(snr_db, 2) for snr_db in snrs_db]
+    n_values = len(set(snrs_db))
+    if n_values <= 2 or (n_values <= N_SNRS and len(snrs_db) >= 2 * n_values):
         return lambda snr_db: f"{round(snr_db, 2):g} dB".replace("-", "−") if snr_db < math.inf else NO_NOISE
 
     def bin_of(snr_db: float) -> str:

@@ -76,7 +76,7 @@ def draw(mixture: Mixture, est: Array, sr: int, stem: Path, model: Method) -> No
 
 
 def planes_of(ref: Array, est: Array, noisy: Array, hop_length: int) -> dict[str, Any]:
-    """Where somebody speaks, where talker 1 is loudest, and where he is estimated to be.
+    """Where somebody speaks, unless that is everywhere; where talker 1 is loudest, and is estimated to be.
 
     Args:
         ref, est: (2, n_samples).
@@ -88,7 +88,7 @@ def planes_of(ref: Array, est: Array, noisy: Array, hop_length: int) -> dict[str
     active = power > power.max(initial=0) * 10 ** (-ACTIVE_DB / 10)
     share = E[0] / np.maximum(E.sum(0), 1e-12)
     return {
-        "somebody speaks": active.astype(float),
+        **({} if active.all() else {"somebody speaks": active.astype(float)}),
         "ideal binary mask of talker 1": (R.argmax(0) == 0) * active,
         "mask of talker 1": share * active,
     }

@@ -93,7 +93,7 @@ def draw(task: FileTask, picture: str) -> None:
     for name, path in (("noisy", task.source), ("enhanced", task.targets[0])):
         sr = info(path, truncated="keep").sr
         signals[name], _ = read(path, stop=round(PICTURE_S * sr), nan="zero", truncated="keep")
-    spectrograms(signals, sr, picture)
+    spectrograms(signals, sr, picture, title=Path(task.source).name)
 
 
 def died(task: FileTask, error: WorkerDied) -> Result:

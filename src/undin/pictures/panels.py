@@ -22,6 +22,16 @@ NO_DATES = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": 
 BAR = "<colour bar>"  # label of the axes that are not a panel
 
 
+def shortened(name: str, most: int = 40) -> str:
+    """A name that leaves room for the picture.
+
+    Args:
+        name: of a file, method or kind of noise.
+        most: characters.
+    """
+    return name if len(name) <= most else f"{name[: most - 4]} ..."
+
+
 def png(figure: "Figure", *, width: float | None = None, dark: bool = False) -> bytes:
     """Render a figure for a page: at another width with letters of the same size, or light on a dark ground.
 
@@ -81,10 +91,10 @@ def panels_over_time(names: list[str], title: str | None, *, height: float) -> t
     panels = [figure.add_subplot(cells[0, 0])]
     panels += [figure.add_subplot(cells[i, 0], sharex=panels[0], sharey=panels[0]) for i in range(1, len(names))]
     if title:
-        figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
+        figure.suptitle(shortened(title, 60), fontsize=12, fontweight="bold", parse_math=False)
     for panel, name in zip(panels, names, strict=True):
         panel.set_label(name)
-        panel.set_title(name, loc="left", fontsize=11, pad=5, parse_math=False)
+        panel.set_title(shortened(name), loc="left", fontsize=11, pad=5, parse_math=False)
         panel.tick_params(labelsize=10, labelbottom=panel is panels[-1])
         panel.yaxis.label.set_fontsize(11)
     return figure, panels, figure.add_subplot(cells[:, 1], label=BAR)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undin.errors import InputError, require
-from undin.pictures.panels import WIDTH, labelled, panels_over_time, saved, time_axis
+from undin.pictures.panels import WIDTH, labelled, panels_over_time, saved, shortened, time_axis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -146,8 +146,8 @@ def points(
     for k, (name, values) in enumerate(shown.items(), 1):
         panel = figure.add_subplot(1, len(shown), k)
         panel.scatter(flat[:, 0], flat[:, -1], c=values, s=3, cmap="coolwarm", linewidths=0)
-        panel.set_title(name, loc="left", fontsize=11, parse_math=False)
+        panel.set_title(shortened(name), loc="left", fontsize=11, parse_math=False)
         panel.set_aspect("equal")
     if title:
-        figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
+        figure.suptitle(shortened(title, 60), fontsize=12, fontweight="bold", parse_math=False)
     return saved(figure, path)

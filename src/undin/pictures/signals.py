@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undin.errors import InputError
-from undin.pictures.panels import labelled, panels_over_time, saved, time_axis, titled
+from undin.pictures.panels import labelled, panels_over_time, saved, shortened, time_axis, titled
 from undin.spectrum import StftStream, n_frames_of
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def overview(signals: Mapping[str, Array] | Array, sr: int, *, range_db: float =
         strip.fill_between(t, low, high, color="#7a54c7", linewidth=0.4)
         strip.set(xlim=(0, max(n_samples / sr, 1e-3)), ylim=(-1.05 * peak, 1.05 * peak))
         strip.set_axis_off()
-        panel.set_title(str(panel.get_label()), loc="left", fontsize=11, y=1.3, parse_math=False)
+        panel.set_title(shortened(str(panel.get_label())), loc="left", fontsize=11, y=1.3, parse_math=False)
     return figure
 
 

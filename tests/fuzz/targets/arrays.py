@@ -97,11 +97,11 @@ def samples(case: Case) -> Any:
 def attempt(case: Case, folder: Path) -> None:
     """Give the array to one function; it is not written to, and what comes back has its shape."""
     x = samples(case)
-    before = x.copy()
+    before = x.tobytes()
     try:
         _call(case, x, folder)
     finally:
-        np.testing.assert_array_equal(x, before)
+        assert x.tobytes() == before, "the caller's array was written to"
 
 
 def _call(case: Case, x: Any, folder: Path) -> None:

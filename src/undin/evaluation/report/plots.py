@@ -10,6 +10,7 @@ import numpy as np
 
 from undin.errors import require
 from undin.evaluation.statistics import Mean
+from undin.pictures.panels import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +63,7 @@ def per_kind(curves: Curves, kinds: Sequence[str], xlabel: str) -> "Figure":
         xerr = [mean.half or 0.0 for mean in means]
         axes.errorbar([mean.mean for mean in means], y, xerr=xerr, label=name, markersize=5, linewidth=1.2, **style)
     axes.axvline(0, color="#8a8a94", linewidth=1)
-    axes.set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds])
+    axes.set_yticks(range(len(kinds)), [_legible(kind.replace("_", " ")) for kind in kinds])
     axes.set_ylim(len(kinds) - 0.5, -0.5)
     axes.set_xlabel(xlabel, fontsize=11)
     _finish(figure, axes)
@@ -84,6 +85,8 @@ def over_cost(points: Mapping[str, tuple[float, Mean]], plain: Mean | None, ylab
     if plain:
         axes.axhline(plain.mean, color="#8a8a94", linestyle="--", linewidth=1.2, label="input")
     axes.set_xscale("log")
+    costs = [cost for cost, _ in points.values()]
+    axes.set_xlim(min(costs) / 3, 3 * max(costs))  # two of its ticks, 1, 2, 5, 10, are in any range of 5
     for set_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
         set_formatter(_plain_number)
     axes.set_xlabel("seconds of work per second of sound", fontsize=11)
@@ -114,7 +117,7 @@ def bars(groups: Mapping[str, Mapping[str, Mean | None]], ylabel: str) -> "Figur
         y, half = [mean.mean for _, mean in points], [mean.half or 0.0 for _, mean in points]
         axes.bar(x, y, 0.9 * width, yerr=half, label=name, color=shades[name], error_kw={"linewidth": 0.8})
         least = min([least, *y])
-    axes.set_xticks(range(len(groups)), [group.replace(", ", "\n") for group in groups])
+    axes.set_xticks(range(len(groups)), [_legible(group, 60).replace(", ", "\n") for group in groups])
     axes.set_ylabel(ylabel, fontsize=11)
     if 0 < least < float("inf"):
         axes.set_ylim(bottom=0.8 * least)
@@ -145,25 +148,32 @@ def _shades(names: Sequence[str]) -> dict[str, tuple[str, float]]:
 
 
 def histograms(gains: Mapping[str, Mapping[str, Sequence[float]]]) -> "Figure":
-    """Draw how gains are spread over mixtures, a panel per metric; zero, where nothing is gained, is a line.
+    """Draw how gains are spread over mixtures: a row per method, a column per metric, one scale per column.
+
+    Zero, where nothing is gained, is a line; the mean is a triangle.
 
     Args:
         gains: metric with its unit -> method -> a gain per mixture.
     """
-    size = (WIDTH, 0.6 + 1.7 * len(gains))
-    figure: Figure = require("matplotlib.figure", extra="plot").Figure(figsize=size, layout="constrained")
     names = list(dict.fromkeys(name for methods in gains.values() for name in methods))
-    for axes, (metric, methods) in zip(figure.subplots(len(gains), 1, squeeze=False)[:, 0], gains.items(), strict=True):
+    size = (WIDTH, 0.6 + 0.8 * len(names))
+    figure: Figure = require("matplotlib.figure", extra="plot").Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(names), len(gains), squeeze=False, sharex="col", sharey="col")
+    for column, (metric, methods) in zip(grid.T, gains.items(), strict=True):
         values = np.concatenate([list(method) for method in methods.values()])
-        edges = np.histogram_bin_edges(values, min(30, max(len(values) // len(methods), 5)))
-        for name, method in methods.items():
-            colour = COLOURS[names.index(name) % len(COLOURS)]
-            axes.hist(method, edges, histtype="stepfilled", alpha=0.35, color=colour, label=name)
-        axes.axvline(0, color="#8a8a94", linewidth=1)
-        axes.set_xlabel(f"gain in {metric}", fontsize=11)
-        axes.set_ylabel("mixtures", fontsize=11)
-        axes.yaxis.get_major_locator().set_params(integer=True)
-    _legend(figure, axes)
+        edges = np.histogram_bin_edges(values, min(24, max(len(values) // len(methods), 5)))
+        for k, (axes, name) in enumerate(zip(column, names, strict=True)):
+            own = methods.get(name, [])
+            axes.hist(own, edges, histtype="stepfilled", color=COLOURS[k % len(COLOURS)], alpha=0.7)
+            axes.axvline(0, color="#8a8a94", linewidth=1)
+            axes.plot(np.mean(own) if own else np.nan, 0, marker="^", color="black", clip_on=False, zorder=3)
+            axes.set(yticks=[], xlim=(min(0, edges[0]), max(0, edges[-1])))
+            axes.locator_params(axis="x", nbins=3)
+            axes.tick_params(labelsize=9)
+        column[-1].set_xlabel(metric, fontsize=10)
+    for axes, name in zip(grid[:, 0], names, strict=True):
+        axes.set_title(shortened(name), loc="left", fontsize=10, pad=3, parse_math=False)
+    figure.supxlabel("gain over the input; triangle: mean", fontsize=10)
     return figure
 
 
@@ -205,8 +215,13 @@ def _finish(figure: "Figure", axes: "Axes") -> None:
     _legend(figure, axes)
 
 
+def _legible(name: str, most: int = 24) -> str:
+    """A name that leaves room for the axes, its dollars no formula."""
+    return shortened(name, most).replace("$", r"\$")
+
+
 def _legend(figure: "Figure", axes: "Axes") -> None:
     """Above the figure, in as many columns as the longest name leaves room for."""
     handles, names = axes.get_legend_handles_labels()
     ncols = 3 if max(map(len, names), default=0) <= 18 else 2
-    figure.legend(handles, names, loc="outside upper left", ncols=ncols, frameon=False, fontsize=10)
+    figure.legend(handles, map(_legible, names), loc="outside upper left", ncols=ncols, frameon=False, fontsize=10)
