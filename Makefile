@@ -40,12 +40,13 @@ docs: $(VENV)/.test
 site: $(VENV)/.site
 	$(BIN)/python -m sphinx -q -W --keep-going -c docs -b html . build/site
 
-# The default for browsers, by the compiler that PyPI ships: the same files on every machine.
+# The page's networks for browsers, built into the package by the compiler that PyPI ships; and the page itself.
 wasm: $(VENV)/.wasm
-	$(BIN)/undin export lull --to wasm -o build/web --overwrite
+	$(BIN)/python -c "from undin.native import prebuild; prebuild()"
+	$(BIN)/undin page -o build/page --overwrite
 
 # The wheel as users get it: built, installed without the clone in an empty environment, the demo run from it.
-release: $(VENV)/.test
+release: $(VENV)/.test wasm
 	rm -rf dist build/release
 	$(PIP) build
 	$(BIN)/python -m build --outdir dist .

@@ -76,3 +76,16 @@ def test_no_compiler_is_said(monkeypatch):
     monkeypatch.setitem(os.environ, "CC", "")
     with pytest.raises(InputError, match="none was found: install gcc or clang, or set CC"):
         find_compiler()
+
+
+@needs("sox")
+def test_sox_gives_what_python_gives_without_the_latency(plugin, noisy):
+    out = noisy.with_name("out.wav")
+    chain = ["ladspa", "-l", "undin_lull", "undin_lull_stereo", "20"]
+    args = ["sox", "-D", noisy, "-b", "32", "-e", "floating-point", out, *chain]
+    done = subprocess.run(args, capture_output=True, text=True, env={**os.environ, "LADSPA_PATH": str(plugin.parent)})
+    assert done.returncode == 0, done.stderr
+    y, _sr = undin.read(out)
+    ref = undin.enhance(*undin.read(noisy), method="lull", limit_db=20)
+    assert y.shape == ref.shape
+    assert np.abs(y - ref).max() < 1e-5

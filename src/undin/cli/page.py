@@ -14,7 +14,7 @@ def page(
 ) -> int:
     """Write a page that processes files and the microphone in the browser.
 
-    Static files for any web server; no sound leaves the visitor's computer. Needs the extra wasm.
+    Static files for any web server; no sound leaves the visitor's computer.
 
     [dim]Write it, and look at it on http://localhost:8000:[/]  undin page -o site/ && python -m http.server -d site/
     """

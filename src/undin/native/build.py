@@ -11,9 +11,12 @@ from tempfile import TemporaryDirectory
 
 from undin.atomic import atomic_write
 from undin.errors import InputError, WeightsError, require
+from undin.methods import Learned, load
 from undin.native.library import TEMPLATES, Library, make_library
 
-WEB = Path(__file__).with_name("web")
+WEB, BUILT = Path(__file__).with_name("web"), Path(__file__).with_name("built")
+SCRIPT = "undin.js"
+PAGE_MODELS = ("lull", "lstm-mask")
 SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")  # of a plugin
 
 
@@ -73,13 +76,13 @@ def build_wasm(library: Library, folder: Path) -> tuple[Path, Path]:
     module = _build(
         library, folder / f"{library.label}.wasm", {"wasm.c": library.fill("wasm.c")}, [*compiler, *flags], []
     )
-    script = folder / "undin.js"
+    script = folder / SCRIPT
     with atomic_write(script, "w") as file:
-        file.write((TEMPLATES / "undin.js").read_text("utf-8"))
+        file.write((TEMPLATES / SCRIPT).read_text("utf-8"))
     return module, script
 
 
-def write_page(folder: Path, models: Sequence[str | Path] = ("lull", "lstm-mask")) -> list[Path]:
+def write_page(folder: Path, models: Sequence[str | Path] = PAGE_MODELS) -> list[Path]:
     """Write the page: static files that any web server can host.
 
     Args:
@@ -90,16 +93,45 @@ def write_page(folder: Path, models: Sequence[str | Path] = ("lull", "lstm-mask"
         The files.
 
     Raises:
-        InputError: the package ziglang is missing, or the folder cannot be written.
+        InputError: the modules are not built and the package ziglang is missing, or the folder cannot be written.
     """
-    built = [path for model in models for path in build_wasm(make_library(model), folder)]
+    sources = {source.name: source for source in (*WEB.iterdir(), TEMPLATES / SCRIPT)}
+    sources |= {f"{Path(model).stem}.wasm": module for model in models if (module := built_module(model)).exists()}
     try:
-        for source in sorted(WEB.iterdir()):
-            with atomic_write(folder / source.name, "wb") as file:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, source in sources.items():
+            with atomic_write(folder / name, "wb") as file:
                 file.write(source.read_bytes())
     except OSError as error:
         raise InputError(f"{folder} cannot be written ({error.strerror}): choose another -o") from error
-    return sorted({*built, *(folder / source.name for source in WEB.iterdir())})
+    missing = [model for model in models if f"{Path(model).stem}.wasm" not in sources]
+    found = [build_wasm(make_library(model), folder)[0] for model in missing]
+    return sorted([*found, *(folder / name for name in sources)])
+
+
+def built_module(model: str | Path) -> Path:
+    """Where the module of a network is, once `prebuild` has written it: other weights have another name."""
+    method = load(model)
+    digest = method.digest[:16] if isinstance(method, Learned) else ""
+    return BUILT / f"{Path(model).stem}-{digest}.wasm"
+
+
+def prebuild(models: Sequence[str | Path] = PAGE_MODELS) -> list[Path]:
+    """Build the page's modules into the package, so that `undin page` of its wheel needs no compiler.
+
+    Args:
+        models: the networks.
+
+    Returns:
+        The files.
+    """
+    shutil.rmtree(BUILT, ignore_errors=True)
+    with TemporaryDirectory() as folder:
+        found = {built_module(model): build_wasm(make_library(model), Path(folder))[0] for model in models}
+        BUILT.mkdir()
+        for path, module in found.items():
+            shutil.move(module, path)
+    return list(found)
 
 
 def _build(library: Library, path: Path, sources: dict[str, str], compiler: list[str], libraries: list[str]) -> Path:
@@ -130,7 +162,7 @@ def _plugin(library: Library, n_channels: int) -> str:
     outs = [f"Output{f' {s + 1}' if n_src > 1 else ''}{side}" for s in range(n_src) for side in sides]
     names = [*(f"Input{side}" for side in sides), *outs, "Limit (dB)", "latency"]
     kinds = ["KIND_IN"] * n_channels + ["KIND_OUT"] * len(outs) + ["CONTROLS"]
-    ranges = ["FREE"] * (n_channels + len(outs)) + ["LIMIT", "FREE"]
+    ranges = ["FREE"] * (n_channels + len(outs)) + ["LIMIT", "LATENCY"]
     label = library.name if n_channels == 1 else f"{library.name}_stereo"
     number = zlib.crc32(label.encode()) % 0x1000000  # LADSPA's numbers have 24 bits
     about = f'"undin {library.label}, {kind}", "undin", "{_quoted(library.method.card.licence)}"'

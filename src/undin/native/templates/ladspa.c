@@ -6,7 +6,7 @@
 #define CHANNELS 2          /* at most */
 #define NO_LIMIT_DB 60.0f   /* at this value and above nothing is limited */
 enum { INPUT = 1, OUTPUT = 2, CONTROL = 4, AUDIO = 8, HARD_REALTIME = 4 };
-enum { BOUNDED_BELOW = 1, BOUNDED_ABOVE = 2, DEFAULT_MAXIMUM = 0x140 };
+enum { BOUNDED_BELOW = 1, BOUNDED_ABOVE = 2, DEFAULT_MAXIMUM = 0x140, DEFAULT_0 = 0x200 };
 
 typedef struct {
     int hints;
@@ -86,6 +86,7 @@ static void cleanup(void *handle) { free(handle); }
 #define CONTROLS INPUT | CONTROL, OUTPUT | CONTROL
 #define LIMIT {BOUNDED_BELOW | BOUNDED_ABOVE | DEFAULT_MAXIMUM, 0.0f, NO_LIMIT_DB}
 #define FREE {0, 0.0f, 0.0f}
+#define LATENCY {DEFAULT_0, 0.0f, 0.0f}
 @plugins@
 /* What a host looks for. */
 #if defined(_WIN32)
