@@ -99,8 +99,16 @@ def add_front_door(app, exception) -> None:
     Path(app.outdir, "index.html").write_text(page + '<a href="docs/index.html">undin</a>\n')
 
 
+def add_players(app, page: str, template: str, context: dict, doctree) -> None:
+    """A player behind each link to a sound."""
+    link = r'(<a class="reference download internal" download="" href="([^"]+\.ogg)">.*?</a>)'
+    player = r'\1 <audio controls preload="none" src="\2"></audio>'
+    context["body"] = re.sub(link, player, context.get("body", ""), flags=re.S)
+
+
 def setup(app) -> None:
     app.connect("source-read", add_menu)
     app.connect("source-read", add_api)
+    app.connect("html-page-context", add_players)
     app.connect("autodoc-process-docstring", plain, priority=100)
     app.connect("build-finished", add_front_door)

@@ -7,6 +7,7 @@ pictures of theirs as well.
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ PLOTS = (
     "benchmarks.quality.cmask --plot",
     "benchmarks.speed.live_cost --plot",
     "benchmarks.quality.lull_curve",
+    "benchmarks.quality.dnn --plot",
     "benchmarks.quality.mann --plot",
     "benchmarks.quality.first_picture",
 )
@@ -26,7 +28,7 @@ BRING_THEIR_SOUND = {  # these make the recordings that they use
     *(f"docs/howto/{name}.md" for name in ("podcast", "calls", "folder", "live", "train")),
 }
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
-PICTURE = re.compile(r"\((pictures/.+?\.png)\)")
+PICTURE = re.compile(r"\((pictures/.+?\.png|sounds/.+?\.ogg)\)")
 TABLE = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- end -->)", re.S)
 NOT_RUN = ("pip ", ". .venv/", "make ", "git ", "python -m benchmarks", "python scripts/")  # checked by other means
 
@@ -110,10 +112,11 @@ def main() -> None:
         shown = {Path(name) for page in PAGES for name in PICTURE.findall(page.read_text())}
         for picture in sorted(shown, key=str):
             if (made := Path(folder, picture.name)).exists():  # others are made by benchmarks
-                shrink(made, ROOT / "docs" / picture)
+                (shrink if picture.suffix == ".png" else shutil.copyfile)(made, ROOT / "docs" / picture)
                 print(f"docs/{picture}")
     for benchmark in PLOTS:
         subprocess.run([sys.executable, "-m", *benchmark.split()], check=True, cwd=ROOT)
+    subprocess.run([sys.executable, "scripts/diagrams.py"], check=True, cwd=ROOT)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
 """Every code block of the README and the docs runs, every link and picture leads somewhere."""
 
+import contextlib
+import importlib
 import re
 import sys
 from pathlib import Path
 
 import pytest
+
+import undin
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -38,6 +42,21 @@ def test_links_and_pictures_lead_somewhere(name):
 def test_tables_are_filled(name):
     for made in make_docs.TABLE.finditer(PAGES[name].read_text()):
         assert made[0].count("\n|") > 2, f"{made[2]}: python scripts/make_docs.py fills it"
+
+
+def test_the_api_page_names_what_exists_and_all_public_names():
+    page = (ROOT / "docs/api.md").read_text()
+    named = {name for found in re.findall(r"<!-- api: \w+ (.+?) -->", page, re.S) for name in found.split()}
+    for name in named:
+        importable, value = name.split("."), None
+        for n in range(len(importable) - 1, 0, -1):
+            with contextlib.suppress(ImportError):
+                value = importlib.import_module(".".join(importable[:n]))
+                break
+        for part in importable[n:]:
+            value = getattr(value, part)
+    shown = " ".join(named | set(re.findall(r"`(undin\.\w+)`", page)))
+    assert [name for name in undin.__all__ if not re.search(rf"\bundin\.{name}\b", shown)] == []
 
 
 def test_commands_that_are_not_run_here_exist():

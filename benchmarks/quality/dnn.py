@@ -36,7 +36,7 @@ def plot() -> None:
         for kind in sorted({row["kind"] for row in results})
     }
     figure = bars(groups, "PESQ-WB (MOS)")
-    figure.axes[0].tick_params("x", rotation=35)
+    figure.axes[0].set_xticks(range(len(groups)), list(groups), rotation=35, ha="right")
     figure.savefig(PICTURES / "dnn-kinds.png", dpi=120, metadata={"Software": None})
 
 

@@ -7,19 +7,20 @@ every kind of noise there is, at -5, 0, 5, 10 and 15 dB. PART is one of
     comparison   what `undin train mann-tsou2017 --preset comparison -o RUN` left: layers, three seeds each
     memory       what `--preset memory` left
     speakers     what `undin run mann-tsou2017 --preset speakers -o RUN` left
+    kinds        the shipped weights by kind of noise, on speakers of the training split and of the test split
 """
 
 import csv
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 import undin
-from benchmarks.quality.classical import SETS, SNRS_DB
+from benchmarks.quality.classical import EVERYDAY, SETS, SNRS_DB
 from benchmarks.scoring import (
     PICTURES,
     RESULTS,
@@ -34,19 +35,20 @@ from benchmarks.scoring import (
     table_by,
 )
 from undin.cores import State
+from undin.corpora import Corpus
 from undin.errors import require
 from undin.evaluation.report.plots import bars
 from undin.evaluation.statistics import Mean, mean_of
 from undin.evaluation.systems import Answer, System
 from undin.methods import MANN
-from undin.mixing import make_manifest
+from undin.mixing import MixtureRow, make_manifest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 METHODS = {"log-mmse": "log-mmse", "dnn": "dnn", "mann": "mann"}
 LAYERS, SEEDS = ("mann", "mann-lstm", "mann-dnn"), (1, 2, 3)
-SHOWN, N_KINDS = {"mann-77": "o", "mann-lstm-77": "s", "mann-dnn-77": "^"}, 16  # of the picture by kind of noise
+SIDES = ("seen", "unseen")
 T_975 = 4.303  # of Student's distribution with two degrees of freedom: an interval from three seeds
 EMPTIED = "mann, memory emptied"
 
@@ -127,20 +129,65 @@ def memory(show: bool, run_folder: Path | None) -> None:
     print(table(variants("memory", show, run_folder)))
 
 
-def side_of(row: dict[str, str]) -> dict[str, str]:
-    """Whether the training had a mixture's speaker, and its kind of noise."""
-    return {"speakers": "known" if row["speaker_seen"] == "yes" else "unknown", "kind": row["kind"]}
+def kinds(show: bool, _: Path | None) -> None:
+    """Table and docs/pictures/mann-kinds.png: test recordings of noise, speakers of the training and the test split."""
+    found = {}
+    for side in SIDES:
+        path = RESULTS / f"mann_kinds_{side}.csv"
+        found[side] = read(path) if show else run(*voices_of(side), methods(["mann"]), path, metrics=["stoi"])
+    groups: dict[str, dict[str, Mean | None]] = {}
+    print(
+        "| kind | "
+        + " | ".join(f"input, {side} | `mann`, {side}" for side in SIDES)
+        + " | n |\n|---|---|---|---|---|---|"
+    )
+    for kind in sorted({row["kind"] for row in found["seen"]}):
+        cells = []
+        for side, rows in found.items():
+            of_kind = [row for row in rows if row["kind"] == kind]
+            scores = {name: [r["stoi"] for r in of_kind if r["method"] == name] for name in ("input", "mann")}
+            before, (mean, half) = np.mean(scores["input"]), interval(gains(of_kind, "mann", "stoi"))
+            cells.append(f"{before:.3f} | {mean:+.3f} ± {half:.3f}")
+            groups.setdefault(str(kind).replace("_", " "), {}).update(
+                {f"{name}, {side}": mean_of(values) for name, values in scores.items()}
+            )
+        print(f"| {str(kind).replace('_', ' ')} | " + " | ".join(cells) + f" | {len(scores['input'])} each |")
+    plot_kinds(groups)
+
+
+def voices_of(side: str) -> tuple[list[MixtureRow], Corpus]:
+    """120 mixtures of the noise of the test split, with the speech of the training or the test split."""
+    corpus = real_data()
+    split = {"seen": "train", "unseen": "test"}[side]
+    clips = [clip for clip in corpus.rows if clip.split == ("test" if clip.kind else split)]
+    corpus = corpus.with_rows(replace(clip, split="test") for clip in clips)
+    return make_manifest(corpus, n=120, seed=2026, snr_db=[-5.0, 0.0, 5.0], kinds=EVERYDAY), corpus
+
+
+def plot_kinds(groups: dict[str, dict[str, Mean | None]]) -> None:
+    figure: Figure = require("matplotlib.figure", extra="plot").Figure(figsize=(8, 4.2), layout="constrained")
+    for axes, side in zip(figure.subplots(1, 2, sharex=True, sharey=True), SIDES, strict=True):
+        for name, color in (("input", "0.6"), ("mann", "tab:blue")):
+            means = [group[f"{name}, {side}"] for group in groups.values()]
+            values, halves = zip(*((m.mean, m.half or 0.0) for m in means if m), strict=True)
+            y = [i + (0.15 if name == "input" else -0.15) for i in range(len(groups))]
+            axes.errorbar(values, y, xerr=halves, fmt="o", color=color, label=name, capsize=2)
+        axes.set(title=f"{side} speakers", xlabel="STOI")
+        axes.set_yticks(range(len(groups)), list(groups))
+        axes.grid(axis="x", color="0.9")
+    axes.legend(loc="lower left", fontsize=8)
+    figure.savefig(PICTURES / "mann-kinds.png", dpi=110, metadata={"Software": None})
 
 
 def speakers(show: bool, run_folder: Path | None) -> None:
     path = RESULTS / "mann_speakers.csv"
     if run_folder and not show:
         with (run_folder / "mix/manifest.csv").open(newline="") as file:
-            mixtures = {row["id"]: row for row in csv.DictReader(file)}
+            sides = {row["id"]: "known" if row["speaker_seen"] == "yes" else "unknown" for row in csv.DictReader(file)}
         with (run_folder / "evaluate/scores.csv").open(newline="") as file:
-            rows = [{**row, **side_of(mixtures[row["id"]])} for row in csv.DictReader(file)]
+            rows = [{**row, "speakers": sides[row["id"]]} for row in csv.DictReader(file)]
         with path.open("w", newline="") as file:
-            columns = ["speakers", "id", "kind", "method", "snr_db", "stoi"]
+            columns = ["speakers", "id", "method", "snr_db", "stoi"]
             table = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
             table.writeheader()
             table.writerows({**row, "stoi": f"{float(row['stoi']):.5f}"} for row in rows)
@@ -176,35 +223,12 @@ def plot() -> None:
     figure.savefig(PICTURES / "mann-speakers.png", dpi=120, metadata={"Software": None})
 
 
-def plot_kinds() -> None:
-    """docs/pictures/mann-kinds.png: the kinds of noise with most mixtures, known and unknown speakers."""
-    results = [row for row in read(RESULTS / "mann_speakers.csv") if row["method"] in ("input", *SHOWN)]
-    inputs = [row for row in results if row["method"] == "input"]
-    of_each = {kind: [row["speakers"] for row in inputs if row["kind"] == kind] for kind in {r["kind"] for r in inputs}}
-    fewest = {kind: min(found.count("known"), found.count("unknown")) for kind, found in of_each.items()}
-    kinds = sorted(sorted(fewest, key=lambda kind: (-fewest[kind], kind))[:N_KINDS], reverse=True)
-    figure: Figure = require("matplotlib.figure", extra="plot").Figure(figsize=(8, 5.5), layout="constrained")
-    for axes, side in zip(figure.subplots(1, 2, sharex=True, sharey=True), ("known", "unknown"), strict=True):
-        for method, marker in (("input", "k|"), *SHOWN.items()):
-            means = [
-                np.mean([r["stoi"] for r in results if (r["kind"], r["speakers"], r["method"]) == (kind, side, method)])
-                for kind in kinds
-            ]
-            axes.plot(means, range(len(kinds)), marker, label=method, markersize=11 if method == "input" else 6)
-        axes.set(title=f"{'seen' if side == 'known' else 'unseen'} speakers", xlabel="STOI")
-        axes.set_yticks(range(len(kinds)), [f"{kind} ({fewest[kind]}+)".replace("_", " ") for kind in kinds])
-        axes.grid(axis="both", color="#ddd")
-    axes.legend(loc="lower right", fontsize=8)
-    figure.savefig(PICTURES / "mann-kinds.png", dpi=110, metadata={"Software": None})
-
-
-PARTS = {"shipped": shipped, "comparison": comparison, "memory": memory, "speakers": speakers}
+PARTS = {"shipped": shipped, "comparison": comparison, "memory": memory, "speakers": speakers, "kinds": kinds}
 
 
 def main() -> None:
     if "--plot" in sys.argv:
-        plot()
-        return plot_kinds()
+        return plot()
     show = "--table" in sys.argv
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     PARTS[words[0] if words else "shipped"](show, Path(words[1]) if len(words) > 1 else None)
