@@ -12,6 +12,7 @@ from serve_running import eventually, running, signal
 
 import undin
 from undin.jobs import process_file
+from undin.native import page_files
 from undin.serve import Limits, openapi
 from undin.serve.files import FORMATS, NAME
 
@@ -204,7 +205,7 @@ def test_with_a_token_only_those_who_send_it_are_served(noisy):
         assert server.http.get("/v1/methods", headers=right).status_code == 200
         for path in ("/metrics", "/openapi.json"):
             assert server.http.get(path).status_code == 401
-        for path in ("/", "/healthz"):
+        for path in ("/", "/upload", "/page.js", "/healthz"):
             assert server.http.get(path).status_code == 200
 
 
@@ -231,8 +232,8 @@ def test_openapi_describes_every_route(server):
     assert {"wav", "flac", "mp3"} <= set(FORMATS)
 
 
-def test_page_runs_only_its_own_script(server):
-    answer = server.http.get("/")
+def test_upload_page_runs_only_its_own_script(server):
+    answer = server.http.get("/upload")
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy and policy.count("sha256-") == 2
     assert not re.search(r'(src|href)="(?!data:)', answer.text)
@@ -243,3 +244,19 @@ def test_many_requests_leave_no_places_and_no_files(server, noisy, tmp_path, mon
     for _ in range(50):
         server.post("/v1/enhance", noisy.read_bytes()[:500])
     assert places(server) == 0 and not list(tmp_path.iterdir())
+
+
+def test_the_page_for_browsers_is_at_the_root(server):
+    """Where `make wasm` has built its modules; else the upload page is there."""
+    answer = server.http.get("/")
+    assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/html")
+    if "lull.wasm" not in page_files():
+        assert answer.text == server.http.get("/upload").text
+        return
+    assert answer.headers["content-security-policy"] == "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'"
+    for name, path in page_files().items():
+        file = server.http.get(f"/{name}")
+        assert file.content == path.read_bytes() and file.headers["x-content-type-options"] == "nosniff"
+    assert server.http.get("/lull.wasm").headers["content-type"] == "application/wasm"
+    for name in ("nothing.js", "..%2fapp.py", "%2e%2e"):
+        assert server.http.get(f"/{name}").status_code == 404

@@ -50,7 +50,7 @@ def serve(
 ) -> None:
     """Serve enhancement and separation over HTTP, and live enhancement over WebSocket.
 
-    [dim]On this machine, with an upload page at http://127.0.0.1:8000:[/]  undin serve
+    [dim]On this machine, with pages at http://127.0.0.1:8000 and /upload:[/]  undin serve
 
     [dim]For other machines:[/]  UNDIN_TOKEN=... undin serve --host 0.0.0.0
     """

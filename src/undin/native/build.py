@@ -1,17 +1,17 @@
 """What is built of the C files: a LADSPA plugin by this machine's compiler, WebAssembly by the one that PyPI ships."""
 
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from undin.atomic import atomic_write
 from undin.errors import InputError, WeightsError, require
-from undin.methods import Learned, load
+from undin.methods import WEIGHTS
 from undin.native.library import TEMPLATES, Library, make_library
 
 WEB, BUILT = Path(__file__).with_name("web"), Path(__file__).with_name("built")
@@ -82,12 +82,11 @@ def build_wasm(library: Library, folder: Path) -> tuple[Path, Path]:
     return module, script
 
 
-def write_page(folder: Path, models: Sequence[str | Path] = PAGE_MODELS) -> list[Path]:
+def write_page(folder: Path) -> list[Path]:
     """Write the page: static files that any web server can host.
 
     Args:
         folder: made if it is missing.
-        models: the networks that the page offers; it knows these two.
 
     Returns:
         The files.
@@ -95,8 +94,7 @@ def write_page(folder: Path, models: Sequence[str | Path] = PAGE_MODELS) -> list
     Raises:
         InputError: the modules are not built and the package ziglang is missing, or the folder cannot be written.
     """
-    sources = {source.name: source for source in (*WEB.iterdir(), TEMPLATES / SCRIPT)}
-    sources |= {f"{Path(model).stem}.wasm": module for model in models if (module := built_module(model)).exists()}
+    sources = page_files()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, source in sources.items():
@@ -104,30 +102,33 @@ def write_page(folder: Path, models: Sequence[str | Path] = PAGE_MODELS) -> list
                 file.write(source.read_bytes())
     except OSError as error:
         raise InputError(f"{folder} cannot be written ({error.strerror}): choose another -o") from error
-    missing = [model for model in models if f"{Path(model).stem}.wasm" not in sources]
+    missing = [model for model in PAGE_MODELS if f"{model}.wasm" not in sources]
     found = [build_wasm(make_library(model), folder)[0] for model in missing]
     return sorted([*found, *(folder / name for name in sources)])
 
 
-def built_module(model: str | Path) -> Path:
-    """Where the module of a network is, once `prebuild` has written it: other weights have another name."""
-    method = load(model)
-    digest = method.digest[:16] if isinstance(method, Learned) else ""
-    return BUILT / f"{Path(model).stem}-{digest}.wasm"
+def page_files() -> dict[str, Path]:
+    """The page's files that the package has, by the names under which the page asks for them."""
+    modules = {f"{model}.wasm": built_module(model) for model in PAGE_MODELS}
+    sources = {source.name: source for source in (*WEB.iterdir(), TEMPLATES / SCRIPT)}
+    return sources | {name: module for name, module in modules.items() if module.exists()}
 
 
-def prebuild(models: Sequence[str | Path] = PAGE_MODELS) -> list[Path]:
+def built_module(model: str) -> Path:
+    """Where the module of a shipped network is, once `prebuild` has written it: other weights have another name."""
+    digest = hashlib.sha256((WEIGHTS / f"{model}.onnx").read_bytes()).hexdigest()
+    return BUILT / f"{model}-{digest[:16]}.wasm"
+
+
+def prebuild() -> list[Path]:
     """Build the page's modules into the package, so that `undin page` of its wheel needs no compiler.
-
-    Args:
-        models: the networks.
 
     Returns:
         The files.
     """
     shutil.rmtree(BUILT, ignore_errors=True)
     with TemporaryDirectory() as folder:
-        found = {built_module(model): build_wasm(make_library(model), Path(folder))[0] for model in models}
+        found = {built_module(model): build_wasm(make_library(model), Path(folder))[0] for model in PAGE_MODELS}
         BUILT.mkdir()
         for path, module in found.items():
             shutil.move(module, path)

@@ -15,10 +15,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
+from undin.native import page_files
 from undin.serve.files import FileWorker
 from undin.serve.gate import Gate
 from undin.serve.limits import Limits
@@ -28,17 +29,33 @@ from undin.serve.refusal import Refusal, on_bug, on_http_exception, on_refusal
 from undin.serve.sockets import SocketWorker
 from undin.version import __version__
 
+PAGE_POLICY = {"Content-Security-Policy": "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'"}
+
 
 class Service:
     """Everything that answers requests, for one process."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits, self.models, self.metrics = limits, Models(), Metrics()
+        self.assets = page_files()
         self.files = FileWorker(limits, self.models, self.metrics)
         self.sockets = SocketWorker(limits, self.models, self.metrics)
 
-    async def page(self, request: Request) -> Response:
-        """GET /."""
+    async def home(self, request: Request) -> Response:
+        """GET /: the page that processes sound in the browser, or the upload page where the package lacks it."""
+        return self._asset("index.html") if "lull.wasm" in self.assets else await self.upload(request)
+
+    async def asset(self, request: Request) -> Response:
+        """GET /{name}: a file of that page."""
+        return self._asset(request.path_params["name"])
+
+    def _asset(self, name: str) -> Response:
+        if name not in self.assets:
+            raise HTTPException(404)
+        return FileResponse(self.assets[name], headers={**PAGE_POLICY, "X-Content-Type-Options": "nosniff"})
+
+    async def upload(self, request: Request) -> Response:
+        """GET /upload."""
         html, policy = _page()
         return HTMLResponse(html, headers={"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff"})
 
@@ -100,7 +117,8 @@ def make_app(limits: Limits | None = None, token: str | None = None) -> Starlett
         service.close()
 
     routes: list[Route | WebSocketRoute] = [
-        Route("/", service.page),
+        Route("/", service.home),
+        Route("/upload", service.upload),
         Route("/v1/enhance", FileEndpoint(service, "enhance"), methods=["POST"]),
         Route("/v1/separate", FileEndpoint(service, "separate"), methods=["POST"]),
         WebSocketRoute("/v1/stream", service.stream),
@@ -108,11 +126,13 @@ def make_app(limits: Limits | None = None, token: str | None = None) -> Starlett
         Route("/healthz", service.health),
         Route("/metrics", service.metrics_text),
         Route("/openapi.json", service.openapi),
+        Route("/{name}", service.asset),
     ]
     paths = frozenset(route.path for route in routes)
+    free = frozenset(["/", "/upload", "/healthz", *(f"/{name}" for name in service.assets)])
     return Starlette(
         routes=routes,
-        middleware=[Middleware(Gate, token=token, metrics=service.metrics, paths=paths)],
+        middleware=[Middleware(Gate, token=token, metrics=service.metrics, paths=paths, free=free)],
         exception_handlers={Refusal: on_refusal, HTTPException: on_http_exception, Exception: on_bug},
         lifespan=lifespan,
     )

@@ -13,7 +13,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from undin.serve.metrics import Metrics
 from undin.serve.refusal import Refusal
 
-OPEN_PATHS = ("/", "/healthz")  # the page holds nothing secret and asks for the token
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -25,10 +24,13 @@ class Gate:
         token: None for no token.
         metrics: where answers are counted.
         paths: paths that are counted by their name; all others are counted as "other".
+        free: paths that need no token: pages hold nothing secret, and ask for it.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None, metrics: Metrics, paths: frozenset[str]) -> None:
-        self._app, self._token, self._metrics, self._paths = app, token, metrics, paths
+    def __init__(
+        self, app: ASGIApp, token: str | None, metrics: Metrics, paths: frozenset[str], free: frozenset[str]
+    ) -> None:
+        self._app, self._token, self._metrics, self._paths, self._free = app, token, metrics, paths, free
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a refusal here, or pass the request on."""
@@ -53,7 +55,7 @@ class Gate:
         headers = Headers(scope=scope)
         if self._token is None:
             _check_origin(headers)
-        elif scope["path"] not in OPEN_PATHS:
+        elif scope["path"] not in self._free:
             self._check_token(scope, headers)
 
     def _check_token(self, scope: Scope, headers: Headers) -> None:
