@@ -13,7 +13,7 @@ from serve_running import eventually, running, signal
 import undin
 from undin.jobs import process_file
 from undin.native import page_files
-from undin.serve import Limits, openapi
+from undin.serve import Limits, listen, openapi
 from undin.serve.files import FORMATS, NAME
 
 
@@ -260,3 +260,11 @@ def test_the_page_for_browsers_is_at_the_root(server):
     assert server.http.get("/lull.wasm").headers["content-type"] == "application/wasm"
     for name in ("nothing.js", "..%2fapp.py", "%2e%2e"):
         assert server.http.get(f"/{name}").status_code == 404
+
+
+def test_answers_do_not_wait_for_acknowledgements():
+    """A socket made without its protocol leaves Nagle's algorithm on, and every small answer takes 40 ms longer."""
+    with listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.proto == socket.IPPROTO_TCP  # what asyncio asks for before it sets TCP_NODELAY
