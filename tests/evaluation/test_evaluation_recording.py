@@ -83,6 +83,43 @@ def test_a_voice_on_a_note_of_the_mains_is_no_hum():
     assert "hum" not in faults(voice() + song)
 
 
+def test_a_steady_tone_of_a_band_and_a_voice_that_holds_its_note_are_no_hum():
+    t, rng = time_of(voice()), np.random.default_rng(0)
+    band = np.fft.rfft(rng.standard_normal(len(t)))  # noise of a fan: 6 Hz wide about 100 Hz
+    hz = np.fft.rfftfreq(len(t), 1 / SR)
+    band[np.abs(hz - 100) > 3] = 0
+    fan = np.fft.irfft(band, len(t))
+    assert "hum" not in faults(voice() + 0.02 * fan / fan.std())
+    vibrato = (
+        0.05 * np.sin(2 * np.pi * 100 * t + 2 * np.sin(2 * np.pi * 2 * t)) * (1 + 0.8 * np.sin(2 * np.pi * 0.5 * t))
+    )
+    assert "hum" not in faults(voice() + vibrato)
+
+
+@pytest.mark.parametrize("keep", [7000, 5600])
+def test_a_band_that_ends_where_converters_and_encoders_end_it_is_fine(keep):
+    X = np.fft.rfft(np.random.default_rng(0).normal(0, 0.03, 3 * SR))
+    X[keep * 3 :] = 0
+    found = next(f for f in check_signal(np.fft.irfft(X), SR).findings if f.what == "bandwidth")
+    assert found.status == "fine" and "band-limited to" in found.text
+    assert found.values["bandwidth_hz"] == pytest.approx(keep, abs=150)
+
+
+def test_an_offset_does_not_hide_noise_nor_make_any():
+    noise = np.random.default_rng(0).normal(0, 0.01, len(voice())).astype(np.float32)
+    for x in (voice(), voice() + noise):
+        plain, moved = (check_signal(y, SR).findings[0].values["snr_db"] for y in (x, x + 0.2))
+        assert moved == pytest.approx(plain, abs=0.3)
+
+
+def test_inverted_channels_with_noise_of_their_own_are_named_and_their_noise_is_judged():
+    noise = np.random.default_rng(0).normal(0, 0.02, (2, len(voice()))).astype(np.float32)
+    both = faults(np.stack([voice(), -voice()]) + noise)
+    assert "channels 1 and 2 are inverted" in both["channels"].text
+    alone = check_signal(voice() + noise[0], SR).findings[0].values["snr_db"]
+    assert both["noise"].values["snr_db"] == pytest.approx(alone, abs=1)
+
+
 @pytest.mark.parametrize(("low", "sr"), [(8000, 16000), (8000, 48000), (16000, 44100)])
 def test_bandwidth(low, sr):
     rng = np.random.default_rng(1)

@@ -73,7 +73,8 @@ def check_audio(x: Array, sr: int, *, nan: Nan = "raise", start: int = 0) -> Arr
             f"x must be floating point of shape (..., n_samples); got {x.dtype} of shape {x.shape}: "
             "use undin.read(path), or divide integers by their full scale (int16: x / 32768)"
         )
-    x = x.astype(x.dtype.newbyteorder("=") if x.dtype.itemsize in (4, 8) else np.float32, copy=False)
+    with np.errstate(over="ignore"):  # beyond float32 it is infinite, and refused below
+        x = x.astype(x.dtype.newbyteorder("=") if x.dtype.itemsize in (4, 8) else np.float32, copy=False)
     return check_finite(x, sr, nan, start=start)
 
 

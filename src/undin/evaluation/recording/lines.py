@@ -9,7 +9,10 @@ MAINS_HZ, N_HARMONICS = (50, 60), 6
 LINE_DB, ALONE_DB = 12.0, 20.0  # over its surroundings: a line among several, and one alone
 LEAST_DB = -62.0  # of full scale; hardly audible below
 STEADY = 20  # percentile over time: a line that is there in four of five seconds, which no voice is
+SWING_DB = 6.0  # from the 10th percentile to the median, 8 dB for noise; the line of a steady hum has 1 dB
+NARROW_DB = 10.0  # from a line to the bins 3 Hz beside it, where a voice still is
 N_SECONDS = 3
+WELL_BELOW = 0.65  # of half the rate; above, microphones, MP3 encoders and the filters of converters end the band
 STEEP_DB, WIDE_HZ = 25.0, 400.0  # a band that ends falls by so much within so much
 
 
@@ -36,10 +39,12 @@ class Hum:
         if power.shape[-1] < N_SECONDS or self.n < N_SECONDS * self.sr:
             return []
         steady: Array = np.percentile(power, STEADY, axis=-1)
-        f0, lines = max(((f0, self._lines(steady, f0)) for f0 in MAINS_HZ), key=lambda found: sum(found[1].values()))
+        calm: Array = np.percentile(power, 50, axis=-1) < 10 ** (SWING_DB / 10) * np.percentile(power, 10, axis=-1)
+        found = {f0: self._lines(steady, calm, f0) for f0 in MAINS_HZ}
+        f0, lines = max(found.items(), key=lambda each: sum(each[1].values()))
         level_db = 10 * np.log10(sum(lines.values()) + 1e-20)
         is_hum = len(lines) >= 2 and min(lines) <= 2
-        if not (is_hum or self._is_alone(steady, f0, lines)) or level_db < LEAST_DB:
+        if not (is_hum or self._is_alone(steady, calm, f0)) or level_db < LEAST_DB:
             return [Finding("hum", "fine", "no mains hum")]
         values: Values = {"hum_hz": f0, "hum_db": round(float(level_db), 1), "hum_lines": len(lines)}
         text = f"mains hum at {f0} Hz ({counted(len(lines), 'line')}), {level_db:.0f} dB re full scale".replace(
@@ -52,19 +57,21 @@ class Hum:
         ]
 
     @staticmethod
-    def _lines(steady: Array, f0: int, prominence_db: float = LINE_DB) -> dict[int, float]:
-        """Harmonic -> power, for those above their surroundings."""
+    def _lines(steady: Array, calm: Array, f0: int, prominence_db: float = LINE_DB) -> dict[int, float]:
+        """Harmonic -> power, for those above their surroundings that are narrow and do not swing."""
         lines = {}
         for k in range(1, N_HARMONICS + 1):
             f = k * f0
-            line = float(steady[f - 1 : f + 2].max())
+            at = f - 1 + int(steady[f - 1 : f + 2].argmax())
+            line, beside = float(steady[at]), float(max(steady[at - 3], steady[at + 3]))
             around = float(np.median(np.concatenate([steady[f - 9 : f - 3], steady[f + 4 : f + 10]])))
-            if line > 10 ** (prominence_db / 10) * around and line > 1e-10:
+            is_narrow = line > 10 ** (NARROW_DB / 10) * beside
+            if line > 10 ** (prominence_db / 10) * around and line > 1e-10 and is_narrow and calm[at]:
                 lines[k] = line
         return lines
 
-    def _is_alone(self, steady: Array, f0: int, lines: dict[int, float]) -> bool:
-        return bool(lines) and min(lines) <= 2 and min(self._lines(steady, f0, ALONE_DB) or {9: 0.0}) <= 2
+    def _is_alone(self, steady: Array, calm: Array, f0: int) -> bool:
+        return min(self._lines(steady, calm, f0, ALONE_DB), default=N_HARMONICS) <= 2
 
 
 class Bandwidth:
@@ -91,9 +98,12 @@ class Bandwidth:
             drop = below - above[:n].mean()
             if drop > best and below - above.max() > STEEP_DB - 5:
                 best, edge = drop, k
+        nyquist = self.sr / 2000
         if edge is None or not self.power.any():
-            return [Finding("bandwidth", "fine", f"sound up to {self.sr / 2000:g} kHz, as the sample rate allows")]
+            return [Finding("bandwidth", "fine", f"sound up to {nyquist:g} kHz, as the sample rate allows")]
         khz = (edge + n / 4) * self.hz / 1000
         values: Values = {"bandwidth_hz": round(1000 * khz)}
-        text = f"nothing above {khz:.1f} kHz, although {self.sr} Hz allows {self.sr / 2000:g} kHz"
-        return [Finding("bandwidth", "fault", f"{text}: it was upsampled or compressed", "get the original", values)]
+        text = f"band-limited to {khz:.1f} kHz; {self.sr} Hz allows {nyquist:g} kHz"
+        if khz > WELL_BELOW * nyquist:
+            return [Finding("bandwidth", "fine", text, values=values)]
+        return [Finding("bandwidth", "fault", text, "get the original, if there is one of a wider band", values)]

@@ -27,27 +27,28 @@ class Noise:
         n_fft = 4 * max(round(0.032 * recording.sr / 4), 8)
         self.sr = recording.sr
         self.tracker = LogMMSE(sr=recording.sr, n_fft=n_fft, hop_length=n_fft // 2)
-        self.stream = StftStream(n_fft, n_fft // 2)
-        self.state = self.tracker.initial_state(1)
+        self.stream = StftStream(n_fft, n_fft // 2, window="hann")  # keeps an offset (DC) to the lowest two bins
+        self.state = self.tracker.initial_state(recording.n_channels)
         self.lowest = round(LOWEST_HZ * n_fft / recording.sr)
         self.power, self.noise, self.n, self.n_frames = 0.0, 0.0, 0, 0
         self.rest: ComplexArray | None = None
 
     def update(self, x: Array) -> None:
-        """Track the noise of the mean over channels."""
-        X = self.stream.process(x.mean(0, dtype=np.float32))
+        """Track the noise of each channel: their mean would be silent where one is inverted."""
+        X = self.stream.process(x.astype(np.float32, copy=False))
+        X[:, :2] = 0
         X = X if self.rest is None else np.concatenate([self.rest, X], -1)
         stop = X.shape[-1] // N_BLOCK * N_BLOCK
         for t in range(0, stop, N_BLOCK):
-            frames = X[None, :, t : t + N_BLOCK]
+            frames = X[..., t : t + N_BLOCK]
             _, self.state = self.tracker.step(frames, self.state)
             self.n_frames += N_BLOCK
             if self.n_frames * self.stream.hop_length < SETTLE_S * self.sr:
                 continue
-            kept = frames[0, self.lowest :]
+            kept = frames[:, self.lowest :]
             self.power += float(np.sum(kept.real**2 + kept.imag**2, dtype=np.float64))
-            self.noise += N_BLOCK * float(self.state["noise"][0, self.lowest :].sum(dtype=np.float64))
-        self.rest = X[:, stop:].copy()
+            self.noise += N_BLOCK * float(self.state["noise"][:, self.lowest :].sum(dtype=np.float64))
+        self.rest = X[..., stop:].copy()
         self.n += x.shape[-1]
 
     def findings(self) -> list[Finding]:
