@@ -1,6 +1,7 @@
 """Faults that a spectrum over the whole recording shows: mains hum, and a bandwidth below what the rate can hold."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from undin.evaluation.recording.probe import Finding, Recording, Values, counted
 from undin.spectrum import Array, StftStream
@@ -39,7 +40,9 @@ class Hum:
         if power.shape[-1] < N_SECONDS or self.n < N_SECONDS * self.sr:
             return []
         steady: Array = np.percentile(power, STEADY, axis=-1)
-        calm: Array = np.percentile(power, 50, axis=-1) < 10 ** (SWING_DB / 10) * np.percentile(power, 10, axis=-1)
+        calm: NDArray[np.bool_] = np.percentile(power, 50, axis=-1) < 10 ** (SWING_DB / 10) * np.percentile(
+            power, 10, axis=-1
+        )
         found = {f0: self._lines(steady, calm, f0) for f0 in MAINS_HZ}
         f0, lines = max(found.items(), key=lambda each: sum(each[1].values()))
         level_db = 10 * np.log10(sum(lines.values()) + 1e-20)
@@ -57,7 +60,7 @@ class Hum:
         ]
 
     @staticmethod
-    def _lines(steady: Array, calm: Array, f0: int, prominence_db: float = LINE_DB) -> dict[int, float]:
+    def _lines(steady: Array, calm: NDArray[np.bool_], f0: int, prominence_db: float = LINE_DB) -> dict[int, float]:
         """Harmonic -> power, for those above their surroundings that are narrow and do not swing."""
         lines = {}
         for k in range(1, N_HARMONICS + 1):
@@ -70,7 +73,7 @@ class Hum:
                 lines[k] = line
         return lines
 
-    def _is_alone(self, steady: Array, calm: Array, f0: int) -> bool:
+    def _is_alone(self, steady: Array, calm: NDArray[np.bool_], f0: int) -> bool:
         return min(self._lines(steady, calm, f0, ALONE_DB), default=N_HARMONICS) <= 2
 
 
