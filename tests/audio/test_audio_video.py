@@ -5,7 +5,7 @@ import pytest
 
 from undin.audio import AudioFormat, info, open_reader, open_writer, read, write
 from undin.errors import InputError, MissingExtraError
-from undin.jobs import process_file
+from undin.jobs import plan, process_file
 from undin.methods import load
 
 av = pytest.importorskip("av", reason="the extra video is not installed: pip install undin[video]")
@@ -223,6 +223,26 @@ def test_also_read(tmp_path):
     assert sr == 44100 and 0 <= len(y) - 44100 <= 2048
     with pytest.raises(InputError, match=r"unknown extension '\.aac'"):
         write(tmp_path / "b.aac", x, 44100)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.aac", "aac"), ("a.wma", "wmav2")])
+def test_sound_alone_becomes_m4a(tmp_path, name, codec):
+    x = speech_like(1, 44100, 44100)
+    with av.open(str(tmp_path / name), "w", format="asf" if name == "a.wma" else "adts") as container:
+        sound = container.add_stream(codec, rate=44100, layout="mono")
+        sound.bit_rate = 96000
+        frames = [
+            av.AudioFrame.from_ndarray(x[:, n : n + 1024], format="fltp", layout="mono") for n in range(0, 44032, 1024)
+        ]
+        for k, frame in enumerate(frames):
+            frame.sample_rate, frame.pts = 44100, 1024 * k
+        encode(container, sound, frames)
+    (task,) = plan([str(tmp_path)])
+    assert task.targets == (str(tmp_path / "a.enhanced.m4a"),)
+    report = process_file(load("spectral-gate"), task.source, task.targets[0], limit_db=0)
+    y, sr = read(task.targets[0])
+    assert sr == 44100 and report.subtype == "AAC" and abs(len(y) - 44032) < 4096
+    assert np.corrcoef(y[2000:40000], read(tmp_path / name)[0][2000:40000])[0, 1] > 0.9
 
 
 def test_errors(tmp_path, monkeypatch):

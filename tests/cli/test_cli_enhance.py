@@ -307,3 +307,8 @@ def test_messages_about_raw_name_the_option(undin, here):
     assert "leave out --raw s16le:16000:1" in undin("enhance", "a.wav", "--raw", "s16le:16000:1").err
     Path("x.raw").write_bytes(bytes(100))
     assert 'x.raw: --raw must be "encoding:rate' in undin("enhance", "x.raw", "-o", "y.wav", "--raw", "foo").err
+
+
+def test_two_methods_are_for_compare(undin, here):
+    code, _, err = undin("enhance", "a.wav", "-m", "log-mmse", "-m", "nmf")
+    assert code == 2 and "enhance takes one -m" in err and "undin compare FILE -m log-mmse -m nmf" in err

@@ -35,6 +35,17 @@ def test_a_tree_is_mirrored_with_its_audio_only(tree):
     ]  # fmt: skip
 
 
+def test_sound_that_cannot_be_written_as_it_is_becomes_m4a(tree):
+    for name in ("in/c.aac", "in/deep/d.WMA"):
+        Path(name).write_bytes(b"sound")
+    found = dict(pairs(plan(["in"], "out")))
+    assert (found["in/c.aac"], found["in/deep/d.WMA"]) == ("out/c.m4a", "out/deep/d.m4a")
+    assert pairs(plan(["in/c.aac"])) == [("in/c.aac", "in/c.enhanced.m4a")]
+    Path("in/c.m4a").write_bytes(b"sound")
+    with pytest.raises(InputError, match=r"would both write out/c\.m4a"):
+        plan(["in"], "out")
+
+
 def test_several_files_go_into_a_folder(tree):
     assert pairs(plan(["a.wav", "b.ogg"], "new")) == [("a.wav", "new/a.wav"), ("b.ogg", "new/b.ogg")]
     assert pairs(plan(["a.wav"], "new/")) == [("a.wav", "new/a.wav")]

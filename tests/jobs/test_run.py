@@ -49,6 +49,18 @@ def statuses(results):
     return [result.status for result in results]
 
 
+def test_what_another_method_made_stays(make_wav, here):
+    tasks = plan([make_wav("in/a.wav")], "out")
+    assert statuses(run(tasks, make)) == ["done"]
+    before = Path("out/a.wav").read_bytes()
+    (result,) = run(tasks, partial(load, "spectral-gate"))
+    assert result.status == "failed" and result.kind == "input"
+    assert "out/a.wav already exists and was made by log-mmse; use --overwrite or another -o" in result.error
+    assert Path("out/a.wav").read_bytes() == before
+    assert statuses(run(tasks, partial(load, "log-mmse", gain_floor_db=-9))) == ["done"]
+    assert statuses(run(tasks, partial(load, "spectral-gate"), overwrite=True)) == ["done"]
+
+
 def test_what_is_done_is_done_once(make_wav, here):
     tasks = plan([make_wav("in/a.wav"), make_wav("in/b.wav", seed=1)], "out", residual=True)
     assert statuses(run(tasks, make)) == ["done", "done"]

@@ -21,7 +21,7 @@ Sound is (n_channels, n_samples) in blocks, (n_samples,) for one channel from `r
 
 from undin.audio.check import MOST_CHANNELS, MOST_TALKERS, check_audio, check_axes, check_finite, check_rate, resample
 from undin.audio.files import blocks, info, read, write
-from undin.audio.format import EXTENSIONS, VIDEO_EXTENSIONS, AudioFormat, format_for, parse_raw
+from undin.audio.format import AS_M4A, EXTENSIONS, VIDEO_EXTENSIONS, AudioFormat, format_for, parse_raw
 from undin.audio.level import active_level_db
 from undin.audio.limiter import Limiter
 from undin.audio.open import open_reader, open_writer
@@ -29,6 +29,7 @@ from undin.audio.reader import Reader
 from undin.audio.writer import Writer
 
 __all__ = [
+    "AS_M4A",
     "EXTENSIONS",
     "MOST_CHANNELS",
     "MOST_TALKERS",

@@ -31,6 +31,7 @@ EXTENSIONS: dict[str, tuple[str, ...]] = {
     ".snd": ("AU",),
 }
 VIDEO_EXTENSIONS = (".m4a", ".mp4", ".m4v", ".mov", ".mkv", ".mka", ".webm")  # through PyAV, see video.py
+AS_M4A = (".aac", ".wma")  # sound alone, of the following: what undin makes of it is .m4a
 ALSO_READ = (".aac", ".ac3", ".amr", ".wma", ".3gp", ".avi", ".flv", ".mpg", ".ts", ".wmv")  # PyAV, but not written
 
 # sample format -> what to store instead, best first, where a container cannot hold it; then the container's default

@@ -246,7 +246,7 @@ def _encoder(codec: str, extension: str, av: Any) -> str:
     """The encoder of the same family as `codec`, or what the container usually holds."""
     codec = PLAIN[codec] if codec in PLAIN and extension in (".mkv", ".mka", ".mov") else ENCODERS.get(codec, codec)
     try:
-        if av.codec.Codec(codec, "w").type == "audio":
+        if av.codec.Codec(codec, "w").type == "audio" and not codec.startswith("wma"):
             return codec
     except av.codec.codec.UnknownCodecError:
         pass

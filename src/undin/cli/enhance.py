@@ -18,9 +18,16 @@ def enhance(
     raw: o.Raw = None,
     residual: Annotated[bool, o.where("--residual", help="Also write the removed noise.")] = False,
     plot: Annotated[bool, o.where("--plot", help="Also save a picture with both spectrograms.")] = False,
-    method: Annotated[
-        str, o.how("-m", "--method", metavar="MODEL", help="Method id (see `undin models`), or an .npz or .onnx file.")
-    ] = DEFAULT_METHOD,
+    methods: Annotated[
+        list[str] | None,
+        o.how(
+            "-m",
+            "--method",
+            metavar="MODEL",
+            help="Method id (see `undin models`), or an .npz or .onnx file.",
+            show_default=DEFAULT_METHOD,
+        ),
+    ] = None,
     limit_db: Annotated[
         float | None,
         o.how(
@@ -55,6 +62,10 @@ def enhance(
     from undin.jobs import FileSettings, plan
 
     with errors_as_json(inputs, wanted=json):
+        method, *others = methods or [DEFAULT_METHOD]
+        if others:
+            options = " ".join(f"-m {name}" for name in methods or ())
+            raise InputError(f"enhance takes one -m; got {options}: to hear both, undin compare FILE {options}")
         if plot:
             require("matplotlib", extra="plot")
         make = MethodLoader(method, set or ())

@@ -27,7 +27,8 @@ def run(
     """Process files, and yield the result of each as soon as it is known.
 
     An output that undin wrote from the same input with the same settings is skipped; one that it wrote with other
-    settings is written again; any other file of that name is an error unless `overwrite` is set.
+    settings is written again; what another method made, and any other file of that name, is an error unless
+    `overwrite` is set.
 
     Args:
         tasks: from `plan`.
@@ -94,7 +95,9 @@ def _job(
     if overwrite or not standings:
         return Job(task, note)
     for output, standing in standings.items():
-        if standing == "foreign":
-            message = f"{output} already exists and was not written by undin; use --overwrite or another -o"
+        by = (notebook.of(Path(output)) or {}).get("method") if standing == "other" else method["method"]
+        if standing == "foreign" or by != method["method"]:
+            what = "was not written by undin" if standing == "foreign" else f"was made by {by}"
+            message = f"{output} already exists and {what}; use --overwrite or another -o"
             return Result(task, "failed", error=message, kind="input")
     return Result(task, "skipped") if set(standings.values()) == {"same"} else Job(task, note)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from undin.audio import AS_M4A
 from undin.audio.source import missing
 from undin.errors import InputError
 from undin.jobs.notes import Notebook
@@ -187,10 +188,12 @@ def _is_folder(output: str) -> bool:
 
 
 def _place(found: Found, output: str | None, suffix: str) -> tuple[Path, str]:
-    """The name of an output, and the tag to put before its extension."""
-    if output is None:
-        return found.source, suffix
-    return (Path(output), "") if found.relative is None else (Path(output) / found.relative, "")
+    """The name of an output, and the tag to put before its extension; .aac and .wma become .m4a."""
+    if output is not None and found.relative is None:
+        return Path(output), ""
+    place = found.source if output is None else Path(output, found.relative or "")
+    place = place.with_suffix(".m4a") if place.suffix.lower() in AS_M4A else place
+    return place, suffix if output is None else ""
 
 
 def _task(source: str, place: Path, tag: str, extras: Extras) -> FileTask:

@@ -4,11 +4,11 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from undin.audio import EXTENSIONS, VIDEO_EXTENSIONS
+from undin.audio import AS_M4A, EXTENSIONS, VIDEO_EXTENSIONS
 from undin.corpora.trees import is_special
 
 # What a folder is searched for. A file named by the user may have any name: its reader decides.
-SUFFIXES = frozenset((*EXTENSIONS, *VIDEO_EXTENSIONS))
+SUFFIXES = frozenset((*EXTENSIONS, *VIDEO_EXTENSIONS, *AS_M4A))
 MAGIC = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff", b".snd", b"ID3")
 Identity = tuple[int, int]
 

@@ -31,11 +31,15 @@ class Noise:
         self.state = self.tracker.initial_state(recording.n_channels)
         self.lowest = round(LOWEST_HZ * n_fft / recording.sr)
         self.power, self.noise, self.n, self.n_frames = 0.0, 0.0, 0, 0
+        self.n_new = 1
         self.rest: ComplexArray | None = None
 
     def update(self, x: Array) -> None:
         """Track the noise of each channel: their mean would be silent where one is inverted."""
         X = self.stream.process(x.astype(np.float32, copy=False))
+        n_new = min(self.n_new, X.shape[-1])  # frames with the step from the zeros before the start to an offset
+        self.n_new -= n_new
+        X = X[..., n_new:]
         X[:, :2] = 0
         X = X if self.rest is None else np.concatenate([self.rest, X], -1)
         stop = X.shape[-1] // N_BLOCK * N_BLOCK
