@@ -50,7 +50,7 @@ def statuses(results):
 
 
 def test_what_another_method_made_stays(make_wav, here):
-    tasks = plan([make_wav("in/a.wav")], "out")
+    tasks = plan([make_wav("in/a.wav")], "out/")
     assert statuses(run(tasks, make)) == ["done"]
     before = Path("out/a.wav").read_bytes()
     (result,) = run(tasks, partial(load, "spectral-gate"))
