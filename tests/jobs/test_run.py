@@ -75,7 +75,7 @@ def test_other_settings_are_made_anew(make_wav, here):
     tasks = plan([make_wav()])
     for settings in (FileSettings(), FileSettings(limit_db=6)):
         assert statuses(run(tasks, make, settings)) == ["done"]
-    assert statuses(run(tasks, partial(load, "spectral-gate"), FileSettings(limit_db=6))) == ["done"]
+    assert statuses(run(tasks, partial(load, "spectral-gate"), FileSettings(limit_db=6), overwrite=True)) == ["done"]
     notes = [json.loads(line) for line in Path(NOTES).read_text().splitlines() if line]
     assert [note["method"] for note in notes] == ["log-mmse", "log-mmse", "spectral-gate"]
 

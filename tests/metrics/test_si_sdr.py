@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from undin.errors import InputError
-from undin.metrics import si_sdr
+from undin.metrics import si_sdr, stoi
 
 
 def pair_at(db, n_samples=4000, seed=0, rows=()):
@@ -115,3 +115,11 @@ def test_importing_the_metrics_stays_light():
     code = "import sys, undin.metrics; print({'scipy', 'pystoi', 'pesq', 'matplotlib'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "set()"
+
+
+def test_positional_signals_are_told_their_keywords():
+    x = np.ones(100)
+    with pytest.raises(TypeError, match=r"si_sdr takes its arguments by keyword: si_sdr\(ref=ref, est=est\)"):
+        si_sdr(x, x)
+    with pytest.raises(TypeError, match=r"stoi\(ref=ref, est=est, sr=sr\)"):
+        stoi(x, x, 16000)

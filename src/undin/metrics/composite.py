@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from undin.metrics.frames import EPS, MIN_SR, by_frame, check_framed, critical_bands, magnitudes
-from undin.metrics.pairs import Score, Signal
+from undin.metrics.pairs import Score, Signal, by_keyword
 from undin.metrics.pesq import Band, pesq, pesq_raw
 from undin.metrics.snr import segmental_snr
 
@@ -22,6 +22,7 @@ class Composite(NamedTuple):
     covl: Score  # overall
 
 
+@by_keyword
 def composite(*, ref: ArrayLike, est: ArrayLike, sr: int, band: Band = "wb") -> Composite:
     """CSIG, CBAK and COVL: predicted mean opinions of speech, background and the whole, 1 ... 5, higher is better.
 
@@ -67,6 +68,7 @@ def composite_of(*, llr: Score, wss: Score, mos: Score, segsnr_db: Score) -> Com
     return Composite(*(x if np.ndim(x) else float(x) for x in clipped))
 
 
+@by_keyword
 def llr(*, ref: ArrayLike, est: ArrayLike, sr: int) -> Score:
     """Log-likelihood ratio of linear prediction; lower is better, 0 is best. Gain does not matter.
 
@@ -104,6 +106,7 @@ def llr(*, ref: ArrayLike, est: ArrayLike, sr: int) -> Score:
     return _trimmed_mean(by_frame("LLR", score, r + EPS, e + EPS, sr))
 
 
+@by_keyword
 def wss(*, ref: ArrayLike, est: ArrayLike, sr: int) -> Score:
     """Weighted spectral slope distance; lower is better, 0 is best. Gain does not matter.
 

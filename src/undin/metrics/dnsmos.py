@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from undin.errors import InputError, require_files
-from undin.metrics.pairs import Score, Signal, check_estimate, check_sr
+from undin.metrics.pairs import Score, Signal, by_keyword, check_estimate, check_sr
 from undin.runner import open_graph
 
 SR = 16000
@@ -32,6 +32,7 @@ class Dnsmos(NamedTuple):
     p808: Score  # overall, by the network for ITU-T P.808
 
 
+@by_keyword
 def dnsmos(*, est: ArrayLike, sr: int) -> Dnsmos:
     """DNSMOS P.835: predicted opinions of speech, background and overall quality, without a reference.
 

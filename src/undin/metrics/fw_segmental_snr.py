@@ -4,11 +4,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from undin.metrics.frames import EPS, MAX_DB, MIN_DB, MIN_SR, by_frame, check_framed, critical_bands, magnitudes
-from undin.metrics.pairs import Score, Signal
+from undin.metrics.pairs import Score, Signal, by_keyword
 
 GAMMA = 0.2
 
 
+@by_keyword
 def fw_segmental_snr(*, ref: ArrayLike, est: ArrayLike, sr: int) -> Score:
     """Frequency-weighted segmental SNR in dB, each frame clamped to -10 ... 35 dB; higher is better.
 

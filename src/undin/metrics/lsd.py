@@ -5,12 +5,13 @@ from numpy.typing import ArrayLike
 
 from undin.errors import InputError
 from undin.metrics.frames import check_framed
-from undin.metrics.pairs import Score, Signal
+from undin.metrics.pairs import Score, Signal, by_keyword
 from undin.spectrum import stft
 
 FRAME_S = 0.032
 
 
+@by_keyword
 def lsd(*, ref: ArrayLike, est: ArrayLike, sr: int, range_db: float = 50.0) -> Score:
     """Log-spectral distance in dB; lower is better, 0 is best. Phase does not matter, gain does.
 

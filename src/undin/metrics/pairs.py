@@ -1,6 +1,9 @@
 """What every metric asks of its two signals, and the loop of those that score one pair at a time."""
 
+import inspect
 from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,6 +12,22 @@ from undin.errors import InputError
 
 Signal = NDArray[np.float64]
 Score = float | NDArray[np.float64]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def by_keyword(metric: Callable[P, R]) -> Callable[P, R]:
+    """Make a metric that is called with positional signals say how it is called."""
+
+    @wraps(metric)
+    def named(*args: P.args, **kwargs: P.kwargs) -> R:
+        if args:
+            needed = [p.name for p in inspect.signature(metric).parameters.values() if p.default is p.empty]
+            call = ", ".join(f"{name}={name}" for name in needed)
+            raise TypeError(f"{metric.__name__} takes its arguments by keyword: {metric.__name__}({call})")
+        return metric(*args, **kwargs)
+
+    return named
 
 
 def check_pair(metric: str, ref: ArrayLike, est: ArrayLike) -> tuple[Signal, Signal]:

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from undin.checks import check
 from undin.errors import InputError, require
-from undin.metrics.pairs import Score, Signal, check_pair, check_sr, score_each
+from undin.metrics.pairs import Score, Signal, by_keyword, check_pair, check_sr, score_each
 
 Band = Literal["wb", "nb"]
 CURE = "resample both signals to 16000 (or to 8000 for band='nb')"
@@ -18,6 +18,7 @@ CURE = "resample both signals to 16000 (or to 8000 for band='nb')"
 MAX_SECONDS = 20
 
 
+@by_keyword
 def pesq(*, ref: ArrayLike, est: ArrayLike, sr: int, band: Band = "wb") -> Score:
     """PESQ as MOS-LQO, higher is better: 1.04 to 4.64 in wide band, 1.02 to 4.55 in narrow band.
 
@@ -65,6 +66,7 @@ def pesq(*, ref: ArrayLike, est: ArrayLike, sr: int, band: Band = "wb") -> Score
     return score_each(score, r, e)
 
 
+@by_keyword
 def pesq_raw(*, ref: ArrayLike, est: ArrayLike, sr: int) -> Score:
     """PESQ as P.862 gave it before it was mapped to opinions: -0.5 to 4.5, narrow band, higher is better.
 

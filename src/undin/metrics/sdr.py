@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from undin.errors import InputError, require
-from undin.metrics.pairs import Score, Signal, check_pair, score_each
+from undin.metrics.pairs import Score, Signal, by_keyword, check_pair, score_each
 from undin.metrics.permutation import MAX_SOURCES, permute_best
 
 TAPS = 512
@@ -43,6 +43,7 @@ class BssEval(NamedTuple):
     permutation: NDArray[np.intp]  # permutation[..., j] is the estimate that was scored against reference j
 
 
+@by_keyword
 def sdr(*, ref: ArrayLike, est: ArrayLike) -> Score:
     """Signal-to-distortion ratio in dB up to a filter of 512 taps; higher is better.
 
@@ -82,6 +83,7 @@ def sdr(*, ref: ArrayLike, est: ArrayLike) -> Score:
     return score_each(score, r, e)
 
 
+@by_keyword
 def bss_eval(*, ref: ArrayLike, est: ArrayLike, permute: bool = True) -> BssEval:
     """SDR, SIR and SAR in dB of separated sources, each up to filters of 512 taps; higher is better.
 

@@ -3,9 +3,10 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from undin.metrics.pairs import Score, Signal, check_pair
+from undin.metrics.pairs import Score, Signal, by_keyword, check_pair
 
 
+@by_keyword
 def si_sdr(*, ref: ArrayLike, est: ArrayLike) -> Score:
     """Scale-invariant signal-to-distortion ratio in dB; higher is better, gain and DC of both signals do not matter.
 

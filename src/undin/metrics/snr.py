@@ -5,9 +5,10 @@ from numpy.typing import ArrayLike
 
 from undin.errors import InputError
 from undin.metrics.frames import FRAME_MS, HOP_MS, MAX_DB, MIN_DB, by_frame, check_framed
-from undin.metrics.pairs import Score, Signal, check_pair
+from undin.metrics.pairs import Score, Signal, by_keyword, check_pair
 
 
+@by_keyword
 def snr(*, ref: ArrayLike, est: ArrayLike) -> Score:
     """Signal-to-noise ratio in dB; higher is better. All that est has beside ref counts as noise, gain and DC included.
 
@@ -36,6 +37,7 @@ def snr(*, ref: ArrayLike, est: ArrayLike) -> Score:
     return scores if scores.ndim else float(scores)
 
 
+@by_keyword
 def segmental_snr(
     *, ref: ArrayLike, est: ArrayLike, sr: int, frame_ms: float = FRAME_MS, hop_ms: float = HOP_MS
 ) -> Score:

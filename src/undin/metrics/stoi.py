@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from undin.errors import InputError, require
-from undin.metrics.pairs import Score, Signal, check_pair, check_sr, score_each
+from undin.metrics.pairs import Score, Signal, by_keyword, check_pair, check_sr, score_each
 
 FRAME_S = 256 / 10_000  # the frame of the measure, at its own rate of 10 kHz
 
 
+@by_keyword
 def stoi(*, ref: ArrayLike, est: ArrayLike, sr: int) -> Score:
     """Short-time objective intelligibility: about 0 (nothing understood) to 1 (everything).
 
@@ -38,6 +39,7 @@ def stoi(*, ref: ArrayLike, est: ArrayLike, sr: int) -> Score:
     return _stoi("STOI", ref, est, sr, extended=False)
 
 
+@by_keyword
 def estoi(*, ref: ArrayLike, est: ArrayLike, sr: int) -> Score:
     """Extended STOI: like `stoi`, but correlates whole spectra, so that it also ranks fluctuating noise.
 

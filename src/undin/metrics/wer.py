@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from undin.errors import InputError
+from undin.metrics.pairs import by_keyword
 from undin.spectrum import Array
 
 Words = str | Sequence[str]
@@ -51,6 +52,7 @@ class WordErrors:
         )
 
 
+@by_keyword
 def wer(*, ref: Words, est: Words) -> float:
     """Word error rate; lower is better: 0 for the same words, 1 for none of them.
 
@@ -67,6 +69,7 @@ def wer(*, ref: Words, est: Words) -> float:
     return word_errors(ref=ref, est=est).rate
 
 
+@by_keyword
 def word_errors(*, ref: Words, est: Words) -> WordErrors:
     """Count the least number of words to substitute, delete and insert that turns one text into the other.
 
