@@ -172,7 +172,7 @@ class VideoWriter(Writer):
         options = {"strict": "-2"} if codec == "vorbis" else {}
         self._sound = self._out.add_stream(codec, rate=self.format.sr, options=options)
         context = self._sound.codec_context
-        same_layout = old is not None and old.channels == self.format.n_channels
+        same_layout = old is not None and old.channels == self.format.n_channels and "channels" not in old.layout.name
         if not same_layout and self.format.n_channels not in LAYOUTS:
             raise ValueError("it supports 1 to 8 channels")
         context.layout = old.layout.name if same_layout else LAYOUTS[self.format.n_channels]
