@@ -30,7 +30,7 @@ CLIENT = """
 import sys
 from websockets.sync.client import connect
 url, n, reads = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "reads"
-sockets = [connect(url, compression=None) for _ in range(n)]
+sockets = [connect(url, compression=None).__enter__() for _ in range(n)]
 print("open", flush=True)
 while True:
     for socket in sockets:
@@ -82,7 +82,8 @@ def requests(server: Server, n: int) -> None:
 
 def clients(server: Server, n: int, reads: str) -> subprocess.Popen[bytes]:
     """A process with n open sockets."""
-    process = subprocess.Popen([sys.executable, "-c", CLIENT, server.stream, str(n), reads], stdout=subprocess.PIPE)
+    command = [sys.executable, "-c", CLIENT, server.stream, str(n), reads]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout and process.stdout.readline() == b"open\n"
     return process
 

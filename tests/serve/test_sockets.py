@@ -180,14 +180,28 @@ def test_the_gate_admits_by_cost_and_closes_while_packets_are_late():
             pass
     assert gate.n_open == 0 == gate.load
     for n_batch in (1, 8):
-        with gate.place("a"):
+        with gate.place("a") as place:
             before = gate.load
-            gate.follow("a", 0.01, 0.02, n_batch=n_batch, late=False)
+            gate.follow(place, 0.01, 0.02, n_batch=n_batch, late=False)
             assert (gate.load > before) == (n_batch == 8)  # small batches cost more, and say nothing of a full server
-    for _ in range(100):
-        gate.follow("a", 0.001, 0.02, n_batch=8, late=True)
-    with gate.place("a"), pytest.raises(Refusal), gate.place("a"):  # one alone is always admitted
-        pass
+    with gate.place("a") as place:  # one alone is always admitted
+        for _ in range(100):
+            gate.follow(place, 0.001, 0.02, n_batch=8, late=True)
+        with pytest.raises(Refusal), gate.place("a"):
+            pass
+        assert not place.shed
+
+
+def test_late_packets_close_the_latest_sockets_on_probation(monkeypatch):
+    monkeypatch.setattr("undin.serve.admission.SHED_S", 0.0)
+    gate = SocketGate(Limits(threads=64, sockets=100))
+    gate.learn("a", 0.01)
+    with gate.place("a") as first, gate.place("a") as old, gate.place("a") as new, gate.place("a") as newest:
+        first.start = old.start = time.monotonic() - 60
+        for expected in ([False, False, False, True], [False, False, True, True], [False, False, True, True]):
+            for _ in range(3):
+                gate.follow(first, 0.001, 0.02, n_batch=8, late=True)
+            assert [place.shed for place in (first, old, new, newest)] == expected
 
 
 def test_a_killed_client_frees_its_place(server):
@@ -233,6 +247,29 @@ def test_a_client_that_never_reads_is_closed():
     asyncio.run(worker(socket))
     worker.pool.shutdown()
     assert socket.closed == 1001 and worker.gate.n_open == 0
+
+
+class Shed(NeverReads):
+    """A socket whose place is taken away behind its first packet."""
+
+    def __init__(self, worker):
+        self.worker, self.answers = worker, []
+
+    async def send_bytes(self, data):
+        self.answers.append(data)
+        self.worker.gate._places[-1].shed = True
+
+    async def close(self, code, reason):
+        self.closed = code, reason
+
+
+def test_a_socket_that_is_shed_is_closed_with_1013():
+    worker = SocketWorker(Limits(threads=64), Models(), Metrics())
+    socket = Shed(worker)
+    asyncio.run(worker(socket))
+    worker.pool.shutdown()
+    assert len(socket.answers) == 1 and worker.gate.n_open == 0
+    assert socket.closed[0] == 1013 and "try again later" in socket.closed[1]
 
 
 def test_with_a_token_sockets_need_it_in_the_header_or_the_query():

@@ -3,13 +3,15 @@
 Beyond capacity the delay of all sockets would grow to seconds, so a socket is refused before that. Load is predicted,
 because a burst of connections arrives before any packet can be late: every kind of stream has a cost, seconds of work
 per second of audio, measured before the first of its kind is admitted and followed while packets are processed. Where
-the prediction fails (another program takes the machine), late packets stop admission.
+the prediction fails (another program takes the machine), late packets stop admission, and sockets on probation are
+closed again, the latest first, until packets are in time.
 """
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from undin.serve.limits import Limits
 from undin.serve.refusal import Refusal
@@ -20,6 +22,8 @@ FOLLOW = 0.02  # how quickly a cost follows new measurements
 LATE_SHARE = 0.01  # of recent packets that may be late
 RECENT_S = 5.0
 LEAST_BATCH = 4  # packets of a batch whose cost is followed
+PROBATION_S = 10.0  # after its admission, in which a socket may be closed for the sake of the others
+SHED_S = 0.25  # between two that are closed, in which the effect shows
 MOST_KINDS = 256
 
 
@@ -53,25 +57,41 @@ class FileQueue:
         self._job_s += 0.2 * (job_s - self._job_s)
 
 
+@dataclass(eq=False)
+class Place:
+    """An admitted socket.
+
+    Attributes:
+        kind: of its stream.
+        start: when it was admitted.
+        shed: whether it must be closed for the sake of the others.
+    """
+
+    kind: Hashable
+    start: float
+    shed: bool = False
+
+
 class SocketGate:
     """Admits sockets by predicted load and by recent lateness."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._costs: dict[Hashable, float] = {}
-        self._open: Counter[Hashable] = Counter()
+        self._places: list[Place] = []  # in the order of admission
+        self._shed_at = 0.0
         self._late: deque[float] = deque(maxlen=10_000)  # when packets were late
         self._all: deque[float] = deque(maxlen=10_000)
 
     @property
     def n_open(self) -> int:
         """Open sockets."""
-        return self._open.total()
+        return len(self._places)
 
     @property
     def load(self) -> float:
         """Predicted load of the open sockets; 1 is what may be admitted."""
-        return sum(n * self._cost(kind) for kind, n in self._open.items()) / (HEADROOM * self._limits.threads)
+        return sum(self._cost(place.kind) for place in self._places) / (HEADROOM * self._limits.threads)
 
     def knows(self, kind: Hashable) -> bool:
         """Whether the cost of a kind of stream has been measured."""
@@ -80,41 +100,57 @@ class SocketGate:
     def learn(self, kind: Hashable, cost: float) -> None:
         """Set the cost of a kind of stream: seconds of work per second of audio."""
         if len(self._costs) >= MOST_KINDS:
-            self._costs = {known: cost for known, cost in self._costs.items() if self._open[known]}
+            open_kinds = {place.kind for place in self._places}
+            self._costs = {known: cost for known, cost in self._costs.items() if known in open_kinds}
         self._costs[kind] = cost
 
     @contextmanager
-    def place(self, kind: Hashable) -> Iterator[None]:
+    def place(self, kind: Hashable) -> Iterator[Place]:
         """Hold a place for a socket of a kind that is known.
 
         Raises:
             Refusal: it would not stay in time, or would make others late.
         """
         if self.n_open >= self._limits.sockets or (self.n_open and self._is_full(kind)):
-            raise Refusal(503, "busy", f"at capacity with {self.n_open} sockets: try again later", retry_after_s=5)
-        self._open[kind] += 1
+            raise self.refusal()
+        place = Place(kind, time.monotonic())
+        self._places.append(place)
         try:
-            yield
+            yield place
         finally:
-            self._open[kind] -= 1
-            self._open += Counter()  # drops kinds without a socket
+            self._places.remove(place)
 
-    def follow(self, kind: Hashable, work_s: float, audio_s: float, *, n_batch: int, late: bool) -> None:
+    def refusal(self) -> Refusal:
+        """What a socket is told that has no place."""
+        return Refusal(503, "busy", f"at capacity with {self.n_open} sockets: try again later", retry_after_s=5)
+
+    def follow(self, place: Place, work_s: float, audio_s: float, *, n_batch: int, late: bool) -> None:
         """Learn from a packet that was processed.
 
         Args:
-            kind: of its socket.
+            place: of its socket.
             work_s: processing time, in seconds.
             audio_s: duration of the packet, in seconds.
             n_batch: packets that were processed together; in small batches one costs more, but then the load is low.
             late: whether the answer came too late.
         """
+        kind, now = place.kind, time.monotonic()
         if audio_s and kind in self._costs and n_batch >= LEAST_BATCH:
             self._costs[kind] += FOLLOW * (work_s / audio_s - self._costs[kind])
-        now = time.monotonic()
         self._all.append(now)
         if late:
             self._late.append(now)
+            self._relieve(now)
+
+    def _relieve(self, now: float) -> None:
+        """Close the latest socket, if packets are late and it is on probation."""
+        latest = next((place for place in reversed(self._places) if not place.shed), None)
+        if latest is None or latest is self._places[0] or now - latest.start > PROBATION_S:
+            return
+        if now - self._shed_at > SHED_S and self._is_late():
+            latest.shed, self._shed_at = True, now
+            self._late.clear()
+            self._all.clear()
 
     def _cost(self, kind: Hashable) -> float:
         return self._costs.get(kind, 0.0) + OVERHEAD

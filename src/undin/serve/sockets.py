@@ -15,7 +15,7 @@ from undin.audio.samples import encode
 from undin.errors import UndinError
 from undin.methods.base import Method
 from undin.packets import Packets, process_packets
-from undin.serve.admission import SocketGate
+from undin.serve.admission import Place, SocketGate
 from undin.serve.batches import Answer, Batches
 from undin.serve.limits import Limits
 from undin.serve.metrics import Metrics
@@ -109,8 +109,8 @@ class SocketWorker:
             self.gate.learn(settings.kind, await loop.run_in_executor(self.pool, measure_cost, settings))
         await socket.accept()
         try:
-            with self.gate.place(settings.kind):
-                code, reason = await Conversation(self, socket, Session(settings)).run()
+            with self.gate.place(settings.kind) as place:
+                code, reason = await Conversation(self, socket, Session(settings), place).run()
         except Refusal as refusal:
             self.metrics.add("undin_sockets_refused_total")
             code, reason = 1013, refusal.reason
@@ -121,8 +121,8 @@ class SocketWorker:
 class Conversation:
     """One client's messages and their answers."""
 
-    def __init__(self, worker: SocketWorker, socket: WebSocket, session: Session) -> None:
-        self._worker, self._socket, self._session = worker, socket, session
+    def __init__(self, worker: SocketWorker, socket: WebSocket, session: Session, place: Place) -> None:
+        self._worker, self._socket, self._session, self._place = worker, socket, session, place
         self._idle_s = worker.limits.idle_s
         self._audio_s, self._start = 0.0, time.monotonic()
         self._n_packets = self._n_late = 0
@@ -131,7 +131,7 @@ class Conversation:
     async def run(self) -> tuple[int, str]:
         """Answer until the end; return the close code and its reason."""
         try:
-            while True:
+            while not self._place.shed:
                 async with asyncio.timeout(self._idle_s):
                     message = await self._socket.receive()
                 if message["type"] == "websocket.disconnect":
@@ -143,6 +143,7 @@ class Conversation:
                     await self._send(answer)
                 if data:
                     await self._account(time.monotonic() - arrival, self._session.seconds(data))
+            raise self._worker.gate.refusal()
         except TimeoutError:
             return 1001, f"idle for {self._idle_s:g} s"
         except UndinError as error:
@@ -170,7 +171,7 @@ class Conversation:
         self._n_packets, self._n_late, self._audio_s = self._n_packets + 1, self._n_late + late, self._audio_s + audio_s
         work_s = sum(answer.work_s for answer in self._answers)
         n_batch = min(answer.n_batch for answer in self._answers)
-        self._worker.gate.follow(self._session.settings.kind, work_s, audio_s, n_batch=n_batch, late=late)
+        self._worker.gate.follow(self._place, work_s, audio_s, n_batch=n_batch, late=late)
         self._worker.metrics.add_packet(answer_s)
         self._worker.metrics.add("undin_socket_audio_seconds_total", audio_s)
         if late:
