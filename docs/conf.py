@@ -9,7 +9,7 @@ ROOT = HERE.parent
 sys.path.insert(0, str(ROOT / "src"))
 
 project, author, project_copyright = "undin", "The undin authors", "The undin authors"
-version = release = re.search(r'"(.+)"', (ROOT / "src/undin/version.py").read_text())[1]
+version = release = re.search(r'^__version__ = "(.+)"', (ROOT / "src/undin/version.py").read_text(), re.M)[1]
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "docs/index"
 include_patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**", "src/undin/weights/*.md"]
@@ -39,7 +39,7 @@ pygments_style, pygments_dark_style = "friendly", "monokai"
 # The menu: one list, so that the pages themselves stay plain Markdown. Pages of docs/ that it does not name are added
 # to the guide.
 MENU = {
-    "Start": ["README"],
+    "Start": ["At a glance </README>"],
     "How-tos": [f"docs/howto/{name}" for name in ("podcast", "calls", "folder", "live", "train")],
     "Guide": [f"docs/{name}" for name in ("files", "streaming", "live", "server", "agents", "flow")],
     "Training and evaluation": [f"docs/{name}" for name in ("training", "augmentation", "evidence")],
@@ -58,7 +58,11 @@ BELOW = {
 
 def toctree(pages: list[str], caption: str = "") -> str:
     head = f":caption: {caption}\n" if caption else ""
-    return f"\n```{{toctree}}\n:hidden:\n{head}\n" + "\n".join(f"/{page}" for page in pages) + "\n```\n"
+    return (
+        f"\n```{{toctree}}\n:hidden:\n{head}\n"
+        + "\n".join(page if "<" in page else f"/{page}" for page in pages)
+        + "\n```\n"
+    )
 
 
 def add_menu(app, name: str, source: list[str]) -> None:
@@ -100,10 +104,10 @@ def add_front_door(app, exception) -> None:
 
 
 def add_players(app, page: str, template: str, context: dict, doctree) -> None:
-    """A player behind each link to a sound."""
+    """A player behind each link to a sound; intervals are not broken at their ±."""
     link = r'(<a class="reference download internal" download="" href="([^"]+\.ogg)">.*?</a>)'
     player = r'\1 <audio controls preload="none" src="\2"></audio>'
-    context["body"] = re.sub(link, player, context.get("body", ""), flags=re.S)
+    context["body"] = re.sub(link, player, context.get("body", ""), flags=re.S).replace(" ± ", "&nbsp;±&nbsp;")
 
 
 def setup(app) -> None:
