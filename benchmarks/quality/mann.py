@@ -156,12 +156,13 @@ def kinds(show: bool, _: Path | None) -> None:
 
 
 def voices_of(side: str) -> tuple[list[MixtureRow], Corpus]:
-    """120 mixtures of the noise of the test split, with the speech of the training or the test split."""
+    """120 mixtures of LibriSpeech, of the training or the test split, with the noise of the test split."""
     corpus = real_data()
     split = {"seen": "train", "unseen": "test"}[side]
     clips = [clip for clip in corpus.rows if clip.split == ("test" if clip.kind else split)]
     corpus = corpus.with_rows(replace(clip, split="test") for clip in clips)
-    return make_manifest(corpus, n=120, seed=2026, snr_db=[-5.0, 0.0, 5.0], kinds=EVERYDAY), corpus
+    settings = {"snr_db": [-5.0, 0.0, 5.0], "kinds": EVERYDAY, "speech_from": ["librispeech"]}
+    return make_manifest(corpus, n=120, seed=2026, **settings), corpus
 
 
 def plot_kinds(groups: dict[str, dict[str, Mean | None]]) -> None:
