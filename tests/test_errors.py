@@ -13,4 +13,4 @@ def test_an_extra_is_installed_where_undin_is(monkeypatch, found, pip):
     monkeypatch.setattr("shutil.which", lambda _: found)
     with pytest.raises(MissingExtraError) as error:
         require("no_such_module.sub", extra="train")
-    assert str(error.value) == f'no_such_module is needed here and not installed: {pip} install "undin[train]"'
+    assert str(error.value) == f'no_such_module is required but not installed: {pip} install "undin[train]"'

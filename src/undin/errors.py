@@ -58,7 +58,7 @@ def require_files(package: str, *, extra: str) -> Path:
 
 
 def _missing(package: str, extra: str) -> MissingExtraError:
-    return MissingExtraError(f'{package} is needed here and not installed: {_pip()} install "undin[{extra}]"')
+    return MissingExtraError(f'{package} is required but not installed: {_pip()} install "undin[{extra}]"')
 
 
 def _pip() -> str:

@@ -16,7 +16,7 @@ def plain(monkeypatch):
     """Without pictures, which take most of the time."""
 
     def missing(*_, **__):
-        raise package.errors.MissingExtraError("matplotlib is needed here and not installed")
+        raise package.errors.MissingExtraError("matplotlib is required but not installed")
 
     monkeypatch.setattr("undin.pictures.overview", missing)
 

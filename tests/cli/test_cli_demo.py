@@ -15,7 +15,7 @@ def bare(monkeypatch):
     """As without the extras, which take most of the time."""
 
     def missing(*_, **__):
-        raise MissingExtraError('pystoi is needed here and not installed: pip install "undin[eval]"')
+        raise MissingExtraError('pystoi is required but not installed: pip install "undin[eval]"')
 
     for name in ("stoi", "estoi", "pesq"):
         monkeypatch.setattr(f"undin.metrics.{name}", missing)
@@ -51,7 +51,7 @@ def test_without_extras(undin, tmp_path, monkeypatch, bare):
     rows = {line.split()[0]: line.split() for line in out.splitlines() if line.startswith(("noisy", "enhanced"))}
     assert float(rows["noisy"][1]) == pytest.approx(5, abs=0.1)
     assert float(rows["enhanced"][1]) > float(rows["noisy"][1]) + 2
-    assert "STOI: pystoi is needed here and not installed: pip install" in " ".join(out.split())
+    assert "STOI: pystoi is required but not installed: pip install" in " ".join(out.split())
     assert "undin-demo/index.html" in out and "spectrograms.png" not in out
     assert not Path("undin-demo/spectrograms.png").exists()
 
