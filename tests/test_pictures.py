@@ -115,7 +115,7 @@ def test_pictures_are_reproducible_and_inputs_stay_untouched(draw, tmp_path):
 @pytest.mark.parametrize("draw", [pictures.spectrograms, pictures.waveforms])
 @pytest.mark.parametrize("n_samples", [0, 1, 100])
 def test_silent_short_and_empty_signals_are_drawn(draw, n_samples):
-    pictures.png(draw({"x": np.zeros(n_samples), "y": np.zeros((2, n_samples))}, SR))
+    pictures.shot(draw({"x": np.zeros(n_samples), "y": np.zeros((2, n_samples))}, SR))
 
 
 def test_masks_show_when_and_where_they_pass():
@@ -144,11 +144,11 @@ def test_panels_lie_where_the_picture_shows_them(width):
     import io
 
     figure = pictures.spectrograms({"a": noise(), "b": np.zeros(SR // 2)}, SR)
-    with Image.open(io.BytesIO(pictures.png(figure, width=width, dark=True))) as picture:
+    shot = pictures.shot(figure, width=width)
+    with Image.open(io.BytesIO(shot.dark)) as picture:
         pixels = np.asarray(picture.convert("RGB")).astype(int)
-    boxes = pictures.panels_of(figure, width=width)
-    assert list(boxes) == ["a", "b"]
-    left, top, wide, high, start, stop = boxes["a"]
+    assert list(shot.panels) == ["a", "b"]
+    left, top, wide, high, start, stop = shot.panels["a"]
     assert (start, stop) == (0, 1)
     rows, columns = pixels.shape[:2]
     inside = pixels[round(top * rows) + 4 : round((top + high) * rows) - 4]
@@ -163,8 +163,9 @@ def test_png_keeps_the_ground_of_the_page_and_the_figure_as_it_was():
     decay = noise() * np.exp(-6 * np.arange(SR) / SR)  # has so many dark colours that the ground is drawn towards them
     figure = pictures.spectrograms({"x": decay}, SR)
     size = figure.get_size_inches().tolist()
-    for dark, ground in ((False, (255, 255, 255)), (True, tuple(bytes.fromhex(pictures.panels.DARK[1:])))):
-        with Image.open(io.BytesIO(pictures.png(figure, width=3, dark=dark))) as picture:
+    shot = pictures.shot(figure, width=3)
+    for image, ground in ((shot.light, (255, 255, 255)), (shot.dark, tuple(bytes.fromhex(pictures.panels.DARK[1:])))):
+        with Image.open(io.BytesIO(image)) as picture:
             assert picture.width == 3 * pictures.panels.DPI
             assert picture.convert("RGB").getpixel((0, 0)) == ground
     assert figure.get_size_inches().tolist() == size

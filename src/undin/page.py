@@ -302,14 +302,14 @@ def picture(name: str, image: "Figure | bytes | File", signals: Sequence[str] = 
 
 def _shot(name: str, figure: "Figure", signals: list[str], width: float | None, kind: str) -> str:
     """A figure at one width, light and dark, and boxes over those of its panels that show a signal of the player."""
-    from undin.pictures.panels import BAR, panels_of, png
+    from undin.pictures.panels import BAR, shot
 
-    light, dark = (_uri("image/png", png(figure, width=width, dark=dark)) for dark in (False, True))
-    panels = panels_of(figure, width=width) if signals else {}  # costs a drawing
+    drawn = shot(figure, width=width)
+    light, dark = (_uri("image/png", image) for image in (drawn.light, drawn.dark))
     boxes = "".join(
         f'<div class="panel" data-signal="{signals.index(label)}" data-start="{start:.4f}" data-stop="{stop:.4f}" '
         f'style="left:{left:.3%};top:{top:.3%};width:{wide:.3%};height:{high:.3%}"></div>'
-        for label, (left, top, wide, high, start, stop) in panels.items()
+        for label, (left, top, wide, high, start, stop) in drawn.panels.items()
         if label in signals
     )
     labels = [str(axes.get_label()) for axes in figure.axes]

@@ -8,8 +8,8 @@ planes.py   masks, attention, embeddings
 panels.py   what they share, and the way to a file or a page
 """
 
-from undin.pictures.panels import panels_of, png
+from undin.pictures.panels import Shot, shot
 from undin.pictures.planes import heat_maps, masks, points
 from undin.pictures.signals import overview, spectrograms, waveforms
 
-__all__ = ["heat_maps", "masks", "overview", "panels_of", "png", "points", "spectrograms", "waveforms"]
+__all__ = ["Shot", "heat_maps", "masks", "overview", "points", "shot", "spectrograms", "waveforms"]

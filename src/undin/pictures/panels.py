@@ -3,6 +3,7 @@
 import io
 import pickle
 from collections.abc import Mapping
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,21 +33,48 @@ def shortened(name: str, most: int = 40) -> str:
     return name if len(name) <= most else f"{name[: most - 4]} ..."
 
 
-def png(figure: "Figure", *, width: float | None = None, dark: bool = False) -> bytes:
-    """Render a figure for a page: at another width with letters of the same size, or light on a dark ground.
+@dataclass(frozen=True)
+class Shot:
+    """A figure as a page shows it.
+
+    Attributes:
+        light, dark: PNG files of 256 colours, a fifth of the size of all colours; the second is light on `DARK`.
+        panels: label -> (left, top, width, height, seconds at the left edge, seconds at the right edge); the first four
+            as fractions of the picture.
+    """
+
+    light: bytes
+    dark: bytes
+    panels: dict[str, tuple[float, ...]]
+
+
+def shot(figure: "Figure", *, width: float | None = None) -> Shot:
+    """Render a figure for a page, in two colour schemes.
 
     Args:
         figure: any figure; a copy is changed, never the figure itself.
-        width: inches; the figure's own when None.
-        dark: draw text, ticks and frames light, on `DARK`.
-
-    Returns:
-        The bytes of a PNG file of 256 colours, a fifth of the size of all colours.
+        width: inches, with letters of the same size; the figure's own when None.
     """
+    copy: Figure = pickle.loads(pickle.dumps(figure))
+    if width is not None:
+        copy.set_size_inches(width, copy.get_figheight())
+    light = _png(copy)
+    copy.set_layout_engine("none")  # it is laid out, which takes as long as drawing it
+    panels = {str(axes.get_label()): (axes.get_position(), axes.get_xlim()) for axes in copy.axes}
+    boxes = {
+        name: tuple(float(v) for v in (box.x0, 1 - box.y1, box.width, box.height, *seconds))
+        for name, (box, seconds) in panels.items()
+        if name and name != BAR
+    }
+    _darken(copy)
+    return Shot(light, _png(copy), boxes)
+
+
+def _png(figure: "Figure") -> bytes:
     image_module = require("PIL.Image", extra="plot")
-    copy, raw, small = _restyled(figure, width, dark), io.BytesIO(), io.BytesIO()
-    copy.savefig(raw, format="rgba", dpi=DPI)
-    size = tuple(int(v * DPI) for v in copy.get_size_inches())
+    raw, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(raw, format="rgba", dpi=DPI)
+    size = tuple(int(v * DPI) for v in figure.get_size_inches())
     image = image_module.frombytes("RGBA", size, raw.getvalue()).convert("RGB")
     colours = image.quantize(256, image_module.Quantize.MAXCOVERAGE, dither=image_module.Dither.NONE)
     ground, palette = colours.getpixel((0, 0)), colours.getpalette()
@@ -54,27 +82,6 @@ def png(figure: "Figure", *, width: float | None = None, dark: bool = False) -> 
     colours.putpalette(palette)
     colours.save(small, format="png", optimize=True)
     return small.getvalue()
-
-
-def panels_of(figure: "Figure", *, width: float | None = None) -> dict[str, tuple[float, ...]]:
-    """Find the positions of the panels of a figure, to point at moments in its picture.
-
-    Args:
-        figure: from `spectrograms` or `waveforms`.
-        width: inches, as given to `png`.
-
-    Returns:
-        label -> (left, top, width, height, seconds at the left edge, seconds at the right edge); the first four as
-        fractions of the picture.
-    """
-    copy = _restyled(figure, width, dark=False)
-    copy.draw_without_rendering()
-    boxes = {str(axes.get_label()): (axes.get_position(), axes.get_xlim()) for axes in copy.axes}
-    return {
-        name: tuple(float(v) for v in (box.x0, 1 - box.y1, box.width, box.height, *seconds))
-        for name, (box, seconds) in boxes.items()
-        if name and name != BAR
-    }
 
 
 def panels_over_time(names: list[str], title: str | None, *, height: float) -> tuple["Figure", list["Axes"], "Axes"]:
@@ -148,17 +155,13 @@ def saved(figure: "Figure", path: str | PathLike[str] | None) -> "Figure":
     return figure
 
 
-def _restyled(figure: "Figure", width: float | None, dark: bool) -> "Figure":
-    copy: Figure = pickle.loads(pickle.dumps(figure))
-    if width is not None:
-        copy.set_size_inches(width, copy.get_figheight())
-    if dark:
-        copy.set_facecolor(DARK)
-        for text in copy.findobj(require("matplotlib.text", extra="plot").Text):
-            text.set_color(ON_DARK)
-        for axes in copy.axes:
-            axes.set_facecolor(DARK)
-            axes.tick_params(colors=ON_DARK)
-            for spine in axes.spines.values():
-                spine.set_edgecolor("#8a8a94")
-    return copy
+def _darken(figure: "Figure") -> None:
+    """Draw text, ticks and frames light, on `DARK`."""
+    figure.set_facecolor(DARK)
+    for text in figure.findobj(require("matplotlib.text", extra="plot").Text):
+        text.set_color(ON_DARK)
+    for axes in figure.axes:
+        axes.set_facecolor(DARK)
+        axes.tick_params(colors=ON_DARK)
+        for spine in axes.spines.values():
+            spine.set_edgecolor("#8a8a94")

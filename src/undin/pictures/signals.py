@@ -120,7 +120,7 @@ def overview(signals: Mapping[str, Array] | Array, sr: int, *, range_db: float =
         range_db: bins further below the loudest one are black.
 
     Returns:
-        The figure; `panels_of` finds its spectrograms.
+        The figure; `shot` finds its spectrograms.
 
     Raises:
         InputError: as `spectrograms`.
