@@ -109,6 +109,9 @@ def train(
         MissingExtraError: torch is not installed.
         InputError: the split has no speech or no noise.
     """
+    from undin.training.memory import keep_freed
+
+    keep_freed()
     require("torch", extra="train")
     from undin.training.export import export
     from undin.training.fit import fit
