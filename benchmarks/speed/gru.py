@@ -66,10 +66,8 @@ def table() -> str:
     for row in rows:
         facts = [row["layer"], row["precision"], f"{row['torch_ms']} ms", f"{row['fused_ms']} ms"]
         lines.append(f"| {' | '.join(facts)} | {row['torch_over_fused']} x |")
-    about = (
-        f"Forward and backward pass, 1 s in a batch of 8, medians of {RUNS} runs in turn on an {rows[0]['machine']}."
-    )
-    return "\n".join(lines) + f"\n\n{about}"
+    about = f"in a batch of 8 on one thread of an {rows[0]['machine']}, medians of {RUNS} runs in turn."
+    return "\n".join(lines) + f"\n\nForward and backward pass of 1 s {about}"
 
 
 def main() -> None:
