@@ -6,6 +6,7 @@ import pytest
 import soundfile
 from cli_files import names
 
+import undin as package
 from undin.methods import METHODS
 from undin.methods.base import Card, Method
 
@@ -39,6 +40,25 @@ def test_one_file_for_each_talker(undin, here):
     x, y1, y2 = (soundfile.read(name)[0] for name in ("a.wav", "a.1.wav", "a.2.wav"))
     np.testing.assert_allclose(y1, 0.5 * x, atol=2e-4)
     np.testing.assert_allclose(y1 + y2, x, atol=4e-4)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_a_lone_voice_comes_first_and_is_told(undin, here, suffix):
+    x, sr = soundfile.read("a.wav")
+    soundfile.write(f"b.{suffix}", x, sr)
+    code, out, _ = undin("separate", f"b.{suffix}", "-m", "split", "--set", "share=0.001")
+    assert code == 0 and f"one talker found: b.2.{suffix} is near silence" in out
+    y1, y2 = (soundfile.read(f"b.{k}.{suffix}")[0] for k in (1, 2))
+    np.testing.assert_allclose(y1, 0.999 * x, atol=2e-4)
+    np.testing.assert_allclose(y2, 0.001 * x, atol=2e-4)
+    assert names(here) == ["a.wav", f"b.1.{suffix}", f"b.2.{suffix}", f"b.{suffix}"]
+
+
+def test_a_lone_voice_comes_first_in_arrays(here):
+    x = soundfile.read("a.wav")[0]
+    s = package.separate(x, 16000, method=Split(share=0.001))
+    np.testing.assert_allclose(s, np.stack([0.999 * x, 0.001 * x]), atol=1e-5)
+    assert package.separate(x, 16000, method=Split(share=0.1))[0].std() < 0.2 * x.std()
 
 
 def test_the_default_takes_any_two_voices_in_stereo_too(undin, here):

@@ -121,6 +121,8 @@ class VideoWriter(Writer):
     motion sensor). Containers for sound alone (.m4a, .mka) take other audio tracks and covers.
     """
 
+    part: PartFile
+
     def __init__(self, target: AudioPath, format: AudioFormat, like: AudioPath | None) -> None:
         self._av = av = require("av", extra="video")
         extension = format.container
@@ -128,12 +130,12 @@ class VideoWriter(Writer):
         family = {"libopus": "OPUS", "libmp3lame": "MP3"}.get(codec, codec.upper())
         bitrate = None if codec.startswith(("pcm_", "flac", "alac")) else format.bitrate
         super().__init__(str(target), replace(format, subtype=family, bitrate=bitrate))
-        self._part = PartFile(target)
+        self.part = PartFile(target)
         self._out: Any = None
         self._like: Any = None
         try:
             brand = {"brand": "M4A "} if extension == ".m4a" else {}  # the muxer "ipod" takes no covers
-            self._out = av.open(self._part, "w", format=MUXERS[extension], options=brand)
+            self._out = av.open(self.part, "w", format=MUXERS[extension], options=brand)
             self._like = av.open(str(like)) if like and Path(like).suffix.lower() in VIDEOS else None
             self._open(codec, av)
         except (av.FFmpegError, ValueError, OSError) as error:
@@ -226,7 +228,7 @@ class VideoWriter(Writer):
             raise InputError(f"{self.name}: cannot be written: {error}: nothing was changed") from error
         if self._like:
             self._like.close()
-        self._part.finish()
+        self.part.finish()
 
     def abort(self) -> None:
         """Give up: what was written is removed."""
@@ -234,7 +236,7 @@ class VideoWriter(Writer):
             with contextlib.suppress(self._av.FFmpegError, ValueError, OSError):
                 if container:
                     container.close()
-        self._part.abort()
+        self.part.abort()
 
 
 def _is_kept(stream: Any, extension: str, av: Any) -> bool:

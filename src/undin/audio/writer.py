@@ -34,7 +34,10 @@ class Writer(ABC):
     Attributes:
         format: what is written.
         position: samples taken so far.
+        part: the file in the making, whose target may be changed until it is closed; None for a stream.
     """
+
+    part: PartFile | None = None
 
     def __init__(self, name: str, format: AudioFormat) -> None:
         self.name, self.format, self.position = name, format, 0
@@ -95,24 +98,26 @@ class Writer(ABC):
 class FileWriter(Writer):
     """Whatever libsndfile writes, on disk."""
 
+    part: PartFile
+
     def __init__(self, target: AudioPath, format: AudioFormat, like: AudioPath | None) -> None:
         super().__init__(str(target), format)
         self._bits = bits_of(format.subtype)
         is_mp3 = format.container == "MP3"
         id3 = (id3_of(like) if like else b"") or make_id3(format.tags) if is_mp3 else b""
-        self._part = PartFile(target, id3)
+        self.part = PartFile(target, id3)
         try:
             kind = (format.sr, format.n_channels, format.subtype, format.endian, format.container)
-            self._file = soundfile.SoundFile(self._part, "w", *kind, **compression(format))
+            self._file = soundfile.SoundFile(self.part, "w", *kind, **compression(format))
         except (soundfile.LibsndfileError, RuntimeError, ValueError, TypeError) as error:
-            self._part.abort()
-            self._part.check()
+            self.part.abort()
+            self.part.check()
             raise InputError(
                 f"{target}: {format.container} {format.subtype} cannot hold {format.n_channels} channels at "
                 f"{format.sr} Hz ({error}): write .wav"
             ) from error
         except BaseException:  # an interruption
-            self._part.abort()
+            self.part.abort()
             raise
         if not is_mp3:
             for name in TAGS & format.tags.keys():
@@ -128,9 +133,9 @@ class FileWriter(Writer):
         try:
             self._file.write(np.ascontiguousarray(rows))
         except (soundfile.LibsndfileError, RuntimeError, AssertionError) as error:
-            self._part.check()
+            self.part.check()
             raise InputError(f"{self.name}: cannot be written: {error}") from error
-        self._part.check()
+        self.part.check()
 
     def _check_size(self) -> None:
         if self.position * self.format.n_channels * BYTES.get(self.format.subtype, 2) > WAV_MAX:
@@ -142,16 +147,16 @@ class FileWriter(Writer):
         if not self.position and (self.format.container in ("FLAC", "MP3") or self.format.subtype == "OPUS"):
             raise InputError(f"{self.name}: {self.format.container} cannot store 0 samples: write .wav")
         self._close_soundfile()
-        self._part.check()
+        self.part.check()
         n_bytes = self.position * self.format.n_channels * BYTES.get(self.format.subtype, 1)
         if self.format.container == "AIFF" and n_bytes % 2 and self.format.subtype in ONE_BYTE:
-            correct_aiff(self._part.file, self.position, n_bytes)
+            correct_aiff(self.part.file, self.position, n_bytes)
         if self.format.channel_mask is not None:
-            self._part.file.flush()
-            if found := channel_mask(self._part.file):
-                self._part.seek(found[0])
-                self._part.write(self.format.channel_mask.to_bytes(4, "little"))
-        self._part.finish()
+            self.part.file.flush()
+            if found := channel_mask(self.part.file):
+                self.part.seek(found[0])
+                self.part.write(self.format.channel_mask.to_bytes(4, "little"))
+        self.part.finish()
 
     def _close_soundfile(self) -> None:
         with contextlib.suppress(soundfile.LibsndfileError, RuntimeError):
@@ -160,7 +165,7 @@ class FileWriter(Writer):
     def abort(self) -> None:
         """Give up: what was written is removed."""
         self._close_soundfile()
-        self._part.abort()
+        self.part.abort()
 
 
 class StreamWriter(Writer):

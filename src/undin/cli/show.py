@@ -140,6 +140,9 @@ def line(result: "Result") -> str:
         facts.append(f"peaks limited by {report.limited_db:.1f} dB")
     if report.changed:
         facts.append(f"stored as {report.container} {report.subtype} ({report.changed})")
+    if silent := report.near_silence:
+        n, are = len(report.targets) - len(silent), "is" if len(silent) == 1 else "are"
+        facts.append(f"{'one talker' if n == 1 else f'{n} talkers'} found: {', '.join(silent)} {are} near silence")
     return f"{head}   {', '.join(facts)}"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from undin.audio import VIDEO_EXTENSIONS, Limiter, Reader, Writer, open_reader, open_writer
 from undin.errors import InputError
-from undin.methods.base import Method
+from undin.methods import Method, lone_order
 from undin.spectrum import Array
 from undin.stream import Stream
 from undin.workers import Progress
@@ -37,6 +37,7 @@ class FileReport:
     changed: str | None  # what the output's container could not keep: "FLOAT -> PCM_24"
     limited_db: float  # greatest attenuation by the limiter, 0.0 where nothing exceeded full scale
     wall_s: float
+    near_silence: tuple[str, ...] = ()  # targets of talkers that were not found
 
     @property
     def times_real_time(self) -> float:
@@ -112,6 +113,7 @@ def process_file(
         changed=None if before.subtype == after.subtype else f"{before.subtype} -> {after.subtype}",
         limited_db=max(sink.limited_db, rest.limited_db if rest else 0.0),
         wall_s=time.perf_counter() - start,
+        near_silence=targets[len(targets) - sink.n_silent :],
     )
 
 
@@ -148,6 +150,8 @@ def _pump(
 class _One:
     """The one output of an enhancement."""
 
+    n_silent = 0
+
     def __init__(self, writer: Writer) -> None:
         self.writers = [writer]
 
@@ -171,6 +175,8 @@ class _Talkers:
         format = writers[0].format
         ms = format.sr // 1000
         self._limiter = Limiter(lookahead=5 * ms, hold=10 * ms) if format.has_full_scale else None
+        self._energies = np.zeros(len(writers))
+        self.n_silent = 0  # talkers near silence, known at the end
 
     @property
     def limited_db(self) -> float:
@@ -178,14 +184,19 @@ class _Talkers:
 
     def write(self, y: Array) -> None:
         """Take y (n_src, n_channels, n_samples)."""
+        self._energies += np.square(y, dtype=np.float64).sum((1, 2))
         for writer, y_i in zip(self.writers, self._limiter.process(y) if self._limiter else y, strict=True):
             writer.write(y_i)
 
     def finish(self) -> None:
-        """Write what the limiter holds back."""
+        """Write what the limiter holds back, and give a lone voice the name of the first talker."""
         if self._limiter:
             for writer, y_i in zip(self.writers, self._limiter.flush(), strict=True):
                 writer.write(y_i)
+        self.n_silent, order = lone_order(self._energies.tolist())
+        parts = [writer.part for writer in self.writers if writer.part]
+        for part, target in zip([parts[i] for i in order], [part.target for part in parts], strict=True):
+            part.target = target
 
 
 class _Residual:

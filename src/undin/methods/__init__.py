@@ -1,9 +1,11 @@
 """The methods: one file each, all with the same call. `METHODS` lists them, `load` returns one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from undin.checks import suggest
 from undin.errors import InputError
@@ -23,6 +25,7 @@ from undin.methods.twain import Twain
 from undin.runner import Runner
 from undin.spectrum import Array
 
+LONE_DB = 35.0  # below the loudest talker: near silence; talkers differ by less, and what separators leave by more
 WEIGHTS = Path(__file__).parents[1] / "weights"
 METHODS: dict[str, Callable[..., Method]] = {
     "spectral-gate": SpectralGate,
@@ -153,7 +156,7 @@ def separate(
         settings: changes to the method's config, by name.
 
     Returns:
-        (talkers, *x.shape), which sums to x for methods with masks that sum to one.
+        (talkers, *x.shape), which sums to x for methods with masks that sum to one. A lone voice comes first.
 
     Raises:
         InputError: x or a setting breaks a rule, or the method gives another number of talkers.
@@ -170,7 +173,32 @@ def separate(
         found = f"separates {model.n_src} talkers" if model.n_src else "enhances"
         cure = f": use a model for {talkers} talkers" if model.n_src else ": use enhance, or another method"
         raise InputError(f"{model.id!r} {found}; got talkers={talkers!r}{cure}")
-    return model(x, sr, nan=nan)
+    return loudest_first(model(x, sr, nan=nan))
+
+
+def loudest_first(s: Array) -> Array:
+    """Put a lone voice first: where a talker is near silence (`LONE_DB`), talkers come in the order of their energy.
+
+    Args:
+        s: (n_src, ..., n_samples).
+
+    Returns:
+        s, or its talkers in another order.
+    """
+    energies = np.square(s, dtype=np.float64).reshape(len(s), -1).sum(-1)
+    _, order = lone_order(energies.tolist())
+    return s if order == list(range(len(s))) else s[order]
+
+
+def lone_order(energies: Sequence[float]) -> tuple[int, list[int]]:
+    """How many talkers are near silence, and the order of all: as they are, or by energy where some are.
+
+    >>> lone_order([0.5, 1.0]), lone_order([1e-5, 1.0])
+    ((0, [0, 1]), (1, [1, 0]))
+    """
+    n_silent = sum(energy < max(energies) * 10 ** (-LONE_DB / 10) for energy in energies)
+    order = list(range(len(energies)))
+    return n_silent, sorted(order, key=lambda i: -energies[i]) if n_silent else order
 
 
 def _ready(method: str | Path | Method, settings: dict[str, Any], *keywords: str) -> Method:
