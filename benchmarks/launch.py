@@ -51,7 +51,7 @@ def chosen(names: Sequence[str], folder: str = "") -> list[str]:
     for name in names or [""]:
         fitting = [each for each in every if not name or name in (each, *each.split("."))]
         if not fitting:
-            raise SystemExit(f"unknown benchmark {name!r}; python -m benchmarks --list shows what there is")
+            raise SystemExit(f"unknown benchmark {name!r}; python -m benchmarks --list lists them")
         picked |= dict.fromkeys(fitting)
     return list(picked)
 

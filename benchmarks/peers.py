@@ -10,7 +10,7 @@ thread and at full strength (the two LiveKit plugins mix half of the input back 
 where a level has to be chosen, at the one that did best on the development split. A peer that is not installed is left
 out, and said.
 
-The command prints each peer's version, size, delay and how far its output lies from clean speech put through it.
+The command prints each peer's version, size, delay and the distance between clean speech and its output for it.
 """
 
 import contextlib
@@ -111,7 +111,7 @@ class Peer:
         return undin.resample(y, self.sr, sr)[: x.size]
 
     def stream(self) -> Step:
-        """Start a live run in packets of any size at `sr`; what comes out starts with the block that it waits for."""
+        """Start a live run in packets of any size at `sr`; output starts with the block that it waits for."""
         return Packets(self.start(), self.block) if self.block * 1000 != self.sr * PACKET_MS else self.start()
 
 
@@ -428,7 +428,7 @@ def systems(weights: Sequence[str] = (), only: str = "") -> list[System]:
 
 
 def offset(peer: Peer, x: Array, sr: int) -> float:
-    """Samples by which what a peer makes of clean speech lies behind it, to a third of one."""
+    """Delay of a peer's output for clean speech in samples, to a third of one."""
     fine = 3 * sr
     a, b = (undin.resample(v, sr, fine) for v in (x, peer.enhance(x, sr)))
     n_fft = 1 << (2 * a.size).bit_length()

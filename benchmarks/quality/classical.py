@@ -1,6 +1,6 @@
 """How much the methods that learn nothing help: python -m benchmarks.quality.classical [--table]
 
-100 mixtures of test speakers with test recordings of twelve everyday noises, and 100 with every kind of noise there is,
+100 mixtures of test speakers with test recordings of twelve everyday noises, and 100 with every kind of noise,
 at -5, 0, 5, 10 and 15 dB. Seeds are fixed; settings were chosen on the development split.
 """
 

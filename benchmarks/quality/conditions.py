@@ -38,7 +38,7 @@ SETS = {"rooms": ("pesq_wb", "stoi", "estoi", "si_sdr_db"), "telephone": ("pesq_
 
 
 def rooms(corpus: Corpus, split: str, n: int = 40) -> Iterator[tuple[str, Array, Array, int]]:
-    """Id, reference, what the microphone hears, sample rate."""
+    """Id, reference, microphone signal, sample rate."""
     rng = np.random.default_rng(SEED)
     clips = [c for c in corpus.select(split=split).speech if c.duration_s >= LEAST_S]
     for i, k in enumerate(rng.permutation(len(clips))[:n]):

@@ -1,7 +1,7 @@
 """How much the shipped `dnn` helps, and each of its parts: python -m benchmarks.quality.dnn [RUN] [--table | --plot]
 
 The mixtures of `classical_quality`: 100 of test speakers with test recordings of twelve everyday noises, and 100 with
-every kind of noise there is, at -5, 0, 5, 10 and 15 dB. RUN is the folder of `undin train dnn-xu2015 --preset
+every kind of noise, at -5, 0, 5, 10 and 15 dB. RUN is the folder of `undin train dnn-xu2015 --preset
 ablation`: with it, its variants are scored on the second hundred instead.
 --plot draws docs/pictures/dnn-kinds.png, PESQ by kind of noise.
 """

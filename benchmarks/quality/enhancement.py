@@ -62,7 +62,7 @@ def files(corpus: Corpus) -> dict[str, File]:
 
 
 def score(ref: np.ndarray, est: np.ndarray, sr: int) -> Scores:
-    """Every metric; why one is undefined stands in "error"."""
+    """Every metric; the reason for an undefined one is in "error"."""
     pair = {"ref": ref, "est": est, "sr": sr}
     calls: dict[str, Callable[[], float]] = {
         "pesq_wb": lambda: undin.metrics.pesq(**pair),
@@ -96,7 +96,7 @@ def _corpus() -> Corpus:
 
 
 def work(job: Job) -> list[Scores]:
-    """Score one file by every method that is still to do; what a method does wrong stands in its row."""
+    """Score one file by every method that is still to do; errors of a method are in its row."""
     id, (part, row), todo = job
     made, sr = render(row, _corpus()), _corpus().sr
     ref, x = made.speech, {"clean": made.speech, "noise": made.noise}.get(part, made.noisy)
@@ -258,7 +258,7 @@ def harm_table(results: Sequence[Scores]) -> str:
 
     rows = [[_label(m), *(cell(m, *column) for column in columns)] for m in order({r["method"] for r in high})]
     note = (
-        f"n = {n} files in each column; 95 % intervals. SI-SDR of clean input is infinite: the output's stands there."
+        f"n = {n} files in each column; 95 % intervals. SI-SDR of clean input is infinite; shown is that of the output."
     )
     return _markdown(["", *(f"{METRICS[metric]}, {name}" for name, metric in columns)], rows) + f"\n\n{note}"
 
@@ -275,7 +275,7 @@ def voices_table(results: Sequence[Scores]) -> str:
         for voice in dict.fromkeys(sorts.values())
     }
     for snr_db in (5, 20):
-        name = f"all of them, higher by a third as a child's, {snr_db} dB"
+        name = f"all, pitch raised by a third, {snr_db} dB"
         sets[name] = ([r for r in raised if r.get("snr_db") == snr_db], [])
     metrics = ["pesq_wb", "estoi", "si_sdr_db"]
     rows: list[Sequence[str]] = []
@@ -299,7 +299,7 @@ def silence_table(results: Sequence[Scores]) -> str:
         values = [r["attenuation_db"] for r in part if r["method"] == method and "attenuation_db" in r]
         rows.append([_label(method), _cell(values, "attenuation_db", n, ""), f"{min(values):.1f}" if values else "–"])
     note = f"n = {n} stretches, from {SETTLING_S} s on; 95 % intervals."
-    return _markdown(["", "attenuation (dB)", "least (dB)"], rows) + f"\n\n{note}"
+    return _markdown(["", "attenuation (dB)", "minimum (dB)"], rows) + f"\n\n{note}"
 
 
 TABLES: dict[str, Callable[[Sequence[Scores]], str]] = {

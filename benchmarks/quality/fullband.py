@@ -107,7 +107,7 @@ def score_mixture(enhance: Callable[[Array], Array], speech: Array, noise: Array
 
 
 def _between(x: Array, sr: int, low_hz: float, high_hz: float) -> Array:
-    """What lies between two frequencies."""
+    """The signal between two frequencies."""
     X, f = np.fft.rfft(x), np.fft.rfftfreq(len(x), 1 / sr)
     y: Array = np.fft.irfft(X * ((f >= low_hz) & (f <= high_hz)), len(x)).astype(np.float32)
     return y

@@ -1,9 +1,9 @@
 """How much `mann` helps, and whether its memory does: python -m benchmarks.quality.mann [PART [RUN]] [--table | --plot]
 
 The mixtures of `classical_quality`: 100 of test speakers with test recordings of twelve everyday noises, and 100 with
-every kind of noise there is, at -5, 0, 5, 10 and 15 dB. PART is one of
+every kind of noise, at -5, 0, 5, 10 and 15 dB. PART is one of
 
-    shipped      the shipped weights, on both, and with the memory emptied before every frame
+    shipped      the shipped weights, on both, and with the memory cleared before every frame
     comparison   what `undin train mann-tsou2017 --preset comparison -o RUN` left: layers, three seeds each
     memory       what `--preset memory` left
     speakers     what `undin run mann-tsou2017 --preset speakers -o RUN` left
@@ -50,7 +50,7 @@ METHODS = {"log-mmse": "log-mmse", "dnn": "dnn", "mann": "mann"}
 LAYERS, SEEDS = ("mann", "mann-lstm", "mann-dnn"), (1, 2, 3)
 SIDES = ("seen", "unseen")
 T_975 = 4.303  # of Student's distribution with two degrees of freedom: an interval from three seeds
-EMPTIED = "mann, memory emptied"
+EMPTIED = "mann, memory cleared"
 
 
 class Emptied(MANN):

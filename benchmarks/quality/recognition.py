@@ -4,14 +4,14 @@ What a recogniser makes of English sentences in everyday noise, as they are, enh
 noise kept (`limit_db`): people want noise gone, recognisers mind what enhancement does to the voice, so a milder mix
 might serve them better. The development split is for such choices; the test split says what they are worth.
 
-A word is right that the recogniser also hears in the clean recording, or that stands in the corpus's text where it has
+A word is right if the recogniser also finds it in the clean recording, or that stands in the corpus's text where it has
 one: the first says how much noise and enhancement change, not how good the recogniser is. It is pocketsphinx, whose
 English model comes with its package, and takes most of the time: pip install pocketsphinx jiwer
 
     --split NAME    of the corpus, test without it      --n N      mixtures, 100 without it
     --only NAMES    methods, by comma                   --table    the table from the results
 
-What the results hold already is not heard again: delete their file after a change of the weights.
+Existing results are not computed again: delete their file after a change of the weights.
 """
 
 import argparse

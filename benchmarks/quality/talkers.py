@@ -2,7 +2,7 @@
 
 120 mixtures of two test speakers, as loud as each other within 2.5 dB, no noise, as long as the shorter utterance; the
 shipped methods that separate, weights that do not ship (NAME=x.onnx), and the masks that know the talkers. Then one
-talker alone, 40 recordings: how far the second output lies below the first. Nothing is chosen on these.
+talker alone, 40 recordings: level of the second output below the first. Nothing is chosen on these.
 
 Names of `GROWTH` are `blstm-mask` with fewer voices or hours, of which there is a table by itself.
 
@@ -39,7 +39,7 @@ GROWTH = {
     "hours-85": (251, 5.0, 85),
     "hours-285": (251, 5.0, 285),
     "hours-498": (301, 6.0, 498),
-    "one-speed": (301, 6.0, "738, heard at its own speed alone"),
+    "one-speed": (301, 6.0, "738, one speed only"),
     "wide-band": (301, 6.0, 738),
     "blstm-mask": (301, 6.0, "839, half of the last 102 of a limited band"),
 }
@@ -95,7 +95,7 @@ def _flat(found: Evaluation) -> list[Score]:
 
 
 def measure_alone(methods: dict[str, Method], corpus: Corpus) -> None:
-    """How far the quieter output lies below the louder one when one talker speaks."""
+    """Level of the quieter output below the louder one when one talker speaks."""
     clips = [clip for clip in corpus.select(split="test").speech if clip.duration_s >= 2.5]
     clips = [clips[k] for k in np.random.default_rng(SEED).permutation(len(clips))[:N_ALONE]]
     rows = [row for row in _rows(ALONE) if row["method"] not in methods] if ALONE.exists() else []
@@ -168,8 +168,8 @@ def show() -> None:
         if cells:
             print(f"| {' | '.join([*map(str, amounts), *cells])} |")
     print()
-    print("**One talker**: how far the second output lies below the first\n")
-    print("| | n | mean (dB) | least (dB) |\n|---|---|---|---|")
+    print("**One talker**: level of the second output below the first\n")
+    print("| | n | mean (dB) | minimum (dB) |\n|---|---|---|---|")
     rows = _rows(ALONE)
     for name in dict.fromkeys(row["method"] for row in rows if row["method"] not in STEPS):
         values = [float(row["below_db"]) for row in rows if row["method"] == name]

@@ -45,7 +45,7 @@ VIEWS = {
     "all": View("development"),
     "narrow": View("at 8 kHz", n=60, sr=8000),
     "libri": View("of LibriSpeech", corpus="librispeech"),
-    "known": View("of voices in training", corpus="librispeech", split="train"),
+    "known": View("training speakers", corpus="librispeech", split="train"),
     "three": View("three talkers", n=60, talkers=3),
     "test": View("test, at 8 kHz", n=talkers_quality.N, split="test", sr=8000, seed=talkers_quality.SEED),
 }
