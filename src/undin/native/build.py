@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from undin.atomic import atomic_write
 from undin.errors import InputError, WeightsError, require
 from undin.methods import WEIGHTS
-from undin.native.library import TEMPLATES, Library, make_library
+from undin.native.library import TEMPLATES, Library, make_library, plain
 
 WEB, BUILT = Path(__file__).with_name("web"), Path(__file__).with_name("built")
 SCRIPT = "undin.js"
@@ -166,7 +166,7 @@ def _plugin(library: Library, n_channels: int) -> str:
     ranges = ["FREE"] * (n_channels + len(outs)) + ["LIMIT", "LATENCY"]
     label = library.name if n_channels == 1 else f"{library.name}_stereo"
     number = zlib.crc32(label.encode()) % 0x1000000  # LADSPA's numbers have 24 bits
-    about = f'"undin {library.label}, {kind}", "undin", "{_quoted(library.method.card.licence)}"'
+    about = f'"undin {library.label}, {kind}", "undin", "{plain(library.method.card.licence)}"'
     return f"""
 static const int {kind}_ports[] = {{{", ".join(kinds)}}};
 static const char *const {kind}_names[] = {{{", ".join(f'"{name}"' for name in names)}}};
@@ -176,7 +176,3 @@ static const Descriptor {kind} = {{
     {len(names)}, {kind}_ports, {kind}_names, {kind}_ranges, NULL,
     instantiate, connect_port, activate, run, NULL, NULL, NULL, cleanup}};
 """
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", " ").replace('"', "'").replace("\n", " ")

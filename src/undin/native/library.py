@@ -88,7 +88,7 @@ def make_library(model: str | Path) -> Library:
     if not method.causal:
         raise InputError(f"{method.id} needs the whole signal: export a causal network to C, such as lull")
     path = method.runner.path
-    name = "undin_" + re.sub(r"\W", "_", path.stem)
+    name = "undin_" + re.sub(r"\W", "_", path.stem, flags=re.ASCII)
     output = method.runner.meta["output"]
     program, X, Y = translate(read_graph(path.read_bytes()), output, list(method.runner.shapes))
     data, table = pack(program.weights)
@@ -99,7 +99,12 @@ def make_library(model: str | Path) -> Library:
     }
     files["example.c"] = fill((TEMPLATES / "example.c").read_text("utf-8"), values)
     files[f"{name}_weights.h"] = _weights_file(name, data, table)
-    return Library(name, path.stem, method, files, len(data), values)
+    return Library(name, plain(path.stem), method, files, len(data), values)
+
+
+def plain(text: str) -> str:
+    """Text of a model file that can end neither a comment nor a string of C."""
+    return re.sub(r"[^ -~]|[*?\\\"]", " ", text)
 
 
 def fill(template: str, values: dict[str, object]) -> str:
@@ -123,11 +128,11 @@ def _values(name: str, method: Learned, program: Program, ends: tuple[str, str],
         "name": name,
         "NAME": name.upper(),
         "id": method.id,
-        "summary": method.card.summary,
+        "summary": plain(method.card.summary),
         "version": undin.__version__,
-        "weights": method.runner.meta["weights"],
-        "licence": method.card.licence,
-        "data": method.card.data,
+        "weights": plain(method.runner.meta["weights"]),
+        "licence": plain(method.card.licence),
+        "data": plain(method.card.data),
         "sources": method.n_src or 1,
         "max_n_fft": frame.n_fft,
         "max_hop": frame.hop_length,

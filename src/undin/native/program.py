@@ -100,7 +100,7 @@ class Program:
 
     def note(self, text: str) -> None:
         """Add a comment."""
-        self.statements.append(f"/* {text} */")
+        self.statements.append(f"/* {re.sub(r'[^ -~]|[*?$]', ' ', text)} */")
 
     def elementwise(self, expression: str, *operands: Value) -> View:
         """A new array, each element from those of the operands, which are broadcast.
