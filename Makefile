@@ -8,12 +8,16 @@ BIN    := $(VENV)/bin
 comma  := ,
 PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check fuzz bench results docs site wasm release clean
+.PHONY: demo test test-native check fuzz bench results docs site wasm release clean
 demo: $(VENV)/.demo
 	$(BIN)/undin demo -o undin-demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore=tests/native
+
+# What needs a C compiler, hosts of plugins, Node or Chromium; tests skip where these are missing.
+test-native: $(VENV)/.test wasm
+	$(BIN)/python -m pytest tests/native
 
 check: $(VENV)/.check
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -1,5 +1,7 @@
 """The audio node and the page in headless Chromium."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ import undin
 from undin.native import write_page
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not on this machine")
+SECONDS = float(os.environ.get("UNDIN_LIVE_S", "4"))  # of live sound; 30 is thorough
 RENDER = """
 async ([x, sampleRate, limitDb]) => {
   const { createUndinNode } = await import("/undin.js");
@@ -47,6 +50,7 @@ def wait(page, expression):
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     write_page(folder)
+    (folder / "recorder.js").write_text(RECORDER)
     with served(folder) as url:
         yield url
 
@@ -159,3 +163,60 @@ def test_the_page_is_small(site, tmp_path):
     from undin.native.build import TEMPLATES, WEB
 
     assert sum(path.stat().st_size for path in [*WEB.iterdir(), TEMPLATES / "undin.js"]) < 200_000
+
+
+RECORDER = """
+registerProcessor("recorder", class extends AudioWorkletProcessor {
+  process(inputs) {
+    this.port.postMessage(inputs.map((input) => (input[0] ? input[0].slice() : new Float32Array(128))));
+    return true;
+  }
+});
+"""
+RECORD = """
+async (seconds) => {
+  const { createUndinNode } = await import("/undin.js");
+  const context = new AudioContext({ sampleRate: 48000 });
+  await context.suspend();
+  await context.audioWorklet.addModule("/recorder.js");
+  const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+  const mediaStream = await navigator.mediaDevices.getUserMedia({ audio });
+  const source = new MediaStreamAudioSourceNode(context, { mediaStream });
+  const node = await createUndinNode(context);
+  const recorder = new AudioWorkletNode(context, "recorder", { numberOfInputs: 2 });
+  const found = [[], []];
+  recorder.port.onmessage = ({ data }) => data.forEach((block, i) => found[i].push(block));
+  node.connect(recorder, 0, 1).connect(context.destination);
+  source.connect(recorder, 0, 0);
+  source.connect(node);
+  await context.resume();
+  const start = [performance.now(), context.currentTime];
+  await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+  const lost = (performance.now() - start[0]) / 1000 - (context.currentTime - start[1]);
+  await context.close();
+  return [found.map((blocks) => blocks.flatMap((block) => [...block])), lost];
+}
+"""
+
+
+def test_live_sound_is_what_python_gives(site, tmp_path):
+    """The node may have run for some blocks before the first is recorded: its phase is searched for."""
+    corpus = undin.corpora.mini().select(split="test")
+    voice = np.concatenate([corpus.load(clip) for clip in corpus.speech[:3]])
+    path = tmp_path / "voice.wav"
+    undin.write(path, undin.audio.resample(voice, 16000, 48000), 48000)
+    fake = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    fake += [
+        f"--use-file-for-fake-audio-capture={tmp_path / 'voice.wav'}",
+        "--autoplay-policy=no-user-gesture-required",
+    ]
+    with opened(site, *fake, permissions=["microphone"]) as page:
+        (x, y), lost = page.evaluate(RECORD, SECONDS)
+    x, y = np.array(x, np.float32), np.array(y, np.float32)
+    assert x.size == y.size > 0.8 * SECONDS * 48000 and np.abs(x).max() > 0.05
+    errors = []
+    for blocks in range(6):  # 128 samples each, 768 are a hop
+        stream = undin.load("lull").stream(48000)
+        stream.process(np.zeros(128 * blocks, np.float32), equal=True)
+        errors.append(np.abs(stream.process(x, equal=True) - y)[24000:].max())  # by then the start is forgotten
+    assert min(errors) < 1e-4 and abs(lost) < 0.5
