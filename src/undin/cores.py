@@ -57,11 +57,11 @@ class Drivable(Protocol):
 
     @property
     def lookahead(self) -> int:
-        """Frames that an answer waits for."""
+        """Frames of look-ahead."""
 
     @property
     def n_src(self) -> int | None:
-        """Sources that it gives; None for enhancement."""
+        """Number of sources returned; None for enhancement."""
 
     def initial_state(self, batch: int) -> State:
         """State before the first frame."""

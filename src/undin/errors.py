@@ -10,15 +10,15 @@ from types import ModuleType
 
 
 class UndinError(Exception):
-    """Anything undin refuses to do; catch this to catch all of its errors."""
+    """Base class of all errors of undin."""
 
 
 class InputError(UndinError, ValueError):
-    """A value, file or setting from the caller breaks a rule."""
+    """An invalid value, file or setting."""
 
 
 class WeightsError(UndinError, RuntimeError):
-    """A weights file is damaged, newer than this version, or made for something else."""
+    """A weights file is damaged, newer than this version, or not usable here."""
 
 
 class MissingExtraError(UndinError, ImportError):

@@ -42,7 +42,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Group:
-    """A row of a table that is the heading of those below it, with a few words per column where they help."""
+    """A heading row of a table, with optional text per column."""
 
     text: str
     cells: Mapping[str, str] = field(default_factory=dict)
@@ -114,8 +114,8 @@ def write_page(
 ) -> Path:
     """Write a self-contained HTML page with players, pictures and tables.
 
-    Players, pictures and tables come under their names as headings; those of one name share a section. Over a figure
-    of `undin.pictures` that shares its name with a player a cursor moves, and a click on a panel plays that signal from
+    Names of players, pictures and tables are headings; equal names share a section. Over a figure
+    of `undin.pictures` with the name of a player a cursor moves, and a click on a panel plays that signal from
     there. If an array exceeds full scale, all arrays of its player are attenuated together and the page says so.
 
     Args:

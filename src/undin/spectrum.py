@@ -122,7 +122,7 @@ def stft(
         n_fft: samples a frame spans, also the FFT size.
         hop_length: samples between frames.
         window: see `get_window`.
-        win_length: samples the window spans inside the frame; n_fft when None.
+        win_length: length of the window in samples; n_fft when None.
 
     Returns:
         (..., n_freq, n_frames) with n_freq = n_fft // 2 + 1; complex64 for float32, complex128 for float64.
@@ -167,7 +167,7 @@ def istft(
         (..., length); float32 for complex64, float64 for complex128.
 
     Raises:
-        InputError: X has another n_freq than n_fft gives, or too few frames for `length`.
+        InputError: n_freq of X does not match n_fft, or X has too few frames for `length`.
     """
     y = IstftStream(n_fft, hop_length, window=window, win_length=win_length).process(X)[..., n_fft - hop_length :]
     if length is not None and length > y.shape[-1]:

@@ -134,12 +134,12 @@ class Stream:
         self._fifo: Array | None = None  # for equal=True: what is ready and not yet given
 
     def process(self, chunk: Array, *, equal: bool = False) -> Array:
-        """Take the next samples; give what is final, aligned with the input, or as many as came in.
+        """Process the next samples; return final samples, aligned with the input, or as many as came in.
 
         Args:
             chunk: (..., n_samples) floating point, any n_samples >= 0, the same leading axes at every call.
-            equal: give exactly n_samples, `latency` samples late (the first are zeros), as an audio callback needs;
-                for the whole signal or not at all.
+            equal: return exactly n_samples, delayed by `latency` samples (the first are zeros), as an audio callback
+                needs; must not change within a signal.
 
         Returns:
             (..., n) for enhancement, (n_src, ..., n) for separation, in chunk's dtype.
@@ -183,7 +183,7 @@ class Stream:
         """End the signal: return the remaining samples and reset the stream.
 
         Returns:
-            The rest, so that everything given is as long as everything taken (plus `latency` zeros with equal=True).
+            The remaining samples, so that the output is as long as the input (plus `latency` samples with equal=True).
         """
         if self._lead is None or 0 in self._lead:
             lead, self._lead = self._lead or (), None

@@ -122,8 +122,8 @@ def resample(x: Array, sr_in: int, sr_out: int) -> Array:
         sr_out: the rate wanted, Hz.
 
     Returns:
-        (..., ceil(n_samples * sr_out / sr_in)), dtype kept; x itself when the rates are equal. Going there and back
-        never gives fewer samples than there were, so a caller that wants the old length only has to cut.
+        (..., ceil(n_samples * sr_out / sr_in)), dtype kept; x itself when the rates are equal. Resampling back and
+        forth never returns fewer samples, so the original length is restored by cutting.
 
     Raises:
         InputError: as `check_audio`.

@@ -17,7 +17,7 @@ from undin.errors import InputError
 
 
 def info(path: AudioSource, *, truncated: Truncated = "raise") -> AudioFormat:
-    """Say what a sound file is, without reading its samples.
+    """Return the format of an audio file without reading its samples.
 
     Raises:
         InputError: as `open_reader`.
@@ -35,15 +35,15 @@ def read(
     nan: Nan = "raise",
     truncated: Truncated = "raise",
 ) -> tuple[Array, int]:
-    """Read a sound file, or a part of it, into memory.
+    """Read an audio file, or a part of it, into memory.
 
     Args:
         path: a path, "-" or a binary file object; see `open_reader`.
-        dtype: float32, or float64 for what float32 cannot hold (PCM_32, DOUBLE).
+        dtype: float32, or float64 for formats beyond its precision (PCM_32, DOUBLE).
         start: first sample to read, >= 0.
-        stop: sample to stop before; None for the end. Beyond the end means the end.
-        nan: what to do about NaN and infinity, as in `check_audio`.
-        truncated: what to do about a file that ends too early, as in `open_reader`.
+        stop: sample to stop before; None for the end; larger values mean the end too.
+        nan: handling of NaN and infinity, as in `check_audio`.
+        truncated: handling of truncated files, as in `open_reader`.
 
     Returns:
         x: (n_samples,) for one channel, (n_channels, n_samples) for more; full scale is 1.
@@ -67,12 +67,12 @@ def read(
 
 
 def blocks(path: AudioSource, block_length: int, *, nan: Nan = "raise") -> Iterator[Array]:
-    """Read a sound file block by block, so that its length does not matter.
+    """Read an audio file block by block, in constant memory.
 
     Args:
         path: a path, "-" or a binary file object; see `open_reader`.
         block_length: samples per block, >= 1; the last one is shorter.
-        nan: what to do about NaN and infinity, as in `check_audio`.
+        nan: handling of NaN and infinity, as in `check_audio`.
 
     Yields:
         (n_channels, <= block_length) float32.
@@ -82,14 +82,14 @@ def blocks(path: AudioSource, block_length: int, *, nan: Nan = "raise") -> Itera
 
 
 def write(path: AudioPath, x: Array, sr: int, *, subtype: str | None = None, like: AudioPath | None = None) -> None:
-    """Write a sound file; beside its name first, so that a failure leaves nothing half-written.
+    """Write an audio file; a failure leaves no half-written file.
 
     Args:
         path: its extension chooses the container: .wav .flac .ogg .opus .mp3 .aiff .caf .au .w64 .rf64 .m4a.
         x: (n_samples,) or (n_channels, n_samples), floating point, full scale 1.
         sr: sample rate, Hz.
-        subtype: sample format, e.g. "PCM_24", "FLOAT". Without it, that of `like`, else what soundfile writes: PCM_16
-            where the container has it. Integer formats and Opus limit what exceeds full scale and warn; FLOAT never.
+        subtype: sample format, e.g. "PCM_24", "FLOAT". Default: that of `like`, or soundfile's default: PCM_16
+            if the container has it. Integer formats and Opus limit peaks above full scale and warn; FLOAT does not.
         like: a file whose sample format, bit rate and tags are kept, and, for videos, whose picture.
 
     Raises:

@@ -73,7 +73,7 @@ RAW_ENCODINGS: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class AudioFormat:
-    """Everything an output needs to be stored as its input was.
+    """The format of an audio file, used to store outputs like inputs.
 
     Attributes:
         sr: sample rate, Hz.
@@ -100,7 +100,7 @@ class AudioFormat:
 
     @property
     def has_full_scale(self) -> bool:
-        """Whether samples above full scale would be clipped, in integers and in Opus; other formats keep them."""
+        """Whether samples above full scale would be clipped (integer formats and Opus)."""
         return self.subtype == "OPUS" or bits_of(self.subtype) is not None
 
     @property

@@ -38,8 +38,8 @@ def open_reader(
         raw: "encoding:rate:channels" for headerless samples, e.g. "s16le:16000:1"; see `parse_raw`.
         truncated: a file shorter than its header promises is refused ("raise") or taken as it is ("keep"). An MP3 is
             refused only at its end, and Ogg files and videos not at all.
-        nan: what to do about NaN and infinity, as in `check_audio`.
-        dtype: float32, or float64 for what float32 cannot hold (PCM_32, DOUBLE).
+        nan: handling of NaN and infinity, as in `check_audio`.
+        dtype: float32, or float64 for formats beyond its precision (PCM_32, DOUBLE).
 
     Raises:
         InputError: no such file, or it is empty, not audio, damaged or truncated: the message says which.

@@ -58,10 +58,10 @@ MINI = Path(__file__).parents[1] / "mini"
 
 
 def mini() -> Corpus:
-    """Open the corpus that is shipped inside undin: 8 synthetic voices and 10 kinds of noise at 16 kHz.
+    """Open the corpus inside undin: 8 synthetic voices and 10 kinds of noise at 16 kHz.
 
     Returns:
-        its Corpus; `mini/card.md` in the package says how it was made.
+        its Corpus; see `mini/card.md` in the package for its origin.
 
     >>> corpus = mini().select(split="test")
     >>> sorted({clip.speaker for clip in corpus.speech})
@@ -80,24 +80,24 @@ def open(
     sr: int | None = None,
     mono: bool = False,
 ) -> Corpus:
-    """Open a corpus, a folder or a pack: the given one, else what the variable UNDIN_DATA names, else `mini`.
+    """Open a corpus, a folder or a pack: the given one, else that of the variable UNDIN_DATA, else `mini`.
 
-    Two of them are one by `open("LibriSpeech") + open("DEMAND", sr=16000)`.
+    Join two corpora with `open("LibriSpeech") + open("DEMAND", sr=16000)`.
 
     Args:
         root: a folder of any layout in LAYOUTS, plain folders included, or of several side by side; a .pack file, or a
             folder of nothing but such files; None for the default.
-        layout: name of the layout; None to recognise it.
-        role: take a plain folder for "speech" or for "noise", whatever its name.
-        sr: resample what has another rate, Hz; None refuses it when it is loaded.
-        mono: take the mean of several channels; False refuses them.
+        layout: name of the layout; None to detect it.
+        role: treat a plain folder as "speech" or "noise", whatever its name.
+        sr: resample files of other rates to this rate in Hz; None rejects them on loading.
+        mono: average several channels; False rejects them.
 
     Returns:
-        the Corpus with every clip that is there. Files that cannot be read are left out with a warning that names them.
+        the Corpus with all clips. Unreadable files are skipped with a warning that names them.
 
     Raises:
-        InputError: no such folder, no sound in it, or some of which nothing says what it is (see `scan`); or a
-            row of its tables is broken.
+        InputError: no such folder, no audio in it, or audio of unknown role (see `scan`); or a
+            row of its tables is invalid.
     """
     root = root or os.environ.get("UNDIN_DATA") or MINI
     if packs := _packs(Path(root)):

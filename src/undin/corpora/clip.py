@@ -8,7 +8,7 @@ from undin.errors import InputError
 
 @dataclass(frozen=True)
 class Clip:
-    """One utterance of speech or one recording of noise: a slice of a file, and what is known about it.
+    """One utterance of speech or one recording of noise: a slice of a file, and its metadata.
 
     Attributes:
         path: the audio file, relative to the corpus.
@@ -19,14 +19,14 @@ class Clip:
         speaker: label of the talker; empty for noise.
         gender: F, M or empty.
         language: code such as en; empty for noise.
-        text: what is said, where that is known.
-        kind: what sort of noise it is; empty for speech.
-        licence: under which it was published.
-        source: who or what made it.
+        text: the transcript, if known.
+        kind: kind of noise; empty for speech.
+        licence: license of the recording.
+        source: its author or device.
         original: its name there.
         noisy_path: file of the same length and offset with this utterance in noise or other talkers.
-        active_level_db: level without pauses, dB re full scale (see `audio.active_level_db`); None where not measured.
-        bandwidth_hz: where its own sound ends; nothing is known above. None: half the sample rate.
+        active_level_db: level without pauses, dB re full scale (see `audio.active_level_db`); None if not measured.
+        bandwidth_hz: its bandwidth; content above is unknown. None: half the sample rate.
     """
 
     path: str

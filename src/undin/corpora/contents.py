@@ -24,14 +24,14 @@ LOOK_S = 3600  # of a file, from its start, are looked at
 
 @dataclass(frozen=True)
 class Survey:
-    """What a look at every file of a corpus gave.
+    """The result of analyzing every file of a corpus.
 
     Attributes:
-        rows: the clips of files that can be read, with their active level where samples were looked at.
+        rows: the clips of files that can be read, with their active level if samples were analyzed.
         rates: sample rate in Hz -> number of files.
         channels: number of channels -> number of files.
-        levels_db: RMS of every row, dB re full scale; empty after a quick look.
-        suspicious: files and what is wrong with them.
+        levels_db: RMS of every row, dB re full scale; empty after a quick survey.
+        suspicious: files and their faults.
         unreadable: files that cannot be read, and why.
     """
 
@@ -55,12 +55,12 @@ class FileLook:
 
 
 def survey(corpus: Corpus, *, quick: bool = False, tick: Callable[[int, int], object] | None = None) -> Survey:
-    """Look at every file of a corpus, at its first hour if it is longer.
+    """Analyze every file of a corpus, up to its first hour.
 
     Args:
         corpus: the clips; neither `sr` nor `mono` matters.
-        quick: read headers only: no levels, and of what is suspicious only what cannot be read.
-        tick: is called with (files done, files in all).
+        quick: read headers only: no levels, and only unreadable files are reported.
+        tick: called with (files done, files in all).
 
     Returns:
         the Survey, in the order of the corpus's files.

@@ -27,9 +27,9 @@ class Corpus:
     Args:
         root: the folder.
         rows: its clips.
-        sr: resample what has another rate, Hz; None refuses it.
-        mono: take the mean of the channels where there are several; False refuses them.
-        reader: to share, among corpora of one folder, what it keeps.
+        sr: resample files of other rates to this rate in Hz; None rejects them.
+        mono: average several channels; False rejects them.
+        reader: a cache shared among corpora of one folder.
 
     `speech + noise` joins two corpora, wherever their folders are.
     """
@@ -91,12 +91,12 @@ class Corpus:
 
     @property
     def digest(self) -> str:
-        """Digest of the rows: other clips, or other splits, give another."""
+        """Digest of the rows, including their splits."""
         return hashlib.sha256(repr(self.rows).encode()).hexdigest()
 
     @property
     def voices(self) -> str:
-        """How many speakers with a name each split has, in words.
+        """Number of labeled speakers per split, as text.
 
         >>> from undin import corpora
         >>> corpora.mini().voices
@@ -107,14 +107,14 @@ class Corpus:
         return ", ".join(f"{n} in {split}" for split, n in counts) or "none"
 
     def select(self, **wanted: str | Iterable[str]) -> "Corpus":
-        """Narrow the rows.
+        """Select rows.
 
         Args:
-            wanted: field of Clip = value, or several values of which any will do: split="test", kind=["hum", "rain"].
-                Naming a speaker leaves no noise, naming a kind leaves no speech.
+            wanted: field of Clip = value, or a list of accepted values: split="test", kind=["hum", "rain"].
+                Selecting a speaker excludes noise, selecting a kind excludes speech.
 
         Returns:
-            a Corpus of the same folder with the rows that fit all of it; there may be none.
+            a Corpus of the same folder with the matching rows, possibly none.
 
         Raises:
             InputError: no such field, or no row of this corpus has the value.
@@ -141,7 +141,7 @@ class Corpus:
         return Corpus(self.root, rows, sr=self._sr, reader=self.reader)
 
     def apart(self) -> "Corpus":
-        """The same corpus with a reader of its own, for another thread; nothing that was read is kept for it."""
+        """The same corpus with a separate reader for another thread, without cached files."""
         twin = Corpus(self.root, self.rows, sr=self._sr, reader=copy(self.reader))
         twin.sr = self.sr
         return twin
@@ -162,7 +162,7 @@ class Corpus:
         return self.read(clip.path, clip.offset_s, clip.duration_s)
 
     def read(self, path: str, offset_s: float, duration_s: float) -> NDArray[np.float32]:
-        """Read any slice of a file of this corpus; see `load`. A slice that is resampled ends in silence.
+        """Read any slice of a file of this corpus; see `load`. The end of a resampled slice is padded with silence.
 
         Args:
             path: of the file, below the root.

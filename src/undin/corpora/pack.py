@@ -73,18 +73,18 @@ def pack(
         corpus: what to pack, at its rate `corpus.sr`; noisy twins (`Clip.noisy_path`) are left out.
         path: the file, which must end in .pack; in parts <name>.1-of-<n>.pack and so on, each a pack of some clips.
         part_mb: greatest size of a part, in 10^6 bytes; None for one file.
-        workers: files decoded side by side, in threads.
-        overwrite: replace files that hold something else.
-        errors: called with each sound file that cannot be read, which is then left out; None raises it.
+        workers: files decoded in parallel, in threads.
+        overwrite: replace files with other content.
+        errors: called with each unreadable audio file, which is then skipped; None raises the error.
         tick: called with (seconds of clips done, seconds in all).
 
     Returns:
-        what became of each file, in order. One that is there with the same clips, of sound files of the same size and
+        the result for each file, in order. A file with the same clips, from audio files of the same size and
         age, is skipped: an interrupted run resumes with the unfinished part.
 
     Raises:
         InputError: the corpus is empty, a name is wrong or taken, a clip does not fit into a part, the disk is full, or
-            a sound file cannot be read; no file is left half-written.
+            an audio file cannot be read; no file is left half-written.
     """
     path = Path(path)
     if workers < 1:

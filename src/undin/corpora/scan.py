@@ -16,7 +16,7 @@ DEEP = 4  # maximum depth of single-child folders; archives often unpack to some
 
 
 class Fault(NamedTuple):
-    """A file, and what is wrong with it."""
+    """A file and its fault."""
 
     path: str
     reason: str
@@ -38,7 +38,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Scan:
-    """What was found in a folder.
+    """The clips found in a folder.
 
     Attributes:
         root: the folder that the paths are relative to: the given one, or the only one in it.
@@ -62,18 +62,18 @@ def scan(
 ) -> Scan:
     """List the clips of a folder, by its layout and the headers of its files.
 
-    A folder without a layout may hold several that have one side by side: LibriSpeech/ and MS-SNSD/, or speech/ and
+    A folder without a layout may contain several with one side by side: LibriSpeech/ and MS-SNSD/, or speech/ and
     noise/ with such folders in them. They are one corpus, each with its own splits and names. Folders next to them
-    without a layout must be in a folder that says what it is, as plain folders do.
+    without a layout must be inside a folder that states their role, like plain folders.
 
     Args:
         root: the folder.
-        layout: one of LAYOUTS; None to recognise it.
-        role: take a plain folder for "speech" or "noise", whatever its name.
-        tick: is called with (files done, files in all).
+        layout: one of LAYOUTS; None to detect it.
+        role: treat a plain folder as "speech" or "noise", whatever its name.
+        tick: called with (files done, files in all).
 
     Raises:
-        InputError: no such folder or layout, no audio in it, or sound beside known layouts of which nothing says what
+        InputError: no such folder or layout, no audio in it, or audio of unknown role next to
             it is.
     """
     root = Path(root)

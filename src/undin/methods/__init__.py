@@ -143,12 +143,12 @@ def separate(
     nan: Nan = "raise",
     **settings: Any,
 ) -> Array:
-    """Pull talkers apart.
+    """Separate talkers.
 
     Args:
         x: (n_samples,) or (..., n_channels, n_samples), floating point, full scale 1.
         sr: sample rate in Hz; any.
-        talkers: how many there are.
+        talkers: number of talkers.
         method: an id of `METHODS`, the path of a saved model that separates, or what `load` gave; the default knows no
             voice and takes two talkers, deep clustering takes any number. With recordings of the two voices themselves,
             learn one: `undin.NMF().fit_talkers([a, b], sr)`.

@@ -70,24 +70,24 @@ class Method:
         self.config = make_config(self.Config, settings)
 
     def check_names(self, settings: Iterable[str], keywords: Iterable[str] = ()) -> None:
-        """Refuse names that are none of this method's settings.
+        """Reject unknown setting names.
 
         Args:
             settings: the names.
-            keywords: of the function that was called, which may have been meant.
+            keywords: of the calling function, for the suggestion.
 
         Raises:
-            InputError: a name is unknown; the nearest of what may be given is suggested.
+            InputError: a name is unknown; the nearest valid name is suggested.
         """
         known = [field.name for field in fields(self.config)]
         check_names(settings, known, [*keywords, *filter(self.adjusts, known)], self.id)
 
     def adjusts(self, name: str) -> bool:
-        """Whether the method has a setting of that name and lets it be changed."""
+        """Whether the method has a setting with this name that can be changed."""
         return hasattr(self.config, name) and (self.adjustable is None or name in self.adjustable)
 
     def looks(self, x: Array, sr: int, *, ref: Array | None = None) -> list[Look]:
-        """What the method computes inside for a signal; nothing by default.
+        """Intermediate arrays of the method for a signal; none by default.
 
         Args:
             x: (n_samples,), floating point.
@@ -104,22 +104,22 @@ class Method:
 
     @property
     def causal(self) -> bool:
-        """Whether the future beyond `latency_ms` changes nothing, so that the method can run live."""
+        """Whether output depends on no input later than `latency_ms`, so that the method can run live."""
         return True
 
     @property
     def lookahead(self) -> int:
-        """Frames that an answer waits for."""
+        """Frames of look-ahead."""
         return 0
 
     @property
     def n_src(self) -> int | None:
-        """Sources that it gives; None for enhancement."""
+        """Number of sources returned; None for enhancement."""
         return None
 
     @property
     def latency_ms(self) -> float | None:
-        """Milliseconds from a sample in to the same sample out; None where the whole signal is needed."""
+        """Delay in milliseconds; None if the complete signal is needed."""
         return self.stream(self.config.sr).latency_ms if self.causal else None
 
     def initial_state(self, batch: int) -> State:
@@ -127,11 +127,11 @@ class Method:
         raise InputError(f"{self.id} needs the complete signal and has no state: call it on an array or a file")
 
     def step(self, X: ComplexArray, state: State) -> tuple[ComplexArray, State]:
-        """Answer the next frames: X (batch, n_freq, T) -> Y alike, frame t answering frame t - lookahead."""
+        """Process frames X (batch, n_freq, T) -> Y of the same shape; frame t of Y is frame t - lookahead of X."""
         raise InputError(f"{self.id} needs the complete signal and cannot run frame by frame")
 
     def estimate(self, X: ComplexArray) -> ComplexArray:
-        """Answer a whole signal: X (batch, n_freq, n_frames) -> Y (..., batch, n_freq, n_frames)."""
+        """Process a complete signal: X (batch, n_freq, n_frames) -> Y (..., batch, n_freq, n_frames)."""
         raise InputError(f"{self.id} runs frame by frame: use step")
 
     def stream(

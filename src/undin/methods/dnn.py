@@ -21,7 +21,7 @@ class DNNConfig:
     """Architecture; the defaults are the paper's but for the rate, the context, the activation and the target.
 
     Attributes:
-        sr: rate in Hz at which n_fft and hop_length count; other rates take the same milliseconds.
+        sr: sample rate in Hz that n_fft and hop_length refer to; other rates use the same durations.
         n_fft: samples a frame spans.
         hop_length: samples between frames.
         window: see `undin.spectrum.get_window`.
@@ -75,7 +75,7 @@ class DNNConfig:
 
     @property
     def lookahead(self) -> int:
-        """Frames that an answer waits for."""
+        """Frames of look-ahead."""
         return self.future
 
     def frames(self, seconds: float) -> int:

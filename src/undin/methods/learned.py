@@ -67,12 +67,12 @@ class Learned(Method):
 
     @property
     def lookahead(self) -> int:
-        """Frames that an answer waits for."""
+        """Frames of look-ahead."""
         return int(self.runner.meta["lookahead"])
 
     @property
     def n_src(self) -> int | None:
-        """Sources that it gives; None for enhancement."""
+        """Number of sources returned; None for enhancement."""
         n_src: int | None = self.runner.meta.get("n_src")
         return n_src
 

@@ -27,18 +27,18 @@ class LogMMSEConfig:
     """Settings, chosen on 120 mixtures of development speakers and recordings; see docs/classical.md.
 
     Attributes:
-        sr: rate in Hz at which n_fft and hop_length count; other rates take the same milliseconds.
+        sr: sample rate in Hz that n_fft and hop_length refer to; other rates use the same durations.
         n_fft: samples a frame spans.
         hop_length: samples between frames.
         window: see `undin.spectrum.get_window`.
-        start_s: the noise is first the mean of this much signal, in seconds.
+        start_s: duration of the initial noise estimate in seconds.
         tau_noise_s: time constant of the noise power.
         tau_presence_s: time constant of the presence that keeps the tracker from stagnating.
-        snr_presence_db: a-priori SNR that the tracker expects where there is speech (xi_H1).
+        snr_presence_db: a-priori SNR that the tracker assumes for speech (xi_H1).
         tau_speech_s: time constant of the decision-directed a-priori SNR; 0.4 s is alpha = 0.96 at a hop of 16 ms.
         snr_floor_db: least a-priori SNR (xi_min).
-        gain_floor_db: gain where there is surely no speech (G_min).
-        absence_max: speech absence is never believed more than this (q_max).
+        gain_floor_db: gain where speech is certainly absent (G_min).
+        absence_max: maximum probability of speech absence (q_max).
     """
 
     sr: Count = 16000
@@ -59,7 +59,7 @@ class LogMMSEConfig:
 
 
 class LogMMSE(Method):
-    """Log-spectral amplitude estimator: the classical floor that every paper compares with."""
+    """Log-spectral amplitude estimator, the classical baseline."""
 
     id = "log-mmse"
     Config = LogMMSEConfig
@@ -82,7 +82,7 @@ class LogMMSE(Method):
         }
 
     def step(self, X: ComplexArray, state: State) -> tuple[ComplexArray, State]:
-        """Answer frames X (batch, n_freq, T) without look-ahead."""
+        """Process frames X (batch, n_freq, T) without look-ahead."""
         power = np.moveaxis(X.real**2 + X.imag**2, -1, 0)  # (T, batch, n_freq)
         G = np.empty(power.shape, np.float32)
         for t, power_t in enumerate(np.ascontiguousarray(power, np.float32)):

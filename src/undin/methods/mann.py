@@ -25,7 +25,7 @@ class MANNConfig:
     """Architecture and loss; the defaults are the paper's.
 
     Attributes:
-        sr: rate in Hz at which n_fft and hop_length count; other rates take the same milliseconds.
+        sr: sample rate in Hz that n_fft and hop_length refer to; other rates use the same durations.
         n_fft: samples a frame spans.
         hop_length: samples between frames.
         window: see `undin.spectrum.get_window`.
@@ -83,7 +83,7 @@ class MANNConfig:
 
     @property
     def lookahead(self) -> int:
-        """Frames that an answer waits for."""
+        """Frames of look-ahead."""
         return self.context // 2
 
     def frames(self, seconds: float) -> int:

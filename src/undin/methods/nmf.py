@@ -51,7 +51,7 @@ class NMFConfig:
     """Settings, chosen on 36 to 40 mixtures of development speakers and recordings at 0 dB; a saved model keeps them.
 
     Attributes:
-        sr: rate in Hz at which n_fft and hop_length count; other rates take the same milliseconds.
+        sr: sample rate in Hz that n_fft and hop_length refer to; other rates use the same durations.
         n_fft: samples a frame spans. 1024 gave 5.1 dB of SI-SDR where 512 gave 4.0, at twice the delay.
         hop_length: samples between frames.
         window: see `undin.spectrum.get_window`.
@@ -61,7 +61,7 @@ class NMFConfig:
             +0.011 / +0.004 / -0.006 of STOI.
         fit_iter: passes in training, see `nmf_updates.fit_bases`.
         n_iter: updates of H (and of the free bases) on the signal; with 60 speech bases begin to explain noise.
-        tol: training and free bases stop when a pass lowers the divergence by less than this part.
+        tol: training and free bases stop when an iteration lowers the divergence by less than this fraction.
         epsilon: stop when the Frobenius norm of the divergence's terms is below this; 0 for never. It depends on the
             level and on all frames, so it makes the method whole-signal.
         prior: density of the rows of H: None, "exponential" or "gamma".
@@ -95,7 +95,7 @@ class NMFConfig:
 
 
 class NMF(Method):
-    """Non-negative matrix factorisation: `fit` it on sounds of your own, or load the shipped speech bases.
+    """Non-negative matrix factorization: `fit` it on your own recordings, or load the shipped speech bases.
 
     Args:
         settings: see `NMFConfig`.
@@ -120,12 +120,12 @@ class NMF(Method):
 
     @property
     def id(self) -> str:  # type: ignore[override]
-        """nmf, nmf-exp or nmf-gamma, as the prior says."""
+        """nmf, nmf-exp or nmf-gamma, depending on the prior."""
         return IDS[self.config.prior]
 
     @property
     def card(self) -> Card:  # type: ignore[override]
-        """What it is, as far as it is fitted."""
+        """The card, depending on what is fitted."""
         noise = "bases of every source" if len(self.bases) > 1 else "noise bases learned from the recording"
         ours = self.data != OWN
         return Card(
@@ -141,7 +141,7 @@ class NMF(Method):
 
     @property
     def causal(self) -> bool:
-        """True where the bases of every source are known and no whole-signal stop is set."""
+        """True if the bases of every source are known and epsilon is 0."""
         return len(self.bases) > 1 and not self.config.epsilon
 
     @property
@@ -157,11 +157,11 @@ class NMF(Method):
         *,
         rng: np.random.Generator | int = 0,
     ) -> Self:
-        """Learn speech and noise bases, each from its own sound.
+        """Learn speech and noise bases, each from its own recordings.
 
         Args:
             speech: (n_samples,), or a list of these.
-            noise: (n_samples,), or a list of these; None to learn it from every recording that is enhanced.
+            noise: (n_samples,), or a list of these; None to learn it from each recording at run time.
             sr: sample rate of both in Hz, at least the config's.
             rng: seed or generator; the same seed gives the same bases.
 
@@ -169,7 +169,7 @@ class NMF(Method):
             self.
 
         Raises:
-            InputError: a sound is not one-dimensional floating point, is silent or short, or sr is too low.
+            InputError: a signal is not one-dimensional floating point, is silent or too short, or sr is too low.
         """
         rng = np.random.default_rng(rng)
         bases = [self._learn("speech", speech, sr, self.config.n_speech, rng)]
@@ -179,7 +179,7 @@ class NMF(Method):
         return self
 
     def fit_noise(self, noise: Array | Sequence[Array], sr: int, *, rng: np.random.Generator | int = 0) -> Self:
-        """Keep the speech bases, for example the shipped ones, and learn the noise's; else as `fit`.
+        """Keep the speech bases, for example the shipped ones, and learn noise bases; otherwise as `fit`.
 
         Args:
             noise, sr, rng: as in `fit`.
@@ -209,7 +209,7 @@ class NMF(Method):
         return self
 
     def with_settings(self, **settings: Any) -> Self:
-        """A copy with some settings changed, but not those that its bases were learned with."""
+        """A copy with other settings; those that its bases were learned with cannot change."""
         for name in ("sr", "n_fft", "n_speech") if self.bases else ():
             if settings.get(name, (now := getattr(self.config, name))) != now:
                 raise InputError(f"{name} is {now} in these bases and cannot become {settings[name]}: fit a new NMF")
@@ -244,11 +244,11 @@ class NMF(Method):
         return np.abs(stft(x, c.n_fft, c.hop_length, window=c.window))
 
     def initial_state(self, batch: int) -> State:
-        """The sources' smoothed magnitudes, nothing yet."""
+        """The smoothed magnitudes of the sources, empty."""
         return {"S": np.zeros((batch, len(self.bases), 1), np.float32)}
 
     def step(self, X: ComplexArray, state: State) -> tuple[ComplexArray, State]:
-        """Answer frames X (batch, n_freq, T) without look-ahead: each frame has an H of its own."""
+        """Answer frames X (batch, n_freq, T) without look-ahead: each frame has its own H."""
         W, penalty, pull = self._model(X.shape[1], len(self._fitted()))
         V = np.ascontiguousarray(np.moveaxis(np.abs(X), 1, 0)).reshape(X.shape[1], -1)  # (n_freq, batch * T)
         level = np.maximum(V.sum(0), SILENT)
@@ -256,7 +256,7 @@ class NMF(Method):
         return self._answer(X, W, H, state)
 
     def estimate(self, X: ComplexArray) -> ComplexArray:
-        """Answer a whole signal X (batch, n_freq, n_frames): learn the noise from it, or stop by epsilon."""
+        """Process a complete signal X (batch, n_freq, n_frames): learn the noise from it, or stop by epsilon."""
         known = len(self._fitted())
         Y = [self._estimate_one(X[i : i + 1], known) for i in range(len(X))]
         return np.concatenate(Y, 1 if self.n_src else 0) if Y else X
@@ -323,7 +323,7 @@ class NMF(Method):
         return (G if self.talkers else G[0]) * X, {"S": last}
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write bases, statistics and settings to an .npz; written beside and renamed, so never half a file.
+        """Write bases, statistics and settings to an .npz; a file is never half-written.
 
         Raises:
             InputError: nothing has been learned yet, or path does not end in .npz.
@@ -341,7 +341,7 @@ class NMF(Method):
 
         Raises:
             InputError: no such file.
-            WeightsError: the file is damaged, newer than this version or something else.
+            WeightsError: the file is damaged, newer than this version or not a model.
         """
         model = cls()
         model.bases, model.config, about = read_model(Path(path), NMFConfig)
@@ -351,5 +351,5 @@ class NMF(Method):
 
     @classmethod
     def pretrained(cls, **settings: Any) -> Self:
-        """The shipped speech bases, for noise that is learned from each recording."""
+        """The shipped speech bases; noise is learned from each recording."""
         return cls.load(SHIPPED).with_settings(**settings)

@@ -23,11 +23,11 @@ class SpectralGateConfig:
     """Settings.
 
     Attributes:
-        sr: rate in Hz at which n_fft and hop_length count; other rates take the same milliseconds.
+        sr: sample rate in Hz that n_fft and hop_length refer to; other rates use the same durations.
         n_fft: samples a frame spans.
         hop_length: samples between frames.
         window: see `undin.spectrum.get_window`.
-        memory_s: the noise floor is the least power of this many seconds.
+        memory_s: the noise floor is the minimum power of this many seconds.
         bias_db: the mean noise is this much above its minimum smoothed power.
         threshold_db: the gate is half open this much above the mean noise.
         slope: dB that the gate opens per dB of level, around the threshold.
@@ -54,7 +54,7 @@ N_PARTS = 8  # the memory is kept as the minima of this many parts
 
 
 class SpectralGate(Method):
-    """A noise gate in every bin: the simplest thing that helps."""
+    """A noise gate per bin, the simplest method."""
 
     id = "spectral-gate"
     Config = SpectralGateConfig
@@ -76,7 +76,7 @@ class SpectralGate(Method):
         }
 
     def step(self, X: ComplexArray, state: State) -> tuple[ComplexArray, State]:
-        """Answer frames X (batch, n_freq, T) without look-ahead."""
+        """Process frames X (batch, n_freq, T) without look-ahead."""
         c = self.config
         frame_s = c.hop_length / c.sr
         n_part = max(round(c.memory_s / frame_s / N_PARTS), 1)

@@ -30,11 +30,11 @@ class TrunkConfig:
     """What networks that separate talkers share: frame, features and recurrent layers.
 
     Attributes:
-        sr: rate in Hz at which n_fft and hop_length count; other rates take the same milliseconds.
+        sr: sample rate in Hz that n_fft and hop_length refer to; other rates use the same durations.
         n_fft: samples a frame spans.
         hop_length: samples between frames.
         window: see `undin.spectrum.get_window`.
-        talkers: how many there are.
+        talkers: number of talkers.
         n_layers: hidden layers.
         n_hidden: units of each, in each direction.
         width: 0 stacks the layers, as in the papers. Else each layer reads and adds to a normalized residual stream

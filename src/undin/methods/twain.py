@@ -20,7 +20,7 @@ class TwainConfig:
     """Settings of the separator.
 
     Attributes:
-        sr: rate in Hz at which n_fft and hop_length count; other rates take the same milliseconds.
+        sr: sample rate in Hz that n_fft and hop_length refer to; other rates use the same durations.
         n_fft: samples a frame spans.
         hop_length: samples between frames.
         window: see `undin.spectrum.get_window`.

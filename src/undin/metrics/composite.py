@@ -24,17 +24,17 @@ class Composite(NamedTuple):
 
 @by_keyword
 def composite(*, ref: ArrayLike, est: ArrayLike, sr: int, band: Band = "wb") -> Composite:
-    """CSIG, CBAK and COVL: predicted mean opinions of speech, background and the whole, 1 ... 5, higher is better.
+    """CSIG, CBAK and COVL: predicted mean opinions of speech, background and overall quality, 1 to 5, higher is better.
 
-    They were fitted to narrow-band P.862 scores (raw, 8 kHz). What most tables show since is the same formula with
-    wide-band MOS-LQO at 16 kHz put in its place; that is `band="wb"`. `band="nb"` is the formula as it was fitted. Two
-    scales: never compare across them, and say which one a table shows.
+    They were fitted to narrow-band P.862 scores (raw, 8 kHz). Most tables today use the same formula with
+    wide-band MOS-LQO at 16 kHz instead; that is `band="wb"`. `band="nb"` is the original formula. Two
+    scales: never compare across them, and state the band in tables.
 
     Args:
         ref: (..., n_samples) clean, floating point, full scale 1, 0.25 to 20 s.
         est: (..., n_samples) its estimate, in the scale of ref.
         sr: sample rate of both in Hz: 16000, or 8000 for narrow band only.
-        band: which PESQ goes in, "wb" for P.862.2 MOS-LQO or "nb" for raw P.862.
+        band: which PESQ is used, "wb" for P.862.2 MOS-LQO or "nb" for raw P.862.
 
     Returns:
         `Composite`: csig, cbak, covl; floats for (n_samples,), else (...) float64.

@@ -46,15 +46,15 @@ def best_permutation(
     higher_is_better: bool | None = None,
     **settings: Any,
 ) -> tuple[Signal, NDArray[np.intp]]:
-    """Score separated sources in the order that suits them best.
+    """Score separated sources in the best order.
 
     Args:
         metric: any metric of one reference and one estimate, called as `metric(ref=, est=, **settings)`; or one of
             `METRICS`, with sr among the settings.
         ref: (..., n_src, n_samples) clean sources, floating point.
         est: (..., n_src, n_samples) estimates in any order.
-        higher_is_better: what best means; None for what `METRICS` says, and True where it says nothing.
-        **settings: what else the metric takes, e.g. sr.
+        higher_is_better: direction of the metric; None for that in `METRICS`, or True.
+        **settings: further arguments of the metric, e.g. sr.
 
     Returns:
         scores: (..., n_src) by reference.

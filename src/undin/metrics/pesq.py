@@ -22,7 +22,7 @@ MAX_SECONDS = 20
 def pesq(*, ref: ArrayLike, est: ArrayLike, sr: int, band: Band = "wb") -> Score:
     """PESQ as MOS-LQO, higher is better: 1.04 to 4.64 in wide band, 1.02 to 4.55 in narrow band.
 
-    The two bands are two scales: never compare or average scores across them, and say which one a table shows.
+    The two bands are different scales: never compare or average scores across them, and state the band in tables.
 
     Args:
         ref: (..., n_samples) clean, floating point, 0.25 to 20 s.
@@ -68,9 +68,9 @@ def pesq(*, ref: ArrayLike, est: ArrayLike, sr: int, band: Band = "wb") -> Score
 
 @by_keyword
 def pesq_raw(*, ref: ArrayLike, est: ArrayLike, sr: int) -> Score:
-    """PESQ as P.862 gave it before it was mapped to opinions: -0.5 to 4.5, narrow band, higher is better.
+    """PESQ on the scale of P.862, before the mapping to opinions: -0.5 to 4.5, narrow band, higher is better.
 
-    What papers from before the maps print. It is the narrow-band `pesq` y, mapped back:
+    The value in older papers: the narrow-band `pesq` y, mapped back:
     y = 0.999 + 4 / (1 + exp(4.6607 - 1.4945 x)).
 
     Args:

@@ -47,8 +47,8 @@ class BssEval(NamedTuple):
 def sdr(*, ref: ArrayLike, est: ArrayLike) -> Score:
     """Signal-to-distortion ratio in dB up to a filter of 512 taps; higher is better.
 
-    Everything a filter of 512 taps can do to the reference is forgiven: gain, delays of up to 511 samples, equalising,
-    the early part of a room. `si_sdr` forgives gain alone and is never higher for sounds without DC; DC is not removed
+    Any filtering of the reference with 512 taps is allowed: gain, delays of up to 511 samples, equalization,
+    the early part of a room. `si_sdr` allows only gain and is never higher for signals without DC; DC is not removed
     here.
 
     Args:
@@ -87,7 +87,7 @@ def sdr(*, ref: ArrayLike, est: ArrayLike) -> Score:
 def bss_eval(*, ref: ArrayLike, est: ArrayLike, permute: bool = True) -> BssEval:
     """SDR, SIR and SAR in dB of separated sources, each up to filters of 512 taps; higher is better.
 
-    SDR counts all that is wrong, SIR only the other sources, SAR only what stems from no source.
+    SDR counts all errors, SIR only the other sources, SAR only artifacts.
 
     Args:
         ref: (..., n_src, n_samples) clean sources, floating point.

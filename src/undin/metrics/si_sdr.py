@@ -16,7 +16,7 @@ def si_sdr(*, ref: ArrayLike, est: ArrayLike) -> Score:
 
     Returns:
         A float for (n_samples,), else (...) float64. An estimate that differs from the reference by nothing but gain,
-        DC and float64 rounding scores +inf, one that holds nothing of it -inf.
+        DC and float64 rounding scores +inf, one without any of it -inf.
 
     Raises:
         InputError: shapes differ, a signal is not floating point or not finite, or the ratio is undefined because one

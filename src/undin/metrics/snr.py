@@ -10,7 +10,7 @@ from undin.metrics.pairs import Score, Signal, by_keyword, check_pair
 
 @by_keyword
 def snr(*, ref: ArrayLike, est: ArrayLike) -> Score:
-    """Signal-to-noise ratio in dB; higher is better. All that est has beside ref counts as noise, gain and DC included.
+    """Signal-to-noise ratio in dB; higher is better. Any difference of est from ref is noise, gain and DC included.
 
     For an estimate at another level than the reference use `si_sdr`.
 
@@ -44,7 +44,7 @@ def segmental_snr(
     """Mean over short frames of their SNR in dB, each clamped to -10 ... 35 dB; higher is better.
 
     The defaults are those of the published programs, frames of 30 ms every 7.5 ms under a Hann window, so that scores
-    compare with the tables of the field. Pauses count: there the reference is weak and a frame scores -10 dB, however
+    compare with the tables of the field. Pauses are included: the reference is weak and a frame scores -10 dB, however
     little noise is left. Frames in which both are digital silence are left out; the published program gives them -10.
 
     Args:

@@ -17,8 +17,8 @@ FRAME_S = 256 / 10_000  # the frame of the measure, at its own rate of 10 kHz
 def stoi(*, ref: ArrayLike, est: ArrayLike, sr: int) -> Score:
     """Short-time objective intelligibility: about 0 (nothing understood) to 1 (everything).
 
-    The measure lives at 10 kHz: other rates are resampled by pystoi, so nothing above 5 kHz counts. Frames in which the
-    reference is more than 40 dB below its loudest frame are left out.
+    The metric is defined at 10 kHz: pystoi resamples other rates, so content above 5 kHz is ignored. Frames in which
+    the reference is more than 40 dB below its loudest frame are left out.
 
     Args:
         ref: (..., n_samples) clean, floating point.
@@ -30,7 +30,7 @@ def stoi(*, ref: ArrayLike, est: ArrayLike, sr: int) -> Score:
 
     Raises:
         InputError: shapes differ, a signal is not floating point or not finite, or the score is undefined: a signal is
-            empty or silent, or the reference holds fewer than 30 frames (0.4 s) of speech.
+            empty or silent, or the reference has fewer than 30 frames (0.4 s) of speech.
         MissingExtraError: pystoi is not installed.
 
     Source: Taal, Hendriks, Heusdens and Jensen 2011, "An algorithm for intelligibility prediction of time-frequency

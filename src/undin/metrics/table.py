@@ -26,10 +26,10 @@ class Metric:
     """A metric of an estimate, called as `metric(ref, est, sr)` even if it needs no reference.
 
     Attributes:
-        name: its key in `METRICS` and its column in tables; the unit is in it where it is dB.
-        label: how prose names it.
-        unit: "dB", "MOS" or what else the numbers are; empty for a plain number.
-        digits: decimals worth printing.
+        name: its key in `METRICS` and its column in tables; ends in _db if the unit is dB.
+        label: its name in text.
+        unit: "dB", "MOS" or another; empty for a plain number.
+        digits: decimals to print.
         score: (ref, est, sr) -> score, or a record of several.
         higher_is_better: its direction.
         extra: of `pip install undin[extra]`; empty where numpy is enough.
@@ -84,16 +84,16 @@ class Metric:
 def score_all(
     metrics: Iterable[Metric], ref: ArrayLike | None, est: ArrayLike, sr: int
 ) -> dict[str, Score | InputError]:
-    """Score one estimate by several metrics; those of one record are computed once.
+    """Score one estimate with several metrics; metrics of one record are computed once.
 
     Args:
-        metrics: what to score by.
+        metrics: the metrics.
         ref: (..., n_samples) clean; None where no metric needs it.
         est: (..., n_samples) its estimate.
         sr: sample rate in Hz.
 
     Returns:
-        name -> score, or why it is undefined.
+        name -> score, or the reason why it is undefined.
 
     Raises:
         MissingExtraError: the package of a metric is not installed.

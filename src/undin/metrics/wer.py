@@ -18,11 +18,11 @@ Words = str | Sequence[str]
 
 @dataclass(frozen=True)
 class WordErrors:
-    """Counts of one utterance, or of many: add them up, for the rate of a corpus is that of its sums.
+    """Counts of one utterance, or sums over several; the rate of a corpus is that of its sums.
 
     Attributes:
-        substitutions: words that became another.
-        deletions: words of the reference that are missing.
+        substitutions: words replaced by another.
+        deletions: missing words of the reference.
         insertions: words that were not spoken.
         n_words: words in the reference.
     """
@@ -54,11 +54,11 @@ class WordErrors:
 
 @by_keyword
 def wer(*, ref: Words, est: Words) -> float:
-    """Word error rate; lower is better: 0 for the same words, 1 for none of them.
+    """Word error rate; lower is better: 0 for identical texts, 1 if no word is right.
 
     Args:
-        ref: what was said; see `word_errors`.
-        est: what was recognised.
+        ref: the reference text; see `word_errors`.
+        est: the recognized text.
 
     Raises:
         InputError: ref has no words.
@@ -71,14 +71,14 @@ def wer(*, ref: Words, est: Words) -> float:
 
 @by_keyword
 def word_errors(*, ref: Words, est: Words) -> WordErrors:
-    """Count the least number of words to substitute, delete and insert that turns one text into the other.
+    """Count the minimum number of substitutions, deletions and insertions that turns one text into the other.
 
     Texts are compared without case, punctuation and hyphens; apostrophes inside a word stay. Numbers are not spelt out.
-    Of several shortest ways, that with the most substitutions counts.
+    Of several minimal edits, the one with the most substitutions counts.
 
     Args:
-        ref: what was said; or a list of words that is taken as it is, e.g. the characters of a script without spaces.
-        est: what was recognised, likewise.
+        ref: the reference text; or a list of words, e.g. the characters of a script without spaces.
+        est: the recognized text, likewise.
 
     >>> word_errors(ref="one two three", est="won two three four")
     WordErrors(substitutions=1, deletions=0, insertions=1, n_words=3)
@@ -102,13 +102,13 @@ def word_errors(*, ref: Words, est: Words) -> WordErrors:
 def wer_of(
     *, est: Array, sr: int, text: Words, recogniser: str | Sequence[str], timeout_s: float | None = None
 ) -> WordErrors:
-    """Let a recogniser listen to an estimate and count its errors; `.rate` is the word error rate.
+    """Run a recognizer on an estimate and count its errors; `.rate` is the word error rate.
 
     Args:
         est: (n_samples,) or (n_channels, n_samples), floating point, full scale 1. The recogniser gets it as a WAV file
             of 16 bits at sr: resample first if it wants another rate.
         sr: sample rate, Hz.
-        text: what was said.
+        text: the reference text.
         recogniser: a command that prints the transcript and nothing else, with {wav} where the file belongs, e.g.
             "whisper-cli -np -nt -f {wav}"; or the list of its words. No shell reads it.
         timeout_s: seconds to wait for it; None for as long as it takes.

@@ -51,7 +51,7 @@ class Crops:
     """Draws speech and noise of one length.
 
     Args:
-        corpus: where the clips come from.
+        corpus: source of the clips.
         settings: which of them, and how long; see `Examples`.
 
     Raises:

@@ -57,13 +57,13 @@ class Drawing:
     """The endless table of mixtures of a corpus: `row(i)` and `mixture(i)` for any i >= 0, each on its own.
 
     Args:
-        corpus: where the clips come from.
+        corpus: source of the clips.
         settings: what the mixtures are like.
         seed: of the drawing.
-        seen: marks talkers and kinds of noise that a training set had.
+        seen: marks talkers and kinds of noise of a training set.
 
     Attributes:
-        clips: what is drawn from.
+        clips: the clips to draw from.
 
     Raises:
         InputError: the split, a kind or a collection is not there, or there are too few talkers.
@@ -220,16 +220,16 @@ def draw(
     """Draw the rows start ... n - 1 of a manifest, one by one.
 
     Args:
-        corpus: where the clips come from.
-        n: how many mixtures; the first rows do not depend on it.
+        corpus: source of the clips.
+        n: number of mixtures; the first rows do not depend on it.
         seed: of the drawing.
-        start: the first row to give.
-        seen: marks talkers and kinds of noise that a training set had.
-        errors: called with what is wrong with a row, which is then left out; None raises it.
+        start: the first row.
+        seen: marks talkers and kinds of noise of a training set.
+        errors: called with the error of a row, which is then skipped; None raises it.
         settings: fields of `Settings`.
 
     Yields:
-        rows with their gains. Their number does not matter to memory.
+        rows with their gains, in constant memory.
 
     Raises:
         InputError: n is negative; as `Drawing` and `Drawing.row`.

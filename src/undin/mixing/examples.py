@@ -29,24 +29,24 @@ class Examples:
     """Mixture i for any i >= 0: `examples[i]`; the same in any process.
 
     Args:
-        corpus: where the clips come from, best a pack (see `undin.corpora.pack`).
-        settings: what the mixtures are like; `duration_s` must be given. Listed SNRs are drawn from evenly. `short`
+        corpus: source of the clips, preferably a pack (see `undin.corpora.pack`).
+        settings: of the mixtures; `duration_s` must be given. Listed SNRs are drawn from evenly. `short`
             pads with silence where a voice has too little speech, or drops that voice; `lengths`, `min_duration_s` and
             `every_noise` do not apply.
-        augment: what is done to them beside; None for nothing.
+        augment: augmentations; None for none.
         seed: of all draws.
 
     Attributes:
         sr: sample rate, Hz.
         n_samples: length of each mixture.
-        clips: what is drawn from.
+        clips: the clips to draw from.
 
     noisy == speech + noise, exactly, but in a room, of which speech holds the early reflections only, and where the
     channel of `augment` undoes it.
 
     Raises:
         InputError: duration_s is missing; the split, a kind or a collection is missing; no speech, too few
-            talkers, or no noise where noise is asked for.
+            talkers, or noise is required and missing.
 
     >>> from undin import corpora
     >>> examples = Examples(corpora.mini(), Settings(duration_s=4.0, split="train"), seed=1)

@@ -36,15 +36,15 @@ GainDb = Annotated[float, ">= -300", "<= 300"]  # two of them stay within float3
 
 @dataclass(frozen=True)
 class Source:
-    """One talker or noise of a mixture: a slice of a file, from where it is used, and how loud.
+    """One talker or noise of a mixture: a slice of a file, its onset and gain.
 
     Attributes:
         path: the file, relative to the corpus.
         offset_s: where the slice starts in it, in seconds.
         duration_s: how long the slice is.
         onset: sample of the slice with which the mixture starts.
-        gain_db: what it is amplified by, before `scale_db`.
-        label: the talker, or what sort of noise it is.
+        gain_db: its gain, before `scale_db`.
+        label: the talker, or the kind of noise.
     """
 
     path: str
@@ -79,15 +79,15 @@ class MixtureRow:
         speech: the talkers, one to four.
         noise: the noises, none to three.
         snr_db: signal-to-noise ratio, the sum of the talkers to that of the noises; inf without noise.
-        snr_over: whether the speech's level is that of the whole "clip" or of its "active" parts (ITU-T P.56).
-        scale_db: what all is amplified by at last.
+        snr_over: whether the level of the speech is that of the complete "clip" or of its "active" parts (ITU-T P.56).
+        scale_db: final gain of the mixture.
         split: train, dev or test.
         seed: of the manifest.
         speaker_seen: whether the training set had the talkers: yes, no, partly; empty if unknown.
         noise_seen: whether it had these kinds of noise.
-        room: the room they are in, as `Room.text`; empty where there is none.
-        reference: what of the room the reference holds: "early" reflections, up to 50 ms, or none ("dry"); "pair" where
-            the noise's file holds the mixture itself, and the noise is what it adds to the speech.
+        room: the simulated room, as `Room.text`; empty without one.
+        reference: which reflections the reference contains: "early" reflections, up to 50 ms, or none ("dry"); "pair" if
+            the file of the noise is the mixture itself, and the noise is its difference from the speech.
     """
 
     id: str
@@ -128,12 +128,12 @@ class MixtureRow:
 
     @property
     def kind(self) -> str:
-        """What sorts of noise there are, joined by +; empty where there is none."""
+        """Kinds of the noises, joined by +; empty without noise."""
         return "+".join(source.label for source in self.noise)
 
     @property
     def seen(self) -> str:
-        """`noise_seen`, or where nothing is known of it `speaker_seen`."""
+        """`noise_seen`, or `speaker_seen` if that is unknown."""
         return self.noise_seen or self.speaker_seen
 
     @property
@@ -155,10 +155,10 @@ COLUMNS = [  # of the file, in order
 
 
 def write_manifest(path: str | os.PathLike[str], rows: Iterable[MixtureRow]) -> None:
-    """Write rows to a CSV file as they come, whole or not at all.
+    """Write rows to a CSV file; the file appears complete or not at all.
 
     Args:
-        path: the file; its folder must be there, an older file is replaced.
+        path: the file; its folder must exist, an existing file is replaced.
         rows: from `draw`, `make_manifest` or `read_manifest`.
     """
     path = Path(path)
@@ -185,11 +185,11 @@ def _text(value: str | float) -> str:
 
 
 def read_manifest(path: str | os.PathLike[str], errors: Errors | None = None) -> Iterator[MixtureRow]:
-    """Read a manifest row by row; floats come back to the bit.
+    """Read a manifest row by row; floats are exact.
 
     Args:
         path: the CSV file.
-        errors: called with the error of a broken row, which is then left out; None raises it.
+        errors: called with the error of an invalid row, which is then skipped; None raises it.
 
     Yields:
         its rows in order.

@@ -33,12 +33,12 @@ class Mixture:
     Attributes:
         noisy: (n_samples,) float32.
         speech: (n_samples,) float32, the reference; the sum of `sources`.
-        noise: (n_samples,) float32; zeros where there is none.
+        noise: (n_samples,) float32; zeros without noise.
         sources: (n_src, n_samples) float32, the reference of each talker.
-        onset: sample of the (first) noise recording at which it was started.
-        noise_gain_db: what the (first) noise was amplified by to reach the SNR.
-        scale_db: what all were then amplified by, for the level or to keep the peak under full scale.
-        row: of the manifest, where there is one.
+        onset: first sample used of the (first) noise recording.
+        noise_gain_db: gain of the (first) noise to reach the SNR.
+        scale_db: gain applied to all afterwards, for the level or to keep the peak below full scale.
+        row: of the manifest, if there is one.
     """
 
     noisy: Samples
@@ -68,15 +68,15 @@ def mix(
 
     Args:
         speech: (n_samples,) floating point.
-        noise: (any length,) floating point at the same sample rate; cut where it is longer, looped with a cross-fade
-            of 160 samples where it is shorter.
+        noise: (any length,) floating point at the same sample rate; cropped if longer, looped with a cross-fade
+            of 160 samples if shorter.
         snr_db: 20 log10 of rms(speech) / rms(noise that was added).
-        level_db: RMS of the mixture in dB re full scale; None leaves the speech as it is.
+        level_db: RMS of the mixture in dB re full scale; None keeps the level of the speech.
         onset: first sample of the noise to use, or a generator to draw it.
 
     Returns:
-        the Mixture. Where a peak of noisy, speech or noise would pass 0.99, all three are scaled by one factor to that
-        peak, and `scale_db` says so.
+        the Mixture. If a peak of noisy, speech or noise would exceed 0.99, all three are scaled by one factor to that
+        peak, recorded in `scale_db`.
 
     Raises:
         InputError: an input is not one-dimensional floating point, not finite, empty or silent; onset out of range.

@@ -31,7 +31,7 @@ class Parts:
 
 
 def render(row: MixtureRow, corpus: Corpus) -> Mixture:
-    """Make one mixture of a manifest.
+    """Render one mixture of a manifest.
 
     Args:
         row: of the manifest.
@@ -100,7 +100,7 @@ def measure(row: MixtureRow, parts: Parts, target_db: float | None) -> MixtureRo
     Args:
         row: whose sources contain, in place of gains, their levels below the first source of the same type, in dB.
         parts: what `load` gives for it.
-        target_db: RMS of the mixture in dB re full scale; None leaves the first talker as it is.
+        target_db: RMS of the mixture in dB re full scale; None keeps the level of the first talker.
 
     Returns:
         the row with its gains and scale, all to 1e-6 dB.

@@ -17,32 +17,32 @@ MOST_NOISES = 3  # in one mixture
 
 @dataclass(frozen=True)
 class Settings:
-    """What mixtures are drawn like; ranges are (low, high), drawn from evenly.
+    """Settings of random mixtures; ranges are (low, high), drawn uniformly.
 
     Attributes:
-        snr_db: a tuple (low, high), drawn to 0.01 dB; a list of which each is used in turn; or a number.
-        snr_over: the level of the speech is that over the whole "clip" or over its "active" parts (ITU-T P.56).
-        talkers: how many speak at once, 1 to 4.
+        snr_db: a tuple (low, high), drawn to 0.01 dB; a list of values used in turn; or a number.
+        snr_over: measure the level of the speech over the complete "clip" or over its "active" parts (ITU-T P.56).
+        talkers: number of simultaneous talkers, 1 to 4.
         talker_db: level of further talkers below the first, range in dB.
         lengths: talkers together last as long as the shortest ("min", the others are cropped) or the longest ("max",
             the others fall silent).
-        noises: how many at once, 0 to 3, or a range; None for 1 with one talker and 0 with more.
+        noises: number of simultaneous noises, 0 to 3, or a range; None for 1 with one talker and 0 with more.
         noise_db: level of further noises below the first, range in dB.
         every_noise: pair each utterance with every recording instead of drawing: row i takes utterance
             i // n_recordings and recording i % n_recordings. For one talker and one noise.
         kinds: of noise; all when None.
-        split: train, dev or test, of speech and noise; None for all that there is. Several splits give their speech in
+        split: train, dev or test, of speech and noise; None for all. Several splits give their speech in
             turn, and all of their noise.
-        speech_from: collections (`Clip.corpus`) that speech is taken from; all when None.
+        speech_from: collections (`Clip.corpus`) to take speech from; all when None.
         crowds: collections of many people whose names are not known, or one name for all of them: in examples each of
             their utterances counts as a voice of its own.
-        level_db: RMS of the mixture in dB re full scale, range; None leaves the first talker as it is.
-        duration_s: of every mixture; longer utterances are cropped, shorter ones fall silent. None takes the speech's.
+        level_db: RMS of the mixture in dB re full scale, range; None keeps the level of the first talker.
+        duration_s: of every mixture; longer utterances are cropped, shorter ones padded. None: that of the speech.
         short: what to do with utterances shorter than duration_s: "pad" or "drop" them.
         min_duration_s: shorter utterances are joined with the next of the same speaker in the same file.
-        rooms: share of the mixtures that are put into a drawn room, 0 to 1; needs the extra `rooms`.
+        rooms: share of the mixtures in a random simulated room, 0 to 1; needs the extra `rooms`.
         rt60_s: reverberation time, range in seconds.
-        reference: what of a room the reference holds: "early" reflections, up to 50 ms, or none ("dry").
+        reference: which reflections the reference contains: "early" reflections, up to 50 ms, or none ("dry").
     """
 
     snr_db: Snr = (-5.0, 15.0)
@@ -79,7 +79,7 @@ class Settings:
 
     @property
     def noise_range(self) -> tuple[int, int]:
-        """Least and greatest number of noises at once."""
+        """Minimum and maximum number of simultaneous noises."""
         if self.noises is None:
             return (1, 1) if self.talkers == 1 else (0, 0)
         return (self.noises, self.noises) if isinstance(self.noises, int) else (self.noises[0], self.noises[1])

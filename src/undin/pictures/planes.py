@@ -25,18 +25,18 @@ def masks(
     title: str | None = None,
     limit: float = 1.0,
 ) -> "Figure":
-    """Draw what a method multiplies the spectrum by, a panel for each part.
+    """Draw masks, one panel each.
 
-    Gains, from 0 to 1, go from black to white. Where any is negative, 0 is white, negative blue and positive red.
+    Gains, from 0 to 1, go from black to white. If any is negative, 0 is white, negative blue and positive red.
 
     Args:
-        planes: label -> (n_freq, n_frames) real: a gain, or the real or imaginary part of one; or (n_frames,) for what
-            is said of whole frames, such as voice activity.
+        planes: label -> (n_freq, n_frames) real: a gain, or the real or imaginary part of one; or (n_frames,) for
+            values per frame, such as voice activity.
         sr: sample rate in Hz.
         hop_length: samples between frames.
         path: where to save it as well, .png, .pdf or .svg.
         title: a line above the panels.
-        limit: colours end there.
+        limit: end of the color scale.
 
     Returns:
         The figure, for more changes or `savefig`.
@@ -116,14 +116,14 @@ def points(
     title: str | None = None,
     most: int = 4000,
 ) -> "Figure":
-    """Draw points of many dimensions on the plane in which they spread most, once for each way to label them.
+    """Draw multidimensional points on their principal plane, once for each labeling.
 
     Args:
         V: (n, K).
-        labels: what is told -> (n,) whole numbers, a colour each; an empty mapping draws them in one colour.
+        labels: title -> (n,) integers, one color each; an empty mapping draws them in one colour.
         path: where to save it as well, .png, .pdf or .svg.
         title: a line above the panels.
-        most: points that are drawn, evenly taken.
+        most: maximum number of points, evenly sampled.
 
     Returns:
         The figure.

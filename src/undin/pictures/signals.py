@@ -40,7 +40,7 @@ def spectrograms(
         sr: sample rate of all of them in Hz.
         path: where to save it as well, .png, .pdf or .svg.
         title: a line above the panels.
-        max_seconds: draw only so much from the start; all when None.
+        max_seconds: duration to draw from the start; all when None.
         range_db: bins further below the loudest one are black.
 
     Returns:
@@ -86,7 +86,7 @@ def waveforms(
         sr: sample rate of all of them in Hz.
         path: where to save it as well, .png, .pdf or .svg.
         title: a line above the panels.
-        max_seconds: draw only so much from the start; all when None.
+        max_seconds: duration to draw from the start; all when None.
 
     Returns:
         The figure, for more changes or `savefig`.

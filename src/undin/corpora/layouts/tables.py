@@ -32,8 +32,8 @@ def open_tables(root: str | os.PathLike[str], *, sr: int | None = None, mono: bo
 
     Args:
         root: the folder.
-        sr: resample what has another rate, Hz; None refuses it.
-        mono: take the mean of several channels; False refuses them.
+        sr: resample files of other rates to this rate in Hz; None rejects them.
+        mono: average several channels; False rejects them.
 
     Returns:
         the Corpus with the rows of speech, then those of noise.

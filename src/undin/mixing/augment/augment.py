@@ -35,19 +35,19 @@ TELEPHONE_HZ = (300.0, 3400.0)
 
 @dataclass(frozen=True)
 class Augment:
-    """Shares of the mixtures that have each augmentation, 0 to 1, and ranges (low, high) that are drawn from evenly.
+    """Share of mixtures for each augmentation, 0 to 1, and ranges (low, high) with uniform draws.
 
     Attributes:
-        clean: mixtures of speech alone.
+        clean: mixtures without noise.
         noise_only: mixtures without speech.
         speed: talkers at another speed and, with it, pitch.
         speed_range: factors.
         pitch: talkers at another pitch and the same speed.
         semitones: up or down.
-        eq: talkers of another colour: a tilt about 1 kHz and a random smooth curve.
+        eq: talkers with another spectral color: a tilt around 1 kHz and a random smooth curve.
         tilt_db: dB per octave.
         eq_db: standard deviation of the curve at octaves, dB.
-        noise_eq: noises of another colour, by the same ranges.
+        noise_eq: noises with another spectral color, in the same ranges.
         fill_band: recordings of noise of at most half the bandwidth that are played two or more times as fast, so that
             their sound reaches sr / 2.
         silence: talkers fall silent for stretches, while the noise continues.
@@ -57,33 +57,33 @@ class Augment:
         alone: mixtures of several talkers in which only the first speaks. What partial, turns and alone leave of 1 is
             full overlap.
         gap_s: pause between two turns in seconds; negative where they overlap.
-        synthetic: mixtures with a synthetic noise more.
+        synthetic: mixtures with an additional synthetic noise.
         kinds: of synthetic noise; see `undin.mixing.augment.synthetic`.
         babble: mixtures with other people talking.
-        babble_talkers: how many.
-        babble_db: level of each re each other, dB.
+        babble_talkers: their number.
+        babble_db: their relative levels, dB.
         rooms: mixtures in a room.
         rt60_s: its reverberation time in seconds.
         band_limit: mixtures of a limited band: a telephone's, a low-pass or a high-pass.
         lowpass_hz: upper edge.
         highpass_hz: lower edge.
-        band_order: of the filter, 1 to 32: 8 falls by 48 dB per octave, 32 by 192, which leaves nothing.
+        band_order: of the filter, 1 to 32: 8 falls by 48 dB per octave, 32 by 192, a brick wall.
         floor: mixtures with the noise of a microphone.
         floor_db: its RMS in dB re full scale.
         clip: mixtures that are clipped, hard or soft.
         clip_db: depth under the peak, dB.
         gain_steps: mixtures whose level jumps or fades.
-        gain_db: by how much, dB.
+        gain_db: size of the change, dB.
         codec: mixtures that went through a lossy codec.
         codecs: names; see `undin.mixing.augment.codecs`.
         codec_strength: 0 for the highest bit rate, 1 for the lowest.
         dropouts: mixtures with lost packets.
         lost: share of the packets that are lost.
-        pause: mixtures in which nothing comes through for a stretch: digital silence.
+        pause: mixtures with a stretch of digital silence.
         pause_s: its length in seconds.
 
     Raises:
-        InputError: a share or a range breaks its rule; a kind or a codec is not there.
+        InputError: a share or a range breaks its rule; a kind or a codec is unknown.
     """
 
     clean: Share = 0.0
@@ -144,12 +144,12 @@ class Augment:
             raise InputError(f"the shares of the scenes must sum to 1 or less; got {self._scenes}")
 
     def kind(self, rng: np.random.Generator) -> Literal["mix", "clean", "noise-only"]:
-        """Draw what a mixture is of."""
+        """Draw the kind of a mixture."""
         place = rng.random()
         return "clean" if place < self.clean else "noise-only" if place < self.clean + self.noise_only else "mix"
 
     def voice(self, x: Samples, sr: int, rng: np.random.Generator) -> Samples:
-        """Make another talker of one: speed, pitch, colour, silent stretches.
+        """Change a talker: speed, pitch, spectral color, silent stretches.
 
         Args:
             x: (n_samples,) float32.
@@ -157,7 +157,7 @@ class Augment:
             rng: draws.
 
         Returns:
-            (n_samples,) float32; of the RMS of x but for what fell silent. x itself where nothing was drawn.
+            (n_samples,) float32; with the RMS of x, except for silent stretches; x itself if nothing was drawn.
         """
         y = x
         if rng.random() < self.speed:
@@ -193,7 +193,7 @@ class Augment:
         return talkers
 
     def noise(self, x: Samples, sr: int, rng: np.random.Generator) -> Samples:
-        """Give a noise another colour at the same RMS: (n_samples,) float32; x itself where that was not drawn.
+        """Change the spectral color of a noise at the same RMS: (n_samples,) float32; x itself if not drawn.
 
         Args:
             x: (n_samples,) float32.
@@ -206,13 +206,13 @@ class Augment:
         """Draw further noises.
 
         Args:
-            n_samples: how long each is.
+            n_samples: their length.
             sr: sample rate in Hz.
             rng: draws.
-            babble: gives (n_samples,) of another random talker at each call.
+            babble: returns (n_samples,) of a random talker at each call.
 
         Returns:
-            none to two arrays, (n_samples,) float32 of RMS 0.1; silent if all who babble are.
+            none to two arrays, (n_samples,) float32 of RMS 0.1; silent if all of the babble is.
         """
         made = []
         if rng.random() < self.synthetic:
@@ -223,7 +223,7 @@ class Augment:
         return made
 
     def room(self, rng: np.random.Generator, n_sources: int, sr: int) -> list[FastResponse] | None:
-        """Draw a room with a place for each of n_sources: `wet` is heard, `early` is the target; None for no room.
+        """Draw a room with positions of n_sources: `wet` is recorded, `early` is the target; None for no room.
 
         Args:
             rng: draws it.
@@ -241,7 +241,7 @@ class Augment:
         """Record and transmit a mixture.
 
         Band, level and pauses change all of them, a microphone's floor noisy and noise. Clipping, codecs and lost
-        packets change noisy alone: noisy == speech + noise no longer holds then, and noise is what it was before.
+        packets change noisy alone: then noisy != speech + noise, and noise is unchanged.
 
         Args:
             noisy: (n_samples,) float32.
