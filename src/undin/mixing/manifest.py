@@ -86,8 +86,8 @@ class MixtureRow:
         speaker_seen: whether the training set had the talkers: yes, no, partly; empty if unknown.
         noise_seen: whether it had these kinds of noise.
         room: the simulated room, as `Room.text`; empty without one.
-        reference: which reflections the reference contains: "early" reflections, up to 50 ms, or none ("dry"); "pair" if
-            the file of the noise is the mixture itself, and the noise is its difference from the speech.
+        reference: which reflections the reference contains: "early" reflections, up to 50 ms, or none ("dry"); "pair"
+            if the file of the noise is the mixture itself, and the noise is its difference from the speech.
     """
 
     id: str
