@@ -110,7 +110,7 @@ def _bitrate(file: Path | IO[bytes], av: Any) -> int | None:
     with av.open(str(file)) as container:
         stream = container.streams.audio[0]
         packets = [(p.size, p.duration) for p in itertools.islice(container.demux(stream), 500) if p.duration]
-    seconds = float(sum(duration for _, duration in packets) * stream.time_base)
+        seconds = float(sum(duration for _, duration in packets) * stream.time_base)  # PyAV 19 knows it while open only
     return round(8 * sum(size for size, _ in packets) / seconds) if seconds else None
 
 
