@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from undin import corpora, metrics, mixing, page, pictures
     from undin.audio import blocks, info, read, resample, write
     from undin.errors import InputError, MissingExtraError, UndinError, WeightsError
+    from undin.jobs import enhance_file, separate_file
     from undin.methods import METHODS, NMF, LogMMSE, Method, SpectralGate, enhance, load, separate
     from undin.spectrum import istft, stft
     from undin.stream import Stream
@@ -41,6 +42,7 @@ _HOME = {
         ("METHODS", "Method", "LogMMSE", "SpectralGate", "NMF", "load", "enhance", "separate"), "undin.methods"
     ),
     **dict.fromkeys(("stft", "istft"), "undin.spectrum"),
+    **dict.fromkeys(("enhance_file", "separate_file"), "undin.jobs"),
     "Stream": "undin.stream",
 }
 _ROOMS = frozenset(
@@ -64,8 +66,8 @@ _ROOMS = frozenset(
 
 __all__ = [
     "METHODS", "NMF", "InputError", "LogMMSE", "Method", "MissingExtraError", "SpectralGate", "Stream", "UndinError",
-    "WeightsError", "blocks", "corpora", "enhance", "info", "istft", "load", "metrics", "mixing", "page", "pictures",
-    "read", "resample", "separate", "stft", "write",
+    "WeightsError", "blocks", "corpora", "enhance", "enhance_file", "info", "istft", "load", "metrics", "mixing",
+    "page", "pictures", "read", "resample", "separate", "separate_file", "stft", "write",
 ]  # fmt: skip
 
 

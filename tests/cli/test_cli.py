@@ -53,6 +53,7 @@ def test_the_default_method_is_the_package_s():
         (["enhance", "a.wav", "--workers", "0"], "Invalid value for '--workers': Input should", "; got '0': see"),
         (["enhance", "a.wav", "--workers=0"], "Invalid value for '--workers': Input should", "; got '0': see"),
         (["enhance", "a.wav", "--limit-db", "loud"], "Invalid value for '--limit-db'", "; got 'loud': see"),
+        (["enhance", "a.wav", "--limit-db"], "Option '--limit-db' requires an argument", ": see undin enhance --help"),
         (["enhance", "a.wav", "--nan", "maybe"], "Invalid value for '--nan': 'maybe' is not one of", "'zero': see"),
     ],
 )

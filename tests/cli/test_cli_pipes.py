@@ -297,3 +297,10 @@ def test_a_name_that_is_not_utf8_can_be_compared_and_is_skipped_in_a_corpus(shel
     process = shell("corpus", "in")
     _, err = process.communicate()
     assert process.returncode == 0 and rb"in/tom/\udcff.wav: skipped: its name is not valid UTF-8: rename it" in err
+
+
+def test_headerless_samples_on_a_pipe_are_told_the_option(shell, here):
+    process = shell("enhance", "-", "-m", "spectral-gate")
+    _, err = process.communicate(b"\1\0" * 16000)
+    assert process.returncode == 2
+    assert b"if it is headerless samples, pass --raw s16le:16000:1 or what they are" in err

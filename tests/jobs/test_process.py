@@ -1,11 +1,13 @@
 import io
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+import undin
 from undin.errors import InputError
 from undin.jobs import process_file
 from undin.jobs.process import BLOCK_S
@@ -155,3 +157,17 @@ def test_nan_is_named_where_it_is_in_the_file_or_repaired(here):
     assert [path.name for path in here.iterdir()] == ["a.wav"]
     process_file(Gain(), "a.wav", "o.wav", nan="zero")
     assert np.isfinite(samples("o.wav")).all()
+
+
+def test_a_file_in_one_call(make_wav, here):
+    x, sr = undin.read(make_wav("a.wav"))
+    report = undin.enhance_file("a.wav", Path("b.wav"), method="log-mmse", limit_db=6, gain_floor_db=-9)
+    y, _ = undin.read("b.wav")
+    np.testing.assert_allclose(y, undin.enhance(x, sr, method="log-mmse", limit_db=6, gain_floor_db=-9), atol=1e-4)
+    assert report.seconds == pytest.approx(len(x) / sr)
+    with pytest.raises(InputError, match="unknown setting 'limit'"):
+        undin.enhance_file("a.wav", "b.wav", limit=6)
+    undin.separate_file("a.wav", ["1.wav", "2.wav"], method="lstm-mask")
+    np.testing.assert_allclose(undin.read("1.wav")[0] + undin.read("2.wav")[0], x, atol=1e-4)
+    with pytest.raises(InputError, match="use deep-clustering, or a model for 3 talkers"):
+        undin.separate_file("a.wav", ["1.wav", "2.wav", "3.wav"])

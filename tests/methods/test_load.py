@@ -53,3 +53,17 @@ def test_a_method_that_is_there_is_taken_by_enhance_and_separate():
 def test_what_cannot_be_given_is_told_with_what_can(call, message):
     with pytest.raises(InputError, match=message):
         call(np.zeros(8000, np.float32))
+
+
+def test_other_programs_are_told_how_they_run():
+    with pytest.raises(InputError, match="DeepFilterNet is another program; undin compare FILE --cmd"):
+        undin.load("DeepFilterNet")
+
+
+@pytest.mark.parametrize("shape", [(4000, 2), (4000,)])
+def test_channels_may_be_last(shape):
+    x = 0.1 * np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    y = undin.enhance(x, 16000, method="log-mmse", channels_last=True)
+    np.testing.assert_array_equal(y, undin.enhance(x.T, 16000, method="log-mmse").T)
+    s = undin.separate(x, 16000, method="lstm-mask", channels_last=True)
+    np.testing.assert_array_equal(s[1], undin.separate(x.T, 16000, method="lstm-mask")[1].T)

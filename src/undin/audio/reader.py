@@ -222,7 +222,10 @@ def _open_soundfile(file: Path | IO[bytes], name: str) -> Any:
     except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
         why = getattr(error, "error_string", str(error)).rstrip(".")
         why = "its frames are damaged" if "does not exist" in why else why  # what libsndfile says of a broken MP3
-        raise InputError(f"{name}: is not a readable audio file ({why}): check it, or convert it to .wav") from error
+        cure = "check it, or convert it to .wav"
+        if name == "standard input":
+            cure = f"if it is headerless samples, pass raw='s16le:16000:1' or what they are; else {cure}"
+        raise InputError(f"{name}: is not a readable audio file ({why}): {cure}") from error
     check_file_rate(name, f.samplerate)
     return f
 

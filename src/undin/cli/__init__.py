@@ -76,6 +76,7 @@ for command in (
     demo,
 ):
     app.command(help=_help(command))(command)
+NAMES = {command.callback.__name__ for command in app.registered_commands if command.callback}
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # its home differs between versions of typer
 
@@ -171,7 +172,8 @@ def _say(message: str, code: int, debug: bool) -> int:
 def _usage(error: Exception, args: list[str]) -> str:
     """The message of a usage error, with what was given and where to read the rules."""
     context = getattr(error, "ctx", None)
-    path = context.command_path if context else "undin"
+    command = next((word for word in args if word in NAMES), "")
+    path = context.command_path if context else f"undin {command}".strip()
     message = error.format_message().rstrip(".").replace("Value error, ", "")  # type: ignore[attr-defined]
     names = [name for name in getattr(getattr(error, "param", None), "opts", []) if name.startswith("-")]
     given = [args[i + 1] for i, word in enumerate(args[:-1]) if word in names]

@@ -66,7 +66,7 @@ def score(
 
 
 def _show(scored: "list[FileScores]", measures: "list[Metric]", notes: list[str]) -> None:
-    """A row per file, their means, and what is to be said of them."""
+    """A row per file, and what is to be said of them; no means, as nothing says that the files belong together."""
     from rich.table import Table
     from rich.text import Text
 
@@ -76,9 +76,7 @@ def _show(scored: "list[FileScores]", measures: "list[Metric]", notes: list[str]
     for name in ("", *(measure.title for measure in measures)):
         table.add_column(name, justify="right" if name else "left", overflow="fold")
     for row in scored:
-        table.add_row(Text(row.file), *(_cell(measure, [row]) for measure in measures))
-    if len(scored) > 1:
-        table.add_row(Text("mean", "bold"), *(_cell(measure, scored) for measure in measures))
+        table.add_row(Text(row.file), *(_cell(measure, row) for measure in measures))
     reasons = [f"{row.file}: {reason}." for row in scored for reason in row.undefined.values()]
     lags = [lag_note(row.file, row.lag_ms) for row in scored if row.lag_ms]
     lower = [f"Lower is better for {measure.label}." for measure in measures if not measure.higher_is_better]
@@ -87,7 +85,5 @@ def _show(scored: "list[FileScores]", measures: "list[Metric]", notes: list[str]
     console.print(Text("\n".join([*lower, *lags, *reasons, *notes]), style="dim"), end="")
 
 
-def _cell(measure: "Metric", rows: "list[FileScores]") -> str:
-    """The mean over rows that have a score."""
-    values = [row.scores[measure.name] for row in rows if measure.name in row.scores]
-    return f"{sum(values) / len(values):.{measure.digits}f}" if values else "–"
+def _cell(measure: "Metric", row: "FileScores") -> str:
+    return f"{row.scores[measure.name]:.{measure.digits}f}" if measure.name in row.scores else "–"

@@ -42,8 +42,8 @@ def separate(
         n_src = make().n_src
         if n_src != talkers:
             found = f"separates {n_src} talkers" if n_src else "enhances; it does not separate talkers"
-            cure = f"a model for {talkers} talkers" if n_src else "another -m, or undin enhance"
-            raise InputError(f"{method} {found}; got --talkers {talkers}: take {cure}")
+            cure = f"-m deep-clustering, or a model for {talkers} talkers" if n_src else "another -m, or undin enhance"
+            raise InputError(f"{method} {found}; got --talkers {talkers}: use {cure}")
         tasks = plan(inputs, output, n_src=n_src)
     settings = FileSettings(nan=nan, truncated=truncated, raw=raw)
     view = View(quiet=quiet, as_json=json, debug=bool(context.obj))

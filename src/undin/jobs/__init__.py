@@ -8,9 +8,22 @@ every clash first; `run` works through the tasks in one process or several, skip
 
 from undin.jobs.bulk import run
 from undin.jobs.notes import NOTES, FileSettings
+from undin.jobs.one_file import enhance_file, separate_file
 from undin.jobs.plan import FileTask, plan
 from undin.jobs.process import FileReport, process_file
 from undin.jobs.result import Result
 from undin.jobs.walk import find_audio
 
-__all__ = ["NOTES", "FileReport", "FileSettings", "FileTask", "Result", "find_audio", "plan", "process_file", "run"]
+__all__ = [
+    "NOTES",
+    "FileReport",
+    "FileSettings",
+    "FileTask",
+    "Result",
+    "enhance_file",
+    "find_audio",
+    "plan",
+    "process_file",
+    "run",
+    "separate_file",
+]

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import undin
+from undin.version import __version__
 
 NOTES = ".undin.jsonl"
 Standing = Literal["absent", "same", "other", "foreign"]
@@ -39,7 +39,7 @@ def describe(source: str, method: dict[str, Any], settings: FileSettings) -> dic
     Raises:
         OSError: the source is not there.
     """
-    note: dict[str, Any] = {"input": source, "version": undin.__version__, **method, "settings": asdict(settings)}
+    note: dict[str, Any] = {"input": source, "version": __version__, **method, "settings": asdict(settings)}
     if source == "-":
         return {**note, "key": None}
     stat = Path(source).stat()

@@ -1,5 +1,7 @@
 """The methods: one file each, all with the same call. `METHODS` lists them, `load` returns one."""
 
+import os
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,6 +27,10 @@ from undin.methods.twain import Twain
 from undin.runner import Runner
 from undin.spectrum import Array
 
+PROGRAMS = {  # that users know, and may take for methods of undin
+    "afftdn", "arnndn", "convtasnet", "deepfilternet", "demucs", "denoiser", "frcrn", "gtcrn", "mossformer",
+    "mpsenet", "noisereduce", "resemble", "rnnoise", "sepformer", "speex", "voicefixer",
+}  # fmt: skip
 LONE_DB = 35.0  # below the loudest talker: near silence; talkers differ by less, and what separators leave by more
 WEIGHTS = Path(__file__).parents[1] / "weights"
 METHODS: dict[str, Callable[..., Method]] = {
@@ -56,11 +62,13 @@ LEARNED: dict[str, type[Learned]] = {  # who reads an .onnx, by the method that 
     "twain": Twain,
 }
 DEFAULT, SEPARATOR = "lull", "blstm-mask"  # what enhance and separate take
+ANY_NUMBER = "deep-clustering"  # of talkers
 
 __all__ = [
     "DEFAULT", "DNN", "LEARNED", "MANN", "MANNDNN", "MANNLSTM", "METHODS", "NMF", "SEPARATOR", "BLSTMMask", "Card",
     "Cmask", "DeepClustering", "FFMask", "Hush", "LSTMMask", "Learned", "LogMMSE", "Look", "Lull",
-    "Method", "SpectralGate", "Twain", "enhance", "load", "separate",
+    "Method", "Nan", "SpectralGate", "Twain", "enhance", "find_enhancer", "find_separator", "load", "lone_order",
+    "loudest_first", "separate",
 ]  # fmt: skip
 
 
@@ -90,6 +98,8 @@ def load(name: str | Path = DEFAULT, **settings: Any) -> Method:
         runner = Runner(path)
         return find_class(path, runner.meta["method"], LEARNED)(runner, **settings)
     hint = suggest(str(name), METHODS, ", or give a saved .npz or .onnx")
+    if re.sub(r"[-_ ]", "", str(name).lower()) in PROGRAMS:
+        hint = f"{name} is another program; undin compare FILE --cmd '{name}=PROGRAM {{in}} {{out}}' runs it too"
     if str(name) in LEARNED:
         hint = f"undin ships no weights for {name}: train a model (`undin run` lists the recipes) and use its .onnx"
     raise InputError(f"unknown method {str(name)!r}: {hint}")
@@ -103,6 +113,7 @@ def enhance(
     limit_db: float | None = None,
     independent: bool = False,
     nan: Nan = "raise",
+    channels_last: bool = False,
     **settings: Any,
 ) -> Array:
     """Remove noise from speech.
@@ -114,6 +125,7 @@ def enhance(
         limit_db: maximum attenuation in dB; None for no limit.
         independent: process channels independently instead of with one linked gain.
         nan: "raise" an InputError at the first NaN or Inf, or "zero" to repair them.
+        channels_last: x and y are (n_samples, n_channels), as soundfile has them.
         settings: changes to the method's config, by name.
 
     Returns:
@@ -128,10 +140,10 @@ def enhance(
     >>> y.shape, bool(np.std(y) < np.std(x) / 2)
     ((2, 48000), True)
     """
-    model = _ready(method, settings, "limit_db", "independent", "nan", "method")
-    if model.n_src:
-        raise InputError(f"{model.id!r} separates {model.n_src} talkers: use separate, or another method")
-    return model(x, sr, limit_db=limit_db, independent=independent, nan=nan)
+    model = find_enhancer(method, settings, "limit_db", "independent", "nan", "channels_last", "method")
+    x = _turned(x) if channels_last else x
+    y = model(x, sr, limit_db=limit_db, independent=independent, nan=nan)
+    return _turned(y) if channels_last else y
 
 
 def separate(
@@ -141,6 +153,7 @@ def separate(
     talkers: int = 2,
     method: str | Path | Method = SEPARATOR,
     nan: Nan = "raise",
+    channels_last: bool = False,
     **settings: Any,
 ) -> Array:
     """Separate talkers.
@@ -153,6 +166,7 @@ def separate(
             voice and takes two talkers, deep clustering takes any number. With recordings of the two voices themselves,
             learn one: `undin.NMF().fit_talkers([a, b], sr)`.
         nan: "raise" an InputError at the first NaN or Inf, or "zero" to repair them.
+        channels_last: x is (n_samples, n_channels), as soundfile has it, and so is each talker.
         settings: changes to the method's config, by name.
 
     Returns:
@@ -166,14 +180,57 @@ def separate(
     >>> s.shape
     (2, 16000)
     """
-    model = _ready(method, settings, "talkers", "nan", "method")
+    model = find_separator(method, talkers, settings, "talkers", "nan", "channels_last", "method")
+    s = loudest_first(model(_turned(x) if channels_last else x, sr, nan=nan))
+    return _turned(s) if channels_last else s
+
+
+def find_enhancer(method: str | os.PathLike[str] | Method, settings: dict[str, Any], *keywords: str) -> Method:
+    """Get a method that enhances ready.
+
+    Args:
+        method: an id, a path or a method.
+        settings: changes to its config.
+        keywords: of the caller, which an unknown setting may have meant.
+
+    Raises:
+        InputError: it separates, or a setting breaks a rule.
+    """
+    model = _ready(method, settings, *keywords)
+    if model.n_src:
+        raise InputError(f"{model.id!r} separates {model.n_src} talkers: use separate, or another method")
+    return model
+
+
+def find_separator(
+    method: str | os.PathLike[str] | Method, talkers: int, settings: dict[str, Any], *keywords: str
+) -> Method:
+    """Get a method that separates so many talkers ready.
+
+    Args:
+        method: an id, a path or a method.
+        talkers: how many.
+        settings: changes to its config.
+        keywords: of the caller, which an unknown setting may have meant.
+
+    Raises:
+        InputError: it enhances, or separates another number of talkers; or a setting breaks a rule.
+    """
+    model = _ready(method, settings, *keywords)
     if model.adjusts("talkers"):
         model = model.with_settings(talkers=talkers)
     if model.n_src != talkers:
         found = f"separates {model.n_src} talkers" if model.n_src else "enhances"
-        cure = f": use a model for {talkers} talkers" if model.n_src else ": use enhance, or another method"
-        raise InputError(f"{model.id!r} {found}; got talkers={talkers!r}{cure}")
-    return loudest_first(model(x, sr, nan=nan))
+        cure = (
+            f"use {ANY_NUMBER}, or a model for {talkers} talkers" if model.n_src else "use enhance, or another method"
+        )
+        raise InputError(f"{model.id!r} {found}; got talkers={talkers!r}: {cure}")
+    return model
+
+
+def _turned(x: Any) -> Any:
+    """(..., n_samples, n_channels) <-> (..., n_channels, n_samples); one channel is as it is."""
+    return np.swapaxes(x, -1, -2) if np.ndim(x) > 1 else x
 
 
 def loudest_first(s: Array) -> Array:
@@ -201,8 +258,8 @@ def lone_order(energies: Sequence[float]) -> tuple[int, list[int]]:
     return n_silent, sorted(order, key=lambda i: -energies[i]) if n_silent else order
 
 
-def _ready(method: str | Path | Method, settings: dict[str, Any], *keywords: str) -> Method:
+def _ready(method: str | os.PathLike[str] | Method, settings: dict[str, Any], *keywords: str) -> Method:
     """The method with its settings; a name that it does not know may be meant for a keyword of the caller."""
-    model = method if isinstance(method, Method) else load(method)
+    model = method if isinstance(method, Method) else load(method if isinstance(method, str) else Path(method))
     model.check_names(settings, keywords)
     return model.with_settings(**settings) if settings else model

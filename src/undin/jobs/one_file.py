@@ -1,0 +1,75 @@
+"""One file in one call: `enhance_file` and `separate_file`."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from undin.audio.reader import Truncated
+from undin.jobs.process import FileReport, process_file
+from undin.methods import DEFAULT, SEPARATOR, Method, Nan, find_enhancer, find_separator
+
+Path = str | os.PathLike[str]
+
+
+def enhance_file(
+    path: Path,
+    out: Path,
+    *,
+    method: str | os.PathLike[str] | Method = DEFAULT,
+    limit_db: float | None = None,
+    independent: bool = False,
+    nan: Nan = "raise",
+    truncated: Truncated = "raise",
+    **settings: Any,
+) -> FileReport:
+    """Remove noise from the speech in a file; rate, channels, length, sample format and tags are kept.
+
+    Args:
+        path: audio file, or video with the extra `video`.
+        out: output file, replaced if it exists; its extension chooses the container.
+        method: as in `undin.enhance`.
+        limit_db: maximum attenuation in dB; None for no limit.
+        independent: process channels independently instead of with one linked gain.
+        nan: "raise" at the first NaN or Inf, or "zero" to repair them.
+        truncated: "raise" at a file that ends before what its header promises, or "keep" what is there.
+        settings: changes to the method's config, by name.
+
+    Returns:
+        What was done: seconds, rate, channels, formats.
+
+    Raises:
+        InputError: the file cannot be read or written, or a setting breaks a rule.
+    """
+    model = find_enhancer(method, settings, "limit_db", "independent", "nan", "truncated", "method")
+    options: dict[str, Any] = {"limit_db": limit_db, "independent": independent, "nan": nan, "truncated": truncated}
+    return process_file(model, os.fspath(path), os.fspath(out), **options)
+
+
+def separate_file(
+    path: Path,
+    outs: Sequence[Path],
+    *,
+    method: str | os.PathLike[str] | Method = SEPARATOR,
+    nan: Nan = "raise",
+    truncated: Truncated = "raise",
+    **settings: Any,
+) -> FileReport:
+    """Separate the talkers in a file into one file each; they sum to the input, and a lone voice comes first.
+
+    Args:
+        path: audio file, or video with the extra `video`.
+        outs: output files, one for each talker; replaced if they exist.
+        method: as in `undin.separate`.
+        nan: "raise" at the first NaN or Inf, or "zero" to repair them.
+        truncated: "raise" at a file that ends before what its header promises, or "keep" what is there.
+        settings: changes to the method's config, by name.
+
+    Returns:
+        What was done; `near_silence` names the files of talkers that were not found.
+
+    Raises:
+        InputError: the file cannot be read or written, a setting breaks a rule, or the method separates another number
+            of talkers than there are files.
+    """
+    model = find_separator(method, len(outs), settings, "nan", "truncated", "method")
+    return process_file(model, os.fspath(path), [os.fspath(out) for out in outs], nan=nan, truncated=truncated)
