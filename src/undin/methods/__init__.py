@@ -141,9 +141,9 @@ def enhance(
     ((2, 48000), True)
     """
     model = find_enhancer(method, settings, "limit_db", "independent", "nan", "channels_last", "method")
-    x = _turned(x) if channels_last else x
-    y = model(x, sr, limit_db=limit_db, independent=independent, nan=nan)
-    return _turned(y) if channels_last else y
+    turn = channels_last and np.ndim(x) > 1
+    y = model(np.swapaxes(x, -1, -2) if turn else x, sr, limit_db=limit_db, independent=independent, nan=nan)
+    return np.swapaxes(y, -1, -2) if turn else y
 
 
 def separate(
@@ -181,8 +181,9 @@ def separate(
     (2, 16000)
     """
     model = find_separator(method, talkers, settings, "talkers", "nan", "channels_last", "method")
-    s = loudest_first(model(_turned(x) if channels_last else x, sr, nan=nan))
-    return _turned(s) if channels_last else s
+    turn = channels_last and np.ndim(x) > 1
+    s = loudest_first(model(np.swapaxes(x, -1, -2) if turn else x, sr, nan=nan))
+    return np.swapaxes(s, -1, -2) if turn else s
 
 
 def find_enhancer(method: str | os.PathLike[str] | Method, settings: dict[str, Any], *keywords: str) -> Method:
@@ -226,11 +227,6 @@ def find_separator(
         )
         raise InputError(f"{model.id!r} {found}; got talkers={talkers!r}: {cure}")
     return model
-
-
-def _turned(x: Any) -> Any:
-    """(..., n_samples, n_channels) <-> (..., n_channels, n_samples); one channel is as it is."""
-    return np.swapaxes(x, -1, -2) if np.ndim(x) > 1 else x
 
 
 def loudest_first(s: Array) -> Array:
