@@ -41,7 +41,7 @@ pygments_style, pygments_dark_style = "friendly", "monokai"
 MENU = {
     "Start": ["At a glance </README>"],
     "How-tos": [f"docs/howto/{name}" for name in ("podcast", "calls", "folder", "live", "train")],
-    "Guide": [f"docs/{name}" for name in ("files", "streaming", "live", "server", "agents", "flow")],
+    "Guide": [f"docs/{name}" for name in ("files", "streaming", "live", "server", "agents", "embed", "flow")],
     "Training and evaluation": [f"docs/{name}" for name in ("training", "augmentation", "evidence")],
     "Methods": [
         f"docs/{name}"
