@@ -151,7 +151,7 @@ def test_hostile_names_leave_the_pictures_whole(recwarn):
         plots.histograms({"PESQ": {name: [1.0, 2.0]}}),
         pictures.spectrograms({name: np.zeros(800, np.float32)}, 8000, title=name),
     ):
-        assert pictures.panels.png(figure, width=3.6)
+        assert pictures.shot(figure, width=3.6).light
     assert not recwarn.list
 
 
