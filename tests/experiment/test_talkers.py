@@ -97,7 +97,7 @@ def test_too_few_speakers_are_refused_before_anything_is_done(tmp_path):
         list(one.run(["mix"]))
     names = [*(f"train/{k}" for k in range(5)), "test/anna"]
     uneven = Run(recipe, tmp_path / "run", data=voices(tmp_path / "uneven", *names))
-    message = r"2 talkers need recordings of 2 speakers, each with its name; the test split of .*uneven has anna "
+    message = r"2 talkers need recordings of 2 speakers, each with a label; the test split of .*uneven has anna "
     with pytest.raises(
         InputError, match=rf"{message}\(speakers: 1 in test, 5 in train\): add others, .* or change the "
     ):

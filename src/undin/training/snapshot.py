@@ -88,7 +88,7 @@ def read(path: Path) -> dict[str, Any]:
         return {**content, "state": State(**content["state"])}
     except Exception as error:  # whatever torch, zip or pickle make of damaged bytes
         raise WeightsError(
-            f"{path} is damaged: restore a copy, or move it elsewhere and start again, optionally from "
+            f"{path} is damaged: restore a copy, or move it away and start again, optionally from "
             f"{path.with_name('best.pt')} with --from (start_from)"
         ) from error
 
