@@ -21,6 +21,14 @@ set-default-sink nowhere
 set-default-source room.monitor
 """
 ASOUNDRC = "pcm.!default { type pulse }\nctl.!default { type pulse }\npcm.pulse { type pulse }\n"
+
+
+def prompt():
+    """Real-time priority for a child process, as sound servers have it, where this is permitted."""
+    with suppress(AttributeError, OSError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(5))
+
+
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
@@ -41,13 +49,15 @@ class Pulse:
 
     def play(self, path):
         """Start to play a file into the room."""
-        return subprocess.Popen(["paplay", "--device=room", str(path)], env=self.env, **QUIET)
+        return subprocess.Popen(["paplay", "--device=room", str(path)], env=self.env, preexec_fn=prompt, **QUIET)
 
     @contextmanager
     def live(self, *options):
         """Run undin live; gives the process once sound runs."""
         command = [sys.executable, "-m", "undin", "live", *options]
-        process = subprocess.Popen(command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen(
+            command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=prompt
+        )
         try:
             lines = []
             while not lines or "delay" not in lines[-1]:
@@ -68,7 +78,7 @@ def pulse_server(folder):
     pulse = Pulse(folder)
     command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "-F", str(folder / "default.pa")]
     with (folder / "log").open("w") as log:
-        server = subprocess.Popen([*command, "--realtime=no"], env=pulse.env, stdout=log, stderr=log)
+        server = subprocess.Popen([*command, "--realtime=no"], env=pulse.env, stdout=log, stderr=log, preexec_fn=prompt)
     try:
         for _ in range(200):
             with suppress(subprocess.CalledProcessError):
@@ -86,7 +96,7 @@ class Recording:
 
     def __init__(self, pulse, source):
         command = ["parec", f"--device={source}", "--format=s16le", f"--rate={SR}", "--channels=1", "--latency-msec=10"]
-        self._process = subprocess.Popen([*command, "--raw"], env=pulse.env, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen([*command, "--raw"], env=pulse.env, stdout=subprocess.PIPE, preexec_fn=prompt)
         self._data, self._times = bytearray(), []
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()

@@ -61,12 +61,12 @@ def live(
 
     [dim]To other programs, as a microphone:[/]  undin live --virtual
     """
-    from undin.live import Controls, SoundCard, devices, run, virtual_microphone
+    from undin.live import Controls, SoundCard, run, sound_devices, virtual_microphone
     from undin.live.virtual import move_playback
     from undin.methods import load
 
     if list:
-        return _print_devices(devices())
+        return _print_devices(sound_devices())
     if virtual and output is not None:
         raise InputError("--virtual plays to the virtual microphone: leave out --output")
     with suppress(KeyboardInterrupt), ExitStack() as stack:

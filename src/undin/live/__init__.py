@@ -6,9 +6,9 @@
 virtual microphone, `screen` and `keys` are the terminal, and `loop` joins them.
 """
 
-from undin.live.devices import Device, SoundCard, devices
+from undin.live.devices import Device, SoundCard, sound_devices
 from undin.live.line import Controls, Line, Status
 from undin.live.loop import Quiet, run
 from undin.live.virtual import virtual_microphone
 
-__all__ = ["Controls", "Device", "Line", "Quiet", "SoundCard", "Status", "devices", "run", "virtual_microphone"]
+__all__ = ["Controls", "Device", "Line", "Quiet", "SoundCard", "Status", "run", "sound_devices", "virtual_microphone"]

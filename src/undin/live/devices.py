@@ -57,7 +57,7 @@ def sounddevice() -> Any:
         raise InputError("the PortAudio library is missing: install it, e.g. apt install libportaudio2") from error
 
 
-def devices() -> list[Device]:
+def sound_devices() -> list[Device]:
     """All devices of this machine."""
     sd = sounddevice()
     hosts, defaults = sd.query_hostapis(), sd.default.device
@@ -146,7 +146,7 @@ class SoundCard:
             sd = sounddevice()
             sd._terminate()
             sd._initialize()
-        known = devices()
+        known = sound_devices()
         self.input, self.output = find(self._names[0], "input", known), find(self._names[1], "output", known)
         self.sr = self._sr or own_rate(self.input)
         self.n_channels = self._n_channels or min(self.input.n_in, 2)
