@@ -1,4 +1,4 @@
-"""undin takes the din out of speech: noise removal and talker separation, and honest evidence for both.
+"""undin takes the din out of speech: noise removal and talker separation, and the evaluation of both.
 
 The package is laid out as the data flows (docs/flow.md walks through it):
 
@@ -6,11 +6,11 @@ The package is laid out as the data flows (docs/flow.md walks through it):
     audio      file, pipe, array <-> x          read, write, blocks, resample
     spectrum   x <-> X                          the only STFT
     stream     blocks of frames -> y            drives every method, whole or live
-    runner     an .onnx graph at work           named states; the only user of onnxruntime
+    runner     runs an .onnx graph              named states; the only user of onnxruntime
     methods    one file per method              METHODS, load, enhance, separate
     metrics    one file per metric              si_sdr, sdr, stoi, pesq, composite, wer ...
     pictures   spectrograms, waveforms          page: players in one HTML file
-    corpora    where sound comes from           known layouts, plain folders, the embedded mini corpus
+    corpora    sources of audio                 known layouts, plain folders, the embedded mini corpus
     mixing     utterances -> mixtures           SNR, manifests, to disk or on the fly
     jobs       files in, files out              plans, workers, resume
     evaluation methods x mixtures               scores, report

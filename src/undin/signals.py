@@ -14,7 +14,7 @@ RETRY_S = 0.005
 
 @contextmanager
 def graceful_signals() -> Iterator[None]:
-    """Have Ctrl-C raise KeyboardInterrupt, and a request to end or a closed terminal SystemExit, where it is heard.
+    """Make Ctrl-C raise KeyboardInterrupt, and a request to end or a closed terminal SystemExit.
 
     libsndfile writes through callbacks into Python. An exception raised inside one is printed and dropped, and
     libsndfile continues with a wrong result: the interruption is lost and the file may be broken. There, the signal is

@@ -198,7 +198,7 @@ def _voices(
 
 
 def _places(group: Iterable[str], places: Mapping[str, set[str]]) -> set[str]:
-    """The collections in which these speakers are heard."""
+    """The collections of these speakers."""
     return set[str]().union(*(places[name] for name in group))
 
 

@@ -80,7 +80,7 @@ class Examples:
             raise InputError(f"example {i}: {error}") from error
 
     def _made(self, rng: np.random.Generator) -> Mixture:
-        """Draw what is heard, then its levels, then mix."""
+        """Draw the signals, then their levels, then mix."""
         kind, edges_hz = self.augment.kind(rng) if self.augment else "mix", list[float]()
         voices, dry = self._talkers(rng, edges_hz)
         noises, onset = list[Samples](), 0

@@ -121,7 +121,7 @@ class SocketGate:
             self._places.remove(place)
 
     def refusal(self) -> Refusal:
-        """What a socket is told that has no place."""
+        """The error for a socket beyond the capacity."""
         return Refusal(503, "busy", f"at capacity with {self.n_open} sockets: try again later", retry_after_s=5)
 
     def follow(self, place: Place, work_s: float, audio_s: float, *, n_batch: int, late: bool) -> None:

@@ -201,7 +201,7 @@ def loss_db(loaded: Loaded, path: Path, x: Array) -> float:
     Args:
         loaded: what was exported.
         path: the .onnx file.
-        x: (n_samples,), what is heard.
+        x: (n_samples,), the input.
     """
     c, net = loaded.config, loaded.net
     X = Stft(c.n_fft, c.hop_length, c.window)(torch.from_numpy(x.astype(np.float32))[None])

@@ -65,7 +65,7 @@ class Validation:
         return self._pairs
 
     def _score_talkers(self, noisy: Tensor, ref: Tensor, est: Tensor, found: dict[str, list[float]]) -> None:
-        """SI-SDR of the talkers (B, n_src, n_samples) who are heard, in the order that suits them best."""
+        """SI-SDR of the talkers (B, n_src, n_samples) that are not silent, in the best order."""
         heard = ref.square().mean(-1) > SILENT
         pairs = si_sdr_each(est[:, :, None].float(), ref[:, None].expand(-1, est.shape[1], -1, -1))
         _, order = cheapest(-pairs * heard[:, None])

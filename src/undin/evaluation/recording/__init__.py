@@ -1,4 +1,4 @@
-"""What is wrong with a recording, told from the recording alone, block by block, so that its length does not matter.
+"""Faults of a recording, found without a reference, block by block in constant memory.
 
     blocks --probe.update--> probe.findings() -> Check
 

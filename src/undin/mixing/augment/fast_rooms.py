@@ -1,7 +1,7 @@
 """Rooms for training, a new one every time: the first reflections from image sources, the rest as the noise that it is.
 
 `rooms.py` follows every reflection, which costs a second for an RT60 of 0.6 s and five, with 2 GB, for 0.9 s. After
-50 ms they are so dense that only their energy is heard, and that is known: at a time t there are 4πc³t²/V of them a
+50 ms they are so dense that only their energy is audible, and that is known: at a time t there are 4πc³t²/V of them a
 second, each (ct)^-2 strong, and the walls leave exp(-13.8 t / RT60), so per sample of the rest
 
     E h² = 4πc / (V sr) · exp(-13.8 t / RT60),    relative to a direct sound of 1 at one metre.

@@ -56,7 +56,7 @@ class MANN(Network):
         self.register_buffer("std", torch.ones(self.n_freq))
 
     def initial_state(self, batch: int) -> State:
-        """Nothing heard, nothing written yet."""
+        """State before the first frame: an empty memory."""
         shapes: dict[str, tuple[int, ...]] = {"level": (self.n_level - 1,)}
         if self.config.context > 1:
             shapes["context"] = (self.config.context - 1, self.n_freq)
@@ -189,7 +189,7 @@ class NTM(nn.Module):
         with torch.no_grad():
             self.input.bias.zero_()[H : 2 * H] = 1.0  # what is in the cell stays, at first
             # Attention begins on one row and stays about there. Spread over all, it would write the same to all, and
-            # identical rows cannot be told apart by content.
+            # identical rows are indistinguishable by content.
             bias = self.address.bias.zero_().view(n_heads, -1)
             bias[:, D], bias[:, D + 1], bias[:, D + 2 + c.shifts] = 3.0, -1.0, 1.0  # β, g, and s of no shift
 
