@@ -1,4 +1,4 @@
-"""`dnn`: a feed-forward network on stacked frames of log spectra with a noise estimate as input; see `training/nets/dnn.py`.
+"""`dnn`: a feed-forward network on stacked log spectra with a noise estimate as input; see `training/nets/dnn.py`.
 
 Source: Y. Xu, J. Du, L.-R. Dai and C.-H. Lee, "A regression approach to speech enhancement based on deep neural
 networks", IEEE/ACM TASLP 23(1), 2015: log spectra in context, noise-aware training, dropout, equalised global variance.
