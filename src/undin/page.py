@@ -11,6 +11,7 @@ import math
 import re
 import wave
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from html import escape
 from importlib import resources
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from undin.atomic import atomic_write, check_folder
 from undin.errors import InputError
+from undin.workers import Executor, Progress, WorkerDied, executor
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -157,8 +159,26 @@ def write_page(
     return write_sections(path, title=title, intro=intro, sections=sections)
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """What `picture` takes, to be drawn by one of the workers of `write_sections`."""
+
+    name: str
+    image: "Figure"
+    signals: Sequence[str] = ()
+
+    def __str__(self) -> str:
+        return picture(self.name, self.image, self.signals)
+
+
 def write_sections(
-    path: File, *, title: str, intro: str = "", sections: Mapping[str, Sequence[str]], contents: bool = False
+    path: File,
+    *,
+    title: str,
+    intro: str = "",
+    sections: Mapping[str, Sequence[str | Drawing]],
+    contents: bool = False,
+    workers: int | Executor = 1,
 ) -> Path:
     """Write a self-contained HTML page of headings with parts below them.
 
@@ -166,9 +186,10 @@ def write_sections(
         path: the file to write; replaced only when the page is complete.
         title: heading of the page.
         intro: text below it; an empty line starts a paragraph.
-        sections: heading -> parts, made by `prose`, `player`, `picture`, `table` and `folded`. One section holds one
+        sections: heading -> parts, made by `prose`, `player`, `picture` or `Drawing`, `table` and `folded`. One section holds one
             player at most.
         contents: list the headings at the top, as links.
+        workers: how many processes draw what is a `Drawing`, or an `Executor`.
 
     Returns:
         The path.
@@ -177,7 +198,7 @@ def write_sections(
         OSError: the page cannot be written.
     """
     bodies = []
-    for i, (name, parts) in enumerate(sections.items()):
+    for i, (name, parts) in enumerate(_drawn(sections, executor(workers)).items()):
         start = f'<section id="part-{i}">' if contents else "<section>"
         bodies.append("\n".join([start, f"<h2>{escape(name)}</h2>", *parts, "</section>"]))
     links = "".join(f'<li><a href="#part-{i}">{escape(name)}</a></li>' for i, name in enumerate(sections))
@@ -206,6 +227,17 @@ def check_page(path: Path) -> None:
     check_folder(path)
     if path.exists() and GENERATOR not in path.read_bytes()[:4096]:
         raise InputError(f"{path} already exists and was not written by undin; use another -o")
+
+
+def _drawn(sections: Mapping[str, Sequence[str | Drawing]], pool: Executor) -> dict[str, list[str]]:
+    drawings = [part for parts in sections.values() for part in parts if isinstance(part, Drawing)]
+    with closing(pool.map(_draws, drawings, ordered=True)) as outcomes:
+        shots = iter([str(drawing) if isinstance(shot, WorkerDied) else shot for drawing, shot in outcomes])
+    return {name: [next(shots) if isinstance(p, Drawing) else p for p in parts] for name, parts in sections.items()}
+
+
+def _draws(_: Progress) -> Callable[[Drawing], str]:
+    return str
 
 
 def prose(text: str) -> str:

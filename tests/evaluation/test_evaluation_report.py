@@ -196,6 +196,10 @@ def test_a_page_with_everything(report):
     assert re.search(r"3 methods on 6 mixtures \(0\.\d minutes\): \d kinds of noise, SNR 0 to 10 dB", text)
     mean = number(np.mean([s.values["si_sdr_db"] for s in result.scores if s.method == "log-mmse"]), 1)
     assert mean in text
+    again = evaluation.write_report(
+        folder / "two.html", result, about, examples=heard, notes=["PESQ is left out."], workers=2
+    )
+    assert again.read_text("utf-8") == source  # drawn by other processes
 
 
 def test_without_matplotlib_and_scipy_there_are_tables_and_it_is_said(report, monkeypatch):

@@ -143,7 +143,7 @@ def evaluate(
     with show.bar("examples", wanted=not quiet) as progress:
         played = evaluation.make_examples(result, corpus, n=examples, seed=seed, progress=progress)
     with show.busy("drawing the report"):
-        evaluation.write_report(report, result, about, examples=played, notes=notes)
+        evaluation.write_report(report, result, about, examples=played, notes=notes, workers=workers)
     if json:
         print(json_.dumps(summary, ensure_ascii=False))
     elif not quiet:

@@ -93,7 +93,7 @@ def evaluate(
     evaluation.draw_gains(place / "gains.png", result)
     evaluation.write_summary(place / "summary.json", result, about)
     examples = evaluation.make_examples(result, corpus, n=section.examples, seed=seed, progress=None)
-    evaluation.write_report(place / "report.html", result, about, examples=examples, notes=notes)
+    evaluation.write_report(place / "report.html", result, about, examples=examples, notes=notes, workers=workers)
 
 
 def _systems(section: Evaluate, weights: Mapping[str, Path], *, separate: bool) -> Sequence[evaluation.System]:

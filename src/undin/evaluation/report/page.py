@@ -17,7 +17,9 @@ from undin.evaluation.slices import ALL, Slices
 from undin.evaluation.statistics import number
 from undin.evaluation.systems import INPUT
 from undin.metrics import Metric
+from undin.workers import Executor
 
+Parts = list[str | page.Drawing]
 LATE_MS = 0.5
 FOLD_KINDS = 6  # more kinds of noise than this are folded away
 PAIRS = (
@@ -42,6 +44,7 @@ def write_report(
     examples: Sequence[Example] = (),
     notes: Sequence[str] = (),
     title: str | None = None,
+    workers: int | Executor = 1,
 ) -> Path:
     """Write the report of an evaluation as one self-contained HTML page.
 
@@ -52,6 +55,7 @@ def write_report(
         examples: from `make_examples`, in the order they are shown.
         notes: sentences to add below the first table, such as which metric is left out.
         title: heading; the names of the methods when None.
+        workers: how many processes draw the pictures, or an `Executor`.
 
     Returns:
         The path.
@@ -60,7 +64,7 @@ def write_report(
         OSError: it cannot be written.
     """
     slices = Slices(evaluation)
-    sections: dict[str, list[str]] = {"Result": _result(slices, list(notes))}
+    sections: dict[str, Parts] = {"Result": _result(slices, list(notes))}
     for measure in evaluation.measures:
         if any(slices.values(method, measure.name) for method in evaluation.methods):
             sections[measure.title] = _metric(slices, measure)
@@ -69,14 +73,15 @@ def write_report(
     if cost := _cost(slices):
         sections["Quality over cost"] = cost
     if can_draw() and (figure := figure_of_gains(evaluation)):
-        sections["Gains over the input"] = [page.picture("Gains over the input", figure)]
+        sections["Gains over the input"] = [page.Drawing("Gains over the input", figure)]
     for i, example in enumerate(examples, 1):
         name = f"Example {i}: {evaluation.task.title(example.row)}"
         sections[name] = _example(slices, name, example)
     sections["Failed and without a score"] = _failed(slices)
     sections["Repeat this run"] = _repeat(about)
     title = title or _title(evaluation.compared[1:])
-    return page.write_sections(path, title=title, intro=_intro(slices), sections=sections, contents=True)
+    intro = _intro(slices)
+    return page.write_sections(path, title=title, intro=intro, sections=sections, contents=True, workers=workers)
 
 
 def _title(names: Sequence[str]) -> str:
@@ -97,7 +102,7 @@ def _intro(slices: Slices) -> str:
     )
 
 
-def _result(slices: Slices, notes: list[str]) -> list[str]:
+def _result(slices: Slices, notes: list[str]) -> Parts:
     lower = [measure.label for measure in slices.evaluation.measures if not measure.higher_is_better]
     notes += [f"Lower is better for {', '.join(lower)}."] if lower else []
     if not can_draw():
@@ -127,12 +132,12 @@ def _late(slices: Slices) -> list[str]:
     return notes
 
 
-def _metric(slices: Slices, measure: Metric) -> list[str]:
-    methods, parts = slices.evaluation.methods, []
+def _metric(slices: Slices, measure: Metric) -> Parts:
+    methods, parts = slices.evaluation.methods, Parts()
     if can_draw() and len(slices.snrs) > 1:
         curves = {m: [slices.at(m, measure.name, snr=snr).score for snr in slices.snrs] for m in methods}
         figure = plots.over_snr(curves, slices.snrs, measure.title, plain=INPUT)
-        parts.append(page.picture(f"{measure.title} over SNR", figure))
+        parts.append(page.Drawing(f"{measure.title} over SNR", figure))
     parts.append(page.table(f"{measure.title} per SNR", tables.by_kind_and_snr(slices, measure, [ALL])))
     if len(slices.kinds) > 1:
         parts += _kinds(slices, measure)
@@ -141,9 +146,9 @@ def _metric(slices: Slices, measure: Metric) -> list[str]:
     return parts
 
 
-def _kinds(slices: Slices, measure: Metric) -> list[str]:
+def _kinds(slices: Slices, measure: Metric) -> Parts:
     """The plot of gains per group, the largest first, and the table per group."""
-    parts, by = [], slices.evaluation.task.by
+    parts, by = Parts(), slices.evaluation.task.by
     if can_draw():
         gains = {
             method: {kind: slices.at(method, measure.name, kind=kind).gain for kind in slices.kinds}
@@ -154,14 +159,14 @@ def _kinds(slices: Slices, measure: Metric) -> list[str]:
         kinds = sorted(slices.kinds, key=lambda kind: -most[kind])
         label = f"change of {measure.label}" + (f" ({measure.unit})" if measure.unit == "dB" else "")
         figure = plots.per_kind({method: [g[kind] for kind in kinds] for method, g in gains.items()}, kinds, label)
-        parts.append(page.picture(f"Change of {measure.title} per {by}", figure))
+        parts.append(page.Drawing(f"Change of {measure.title} per {by}", figure))
     rows = page.table(f"{measure.title} per {by} and SNR", tables.by_kind_and_snr(slices, measure, slices.kinds))
     folded = len(slices.kinds) > FOLD_KINDS
     return [*parts, page.folded(f"{measure.title} per {by} and SNR", rows) if folded else rows]
 
 
-def _seen(slices: Slices) -> list[str]:
-    parts = [
+def _seen(slices: Slices) -> Parts:
+    parts: Parts = [
         page.prose(
             "Seen: kinds of noise in the training data, in other recordings. The two columns hold different mixtures: "
             "compare methods within a column, and the input's scores before comparing columns."
@@ -172,10 +177,10 @@ def _seen(slices: Slices) -> list[str]:
     return parts
 
 
-def _cost(slices: Slices) -> list[str]:
+def _cost(slices: Slices) -> Parts:
     if not can_draw():
         return []
-    parts = []
+    parts: Parts = []
     for measure in slices.evaluation.measures[:1]:
         points = {}
         for method in slices.evaluation.compared[1:]:
@@ -185,17 +190,17 @@ def _cost(slices: Slices) -> list[str]:
         if points:
             plain = slices.at(INPUT, measure.name).score
             figure = plots.over_cost(points, plain, measure.title)
-            parts.append(page.picture(f"{measure.title} over cost", figure))
+            parts.append(page.Drawing(f"{measure.title} over cost", figure))
     return parts
 
 
-def _example(slices: Slices, name: str, example: Example) -> list[str]:
+def _example(slices: Slices, name: str, example: Example) -> Parts:
     from undin import pictures
 
     sounds = {label: (y, example.sr) for label, y in example.sounds.items()}
-    parts = [page.player(name, sounds, panels=can_draw())]
+    parts: Parts = [page.player(name, sounds, panels=can_draw())]
     if can_draw():
-        parts.append(page.picture(name, pictures.overview(example.sounds, example.sr), list(sounds)))
+        parts.append(page.Drawing(name, pictures.overview(example.sounds, example.sr), list(sounds)))
     by_method = {s.method: s for s in slices.evaluation.scores if s.id == example.row.id}
     rows: tables.Rows = [
         {"": method} | {m.title: _value(by_method[method].values.get(m.name), m) for m in slices.evaluation.measures}
@@ -210,9 +215,9 @@ def _value(value: float | None, measure: Metric) -> str | None:
     return None if value is None else number(value, measure.digits)
 
 
-def _failed(slices: Slices) -> list[str]:
+def _failed(slices: Slices) -> Parts:
     failed, undefined = tables.failed(slices), tables.undefined(slices)
-    parts = [page.prose("Nothing failed.")]
+    parts: Parts = [page.prose("Nothing failed.")]
     if failed:
         parts = [page.table("Failed", failed)]
     if undefined:
@@ -223,7 +228,7 @@ def _failed(slices: Slices) -> list[str]:
     return parts
 
 
-def _repeat(about: dict[str, Any]) -> list[str]:
+def _repeat(about: dict[str, Any]) -> Parts:
     """How to get the same figures again."""
     machine = about["machine"]
     facts = {
