@@ -186,8 +186,8 @@ def write_sections(
         path: the file to write; replaced only when the page is complete.
         title: heading of the page.
         intro: text below it; an empty line starts a paragraph.
-        sections: heading -> parts, made by `prose`, `player`, `picture` or `Drawing`, `table` and `folded`. One section holds one
-            player at most.
+        sections: heading -> parts, made by `prose`, `player`, `picture` or `Drawing`, `table` and `folded`. One section
+            holds one player at most.
         contents: list the headings at the top, as links.
         workers: how many processes draw what is a `Drawing`, or an `Executor`.
 
