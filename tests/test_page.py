@@ -1,11 +1,11 @@
 import base64
 import io
 import re
-import wave
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import soundfile
 
 from undin.errors import InputError
 from undin.page import Cell, Group, folded, prose, table, write_page, write_sections
@@ -57,10 +57,9 @@ def content(uri):
 
 def samples(uri):
     media_type, file = content(uri)
-    assert media_type == "audio/wav"
-    with wave.open(io.BytesIO(file)) as reader:
-        x = np.frombuffer(reader.readframes(reader.getnframes()), "<i2").reshape(-1, reader.getnchannels()).T / 32768
-        return (x[0] if len(x) == 1 else x), reader.getframerate()
+    assert media_type == "audio/flac" and file[:4] in (b"fLaC", b"RIFF")
+    x, sr = soundfile.read(io.BytesIO(file))
+    return x.T, sr
 
 
 @pytest.mark.parametrize("shape", [(800,), (1, 800), (2, 800), (0,)])
@@ -75,6 +74,17 @@ def test_the_page_plays_the_samples_it_was_given(tmp_path, shape):
         assert got_sr == sr
         np.testing.assert_allclose(y, expected.squeeze(0) if shape[0] == 1 else expected, atol=0.5001 / 32768)
     np.testing.assert_array_equal(x, before)
+
+
+def test_sound_is_flac_where_flac_can_hold_it(tmp_path):
+    tone = 0.1 * np.sin(np.arange(16000) / 9).astype(np.float32)
+    sounds = {"mono": (tone, SR), "stereo": (np.stack([tone, tone]), SR), "nine": (np.tile(tone, (9, 1)), SR)}
+    uris = [
+        audio["src"] for audio in Page(write_page(tmp_path / "p.html", title="t", players={"a": sounds})).all("audio")
+    ]
+    mono, stereo, nine = (content(uri)[1] for uri in uris)
+    assert (mono[:4], stereo[:4], nine[:4]) == (b"fLaC", b"fLaC", b"RIFF")
+    assert len(mono) < 0.8 * 2 * len(tone)
 
 
 def test_samples_that_were_16_bits_come_through_exactly(tmp_path):

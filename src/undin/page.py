@@ -9,7 +9,6 @@ import base64
 import io
 import math
 import re
-import wave
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 from undin.atomic import atomic_write, check_folder
@@ -124,7 +124,7 @@ def write_page(
         path: the file to write; replaced only when the page is complete.
         title: heading of the page.
         intro: text below it; an empty line starts a paragraph.
-        players: heading -> label -> (x, sr) with x (n_samples,) or (n_channels, n_samples), embedded as 16-bit WAV, or
+        players: heading -> label -> (x, sr) with x (n_samples,) or (n_channels, n_samples), embedded as 16-bit FLAC, or
             the path of an audio file, embedded unchanged. Signals of a player share one position, so they should be
             aligned.
         pictures: heading -> a matplotlib figure, PNG bytes, or the path of a PNG, JPEG or WebP file.
@@ -264,7 +264,7 @@ def player(name: str, sounds: Mapping[str, Sound], *, panels: bool = False) -> s
     peak = max((float(np.abs(x).max(initial=0)) for x, _ in arrays.values()), default=0.0)
     gain = 1 / peak if peak > 1 else 1.0
     uris = [
-        _uri("audio/wav", _wav(gain * arrays[label][0], arrays[label][1]))
+        _uri("audio/flac", _flac(gain * arrays[label][0], arrays[label][1]))
         if isinstance(sound, tuple)
         else _uri(_type_of(sound, AUDIO_TYPES), Path(sound).read_bytes())
         for label, sound in sounds.items()
@@ -304,15 +304,15 @@ def _checked(name: str, label: str, sound: tuple[NDArray[np.floating], int]) -> 
     return x, int(sr)
 
 
-def _wav(x: NDArray[np.floating], sr: int) -> bytes:
-    """16-bit WAV of (n_samples,) or (n_channels, n_samples): sample i is i / 32768, as readers take it."""
-    samples = np.clip(np.rint(x * 32768.0), -32768, 32767).astype("<i2")
+def _flac(x: NDArray[np.floating], sr: int) -> bytes:
+    """16-bit FLAC of (n_samples,) or (n_channels, n_samples): sample i is i / 32768, as readers take it.
+
+    Without samples, or with more channels than FLAC has, it is WAV, which browsers tell from its first bytes.
+    """
+    samples = np.clip(np.rint(x * 32768.0), -32768, 32767).astype(np.int16).T
+    fits = samples.size and (x.ndim == 1 or len(x) <= 8) and sr <= 655_350
     file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1 if x.ndim == 1 else x.shape[0])
-        writer.setsampwidth(2)
-        writer.setframerate(sr)
-        writer.writeframes(samples.T.tobytes())
+    soundfile.write(file, samples, sr, format="FLAC" if fits else "WAV", subtype="PCM_16")
     return file.getvalue()
 
 

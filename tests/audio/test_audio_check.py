@@ -85,3 +85,8 @@ def test_resample_to_the_same_rate_is_the_input():
 def test_import_is_light():
     code = "import sys, undin.audio; print([m for m in ('av', 'scipy', 'torch', 'onnxruntime') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_long_doubles_beyond_float32_are_refused_without_a_warning():
+    with pytest.raises(InputError, match="must be finite; got inf at sample 1"):
+        check_audio(np.array([0, 1e300], np.longdouble), 16000)

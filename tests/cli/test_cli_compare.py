@@ -22,7 +22,7 @@ def plain(monkeypatch):
 
 
 def sounds(path):
-    uris = re.findall(r'aria-label="([^"]+)"\s+src="data:audio/wav;base64,([^"]+)"', path.read_text("utf-8"))
+    uris = re.findall(r'aria-label="([^"]+)"\s+src="data:audio/flac;base64,([^"]+)"', path.read_text("utf-8"))
     return {name: soundfile.read(io.BytesIO(base64.b64decode(data)), always_2d=True) for name, data in uris}
 
 
@@ -101,3 +101,22 @@ def test_a_page_is_not_written_anywhere(undin, here, page, message):
 def test_its_own_page_is_made_anew(undin, here):
     write("n.wav", seconds=1)
     assert [undin("compare", "n.wav", "-m", "spectral-gate", "-o", "p.html").code for _ in range(2)] == [0, 0]
+
+
+def test_programs_are_aligned_and_what_is_played_is_saved(undin, here):
+    write("n.wav", seconds=2)
+    code = "import sys,numpy as n,soundfile as f;x,s=f.read(sys.argv[1]);"
+    code += "f.write(sys.argv[2],n.r_[n.zeros(160),x[:-160]],s)"
+    late = f"a/late={sys.executable} -c '{code}' {{in}} {{out}}"
+    code, _, err = undin("compare", "n.wav", "--cmd", late, "-m", "log-mmse", "--save", "kept")
+    assert (code, err) == (0, "")
+    assert "The output of a/late is 10.0 ms late; it is aligned (--no-align" in (here / "n.html").read_text("utf-8")
+    assert sorted(path.name for path in (here / "kept").iterdir()) == ["a_late.wav", "input.wav", "log-mmse.wav"]
+    x, y = (soundfile.read(here / f"kept/{name}.wav")[0] for name in ("input", "a_late"))
+    np.testing.assert_allclose(y[:-200], x[:-200], atol=1e-4)
+    heard = sounds(here / "n.html")["log-mmse"][0][:, 0]
+    np.testing.assert_allclose(soundfile.read(here / "kept/log-mmse.wav")[0], heard, atol=1e-4)
+    code, _, err = undin("compare", "n.wav", "--save", "kept")
+    assert code == 2 and "kept/input.wav already exists; use another --save" in err
+    undin("compare", "n.wav", "--cmd", late, "--no-align", "-o", "late.html")
+    assert "ms late" not in (here / "late.html").read_text("utf-8")

@@ -55,6 +55,7 @@ def visit(browser, path: Path) -> str:
     tab.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
     tab.on("pageerror", lambda error: errors.append(str(error)))
     tab.goto(path.as_uri())
+    tab.wait_for_function("[...document.querySelectorAll('audio')].every((each) => each.duration > 0.5)")  # FLAC
     tab.evaluate(TOUCH)
     tab.keyboard.press("2")
     tab.wait_for_timeout(200)

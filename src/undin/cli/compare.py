@@ -24,6 +24,9 @@ def compare(
     output: Annotated[
         Path | None, o.where("-o", "--output", metavar="PAGE", help="The page to write.", show_default="RECORDING.html")
     ] = None,
+    save: Annotated[
+        Path | None, o.where(metavar="DIR", help="Also save the audio as float WAV files, one per method.")
+    ] = None,
     start: Annotated[float, o.where(min=0, metavar="S", help="Start time in seconds.")] = 0.0,
     seconds: Annotated[
         float, o.where(min=0.1, metavar="S", help="Seconds to play; all audio is embedded in the page.")
@@ -31,6 +34,9 @@ def compare(
     match_level: Annotated[
         bool, o.how("--match-level", help="Play all signals at the speech level of the input.")
     ] = False,
+    align: Annotated[
+        bool, o.how("--align/--no-align", help="Take out a constant lag of up to 100 ms of other programs.")
+    ] = True,
     nan: o.Nan = "raise",
     quiet: o.Quiet = False,
 ) -> int:
@@ -61,6 +67,8 @@ def compare(
             cure = f"undin separate {shlex.quote(str(source))} -m {shlex.quote(model)}"
             raise InputError(f"compare works with enhancement methods; {model} separates {n_src} talkers: {cure}")
     systems = evaluation.make_systems(names, cmd or [])
+    files = _files(save, ["input", *(system.name for system in systems)]) if save else {}
+    systems = evaluation.align(systems, sr) if align else systems
     sounds: dict[str, Array] = {"input": x}
     failures: list[str] = []
     with show.busy("enhancing"):
@@ -73,6 +81,7 @@ def compare(
             except Exception as error:  # one method's error must not stop the others
                 failures.append(f"{system.name}: {' '.join(str(error).split())}")
     notes = _match(sounds, sr) if match_level else ["Levels are unchanged; --match-level equalizes them."]
+    notes += [note.replace("before it is scored ", "") for note in evaluation.lag_notes(systems)]
     notes.append("Without a clean reference there are no scores: compare by ear and by eye.")
     name = "Listen"
     parts = [prose("\n\n".join([*notes, *(f"Failed: {failure}." for failure in failures)]))]
@@ -80,17 +89,32 @@ def compare(
         try:
             from undin.pictures import overview
 
-            shot = picture(name, overview(sounds, sr), list(sounds))
+            shot = picture(name, overview(sounds, sr, title=source.name), list(sounds))
         except MissingExtraError as error:
             shot = prose(f"Without pictures: {error}")
         players = player(name, {label: (y, sr) for label, y in sounds.items()}, panels="panel" in shot)
         intro = f"{x.shape[-1] / sr:.1f} s from {start:g} s on, {sr} Hz, by {', '.join(list(sounds)[1:]) or 'nothing'}."
         write_sections(page, title=source.name, intro=intro, sections={name: [players, shot, *parts]})
+    for label, path in files.items():
+        if label in sounds:
+            audio.write(path, sounds[label], sr, subtype="FLOAT")
     if not quiet:
         show.say(f"{source} -> {page}   open it in a browser")
     for failure in failures:
         show.say(f"undin: {failure}", stderr=True)
     return 1 if failures else 0
+
+
+def _files(folder: Path, names: list[str]) -> dict[str, Path]:
+    """Label -> file to save it to; refuses files that exist."""
+    from undin.errors import InputError
+
+    files = {name: folder / f"{name.replace('/', '_').replace(chr(92), '_').lstrip('.')}.wav" for name in names}
+    for path in files.values():
+        if path.exists():
+            raise InputError(f"{path} already exists; use another --save")
+    folder.mkdir(parents=True, exist_ok=True)
+    return files
 
 
 def _match(sounds: "dict[str, Array]", sr: int) -> list[str]:

@@ -111,12 +111,15 @@ def waveforms(
     return saved(figure, path)
 
 
-def overview(signals: Mapping[str, Array] | Array, sr: int, *, range_db: float = 80.0) -> "Figure":
+def overview(
+    signals: Mapping[str, Array] | Array, sr: int, *, title: str | None = None, range_db: float = 80.0
+) -> "Figure":
     """Draw the waveform and, below it, the spectrogram of several signals, on common scales; see `spectrograms`.
 
     Args:
         signals: label -> (..., n_samples), floating point.
         sr: sample rate of all of them in Hz.
+        title: a line above the panels.
         range_db: bins further below the loudest one are black.
 
     Returns:
@@ -127,7 +130,7 @@ def overview(signals: Mapping[str, Array] | Array, sr: int, *, range_db: float =
         MissingExtraError: matplotlib is not installed.
     """
     checked, _ = _checked(signals, sr, None)
-    figure = spectrograms(signals, sr, range_db=range_db)
+    figure = spectrograms(signals, sr, title=title, range_db=range_db)
     n_samples = max(x.shape[-1] for x in checked.values())
     peak = max(float(np.abs(x).max(initial=0)) for x in checked.values()) or 1.0
     group = max(-(-n_samples // N_COLUMNS), 1)
