@@ -1,7 +1,7 @@
 """One self-contained HTML file with players, pictures and tables.
 
 `write_page` is what most need; `write_sections` takes parts in any order. The file asks for nothing else, from disk or
-network, so it can be mailed and archived. `page.css` is how it looks, on a screen, a phone and paper; `page.js` makes
+network, so it can be mailed and archived. `page.html` frames it, `page.css` is how it looks, on a screen, a phone and paper; `page.js` makes
 one player of several, and is all that is lost without scripts.
 """
 
@@ -64,34 +64,6 @@ IMAGE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg",
 NARROW = 3.6  # inches: the width at which a figure is drawn once more for phones, letters as large as before
 
 GENERATOR = b'<meta name="generator" content="undin">'
-PAGE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="undin">
-<title>{title}</title>
-<link rel="icon" href="data:,">
-<style>
-{css}</style>
-</head>
-<body>
-<main>
-<header>
-<h1>{title}</h1>
-{intro}
-</header>
-{contents}
-{sections}
-</main>
-<script>
-{js}</script>
-</body>
-</html>
-"""
-
 PLAYER = """\
 <div class="player">
 <div class="controls" role="group" aria-label="Player: {name}" hidden>
@@ -202,13 +174,16 @@ def write_sections(
         start = f'<section id="part-{i}">' if contents else "<section>"
         bodies.append("\n".join([start, f"<h2>{escape(name)}</h2>", *parts, "</section>"]))
     links = "".join(f'<li><a href="#part-{i}">{escape(name)}</a></li>' for i, name in enumerate(sections))
-    page = PAGE.format(
+    css, js, template = (
+        resources.files("undin").joinpath(f"page.{kind}").read_text("utf-8") for kind in ("css", "js", "html")
+    )
+    page = template.format(
         title=escape(title),
         intro=prose(intro),
         contents=f'<nav aria-label="Contents"><ul>{links}</ul></nav>\n' if contents else "",
         sections="\n".join(bodies),
-        css=resources.files("undin").joinpath("page.css").read_text("utf-8"),
-        js=resources.files("undin").joinpath("page.js").read_text("utf-8"),
+        css=css,
+        js=js,
     )
     path = Path(path)
     with atomic_write(path) as file:
