@@ -1,8 +1,8 @@
 """One self-contained HTML file with players, pictures and tables.
 
 `write_page` is what most need; `write_sections` takes parts in any order. The file asks for nothing else, from disk or
-network, so it can be mailed and archived. `page.html` frames it, `page.css` is how it looks, on a screen, a phone and paper; `page.js` makes
-one player of several, and is all that is lost without scripts.
+network, so it can be mailed and archived. `page.html` frames it; `page.css` is how it looks, on a screen, a phone and
+paper; `page.js` makes one player of several, and is all that is lost without scripts.
 """
 
 import base64
