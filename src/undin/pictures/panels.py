@@ -24,12 +24,13 @@ BAR = "<colour bar>"  # label of the axes that are not a panel
 
 
 def shortened(name: str, most: int = 40) -> str:
-    """A name that leaves room for the picture.
+    """A name that leaves room for the picture, in characters that can be drawn.
 
     Args:
-        name: of a file, method or kind of noise.
+        name: of a file, method or kind of noise; need not be UTF-8.
         most: characters.
     """
+    name = name.encode(errors="backslashreplace").decode()
     return name if len(name) <= most else f"{name[: most - 4]} ..."
 
 
