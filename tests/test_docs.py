@@ -20,6 +20,9 @@ PAGES = {str(page.relative_to(ROOT)): page for page in make_docs.PAGES}
 @pytest.mark.parametrize("name", PAGES)
 def test_code_blocks_run(name, tmp_path):
     pytest.importorskip("matplotlib")
+    code = [code for language, code in make_docs.BLOCK.findall(PAGES[name].read_text()) if language in ("sh", "python")]
+    if any(word in block for block in code for word in ("undin train ", "import torch", "from torch")):
+        pytest.importorskip("torch", reason="the extra train is not installed")
     if name not in make_docs.BRING_THEIR_SOUND:
         make_docs.prepare(tmp_path)
     make_docs.run_page(PAGES[name], tmp_path)

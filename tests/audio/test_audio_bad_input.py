@@ -328,3 +328,13 @@ def test_doubles_beyond_float32_are_refused_without_a_warning(tmp_path):
             with pytest.raises(InputError, match="must be finite; got inf at sample 1"):
                 read(source)
         np.testing.assert_array_equal(read(path, dtype=np.float64)[0], x)
+
+
+def test_signaling_nan_is_refused_without_a_warning(tmp_path):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, np.array([0.0, 1.25, 0.0]), 8000, subtype="DOUBLE")
+    content = path.read_bytes().replace(np.float64(1.25).tobytes(), np.uint64(0x7FF0000000000001).tobytes())
+    path.write_bytes(content)
+    for source in (path, io.BytesIO(content)):
+        with pytest.raises(InputError, match="must be finite; got nan at sample 1"):
+            read(source)

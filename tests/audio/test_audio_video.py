@@ -89,10 +89,11 @@ def test_picture_is_untouched_and_sound_stays_aligned(tmp_path, suffix, codec, s
     make(first, codec, sr, x)
     copy(first, second)
     before, after = read(first)[0].reshape(n_channels, -1), read(second)[0].reshape(n_channels, -1)
-    n_padded = 1152 if (suffix, codec) == (".mp4", "libmp3lame") else 0  # MP4 says nothing of padding at MP3's end
+    # MP4 says nothing of padding at MP3's end in ffmpeg before version 9 (PyAV 19)
+    n_padded = 1152 if (suffix, codec) == (".mp4", "libmp3lame") and av.library_versions["libavcodec"] < (63,) else 0
     assert after.shape[-1] == before.shape[-1] + n_padded and 0 <= before.shape[-1] - x.shape[-1] < 1152
     if codec != "vorbis":  # ffmpeg's own encoder of it is young
-        assert lag(x, before) == 0 and np.corrcoef(before[0], after[0, : before.shape[-1]])[0, 1] > 0.95
+        assert lag(x, before) == 0 and np.corrcoef(before[0], after[0, : before.shape[-1]])[0, 1] > 0.94
     assert abs(lag(before, after)) <= 1
     for kind, index in (("video", 0), ("audio", 1)):
         old, new = packets(first, kind, index), packets(second, kind, index)

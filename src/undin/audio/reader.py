@@ -58,7 +58,7 @@ class Reader(ABC):
         if not isinstance(n, (int, np.integer)) or n < 1:
             raise InputError(f"a block must be a whole number of samples, at least 1; got {n!r}")
         try:
-            with np.errstate(over="ignore"):  # DOUBLE beyond float32 is infinite, and then refused
+            with np.errstate(over="ignore", invalid="ignore"):  # beyond float32 or a signaling NaN: refused below
                 x = self._read(n)
         except UndinError:
             raise
