@@ -77,3 +77,10 @@ def test_hiss_above_8_khz_does_not_follow_the_syllables(method: str) -> None:
     low, high = np.percentile(gain_db, [5, 95])
     assert high - low < 6  # 31 dB with the gain of the method's top
     assert high < -12
+
+
+def test_sound_of_any_level_has_finite_gains() -> None:
+    power = np.zeros((1, 40, 30), np.float32)
+    power[:, :, 10:20] = 1e30  # the square of the highest level that a stream takes
+    gains = Air(40, 31.25, 62.5).gains(power, np.ones((1, 30), np.float32))
+    assert np.isfinite(gains).all() and np.allclose(gains[..., 10:20], 1)

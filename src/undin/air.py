@@ -27,7 +27,7 @@ CREEP_DB = 3.0  # per second, by which it rises where a method leaves noise: g_t
 START_S = 0.25  # at first it is a mean
 MEMORY = 0.9  # a
 FLOOR = np.float32(10 ** (-15 / 20))  # G_min
-TINY = np.float32(1e-20)
+TINY, LEAST = np.float32(1e-20), np.float32(1e-12)
 
 
 def mean_masks(X: ComplexArray, Y: ComplexArray) -> Array:
@@ -86,8 +86,9 @@ class Air:
         state["n"] += 1
         p_t = np.minimum(4 * g_t, 1)
         N = self._noise(P_t, g_t, p_t, state["N"], state["n"])
-        ratio = P_t / np.maximum(N, TINY)
-        xi = MEMORY * state["S"] / np.maximum(N, TINY) + (1 - MEMORY) * np.maximum(ratio - 1, 0)
+        least = np.maximum(np.maximum(P_t, state["S"]) * LEAST, TINY)  # of the noise, against overflow
+        ratio = P_t / np.maximum(N, least)
+        xi = MEMORY * state["S"] / np.maximum(N, least) + (1 - MEMORY) * np.maximum(ratio - 1, 0)
         G: Gains = FLOOR ** (1 - p_t) * np.maximum(xi / (1 + xi), FLOOR) ** p_t
         state["N"], state["S"] = N, G**2 * P_t
         return G

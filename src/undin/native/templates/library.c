@@ -317,6 +317,8 @@ static float air_gain(@name@ *u, int band, float P, float g) {
         N += up > creep ? up : creep;
     }
     u->air.noise[band] = N;
+    float least = 1e-12f * (P > u->air.speech[band] ? P : u->air.speech[band]); /* of the noise, against overflow */
+    N = N > least ? N : least;
     N = N > TINY ? N : TINY;
     float over = P / N - 1.0f, xi = 0.9f * u->air.speech[band] / N + 0.1f * (over > 0.0f ? over : 0.0f);
     float wiener = xi / (1.0f + xi);
