@@ -121,6 +121,29 @@ def read(path: Path) -> list[Scores]:
         ]
 
 
+def update(path: Path, rows: Sequence[Scores], metrics: Iterable[str]) -> None:
+    """Write a row per method and file, the input first; rows of other methods and files stay.
+
+    Args:
+        path: of the results.
+        rows: method, id and the metrics that each has.
+        metrics: columns after method and id.
+    """
+    new = {(r["method"], r["id"]) for r in rows}
+    old = [r for r in read_rows(path) if (r["method"], r["id"]) not in new] if path.exists() else []
+    with path.open("w", newline="") as file:
+        table = csv.DictWriter(file, ["method", "id", *metrics], lineterminator="\n")
+        table.writeheader()
+        table.writerows(sorted([*old, *rows], key=lambda r: (r["method"] != "input", r["method"], r["id"])))
+
+
+def read_rows(path: Path) -> list[Scores]:
+    """The rows that `update` wrote; metrics that a row lacks are left out."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{k: v if k in ("method", "id") else float(v) for k, v in row.items() if v != ""} for row in rows]
+
+
 def interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean and half of its 95 % interval (normal approximation)."""
     v = np.asarray(values, float)

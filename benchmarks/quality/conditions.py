@@ -12,7 +12,6 @@ Two sets of test sentences of at least 3 s, from a seed alone:
 """
 
 import argparse
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 import undin
 from benchmarks.peers import systems
 from benchmarks.quality.classical import EVERYDAY
-from benchmarks.scoring import RESULTS, interval, real_data
+from benchmarks.scoring import RESULTS, interval, read_rows, real_data, update
 from undin.corpora import Corpus
 from undin.metrics import METRICS
 from undin.mixing import make_manifest, render
@@ -68,12 +67,7 @@ def run(weights: list[str], only: str, split: str) -> None:
                 scores = {metric: round(float(METRICS[metric](ref, est, sr)), 4) for metric in SETS[name]}
                 rows.append({"method": method, "id": id} | scores)
             print(id, flush=True)
-    new = {(r["method"], r["id"]) for r in rows}
-    old = [r for r in read(split) if (r["method"], r["id"]) not in new] if path_of(split).exists() else []
-    with path_of(split).open("w", newline="") as file:
-        table = csv.DictWriter(file, ["method", "id", *LABELS], lineterminator="\n")
-        table.writeheader()
-        table.writerows(sorted([*old, *rows], key=lambda r: (r["method"] != "input", str(r["method"]), str(r["id"]))))
+    update(path_of(split), rows, LABELS)
 
 
 def path_of(split: str) -> Path:
@@ -81,22 +75,15 @@ def path_of(split: str) -> Path:
     return RESULTS / f"conditions_{split}.csv"
 
 
-def read(split: str) -> list[dict[str, str | float]]:
-    """The scores."""
-    with path_of(split).open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [{k: float(v) if k in LABELS else v for k, v in row.items() if v != ""} for row in rows]
-
-
 def table(split: str, name: str) -> str:
     """Markdown: the input's means in one set, then each method's mean change."""
-    rows, metrics = [r for r in read(split) if str(r["id"]).startswith(f"{name}-")], SETS[name]
+    rows, metrics = [r for r in read_rows(path_of(split)) if r["id"].startswith(f"{name}-")], SETS[name]
     before = {r["id"]: r for r in rows if r["method"] == "input"}
     lines = [f"|  | {' | '.join(LABELS[m] for m in metrics)} |", "|---" * (len(metrics) + 1) + "|"]
     for method in dict.fromkeys(r["method"] for r in rows):
         mine, cells = [r for r in rows if r["method"] == method], []
         for m in metrics:
-            changes = [float(r[m]) - (0.0 if method == "input" else float(before[r["id"]][m])) for r in mine]
+            changes = [r[m] - (0.0 if method == "input" else before[r["id"]][m]) for r in mine]
             (mean, half), digits = interval(changes), 1 if m.endswith("_db") else 3
             cells.append(f"{mean:{'' if method == 'input' else '+'}.{digits}f} ± {half:.{digits}f}")
         lines.append(f"| {method if method == 'input' else f'`{method}`'} | {' | '.join(cells)} |")

@@ -15,7 +15,6 @@ reach 14 kHz take part. Two sets, from a seed alone:
 """
 
 import argparse
-import csv
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -24,13 +23,12 @@ from numpy.typing import NDArray
 
 import undin
 from benchmarks.peers import System, systems
-from benchmarks.scoring import RESULTS, interval, real_data, skip
+from benchmarks.scoring import RESULTS, Scores, interval, read_rows, real_data, skip, update
 from undin.audio import active_level_db
 from undin.corpora import Clip, Corpus
 from undin.metrics import METRICS, lsd
 
 Array = NDArray[np.float32]
-Scores = dict[str, float]
 
 SEED, SECONDS, GAP_S = 22, 6.0, 0.3
 REACH_HZ, LEAST_RATE = 14000.0, 44100
@@ -138,7 +136,7 @@ def _power_high(x: Array, sr: int) -> NDArray[np.float64]:
 
 def run(chosen: Sequence[System], corpus: Corpus, split: str, only: str) -> None:
     """Score all, and write a row per method and file; rows of other methods stay."""
-    path, rows = path_of(split), []
+    rows: list[Scores] = []
     score = {"mixtures": score_mixture, "hiss": score_hiss}
     for name, make in {"mixtures": mixtures, "hiss": hiss}.items():
         if only in ("", name):
@@ -148,12 +146,7 @@ def run(chosen: Sequence[System], corpus: Corpus, split: str, only: str) -> None
                     found = score[name](lambda x, way=way: way(x, corpus.sr), speech, noise, corpus.sr)
                     rows.append({"method": method, "id": id} | {k: round(v, 4) for k, v in found.items()})
                 print(id, flush=True)
-    new = {(r["method"], r["id"]) for r in rows}
-    old = [r for r in read(split) if (r["method"], r["id"]) not in new] if path.exists() else []
-    with path.open("w", newline="") as file:
-        table = csv.DictWriter(file, ["method", "id", *MIXTURES, *HISS], lineterminator="\n")
-        table.writeheader()
-        table.writerows(sorted([*old, *rows], key=lambda r: (r["method"] != "input", str(r["method"]), str(r["id"]))))
+    update(path_of(split), rows, [*MIXTURES, *HISS])
 
 
 def path_of(split: str) -> Path:
@@ -161,19 +154,12 @@ def path_of(split: str) -> Path:
     return RESULTS / f"fullband_{split}.csv"
 
 
-def read(split: str) -> list[dict[str, str | float]]:
-    """The scores."""
-    with path_of(split).open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [{k: float(v) if k in {*MIXTURES, *HISS} else v for k, v in row.items() if v != ""} for row in rows]
-
-
 def table(split: str, name: str) -> str:
     """Markdown: every method's mean in one set, the input's first."""
-    columns, rows = SETS[name], [r for r in read(split) if str(r["id"]).startswith(f"{name}-")]
+    columns, rows = SETS[name], [r for r in read_rows(path_of(split)) if r["id"].startswith(f"{name}-")]
     lines = [f"|  | {' | '.join(columns.values())} |", "|---" * (len(columns) + 1) + "|"]
     for method in dict.fromkeys(r["method"] for r in rows):
-        of = [interval([float(r[c]) for r in rows if r["method"] == method and c in r]) for c in columns]
+        of = [interval([r[c] for r in rows if r["method"] == method]) for c in columns]
         label = method if method == "input" else f"`{method}`"
         lines.append(f"| {label} | {' | '.join(f'{mean:.2f} ± {half:.2f}' for mean, half in of)} |")
     n = len({r["id"] for r in rows})
