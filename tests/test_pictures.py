@@ -218,3 +218,16 @@ def test_masks_and_points_are_drawn_and_wrong_shapes_are_named(tmp_path):
         pictures.masks({"a": np.zeros((2, 2, 2))}, 8000, 128)
     with pytest.raises(InputError, match=r"labels \(n,\); got \(50, 5\) and \(49,\)"):
         pictures.points(V, {"a": np.zeros(49)})
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "shown"),
+    [
+        ("a" * 40, 40, "a" * 40),
+        ("a" * 41, 40, "a" * 36 + " ..."),
+        ("noisy, 5 dB", 8, "nois ..."),
+        ("\udcff.wav", 40, "\\udcff.wav"),
+    ],
+)
+def test_long_names_are_cut_to_their_room_and_any_file_name_can_be_drawn(name, most, shown):
+    assert pictures.panels.shortened(name, most) == shown and len(shown) <= most

@@ -2,13 +2,19 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from undin.errors import InputError
+from undin.methods.hush import HushConfig
 from undin.methods.lull import LullConfig
+from undin.runner import Runner
 from undin.training.batch import Batch
-from undin.training.nets.lull import Lull, runs
+from undin.training.checkpoint import Loaded
+from undin.training.export import write_graph
+from undin.training.nets.level import level_around
+from undin.training.nets.lull import Block, Lull, Scene, runs
 
 SMALL = LullConfig(n_fft=64, hop_length=32, band_bins=(2, 2, 4, 8, 8, 8), channels=8, scene=12, scene_channels=2)
 
@@ -50,6 +56,61 @@ def test_the_level_is_that_below_level_hz() -> None:
         (M, state), (M_louder, state_louder) = (net(x, net.initial_state(1)) for x in (X, louder))
     assert torch.equal(state["level"], state_louder["level"])
     assert not torch.equal(M, M_louder)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_bins_above_level_hz_are_attenuated_by_at_most_the_limit_in_the_graph_too(tmp_path, causal: bool) -> None:
+    config = replace(SMALL, level_hz=4000.0, causal=causal, kernel_frames=2 if causal else 3)
+    n, X = 17, torch.randn(1, 2, 10, 33, generator=torch.Generator().manual_seed(1))  # bin 16 is at 4 kHz
+    free, limited = make(config), make(replace(config, upper_limit_db=12.0))
+    limited.load_state_dict(free.state_dict())
+    with torch.no_grad():
+        for net in (free, limited):
+            net.merge.biases[-1].view(3, 8, 2)[:, ::2, 0] -= 1.0  # every second bin from 2 kHz up is closed
+        M, M_limited = (net(X, net.initial_state(1))[0] for net in (free, limited))
+    gain_db, limited_db = (20 * torch.log10(m.square().sum(1).sqrt()) for m in (M, M_limited))
+    assert gain_db[..., n:].min() < -15 < -12 < gain_db[..., n:].max()
+    assert gain_db[..., :n].min() < -15
+    assert torch.equal(M_limited[..., :n], M[..., :n])
+    torch.testing.assert_close(limited_db[..., n:], gain_db[..., n:].clamp(min=-12), atol=1e-3, rtol=0)
+    runner = Runner(write_graph(Loaded("lull", limited.config, limited), tmp_path / "net.onnx", card={}))
+    est, _ = runner.run(X.numpy(), runner.initial_state(1))
+    np.testing.assert_allclose(est, M_limited.numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize(("sr", "n_fft", "bins"), [(16000, 512, 257), (48000, 1536, 257), (32000, 64, 17)])
+def test_level_bins_end_at_level_hz(sr: int, n_fft: int, bins: int) -> None:
+    assert LullConfig(sr=sr, n_fft=n_fft, band_bins=(n_fft // 2,)).level_bins == bins
+
+
+def test_the_level_around_is_the_mean_of_the_frames_before_and_after_that_are_not_silent() -> None:
+    power = torch.rand(2, 12, 5, generator=torch.Generator().manual_seed(0)) + 0.1
+    power[0, 3:6] = power[1, :9] = 0
+    level = level_around(power, 2).numpy()
+    for b in range(2):
+        for t in range(12):
+            frames = power[b, max(t - 2, 0) : t + 3].numpy()
+            roots = [frame.mean() ** 0.25 for frame in frames if frame.any()]
+            assert level[b, t] == pytest.approx(np.mean(roots) ** 4 if roots else 1, rel=1e-4)
+
+
+@pytest.mark.parametrize("part", ["convolution", "memory", "scene"])
+def test_each_part_looks_ahead_in_hush_and_not_in_lull(part: str) -> None:
+    """Frames before 5 follow frame 5 where a part looks both ways; later ones follow it in any case."""
+    common = {name: getattr(SMALL, name) for name in ("n_fft", "hop_length", "band_bins", "scene", "scene_channels")}
+    for config in (HushConfig(**common, channels=8), replace(SMALL, kernel_frames=3)):
+        torch.manual_seed(0)
+        block, scene = Block(config).eval(), Scene(config).eval()
+        with torch.no_grad():
+            (block.linear if part == "convolution" else block.conv).weight.zero_()
+            u = torch.randn(1, 10, 6, 8)
+            changed = u.clone()
+            changed[:, 5] += 1
+            full = Lull(config).initial_state(1)
+            run = scene if part == "scene" else lambda v, state, new, block=block: block(v, state, new, "0")
+            moved = (run(changed, full, {}) - run(u, full, {})).abs().amax((0, 2, 3)) > 1e-6
+        assert moved[4] == (not config.causal) and moved[6]
+        assert not moved[:4].any() or (part != "convolution" and not config.causal)
 
 
 def test_bins_above_level_hz_have_their_weight_in_the_loss() -> None:
