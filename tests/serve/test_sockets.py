@@ -8,6 +8,7 @@ import signal as signals
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from websockets.sync.client import connect
 import undin
 from undin.serve import Limits
 from undin.serve.admission import SocketGate
+from undin.serve.batches import Batches
 from undin.serve.metrics import Metrics
 from undin.serve.models import Models
 from undin.serve.refusal import Refusal
@@ -96,7 +98,17 @@ def test_messages_each_get_one_answer(server):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "3", '{"type": "no"}', '{"type": "limit_db"}', '{"type": "limit_db", "value": -1}', "[" * 9999],
+    [
+        "",
+        "{",
+        "[]",
+        "3",
+        '{"type": "no"}',
+        '{"type": "limit_db"}',
+        '{"type": "limit_db", "value": -1}',
+        f'{{"type": "limit_db", "value": 1{"0" * 400}}}',
+        "[" * 9999,
+    ],
 )
 def test_wrong_messages_are_answered_and_change_nothing(server, text):
     with open_(server, method="spectral-gate") as socket:
@@ -146,6 +158,22 @@ def test_wrong_packets_close_the_socket_with_a_reason(server, format, packet, co
         socket.send(packet)
         got, reason = closed(socket)
         assert got == code and words in reason
+
+
+def test_an_unexpected_error_of_a_batch_reaches_every_socket_of_it(monkeypatch):
+    def fail(signals, packets):
+        raise MemoryError
+
+    monkeypatch.setattr("undin.serve.batches.process_packets", fail)
+
+    async def ask_twice():
+        with ThreadPoolExecutor(1) as pool:
+            batches = Batches(pool, 1)
+            return await asyncio.wait_for(
+                asyncio.gather(*(batches.process(None, b"") for _ in range(2)), return_exceptions=True), 10
+            )
+
+    assert [type(error) for error in asyncio.run(ask_twice())] == [MemoryError] * 2
 
 
 def test_idle_sockets_are_closed():

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
-from undin.errors import UndinError
 from undin.packets import Packets, process_packets
 
 MOST = 16  # packets in a batch: more make it longer without making a packet cheaper
@@ -33,7 +32,7 @@ class Answer(NamedTuple):
 
 
 Answers = Sequence["asyncio.Future[Answer]"]
-Results = Sequence[Answer | UndinError]
+Results = Sequence[Answer | Exception]
 
 
 class Batches:
@@ -57,6 +56,7 @@ class Batches:
 
         Raises:
             InputError: part of a sample, NaN or infinity.
+            Exception: any error of the method, for each packet of its batch.
         """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
@@ -81,8 +81,8 @@ class Batches:
 def _process(signals: Sequence[Packets], packets: Sequence[bytes]) -> Results:
     start = time.perf_counter()
     try:
-        results: Sequence[bytes | UndinError] = process_packets(signals, packets)
-    except UndinError as error:
+        results = process_packets(signals, packets)
+    except Exception as error:  # each client must get an answer
         return [error] * len(signals)
     work_s = (time.perf_counter() - start) / len(signals)
     return [Answer(each, work_s, len(signals)) if isinstance(each, bytes) else each for each in results]

@@ -1,6 +1,6 @@
 """The settings of a request, from its query: unknown names and invalid values are refused."""
 
-import math
+import sys
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -78,7 +78,7 @@ def check_limit_db(value: Any) -> float | None:
     """
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (math.isfinite(value) and value >= 0):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= sys.float_info.max:
         raise _invalid(f"limit_db must be a number, 0 or more dB; got {value!r:.40}")
     return float(value)
 
