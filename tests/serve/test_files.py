@@ -1,5 +1,6 @@
 """Files by HTTP: the same bytes as the command line, and every refusal."""
 
+import errno
 import io
 import json
 import re
@@ -171,6 +172,20 @@ def test_silent_upload_ends_after_the_idle_timeout():
         assert head.startswith(b"HTTP/1.1 408") and json.loads(body)["error"]["code"] == "idle"
 
 
+def test_a_full_disk_is_refused_while_the_body_arrives(monkeypatch, noisy):
+    original = Path.open
+
+    def open_(path, mode="r", *rest, **more):
+        if path.name == NAME and mode == "wb":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(path, mode, *rest, **more)
+
+    with running() as server:
+        monkeypatch.setattr(Path, "open", open_)
+        answer = server.post("/v1/enhance", noisy.read_bytes())
+        assert refusal(answer)[:2] == (507, "no_space") and places(server) == 0
+
+
 def test_client_that_leaves_stops_the_work(tmp_path, monkeypatch):
     """The work ends at its next block, and its folder is removed."""
     folder = tmp_path / "spool"
@@ -190,6 +205,7 @@ def test_without_a_token_other_sites_and_hosts_are_refused(server):
     for headers, code in (
         ({"origin": "https://evil.example"}, "wrong_origin"),
         ({"origin": "null"}, "wrong_origin"),
+        ({"origin": "http://["}, "wrong_origin"),
         ({"host": "evil.example"}, "wrong_host"),
     ):
         assert refusal(server.http.get("/v1/methods", headers=headers))[:2] == (403, code)

@@ -26,7 +26,7 @@ from undin.serve.metrics import Metrics
 from undin.serve.models import Models
 from undin.serve.query import Query
 from undin.serve.refusal import Refusal
-from undin.serve.spool import NAMED, check_type, drain, send_file, spool
+from undin.serve.spool import NAMED, check_type, disk, drain, send_file, spool
 
 NAME = "audio"  # of the file, as it is called in answers
 FORMATS = tuple(extension[1:] for extension in (*EXTENSIONS, *VIDEO_EXTENSIONS))
@@ -127,13 +127,12 @@ async def _disconnected(request: Request) -> None:
 def _do(order: Order, source: Path, limits: Limits, gone: threading.Event) -> tuple[Path, FileReport]:
     """Process a file; errors become refusals that do not name the server's paths."""
     try:
-        return _write(order, source, limits, gone)
+        with disk():
+            return _write(order, source, limits, gone)
     except MissingExtraError as error:
         raise Refusal(415, "wrong_type", f"this server cannot read such files: {error}") from error
     except UndinError as error:
         raise Refusal(422, "bad_audio", str(error).replace(f"{source.parent}/", "")) from error
-    except OSError as error:
-        raise Refusal(507, "no_space", f"the server cannot store the file: {error.strerror}") from error
 
 
 def _write(order: Order, source: Path, limits: Limits, gone: threading.Event) -> tuple[Path, FileReport]:

@@ -75,7 +75,7 @@ def _check_origin(headers: Headers) -> None:
     if _name(host) not in LOOPBACK:
         raise Refusal(403, "wrong_host", f"without a token the server serves this machine only; got Host: {host}")
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin not in (None, f"http://{host}", f"https://{host}"):
         raise Refusal(403, "wrong_origin", f"pages of {origin} may not use this server: start it with a token")
 
 

@@ -8,7 +8,7 @@ HELP = {
     "undin_requests_total": "Answers by path and status.",
     "undin_file_audio_seconds_total": "Seconds of audio in processed files.",
     "undin_socket_audio_seconds_total": "Seconds of audio received on sockets.",
-    "undin_packets_late_total": "Packets answered later than their own duration.",
+    "undin_packets_late_total": "Packets answered later than their own duration and than 20 ms.",
     "undin_sockets_refused_total": "Sockets refused because the server is at its capacity.",
     "undin_files": "Files being uploaded, waiting, processed or downloaded.",
     "undin_sockets": "Open live sockets.",

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from starlette.requests import Request
@@ -29,16 +31,25 @@ def check_type(request: Request) -> str:
     raise Refusal(415, "wrong_type", f"the body must be an audio file; got {given[:60]}: {cure}")
 
 
+@contextmanager
+def disk() -> Iterator[None]:
+    """Refuse (507) what the disk cannot take."""
+    try:
+        yield
+    except OSError as error:
+        raise Refusal(507, "no_space", f"the server cannot store the file: {error.strerror}") from error
+
+
 async def spool(request: Request, path: Path, limits: Limits) -> None:
     """Write the body to a file.
 
     Raises:
-        Refusal: it is too large (413), or nothing came for `limits.idle_s` (408).
+        Refusal: it is too large (413), nothing came for `limits.idle_s` (408), or the disk is full (507).
         ClientDisconnect: the client has gone.
     """
     _check_length(int(request.headers.get("content-length") or 0), limits)
     n_bytes, chunks = 0, request.stream()
-    with path.open("wb") as file:
+    with disk(), path.open("wb") as file:
         while True:
             try:
                 chunk = await asyncio.wait_for(anext(chunks, None), limits.idle_s)
