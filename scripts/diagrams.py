@@ -9,7 +9,7 @@ from pathlib import Path
 import undin
 
 PICTURES = Path(__file__).parents[1] / "docs/pictures"
-BLUE, ORANGE, GREY = "#dbe7f5", "#fbe5cf", "#ececec"
+BLUE, ORANGE, GRAY = "#dbe7f5", "#fbe5cf", "#ececec"
 
 
 class Diagram:
@@ -49,9 +49,9 @@ class Diagram:
 def memory_cell() -> None:
     c = undin.load("mann").config
     d = Diagram(8.2, 4.3)
-    d.box(1.4, 3.6, "input x(t)", GREY)
+    d.box(1.4, 3.6, "input x(t)", GRAY)
     d.box(1.4, 2.2, f"controller\nLSTM, {c.n_cell} units", BLUE)
-    d.box(1.4, 0.7, "output\n[h(t); r(t)]" if c.gives == "both" else "output\nh(t)", GREY)
+    d.box(1.4, 0.7, "output\n[h(t); r(t)]" if c.gives == "both" else "output\nh(t)", GRAY)
     d.box(4.3, 3.3, f"write heads ({c.n_write})\nkey, gate, shift,\nerase, add", BLUE, height=0.9)
     d.box(4.3, 1.2, f"read heads ({c.n_read})\nkey, gate, shift", BLUE, height=0.8)
     d.axes.text(7.0, 3.95, f"memory M: {c.n_rows} rows x {c.n_width}", ha="center", fontsize=9)
@@ -74,8 +74,8 @@ def cmask() -> None:
     d = Diagram(8.2, 2.6)
     inputs = "real and imaginary part,\nmagnitude" if c.magnitude else "real and imaginary part"
     row = [
-        (f"STFT\n{1000 * c.n_fft / c.sr:g} ms every {1000 * c.hop_length / c.sr:g} ms", GREY),
-        (f"compression ^{c.power:g}\n{inputs}", GREY),
+        (f"STFT\n{1000 * c.n_fft / c.sr:g} ms every {1000 * c.hop_length / c.sr:g} ms", GRAY),
+        (f"compression ^{c.power:g}\n{inputs}", GRAY),
         (f"convolutions 1 x {c.width}, {c.width} x 1\n{c.channels} channels", BLUE),
         (
             f"{len(c.dilations)} convolutions {c.kernel} x {c.kernel}\ndilations {c.dilations[0]} to {c.dilations[-1]}",
@@ -83,7 +83,7 @@ def cmask() -> None:
         ),
     ]
     back = [
-        ("inverse STFT", GREY),
+        ("inverse STFT", GRAY),
         (f"{c.mask} mask\ntimes input", ORANGE),
         (f"{c.n_hidden} dense units\nand mask layer", BLUE),
         (f"LSTM, {c.n_lstm} units", BLUE),

@@ -97,7 +97,7 @@ def fill_tables(page: Path) -> None:
 
 
 def shrink(picture: Path, target: Path) -> None:
-    """Save a picture with 256 colours, a fifth of the bytes."""
+    """Save a picture with 256 colors, a fifth of the bytes."""
     from PIL import Image
 
     Image.open(picture).convert("RGB").quantize(256, Image.Quantize.MEDIANCUT).save(target, optimize=True)

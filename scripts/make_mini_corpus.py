@@ -1,10 +1,10 @@
-"""Make the mini corpus that is shipped inside undin: speech by free synthesisers, noise by numpy, as Ogg Opus.
+"""Make the mini corpus that is shipped inside undin: speech by free synthesizers, noise by numpy, as Ogg Opus.
 
     apt-get install espeak-ng flite festival festvox-kallpc16k festvox-us-slt-hts
     python scripts/make_mini_corpus.py            writes src/undin/mini/{speech,noise}/ and its two tables
 
 The sentences were written for this corpus. Noise is the same to the bit for the same seeds until it is encoded (babble
-as far as the synthesisers are). `card.md` beside the tables is written by hand: update it when something here changes.
+as far as the synthesizers are). `card.md` beside the tables is written by hand: update it when something here changes.
 """
 
 import csv
@@ -28,7 +28,7 @@ MINI = Path(__file__).parents[1] / "src" / "undin" / "mini"
 
 
 class Voice(NamedTuple):
-    """One speaker: what the synthesiser calls the voice, and what it says."""
+    """One speaker: what the synthesizer calls the voice, and what it says."""
 
     speaker: str
     gender: str
@@ -119,7 +119,7 @@ def lines(text: str) -> list[str]:
 
 
 def say(engine: str, voice: str, text: str) -> np.ndarray:
-    """Synthesise one sentence, (n_samples,) at SR with its silent edges cut to 50 ms and its length on 10 ms."""
+    """Synthesize one sentence, (n_samples,) at SR with its silent edges cut to 50 ms and its length on 10 ms."""
     with tempfile.TemporaryDirectory() as folder:
         out = f"{folder}/out.wav"
         if engine == "festival":
@@ -144,7 +144,7 @@ def say(engine: str, voice: str, text: str) -> np.ndarray:
 # Noise: each function gives (n,) of any level from its own generator; the keywords are what differs between recordings.
 
 
-def coloured(n: int, rng: np.random.Generator, gain: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def colored(n: int, rng: np.random.Generator, gain: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Gaussian noise with the magnitude response gain(f in Hz)."""
     f = np.fft.rfftfreq(n, 1 / SR)
     return np.fft.irfft(np.fft.rfft(rng.standard_normal(n)) * gain(np.maximum(f, 20.0)), n)
@@ -184,7 +184,7 @@ def white(n, rng):
 
 
 def pink(n, rng):
-    return coloured(n, rng, lambda f: f**-0.5)
+    return colored(n, rng, lambda f: f**-0.5)
 
 
 def hum(n, rng, *, mains=50.0, buzz=1.0):
@@ -197,12 +197,12 @@ def engine(n, rng, *, rev_hz=27.0, wobble=0.02):
     f0 = rev_hz * (1 + wobble * drift(n, rng, 0.6))
     firing = tones(n, 2 * f0, np.exp(-np.arange(12) / 4), rng)  # a four-stroke four fires twice a turn
     body = 0.5 * tones(n, f0, 1 / np.arange(1, 9), rng)
-    intake = coloured(n, rng, lambda f: 1 / (1 + (f / 700) ** 2)) * (1.3 + np.sin(4 * np.pi * np.cumsum(f0) / SR))
+    intake = colored(n, rng, lambda f: 1 / (1 + (f / 700) ** 2)) * (1.3 + np.sin(4 * np.pi * np.cumsum(f0) / SR))
     return firing + body + 0.6 * unit(intake) + 0.05 * white(n, rng)
 
 
 def rain(n, rng, *, drops_per_s=500, roof_hz=2500.0):
-    x = 0.25 * unit(coloured(n, rng, lambda f: (f / (f + 1500)) / (1 + (f / 6000) ** 2)))
+    x = 0.25 * unit(colored(n, rng, lambda f: (f / (f + 1500)) / (1 + (f / 6000) ** 2)))
     for at in rng.integers(0, n, int(drops_per_s * n / SR)):
         f = roof_hz * np.exp(0.5 * rng.standard_normal())
         add(x, at, 0.5 * rng.lognormal(0, 0.5) * ring(min(f, 7000), 0.0012, 120, rng))
@@ -228,7 +228,7 @@ def siren(n, rng, *, low=600.0, high=1350.0, period_s=3.4):
 
 
 def fan(n, rng, *, blade_hz=96.0, flutter=0.15):
-    air = coloured(n, rng, lambda f: (f / (f + 80)) / (1 + (f / 900) ** 1.3))
+    air = colored(n, rng, lambda f: (f / (f + 80)) / (1 + (f / 900) ** 1.3))
     f0 = blade_hz * (1 + 0.002 * drift(n, rng, 0.5))
     beat = 1 + flutter * np.sin(2 * np.pi * np.cumsum(f0) / SR)
     return unit(air) * beat + 0.25 * tones(n, f0, np.array([1, 0.6, 0.3, 0.2]), rng)
@@ -236,8 +236,8 @@ def fan(n, rng, *, blade_hz=96.0, flutter=0.15):
 
 def wind(n, rng, *, gusts_hz=0.7, whistle_hz=480.0):
     gust = np.exp(0.6 * drift(n, rng, gusts_hz))
-    low = coloured(n, rng, lambda f: 1 / (1 + (f / 90) ** 1.5))
-    high = coloured(n, rng, lambda f: np.exp(-0.5 * (np.log(f / whistle_hz) / 0.25) ** 2))
+    low = colored(n, rng, lambda f: 1 / (1 + (f / 90) ** 1.5))
+    high = colored(n, rng, lambda f: np.exp(-0.5 * (np.log(f / whistle_hz) / 0.25) ** 2))
     return gust * unit(low) + 0.25 * gust**2 * unit(high) + 0.01 * white(n, rng)
 
 
@@ -278,7 +278,7 @@ NOISES: dict[Callable, dict[str, tuple[int, float, dict]]] = {
 
 
 def make_noise(kind: Callable, split: str) -> np.ndarray:
-    """Synthesise one recording of NOISES, (n_samples,) at the corpus's level, on the grid of 16 bits."""
+    """Synthesize one recording of NOISES, (n_samples,) at the corpus's level, on the grid of 16 bits."""
     seed, seconds, settings = NOISES[kind][split]
     x = levelled(kind(int(seconds * SR), np.random.default_rng(seed), **settings))
     return np.round(x * 2**15) / 2**15

@@ -17,14 +17,14 @@ from undin.methods.nmf import NMF, SHIPPED
 from undin.methods.nmf_bases import write_model
 
 SECONDS = 8.0
-UNLABELLED = "picovoice"  # many speakers under one label, partly noise-gated
+UNLABELED = "picovoice"  # many speakers under one label, partly noise-gated
 
 
 def choose(corpus: Corpus, rng: np.random.Generator) -> list[Clip]:
     """Utterances of every speaker, in random order, up to SECONDS."""
     of: dict[str, list[Clip]] = defaultdict(list)
     for clip in corpus.select(split="train").speech:
-        if not clip.corpus.startswith(UNLABELLED):
+        if not clip.corpus.startswith(UNLABELED):
             of[clip.speaker].append(clip)
     chosen = []
     for speaker in sorted(of):

@@ -152,15 +152,15 @@ def test_panels_lie_where_the_picture_shows_them(width):
     assert (start, stop) == (0, 1)
     rows, columns = pixels.shape[:2]
     inside = pixels[round(top * rows) + 4 : round((top + high) * rows) - 4]
-    coloured = np.ptp(inside, -1)[:, : round((left + wide + 0.005) * columns)].max(0) > 60
-    edges = np.flatnonzero(coloured)[[0, -1]] / columns
+    colored = np.ptp(inside, -1)[:, : round((left + wide + 0.005) * columns)].max(0) > 60
+    edges = np.flatnonzero(colored)[[0, -1]] / columns
     np.testing.assert_allclose(edges, [left, left + wide], atol=4 / columns)
 
 
 def test_png_keeps_the_ground_of_the_page_and_the_figure_as_it_was():
     import io
 
-    decay = noise() * np.exp(-6 * np.arange(SR) / SR)  # has so many dark colours that the ground is drawn towards them
+    decay = noise() * np.exp(-6 * np.arange(SR) / SR)  # has so many dark colors that the ground is drawn toward them
     figure = pictures.spectrograms({"x": decay}, SR)
     size = figure.get_size_inches().tolist()
     shot = pictures.shot(figure, width=3)

@@ -52,7 +52,7 @@ def test_agrees_with_scipys_short_time_fft(n_fft, hop_length, window):
     x = noise(5000, dtype=np.float64)
     w = get_window(window, n_fft)
     theirs = scipy_signal.ShortTimeFFT(w, hop_length, fs=1, phase_shift=None)
-    # Their slice p is centred on sample p·hop; ours t starts at t·hop - (n_fft - hop): shift x so that the two meet.
+    # Their slice p is centered on sample p·hop; ours t starts at t·hop - (n_fft - hop): shift x so that the two meet.
     shift = n_fft // 2 - n_fft + hop_length
     padded = np.concatenate([np.zeros(-shift % hop_length), x])
     S = theirs.stft(padded)

@@ -93,7 +93,7 @@ def enhancing(times: dict[str, dict[str, str]]) -> str:
 def separating(times: dict[str, dict[str, str]]) -> str:
     """Methods that pull two talkers apart."""
     scores = {
-        (r["method"], r["talkers"]): r["si_sdr_gain_db"] for r in talkers_quality.summarise(talkers_quality.read())
+        (r["method"], r["talkers"]): r["si_sdr_gain_db"] for r in talkers_quality.summarize(talkers_quality.read())
     }
     rows = []
     for name in listed(times, separates=True):

@@ -1,11 +1,11 @@
 """Word error rate before and after enhancement: python -m benchmarks.quality.recognition [--split dev] [--only METHODS]
 
-What a recogniser makes of English sentences in everyday noise, as they are, enhanced, and enhanced with a part of the
-noise kept (`limit_db`): people want noise gone, recognisers mind what enhancement does to the voice, so a milder mix
+What a recognizer makes of English sentences in everyday noise, as they are, enhanced, and enhanced with a part of the
+noise kept (`limit_db`): people want noise gone, recognizers mind what enhancement does to the voice, so a milder mix
 might serve them better. The development split is for such choices; the test split says what they are worth.
 
-A word is right if the recogniser also finds it in the clean recording, or that stands in the corpus's text where it has
-one: the first says how much noise and enhancement change, not how good the recogniser is. It is pocketsphinx, whose
+A word is right if the recognizer also finds it in the clean recording, or that stands in the corpus's text where it has
+one: the first says how much noise and enhancement change, not how good the recognizer is. It is pocketsphinx, whose
 English model comes with its package, and takes most of the time: pip install pocketsphinx jiwer
 
     --split NAME    of the corpus, test without it      --n N      mixtures, 100 without it
@@ -44,12 +44,12 @@ def path_of(split: str) -> Path:
 
 
 def sentences(corpus: undin.corpora.Corpus) -> undin.corpora.Corpus:
-    """English ones, long enough for the recogniser's model of language to matter."""
+    """English ones, long enough for the recognizer's model of language to matter."""
     rows = [c for c in corpus.speech if c.language.startswith("en") and c.duration_s >= SHORTEST_S]
     return corpus.with_rows([*rows, *corpus.noise])
 
 
-class Recogniser:
+class Recognizer:
     """Speech -> words."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Recogniser:
         return heard.hypstr if heard else ""
 
 
-def work(row: MixtureRow, corpus: undin.corpora.Corpus, hear: Recogniser, todo: Sequence[Way]) -> Iterator[Any]:
+def work(row: MixtureRow, corpus: undin.corpora.Corpus, hear: Recognizer, todo: Sequence[Way]) -> Iterator[Any]:
     """A row of the results per method and limit."""
     if not todo:
         return
@@ -141,7 +141,7 @@ def main() -> None:
     options = parser.parse_args()
     path = path_of(options.split)
     if not options.table:
-        corpus, hear = sentences(real_data()), Recogniser()
+        corpus, hear = sentences(real_data()), Recognizer()
         kinds = EVERYDAY if options.split == "test" else None
         rows = make_manifest(corpus, n=options.n, seed=SEED, snr_db=SNRS_DB, kinds=kinds, split=options.split)
         ways = [(INPUT, None), *((method, limit) for method in options.only.split(",") for limit in LIMITS_DB)]

@@ -115,7 +115,7 @@ def read() -> list[Score]:
     return [{k: v if k in TEXT else float(v or "nan") for k, v in row.items()} for row in _rows(PATH)]
 
 
-def summarise(scores: Sequence[Score]) -> list[dict[str, Any]]:
+def summarize(scores: Sequence[Score]) -> list[dict[str, Any]]:
     """Means with intervals: a row per method and slice (all, different and same gender)."""
     table = []
     for method in dict.fromkeys(score["method"] for score in scores):
@@ -156,7 +156,7 @@ def _write(path: Path, rows: Sequence[dict]) -> None:
 
 def show() -> None:
     """The tables."""
-    summary = summarise(read())
+    summary = summarize(read())
     shown = [row for row in summary if row["method"] not in STEPS]
     print(f"**Two talkers**, {N} mixtures, means with 95 % intervals\n\n{markdown(shown)}")
     print("**Voices and hours**: SI-SDRi (dB) of `blstm-mask`\n")

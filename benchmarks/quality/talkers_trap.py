@@ -12,7 +12,7 @@ from benchmarks.scoring import PICTURES, RESULTS, skip
 
 PATH = RESULTS / "talkers_trap.csv"
 PICTURE = PICTURES / "talkers-trap.png"
-COLOURS = {"ff-fixed": "#c0392b", "lstm-fixed": "#e08e79", "ff-upit": "#7a54c7", "lstm-upit": "#2e7d5b"}
+COLORS = {"ff-fixed": "#c0392b", "lstm-fixed": "#e08e79", "ff-upit": "#7a54c7", "lstm-upit": "#2e7d5b"}
 LABELS = {"fixed": "fixed labels", "upit": "the order that suits the utterance"}
 
 
@@ -48,7 +48,7 @@ def draw(path: Path) -> None:
     for k, (name, chance) in enumerate((("accuracy", 0.5), ("loss", 0.25)), 1):
         panel = figure.add_subplot(1, 2, k)
         for variant, rows in curves.items():
-            panel.plot([r["step"] for r in rows], [r[name] for r in rows], color=COLOURS.get(variant), label=variant)
+            panel.plot([r["step"] for r in rows], [r[name] for r in rows], color=COLORS.get(variant), label=variant)
         panel.axhline(chance, color="black", lw=0.8, ls=":")
         if name == "accuracy":
             panel.axhline(one, color="black", lw=0.8, ls="--", label="all to one, in the better order")

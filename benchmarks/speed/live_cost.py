@@ -191,7 +191,7 @@ def plot() -> None:
         print(PICTURES / f"{name}.png")
 
 
-def _colour(method: str) -> str:
+def _color(method: str) -> str:
     return THEIRS if method in {peer.name for peer in PEERS} else OURS
 
 
@@ -201,9 +201,9 @@ def over_cost(axes: Any) -> None:
     points = []
     for method in quality.order({r["method"] for r in part} & set(costs)):
         cost, (mean, half) = costs[method], interval(gains(part, method, "pesq_wb"))
-        x, colour = float(cost["rtf_live"] or cost["rtf_offline"]), _colour(method)
-        face = colour if cost["rtf_live"] else "white"
-        axes.errorbar(x, mean, half, fmt="o", color=colour, mfc=face, ms=8, elinewidth=1, alpha=0.9)
+        x, color = float(cost["rtf_live"] or cost["rtf_offline"]), _color(method)
+        face = color if cost["rtf_live"] else "white"
+        axes.errorbar(x, mean, half, fmt="o", color=color, mfc=face, ms=8, elinewidth=1, alpha=0.9)
         points.append((method, x, mean, half))
     axes.set_xscale("log")
     axes.set_xlim(min(x for _, x, *_ in points) / 1.8, max(x for _, x, *_ in points) * 2.5)
@@ -233,7 +233,7 @@ def _label(axes: Any, points: Sequence[tuple[str, float, float, float]]) -> None
         taken.append((a, b, a + w, b + h))
         near, side = (a + 2, "left") if k < 3 else (a + w - 2, "right")
         place = axes.transData.inverted().transform((near, b + h / 2))
-        axes.text(*place, name, color=_colour(name), fontsize=9, ha=side, va="center")
+        axes.text(*place, name, color=_color(name), fontsize=9, ha=side, va="center")
 
 
 def _overlap(a: Sequence[float], b: Sequence[float]) -> float:
@@ -250,7 +250,7 @@ def packet_times(axes: Any) -> None:
             if one["method"] == method:
                 counts[int(one["bin"])] = float(one["count"])
         height = 0.85 * np.sqrt(counts / counts.max())  # by its root, so that rare ones are seen
-        axes.stairs(k + height, EDGES_MS, baseline=k, fill=True, color=_colour(method), alpha=0.75)
+        axes.stairs(k + height, EDGES_MS, baseline=k, fill=True, color=_color(method), alpha=0.75)
         axes.plot(float(row["packet_p99_ms"]), k + 0.12, "|", color="black", ms=9)
         axes.plot(float(row["packet_max_ms"]), k + 0.12, "x", color="black", ms=5)
     axes.set_yticks(np.arange(len(rows)) + 0.25, [row["method"] for row in reversed(rows)])

@@ -15,7 +15,7 @@ State = dict[str, Any]
 Pairs = Iterator[tuple[ComplexArray, ComplexArray]]  # X_link and the method's answer to it, frame by frame
 
 CHUNK_S = 20.0  # whole-signal methods see at least this much at once ...
-OVERLAP_S = 2.0  # ... and neighbouring chunks are cross-faded over this
+OVERLAP_S = 2.0  # ... and neighboring chunks are cross-faded over this
 
 
 class FrameConfig(Protocol):

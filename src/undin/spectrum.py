@@ -19,7 +19,7 @@ Array = NDArray[np.floating]
 ComplexArray = NDArray[np.complexfloating]
 Window = str | tuple[str, float] | ArrayLike
 
-# Generalised cosine windows: w[m] = Σ_i (-1)^i a_i cos(2π i m / N)   (Harris 1978; periodic, so that shifts sum well)
+# Generalized cosine windows: w[m] = Σ_i (-1)^i a_i cos(2π i m / N)   (Harris 1978; periodic, so that shifts sum well)
 COSINE_SUMS: dict[str, tuple[float, ...]] = {
     "boxcar": (1.0,),
     "hann": (0.5, 0.5),
@@ -31,7 +31,7 @@ COSINE_SUMS: dict[str, tuple[float, ...]] = {
 
 
 def get_window(window: Window, win_length: int, n_fft: int | None = None) -> NDArray[np.float64]:
-    """Make a periodic analysis window, centred in `n_fft` samples.
+    """Make a periodic analysis window, centered in `n_fft` samples.
 
     Args:
         window: a name of `COSINE_SUMS`; "sqrt_" before it for its square root; ("kaiser", beta); or the samples

@@ -155,7 +155,7 @@ class Stream:
         piece = max(round(PIECE_S * self.sr), 1)
         ys = [self._advance(chunk[..., i : i + piece]) for i in range(0, chunk.shape[-1], piece)]
         y: Array = join(ys) if ys else self._advance(chunk)
-        return self._equalise(y, chunk.shape[-1]) if equal else y
+        return self._equalize(y, chunk.shape[-1]) if equal else y
 
     def begin(self, chunk: Array) -> ComplexArray | None:
         """First half of `process(chunk, equal=True)`: what the method is to answer, which `together` asks in batches.
@@ -168,7 +168,7 @@ class Stream:
         """
         chunk = check_audio(chunk, self.sr, nan=self.nan, start=self._n_in)
         self._check(chunk, True)
-        return self._analyse(chunk)
+        return self._analyze(chunk)
 
     def end(self, n_samples: int, answered: Pairs) -> Array:
         """Second half of `process(chunk, equal=True)`.
@@ -177,7 +177,7 @@ class Stream:
             n_samples: of the chunk.
             answered: frames and answers, from `core`.
         """
-        return self._equalise(self._synthesise(answered), n_samples)
+        return self._equalize(self._synthesize(answered), n_samples)
 
     def flush(self) -> Array:
         """End the signal: return the remaining samples and reset the stream.
@@ -191,7 +191,7 @@ class Stream:
         n_missing = n_frames_of(self._n_in, self.n_fft, self.hop_length) * self.hop_length - self._n_in
         n_in = self._n_in
         y: Array = self._advance(np.zeros((*self._lead, n_missing), self._dtype))
-        y = join([y, self._synthesise(self.core.finish())])
+        y = join([y, self._synthesize(self.core.finish())])
         y = y[..., : y.shape[-1] - (self._n_out - n_in)]  # the frames reach past the end
         if self._fifo is not None:
             y = join([self._fifo, y])
@@ -220,10 +220,10 @@ class Stream:
 
     def _advance(self, x: Array) -> Array:
         """Samples in, final samples out."""
-        X_link = self._analyse(x)
-        return self._synthesise(iter(()) if X_link is None else self.core.push(X_link))
+        X_link = self._analyze(x)
+        return self._synthesize(iter(()) if X_link is None else self.core.push(X_link))
 
-    def _analyse(self, x: Array) -> ComplexArray | None:
+    def _analyze(self, x: Array) -> ComplexArray | None:
         """Samples -> new frames for the method; None where none is complete."""
         assert self._lead is not None
         self._n_in += x.shape[-1]
@@ -255,7 +255,7 @@ class Stream:
                 X_link = np.pad(X_link, [(0, 0), (0, self.n_known - X_link.shape[1]), (0, 0)])
         return X_link
 
-    def _synthesise(self, pairs: Pairs) -> Array:
+    def _synthesize(self, pairs: Pairs) -> Array:
         """Answered frames (X_link, Y_link) -> samples."""
         ys = []
         for X_link, Y_link in pairs:
@@ -310,7 +310,7 @@ class Stream:
         assert self._lead is not None
         return y.reshape(*self._sources, *self._lead, y.shape[-1]).astype(self._dtype, copy=False)
 
-    def _equalise(self, y: Array, n_samples: int) -> Array:
+    def _equalize(self, y: Array, n_samples: int) -> Array:
         if self._fifo is None:
             self._fifo = np.zeros((*y.shape[:-1], self.latency), y.dtype)
         ready = np.concatenate([self._fifo, y], -1)

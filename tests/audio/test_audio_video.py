@@ -42,7 +42,7 @@ def encode(container, stream, frames):
 
 
 def make(path, codec, sr, x, start=0):
-    """A tiny film: grey frames that change, the sound from `start` samples on, a second language, tags."""
+    """A tiny film: gray frames that change, the sound from `start` samples on, a second language, tags."""
     layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(x)]
     with av.open(str(path), "w") as container:
         picture = container.add_stream("libvpx" if path.suffix == ".webm" else "mpeg4", rate=25)

@@ -35,7 +35,7 @@ def sphere(path, *, n_promised=1600, coding="pcm", n_bytes=3200):
 
 
 def found(root, layout):
-    """Rows of a folder that must be recognised as `layout`, by their paths."""
+    """Rows of a folder that must be recognized as `layout`, by their paths."""
     result = corpora.scan(root)
     assert (result.layout, result.unreadable) == (layout, ())
     assert all(clip.duration_s == pytest.approx(0.1) and clip.offset_s == 0 for clip in result.rows)

@@ -102,12 +102,12 @@ def script():
 
 
 def test_noise_is_the_script_s(corpus, script):
-    """Synthesised twice it is the same to the bit, and the shipped file holds it up to what Opus does to noise.
+    """Synthesized twice it is the same to the bit, and the shipped file holds it up to what Opus does to noise.
 
     Opus keeps the waveform best at low frequencies: there the two correlate by 0.94 and more, other seeds by 0.05.
     """
     for kind in script.NOISES:
-        if kind.__name__ == "babble":  # needs the synthesisers
+        if kind.__name__ == "babble":  # needs the synthesizers
             continue
         (clip,) = corpus.select(split="test", kind=kind.__name__).noise
         x = script.make_noise(kind, "test")

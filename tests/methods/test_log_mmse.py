@@ -17,7 +17,7 @@ def test_e1_is_scipys():
     np.testing.assert_allclose(e1(v)[v > 1], special.exp1(v[v > 1]), rtol=6e-5)
 
 
-def test_mean_over_is_a_plain_mean_of_neighbours():
+def test_mean_over_is_a_plain_mean_of_neighbors():
     x = np.random.default_rng(0).random((2, 20)).astype(np.float32)
     cumulated = np.cumsum(np.pad(x, ((0, 0), (1, 0))), -1)
     slow = np.array([[row[max(k - 3, 0) : k + 4].mean() for k in range(20)] for row in x])

@@ -50,6 +50,6 @@ def test_two_talkers_come_apart_in_wide_and_in_narrow_band(name, least_db, sr):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_what_is_shipped_has_our_licence(name):
+def test_what_is_shipped_has_our_license(name):
     licence = METHODS[name]().card.licence
     assert "MIT" in licence and "yours" not in licence  # which is what undin export writes unless it is told

@@ -4,7 +4,7 @@ import pytest
 from undin.errors import InputError
 from undin.metrics import composite, llr, pesq, pesq_raw, segmental_snr, wss
 from undin.metrics.composite import _levinson, _peak_weights, composite_of
-from undin.metrics.frames import CENTRES, WIDTHS
+from undin.metrics.frames import CENTERS, WIDTHS
 
 
 def noisy_pair(sr=8000, seconds=0.3, seed=0, noise=0.02):
@@ -93,8 +93,8 @@ def test_wss_equals_a_loop_over_frames_and_bands(sr):
     n_fft = 2 ** int(np.ceil(np.log2(0.06 * sr)))
     k = np.arange(n_fft // 2)
     bands = []
-    for centre, width in zip(CENTRES, WIDTHS, strict=True):
-        weight = 70 / width * np.exp(-11 * ((k - np.floor(centre * n_fft / sr)) / (width * n_fft / sr)) ** 2)
+    for center, width in zip(CENTERS, WIDTHS, strict=True):
+        weight = 70 / width * np.exp(-11 * ((k - np.floor(center * n_fft / sr)) / (width * n_fft / sr)) ** 2)
         bands.append(np.where(weight > np.exp(-30 / 4.606), weight, 0))
     values = []
     for frames in zip(twin_frames(ref, sr), twin_frames(est, sr), strict=True):

@@ -10,7 +10,7 @@ from undin.metrics.sdr import TAPS
 scipy_signal = pytest.importorskip("scipy.signal")
 
 
-def coloured(n_src, n_samples, seed=0):
+def colored(n_src, n_samples, seed=0):
     """Sources with spectra and rhythms of their own, as voices have."""
     rng = np.random.default_rng(seed)
     t = np.arange(n_samples)
@@ -22,9 +22,9 @@ def coloured(n_src, n_samples, seed=0):
 
 
 def mixed(n_src, n_samples=8000, seed=0, leak=0.2, noise=0.1):
-    """Sources, and estimates with a room, some of their neighbour and some noise."""
+    """Sources, and estimates with a room, some of their neighbor and some noise."""
     rng = np.random.default_rng(seed + 1)
-    ref = coloured(n_src, n_samples, seed)
+    ref = colored(n_src, n_samples, seed)
     room = rng.standard_normal(200) * 0.97 ** np.arange(200)
     est = scipy_signal.fftconvolve(ref, room[None], axes=-1)[:, :n_samples]
     est = est + leak * np.roll(est, 1, 0) * (n_src > 1)
@@ -97,7 +97,7 @@ def test_agrees_with_mir_eval(n_src):
 
 
 def test_filters_of_the_length_are_forgiven_and_longer_ones_are_not():
-    ref = coloured(1, 6000)[0]
+    ref = colored(1, 6000)[0]
     ref[-600:] = 0  # so that nothing is lost at the end
     assert sdr(ref=ref, est=-3 * np.roll(ref, TAPS - 1)) == np.inf
     assert sdr(ref=ref, est=np.roll(ref, TAPS + 30)) < 15

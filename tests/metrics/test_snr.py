@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from undin.errors import InputError
 from undin.metrics import fw_segmental_snr, lsd, segmental_snr, snr
-from undin.metrics.frames import CENTRES, WIDTHS
+from undin.metrics.frames import CENTERS, WIDTHS
 
 
 def noisy_pair(sr=8000, seconds=1.0, seed=0, rows=()):
@@ -68,9 +68,9 @@ def twin_bands(n, sr):
     """One weight after the other."""
     n_fft = 2 ** int(np.ceil(np.log2(2 * n)))
     bands = np.zeros((25, n_fft // 2))
-    for i, (centre, width) in enumerate(zip(CENTRES, WIDTHS, strict=True)):
+    for i, (center, width) in enumerate(zip(CENTERS, WIDTHS, strict=True)):
         for k in range(n_fft // 2):
-            distance = (k - np.floor(centre * n_fft / sr)) / (width * n_fft / sr)
+            distance = (k - np.floor(center * n_fft / sr)) / (width * n_fft / sr)
             weight = 70.0 / width * np.exp(-11 * distance**2)
             bands[i, k] = weight if weight > np.exp(-30 / 4.606) else 0
     return n_fft, bands

@@ -80,7 +80,7 @@ with wave.open(sys.argv[1]) as f:
 """
 
 
-def test_any_command_is_a_recogniser():
+def test_any_command_is_a_recognizer():
     est = 0.1 * np.sin(np.arange(800)).astype(np.float32)
     errors = wer_of(
         est=est, sr=8000, text="rate 8000 bits 16 frames eight hundred",
@@ -101,7 +101,7 @@ def test_any_command_is_a_recogniser():
         ("import time; time.sleep(60)", {"timeout_s": 0.2}, "exceeded timeout_s = 0.2"),
     ],
 )
-def test_a_recogniser_that_fails_is_an_error(code, settings, message):
+def test_a_recognizer_that_fails_is_an_error(code, settings, message):
     with pytest.raises(InputError, match=message):
         wer_of(
             est=0.1 * np.sin(np.arange(80)), sr=8000, text="x", recogniser=[sys.executable, "-c", code, "{wav}"],

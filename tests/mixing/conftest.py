@@ -10,7 +10,7 @@ SR = 8000
 
 
 def counted(seed, n):
-    """(n,) int16: a linear congruential generator, coloured by a moving sum; the same everywhere, for ever."""
+    """(n,) int16: a linear congruential generator, colored by a moving sum; the same everywhere, for ever."""
     state, values = seed, []
     for _ in range(n + 3):
         state = (1103515245 * state + 12345) % 2**31

@@ -1,4 +1,4 @@
-"""The DNN of Xu et al.: context, noise estimate, level, statistics, targets and the equalised variance."""
+"""The DNN of Xu et al.: context, noise estimate, level, statistics, targets and the equalized variance."""
 
 import math
 
@@ -146,12 +146,12 @@ def test_the_loss_is_that_of_its_target_and_learns(settings):
     net.train()
     net.config = DNNConfig(**{**SMALL, **settings, "dropout_input": 0.0, "dropout_hidden": 0.0})
     torch.testing.assert_close(net.loss(b)["loss"].detach(), wanted, atol=1e-4, rtol=1e-4)
-    optimiser, losses = torch.optim.Adam(net.parameters(), 3e-3), []
+    optimizer, losses = torch.optim.Adam(net.parameters(), 3e-3), []
     for _ in range(40):
         loss = net.loss(b)["loss"]
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.8 * losses[0]
 
@@ -164,7 +164,7 @@ def test_dropout_works_in_training_alone():
 
 
 @pytest.mark.parametrize(("gv", "target"), [("pooled", "log"), ("bin", "log"), ("bin", "ratio")])
-def test_equalised_outputs_have_the_variance_of_the_references(gv, target):
+def test_equalized_outputs_have_the_variance_of_the_references(gv, target):
     net, batches = make(gv=gv, target=target), [batch(seed=seed) for seed in range(2)]
     net.finish(batches)
     with torch.no_grad():

@@ -223,12 +223,12 @@ def test_loss_does_not_depend_on_the_level():
 
 def test_it_learns():
     net, b = make(feature="compressed").train(), batch()
-    optimiser, losses = torch.optim.Adam(net.parameters(), 3e-3), []
+    optimizer, losses = torch.optim.Adam(net.parameters(), 3e-3), []
     for _ in range(30):
         loss = net.loss(b)["loss"]
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.7 * losses[0]
 

@@ -10,7 +10,7 @@ import torch
 import undin
 from undin.errors import InputError
 from undin.methods import LEARNED
-from undin.methods.deep_clustering import ClusteringConfig, find_centres, nearest
+from undin.methods.deep_clustering import ClusteringConfig, find_centers, nearest
 from undin.methods.talker_masks import MaskConfig
 from undin.metrics import si_sdr
 from undin.training.batch import Batch
@@ -217,7 +217,7 @@ def test_k_means_finds_the_clusters_and_one_talker_comes_out_once(tmp_path):
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 2, 500)
     V = (np.eye(3)[truth] + 0.1 * rng.standard_normal((500, 3))).astype(np.float32)
-    of = nearest(V, find_centres(V, 2, tries=3))
+    of = nearest(V, find_centers(V, 2, tries=3))
     assert (of == truth).all() or (of != truth).all()
     config = ClusteringConfig(**FRAME, embedding=3)
     save_weights(tmp_path / "best.pt", "deep-clustering", config, NETS["deep-clustering"](config))

@@ -7,7 +7,7 @@ as active. With n active samples out of a total energy E = Σ x²,
 
 the threshold that splits speech from silence is the one that is the margin below the resulting level. The
 recommendation tries thresholds in steps of 6 dB and interpolates. Here every value of the envelope is tried: between
-two neighbouring ones n does not change, so A is exact, and a gain of g dB moves it by g dB exactly.
+two neighboring ones n does not change, so A is exact, and a gain of g dB moves it by g dB exactly.
 """
 
 import math
@@ -100,7 +100,7 @@ def _smoother(rate: float, n: int) -> NDArray[np.complex128]:
 
 
 def _greatest(q: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    """Greatest of every `width` neighbours: of twice as many from those of half as many."""
+    """Greatest of every `width` neighbors: of twice as many from those of half as many."""
     have = 1
     while have < width:
         step = min(have, width - have)

@@ -88,7 +88,7 @@ class Limiter:
 
 
 def _sliding_max(a: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """Maximum of every n neighbours, by doubling: max over 2k = max of two overlapping maxima over k."""
+    """Maximum of every n neighbors, by doubling: max over 2k = max of two overlapping maxima over k."""
     k = 1
     while k < n:
         step = min(k, n - k)

@@ -177,10 +177,10 @@ def _size(clips: Sequence[Clip]) -> dict[str, Any]:
 def _about_speech(clips: Sequence[Clip]) -> dict[str, Any]:
     genders = Counter({(clip.corpus, clip.speaker): clip.gender for clip in clips if clip.speaker}.values())
     languages = sorted({clip.language for clip in clips if clip.language})
-    n_unlabelled = sum(not clip.speaker for clip in clips)
+    n_unlabeled = sum(not clip.speaker for clip in clips)
     return _size(clips) | {
         "speakers": {"F": genders["F"], "M": genders["M"], "unknown": genders[""]},
-        "without_speaker": n_unlabelled,
+        "without_speaker": n_unlabeled,
         "languages": languages,
     }
 

@@ -6,7 +6,7 @@
 
 A sample is q · scale / 32768, where scale is that of its sound file: 1, unless the file passes full scale. Clips keep
 the path and the seconds that they had in the sound files, so a manifest of the corpus is one of its pack too. What lies
-between neighbouring clips, up to 0.2 s, is kept with them: `mixing` joins short utterances over it.
+between neighboring clips, up to 0.2 s, is kept with them: `mixing` joins short utterances over it.
 """
 
 import json

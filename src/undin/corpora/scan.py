@@ -110,7 +110,7 @@ def _parts(root: Path, layout: str | None) -> list[Part]:
     """What a folder consists of: mostly one part."""
     if layout is not None and layout not in LAYOUTS:
         raise InputError(f"layout must be one of {', '.join(LAYOUTS)}; got {layout!r}")
-    if found := _recognised(root, layout):
+    if found := _recognized(root, layout):
         return [found] if layout or found.layout == "tables" else [found, *_beside(found)]
     if parts := [] if layout else _side_by_side(root):
         return parts
@@ -119,7 +119,7 @@ def _parts(root: Path, layout: str | None) -> list[Part]:
     raise InputError(f"{root} contains no audio{f' in the layout {layout}' if layout else ''}: {LOOKED_FOR}")
 
 
-def _recognised(root: Path, layout: str | None = None) -> Part | None:
+def _recognized(root: Path, layout: str | None = None) -> Part | None:
     """The folder that has a known layout: this one, or the only one in it."""
     names = [layout] if layout else [name for name in LAYOUTS if name != "plain"]
     for _ in range(DEEP):
@@ -135,7 +135,7 @@ def _recognised(root: Path, layout: str | None = None) -> Part | None:
 
 def _beside(found: Part) -> list[Part]:
     """Other layouts in folders of one that has a layout, as LibriSpeech/ among the folders of DEMAND."""
-    parts = [part for folder in trees.folders(found.home).values() if (part := _recognised(folder))]
+    parts = [part for folder in trees.folders(found.home).values() if (part := _recognized(folder))]
     return [part for part in parts if part.layout not in (found.layout, "tables")]
 
 
@@ -164,7 +164,7 @@ def _within(folder: Path, deep: int) -> list[Part]:
     is_named = plain.is_named(folder)
     if is_named and trees.loose(folder):  # all of it counts, also where it has some names of NOISEX-92
         return []
-    if found := _recognised(folder):
+    if found := _recognized(folder):
         return [] if found.layout == "tables" and not plain.recognise(found.home) else [found]
     return _side_by_side(folder, deep - 1) if deep and is_named else []
 

@@ -35,7 +35,7 @@ class CmaskConfig:
         mask: "real" scales each bin by 0 ... 1; "complex" multiplies it by a complex number, both parts in -1 ... 1;
             "polar" scales it by 0 ... 1 and turns it.
         delta_phase: which differences of the phase are inputs, as cosine and sine: over "time" beyond the turn that
-            each bin's own frequency makes in a hop, over "frequency" beyond that of the frame's centre, "both", None.
+            each bin's own frequency makes in a hop, over "frequency" beyond that of the frame's center, "both", None.
         magnitude: the compressed magnitude is an input too, not only the parts it must be found from. The paper
             has none.
         power: compression of magnitudes, in the inputs and in the loss; phases stay.

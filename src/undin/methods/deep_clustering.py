@@ -21,7 +21,7 @@ from undin.methods.talker_masks import TrunkConfig
 from undin.spectrum import Array, ComplexArray, stft
 
 Points = NDArray[np.float32]  # (n, K)
-MOST = 20000  # points that the centres are found from
+MOST = 20000  # points that the centers are found from
 STEPS = 30
 ABSENT = 0.01  # share of everything that a talker gets who is not there: 40 dB down, but not lost if he was
 
@@ -33,7 +33,7 @@ class ClusteringConfig(TrunkConfig):
     Attributes:
         embedding: K, numbers per bin.
         tries: beginnings of k-means, of which the best is kept.
-        one_talker: centres whose cosine is above this are of one talker; the second output is then 40 dB down.
+        one_talker: centers whose cosine is above this are of one talker; the second output is then 40 dB down.
     """
 
     n_hidden: Count = 600
@@ -106,45 +106,45 @@ def part_bins(X: ComplexArray, V: NDArray[np.float32], config: ClusteringConfig)
     M = np.full((c.talkers, *X.shape), 1 / c.talkers, np.float32)  # bins without speech
     if active.sum() < c.talkers:
         return M
-    centres = find_centres(V[active], c.talkers, tries=c.tries)
-    there = _apart(centres, c.one_talker)
+    centers = find_centers(V[active], c.talkers, tries=c.tries)
+    there = _apart(centers, c.one_talker)
     M[:] = (there / there.sum())[:, None, None]
-    M[:, active] = np.eye(c.talkers, dtype=np.float32)[there][nearest(V[active], centres[there])].T
+    M[:, active] = np.eye(c.talkers, dtype=np.float32)[there][nearest(V[active], centers[there])].T
     n_absent = int((~there).sum())
     M *= 1 - ABSENT * n_absent
     M[~there] = ABSENT
     return M
 
 
-def _apart(centres: Points, one_talker: float) -> NDArray[np.bool_]:
-    """Whether each centre is of a talker of its own: its cosine with those before is at most `one_talker`."""
-    unit = centres / np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-9)
+def _apart(centers: Points, one_talker: float) -> NDArray[np.bool_]:
+    """Whether each center is of a talker of its own: its cosine with those before is at most `one_talker`."""
+    unit = centers / np.maximum(np.linalg.norm(centers, axis=1, keepdims=True), 1e-9)
     near: NDArray[np.bool_] = np.tril(unit @ unit.T > one_talker, -1).any(1)
     return ~near
 
 
-def find_centres(V: Points, n: int, *, tries: int) -> Points:
-    """Centres of k-means (n, K) from points V (n_points, K): the best of several beginnings, always the same ones.
+def find_centers(V: Points, n: int, *, tries: int) -> Points:
+    """Centers of k-means (n, K) from points V (n_points, K): the best of several beginnings, always the same ones.
 
     Args:
         V: (n_points, K).
-        n: number of centres.
+        n: number of centers.
         tries: number of beginnings.
     """
     rng = np.random.default_rng(0)
     V = V if len(V) <= MOST else V[rng.choice(len(V), MOST, replace=False)]
     best: tuple[float, Points] | None = None
     for _ in range(tries):
-        centres = _begin(V, n, rng)
+        centers = _begin(V, n, rng)
         for _ in range(STEPS):
-            of = nearest(V, centres)
-            new = np.stack([V[of == k].mean(0) if (of == k).any() else centres[k] for k in range(n)])
-            if np.allclose(new, centres, atol=1e-5):
+            of = nearest(V, centers)
+            new = np.stack([V[of == k].mean(0) if (of == k).any() else centers[k] for k in range(n)])
+            if np.allclose(new, centers, atol=1e-5):
                 break
-            centres = new
-        cost = float(np.square(V - centres[nearest(V, centres)]).sum())
+            centers = new
+        cost = float(np.square(V - centers[nearest(V, centers)]).sum())
         if best is None or cost < best[0]:
-            best = cost, centres
+            best = cost, centers
     assert best is not None
     return best[1]
 
@@ -158,7 +158,7 @@ def _begin(V: Points, n: int, rng: np.random.Generator) -> Points:
     return np.stack(chosen)
 
 
-def nearest(V: Points, centres: Points) -> NDArray[Any]:
-    """Number of the nearest centre of each point."""
-    of: NDArray[Any] = (np.square(centres).sum(1) - 2 * V @ centres.T).argmin(1)
+def nearest(V: Points, centers: Points) -> NDArray[Any]:
+    """Number of the nearest center of each point."""
+    of: NDArray[Any] = (np.square(centers).sum(1) - 2 * V @ centers.T).argmin(1)
     return of

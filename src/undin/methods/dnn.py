@@ -1,7 +1,7 @@
 """`dnn`: a feed-forward network on stacked log spectra with a noise estimate as input; see `training/nets/dnn.py`.
 
 Source: Y. Xu, J. Du, L.-R. Dai and C.-H. Lee, "A regression approach to speech enhancement based on deep neural
-networks", IEEE/ACM TASLP 23(1), 2015: log spectra in context, noise-aware training, dropout, equalised global variance.
+networks", IEEE/ACM TASLP 23(1), 2015: log spectra in context, noise-aware training, dropout, equalized global variance.
 The targets "magnitude" and "ratio" are what its authors later found better than regression on log spectra.
 
 Its level does not matter: every frame counts relative to a running level, so f(a x) = a f(x) for any loudness.
@@ -27,7 +27,7 @@ class DNNConfig:
         window: see `undin.spectrum.get_window`.
         past: frames of context before the one that is answered; the paper has 5.
         future: frames of context after it, which the answer waits for; the paper has 5.
-        feature: what the network sees of |X|; after normalisation both are the same but for the floor.
+        feature: what the network sees of |X|; after normalization both are the same but for the floor.
         n_bottleneck: a linear map of each frame to this many channels before the context is stacked: the first layer as
             a product of two small matrices. 0 for none, as in the paper.
         n_hidden: units of each hidden layer.
@@ -45,7 +45,7 @@ class DNNConfig:
         target: what is learned: "log" regresses the log spectrum of the speech by least squares (the paper);
             "magnitude" its linear magnitude by least absolute error; "ratio" speech and noise that way, and the mask
             is S / (S + N).
-        gv: equalisation of the global variance of what is regressed: one factor "pooled" over bins (beta), one per
+        gv: equalization of the global variance of what is regressed: one factor "pooled" over bins (beta), one per
             "bin" (alpha), or None.
     """
 

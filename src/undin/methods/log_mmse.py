@@ -95,7 +95,7 @@ class LogMMSE(Method):
         return np.float32(np.exp(-self.config.hop_length / self.config.sr / tau_s))
 
     def _track_noise(self, power_t: Array, state: State) -> State:
-        """Move the noise power towards this frame's by the probability that it holds no speech."""
+        """Move the noise power toward this frame's by the probability that it holds no speech."""
         c, noise, presence = self.config, state["noise"], state["presence"]
         n_start = max(round(c.start_s * c.sr / c.hop_length), 1)
         # Half a second of digital silence ends the start: what follows is then an onset, not the noise.
@@ -157,14 +157,14 @@ def _scale(snr: Array) -> Array:
 
 
 def _mean_over(cumulated: Array, half_width: int) -> Array:
-    """Mean over 2 half_width + 1 neighbouring bins, fewer at the edges, from the running sum (batch, n_freq + 1)."""
-    low, high, n = _neighbours(cumulated.shape[-1] - 1, half_width)
+    """Mean over 2 half_width + 1 neighboring bins, fewer at the edges, from the running sum (batch, n_freq + 1)."""
+    low, high, n = _neighbors(cumulated.shape[-1] - 1, half_width)
     mean: Array = (cumulated.take(high, -1) - cumulated.take(low, -1)) / n
     return mean
 
 
 @lru_cache(maxsize=16)
-def _neighbours(n_freq: int, half_width: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+def _neighbors(n_freq: int, half_width: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
     k = np.arange(n_freq)
     low, high = np.maximum(k - half_width, 0), np.minimum(k + half_width + 1, n_freq)
     return low, high, (high - low).astype(np.float32)

@@ -29,7 +29,7 @@ class MANNConfig:
         n_fft: samples a frame spans.
         hop_length: samples between frames.
         window: see `undin.spectrum.get_window`.
-        feature: "magnitude" of the spectrum (the paper); "compressed" to its power 0.3, mean and variance normalised.
+        feature: "magnitude" of the spectrum (the paper); "compressed" to its power 0.3, mean and variance normalized.
         context: frames that are stacked, an odd number; the one in the middle is answered.
         n_hidden: units of the first and of the last layer.
         n_lstm: units of the recurrent layer below the memory; of a layer without recurrence for "dnn".

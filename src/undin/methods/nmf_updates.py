@@ -1,10 +1,10 @@
 """The mathematics of KL-NMF: V ~ W H, learned fast, and H with a prior when W is known.
 
-The cost is the generalised Kullback-Leibler divergence
+The cost is the generalized Kullback-Leibler divergence
 
     D(V | WH) = Σ_ft V log(V / WH) - V + WH.
 
-Everything here rests on one majoriser. By Jensen's inequality, with φ_ftk = W_fk H_kt / (WH)_ft of the current point,
+Everything here rests on one majorizer. By Jensen's inequality, with φ_ftk = W_fk H_kt / (WH)_ft of the current point,
 
     D(V | W'H') <= const - Σ_ft V_ft Σ_k φ_ftk log(W'_fk H'_kt) + Σ_fkt W'_fk H'_kt,   equal at W' = W, H' = H.
 
@@ -52,7 +52,7 @@ class Factors(NamedTuple):
 
 
 def kl_divergence(V: Matrix, W: Matrix, H: Matrix) -> float:
-    """Generalised KL divergence D(V | WH).
+    """Generalized KL divergence D(V | WH).
 
     Args:
         V: (n_freq, n_frames).
@@ -135,7 +135,7 @@ def descend(
 
     A pass starts from the point z = x + b (x - x_before), entry by entry within [0.95, 4] x, and gives the next x. Its
     ratio also gives D(z) for the price of a logarithm. When D(z) exceeds the D of the z before, the pass is thrown away
-    and repeated from x itself, where the majoriser promises that D is no higher; b is halved and recovers slowly.
+    and repeated from x itself, where the majorizer promises that D is no higher; b is halved and recovers slowly.
 
     Args:
         V: (n_freq, n_frames) >= 0.

@@ -110,7 +110,7 @@ def llr(*, ref: ArrayLike, est: ArrayLike, sr: int) -> Score:
 def wss(*, ref: ArrayLike, est: ArrayLike, sr: int) -> Score:
     """Weighted spectral slope distance; lower is better, 0 is best. Gain does not matter.
 
-    The squared difference of the slopes between neighbouring critical bands in dB, weighted towards spectral peaks.
+    The squared difference of the slopes between neighboring critical bands in dB, weighted toward spectral peaks.
     Bands end at 3.8 kHz; frames of 30 ms every 7.5 ms; mean of the lowest 95 %.
 
     Args:

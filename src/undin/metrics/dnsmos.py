@@ -109,6 +109,6 @@ def _mel_bands() -> Signal:
     mel = np.linspace(0, top, N_MELS + 2)
     hz = np.where(mel < 15, mel * 200 / 3, 1000 * 6.4 ** ((mel - 15) / 27))
     f = np.fft.rfftfreq(N_FFT, 1 / SR)
-    low, centre, high = hz[:-2, None], hz[1:-1, None], hz[2:, None]
-    bands = np.maximum(np.minimum((f - low) / (centre - low), (high - f) / (high - centre)), 0)
+    low, center, high = hz[:-2, None], hz[1:-1, None], hz[2:, None]
+    bands = np.maximum(np.minimum((f - low) / (center - low), (high - f) / (high - center)), 0)
     return np.asarray(bands * 2 / (high - low))

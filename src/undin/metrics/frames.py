@@ -19,8 +19,8 @@ MIN_DB, MAX_DB = -10.0, 35.0  # where a frame's SNR is clamped
 EPS = float(np.finfo(np.float64).eps)  # added to the sound, so that digital silence has a spectrum
 BLOCK = 2048  # frames at a time, so that an hour fits in memory
 
-# Critical bands: centre and width in Hz. Linear below 500 Hz, then wider by some 13 % each; they end at 3.8 kHz.
-CENTRES = np.array([
+# Critical bands: center and width in Hz. Linear below 500 Hz, then wider by some 13 % each; they end at 3.8 kHz.
+CENTERS = np.array([
     50.0, 120.0, 190.0, 260.0, 330.0, 400.0, 470.0, 540.0, 617.372, 703.378, 798.717, 904.128, 1020.38, 1148.30,
     1288.72, 1442.54, 1610.70, 1794.16, 1993.93, 2211.08, 2446.71, 2701.97, 2978.04, 3276.17, 3597.63,
 ])  # fmt: skip
@@ -90,12 +90,12 @@ def by_frame(
 def critical_bands(n: int, sr: int) -> Signal:
     """Weights of the 25 critical bands on the spectrum of a frame of n samples, (25, n_fft // 2), Nyquist left out.
 
-    A band is exp(-11 (f - centre)² / width²), centres rounded down to a bin, with weights below -30 dB set to zero and
+    A band is exp(-11 (f - center)² / width²), centers rounded down to a bin, with weights below -30 dB set to zero and
     all bands scaled to the same sum. n_fft is the least power of two that holds two frames.
     """
     n_freq = fft_size(n) // 2
     hz = sr / 2 / n_freq
-    bins = np.arange(n_freq) - np.floor(CENTRES / hz)[:, None]
+    bins = np.arange(n_freq) - np.floor(CENTERS / hz)[:, None]
     bands: Signal = np.exp(-11 * (bins * hz / WIDTHS[:, None]) ** 2) * WIDTHS[0] / WIDTHS[:, None]
     bands[bands <= np.exp(-30 / (2 * 2.303))] = 0  # rounded as published
     bands.flags.writeable = False

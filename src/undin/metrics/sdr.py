@@ -175,7 +175,7 @@ def _cosine(t: Signal, b: Signal) -> float:
 def _cosines(acf: Signal, ccf: Signal) -> tuple[Signal, Signal]:
     """Fractions of each estimate's energy that filters make of the references.
 
-    Conjugate gradients minimise the energy of e - Σ_j h_j * s_j; each step lowers it by α ρ.
+    Conjugate gradients minimize the energy of e - Σ_j h_j * s_j; each step lowers it by α ρ.
 
     Returns:
         own: (n_src, n_est), by each reference alone.

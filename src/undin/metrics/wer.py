@@ -1,4 +1,4 @@
-"""Word error rate: how many words a recogniser gets wrong, the plainest test of whether an estimate helps machines."""
+"""Word error rate: how many words a recognizer gets wrong, the plainest test of whether an estimate helps machines."""
 
 import re
 import shlex
@@ -105,7 +105,7 @@ def wer_of(
     """Run a recognizer on an estimate and count its errors; `.rate` is the word error rate.
 
     Args:
-        est: (n_samples,) or (n_channels, n_samples), floating point, full scale 1. The recogniser gets it as a WAV file
+        est: (n_samples,) or (n_channels, n_samples), floating point, full scale 1. The recognizer gets it as a WAV file
             of 16 bits at sr: resample first if it wants another rate.
         sr: sample rate, Hz.
         text: the reference text.

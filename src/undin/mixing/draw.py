@@ -323,8 +323,8 @@ def join_short(speech: Sequence[Clip], min_duration_s: float) -> list[Clip]:
     for clip in speech:
         last = joined[-1] if joined else None
         gap_s = clip.offset_s - last.offset_s - last.duration_s if last else 0.0
-        neighbours = last and (last.path, last.speaker) == (clip.path, clip.speaker) and -0.001 < gap_s <= GAP_S
-        if last and neighbours and last.duration_s < min_duration_s:
+        neighbors = last and (last.path, last.speaker) == (clip.path, clip.speaker) and -0.001 < gap_s <= GAP_S
+        if last and neighbors and last.duration_s < min_duration_s:
             duration_s = round(clip.offset_s + clip.duration_s - last.offset_s, 4)
             text = f"{last.text} {clip.text}".strip()
             joined[-1] = dataclasses.replace(last, duration_s=duration_s, text=text)

@@ -39,7 +39,7 @@ class Shot:
     """A figure as a page shows it.
 
     Attributes:
-        light, dark: PNG files of 256 colours, a fifth of the size of all colours; the second is light on `DARK`.
+        light, dark: PNG files of 256 colors, a fifth of the size of all colors; the second is light on `DARK`.
         panels: label -> (left, top, width, height, seconds at the left edge, seconds at the right edge); the first four
             as fractions of the picture.
     """
@@ -50,7 +50,7 @@ class Shot:
 
 
 def shot(figure: "Figure", *, width: float | None = None) -> Shot:
-    """Render a figure for a page, in two colour schemes.
+    """Render a figure for a page, in two color schemes.
 
     Args:
         figure: any figure; a copy is changed, never the figure itself.
@@ -77,11 +77,11 @@ def _png(figure: "Figure") -> bytes:
     figure.savefig(raw, format="rgba", dpi=DPI)
     size = tuple(int(v * DPI) for v in figure.get_size_inches())
     image = image_module.frombytes("RGBA", size, raw.getvalue()).convert("RGB")
-    colours = image.quantize(256, image_module.Quantize.MAXCOVERAGE, dither=image_module.Dither.NONE)
-    ground, palette = colours.getpixel((0, 0)), colours.getpalette()
+    colors = image.quantize(256, image_module.Quantize.MAXCOVERAGE, dither=image_module.Dither.NONE)
+    ground, palette = colors.getpixel((0, 0)), colors.getpalette()
     palette[3 * ground : 3 * ground + 3] = image.getpixel((0, 0))  # exact, or the picture shows an edge on its page
-    colours.putpalette(palette)
-    colours.save(small, format="png", optimize=True)
+    colors.putpalette(palette)
+    colors.save(small, format="png", optimize=True)
     return small.getvalue()
 
 
@@ -108,7 +108,7 @@ def panels_over_time(names: list[str], title: str | None, *, height: float) -> t
     return figure, panels, figure.add_subplot(cells[:, 1], label=BAR)
 
 
-def labelled(given: object, name: str) -> Mapping[str, Any]:
+def labeled(given: object, name: str) -> Mapping[str, Any]:
     """Label -> array, of what is to be drawn; one array needs no label.
 
     Raises:

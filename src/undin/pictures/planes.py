@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undin.errors import InputError, require
-from undin.pictures.panels import WIDTH, labelled, panels_over_time, saved, shortened, time_axis
+from undin.pictures.panels import WIDTH, labeled, panels_over_time, saved, shortened, time_axis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,7 +45,7 @@ def masks(
         InputError: no planes, or one of another shape or complex; limit breaks its rule.
         MissingExtraError: matplotlib is not installed.
     """
-    planes = labelled(planes, "planes")
+    planes = labeled(planes, "planes")
     shapes = {name: np.shape(M) for name, M in planes.items()}
     wrong = [f"{k} of shape {shapes[k]}" for k, M in planes.items() if np.ndim(M) not in (1, 2) or np.iscomplexobj(M)]
     if wrong or not planes or not limit > 0:
@@ -73,7 +73,7 @@ def heat_maps(
     title: str | None = None,
     ylabel: str = "row",
 ) -> "Figure":
-    """Draw matrices over time above each other, on one time axis and one colour scale from 0 to the largest value.
+    """Draw matrices over time above each other, on one time axis and one color scale from 0 to the largest value.
 
     Args:
         maps: label -> (n_rows, n_frames), 0 or more; row 0 is at the bottom.
@@ -89,7 +89,7 @@ def heat_maps(
         InputError: no maps, one that is not of two axes or not finite, or step_s is not above 0.
         MissingExtraError: matplotlib is not installed.
     """
-    maps = labelled(maps, "maps")
+    maps = labeled(maps, "maps")
     if not maps or not step_s > 0:
         raise InputError(f"maps must not be empty and step_s must be above 0; got {len(maps)} and {step_s!r}")
     for name, values in maps.items():
@@ -120,7 +120,7 @@ def points(
 
     Args:
         V: (n, K).
-        labels: title -> (n,) integers, one color each; an empty mapping draws them in one colour.
+        labels: title -> (n,) integers, one color each; an empty mapping draws them in one color.
         path: where to save it as well, .png, .pdf or .svg.
         title: a line above the panels.
         most: maximum number of points, evenly sampled.
@@ -137,9 +137,9 @@ def points(
         raise InputError(f"V must be (n, K) and labels (n,); got {np.shape(V)} and {told}")
     step = -(-len(V) // most)
     V, shown = V[::step], {name: values[::step] for name, values in labels.items()} or {"": np.zeros(len(V[::step]))}
-    centred = V - V.mean(0)
-    axes = np.linalg.svd(centred.T @ centred)[0][:, :2]  # directions of most variance
-    flat = centred @ axes
+    centered = V - V.mean(0)
+    axes = np.linalg.svd(centered.T @ centered)[0][:, :2]  # directions of most variance
+    flat = centered @ axes
     figure: Figure = require("matplotlib.figure", extra="plot").Figure(
         figsize=(WIDTH, 0.5 + WIDTH / max(len(shown), 2)), layout="constrained"
     )

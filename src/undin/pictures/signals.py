@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undin.errors import InputError
-from undin.pictures.panels import labelled, panels_over_time, saved, shortened, time_axis, titled
+from undin.pictures.panels import labeled, panels_over_time, saved, shortened, time_axis, titled
 from undin.spectrum import StftStream, n_frames_of
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ def spectrograms(
     max_seconds: float | None = None,
     range_db: float = 80.0,
 ) -> "Figure":
-    """Draw the spectrograms of several signals above each other, on one time axis and one colour scale.
+    """Draw the spectrograms of several signals above each other, on one time axis and one color scale.
 
-    0 dB is the loudest bin of all panels, so colours compare across them. Long signals are drawn by the maximum over
-    neighbouring frames, so no click is lost; of several channels the mean power is drawn.
+    0 dB is the loudest bin of all panels, so colors compare across them. Long signals are drawn by the maximum over
+    neighboring frames, so no click is lost; of several channels the mean power is drawn.
 
     Args:
         signals: label -> (..., n_samples), floating point; lengths may differ. One array alone needs no label.
@@ -135,7 +135,7 @@ def overview(
     peak = max(float(np.abs(x).max(initial=0)) for x in checked.values()) or 1.0
     group = max(-(-n_samples // N_COLUMNS), 1)
     figure.set_figheight(figure.get_figheight() + 0.35 * len(checked))
-    for panel, x in zip(figure.axes, checked.values(), strict=False):  # the colour bar is the last of the axes
+    for panel, x in zip(figure.axes, checked.values(), strict=False):  # the color bar is the last of the axes
         strip = panel.inset_axes((0, 1.03, 1, 0.3))
         low, high = _grouped(x, group, np.minimum).min(0), _grouped(x, group, np.maximum).max(0)
         t = (np.arange(len(low)) * group + (group - 1) / 2) / sr
@@ -150,7 +150,7 @@ def _checked(
     signals: Mapping[str, Array] | Array, sr: int, max_seconds: float | None
 ) -> tuple[dict[str, NDArray[np.float32]], list[str]]:
     """Signals as (n_channels, n_samples) float32, and what the title must say about them."""
-    signals = labelled(signals, "signals")
+    signals = labeled(signals, "signals")
     if not signals:
         raise InputError('signals must contain at least one signal; got none: pass {"noisy": x, "enhanced": y}')
     if not isinstance(sr, int | np.integer) or sr <= 0:
@@ -187,7 +187,7 @@ def _grid(sr: int, n_samples: int) -> tuple[int, int, int]:
 
 
 def _span_s(n_columns: int, n_fft: int, hop_length: int, group: int, sr: int) -> tuple[float, float]:
-    """Seconds at the outer edges of the columns: frame t is centred on t·hop + hop - n_fft / 2 and one hop wide."""
+    """Seconds at the outer edges of the columns: frame t is centered on t·hop + hop - n_fft / 2 and one hop wide."""
     left = (hop_length - n_fft) / 2
     return left / sr, (left + max(n_columns, 1) * group * hop_length) / sr
 

@@ -176,7 +176,7 @@ def _shrink(graph: onnx.GraphProto, weights: Weights) -> None:
             nodes.append(helper.make_node("Cast", [stored], [tensor.name], to=TensorProto.FLOAT))
         elif weights == "int8" and tensor.name in axes:
             axis = axes[tensor.name] % W.ndim
-            Q, scale = _quantise(W, axis)
+            Q, scale = _quantize(W, axis)
             graph.initializer.append(numpy_helper.from_array(Q, stored))
             graph.initializer.append(numpy_helper.from_array(scale, f"{tensor.name}.scale"))
             nodes.append(
@@ -188,7 +188,7 @@ def _shrink(graph: onnx.GraphProto, weights: Weights) -> None:
         graph.node.insert(0, node)
 
 
-def _quantise(W: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+def _quantize(W: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """W ~ Q · scale with one scale for each index of `axis`, Q in -127 ... 127."""
     others = tuple(i for i in range(W.ndim) if i != axis)
     scale = np.maximum(np.abs(W).max(others, keepdims=True), 1e-12) / np.float32(127)

@@ -16,7 +16,7 @@ StepProgress = Callable[[int, int, Row], object]  # steps done, of all, the last
 
 FIRST = ("step", "hours", "train_loss")
 LAST = ("lr", "audio_s_per_s", "minutes")
-COLOURS = {"train": "#8a8a94", "valid": "#7a54c7", "input": "#e07b39"}
+COLORS = {"train": "#8a8a94", "valid": "#7a54c7", "input": "#e07b39"}
 
 
 class Log:
@@ -98,18 +98,18 @@ def draw_curve(log: Path, picture: Path) -> None:
     figure = figures.Figure(figsize=(7.2, 2.4 * (1 + len(further) + len(metrics))), layout="constrained")
     loss, *panels = figure.subplots(1 + len(further) + len(metrics), 1, sharex=True)
     for axes in panels[: len(further)]:
-        _line(axes, rows, "train_accuracy", "training", COLOURS["train"])
-        _line(axes, rows, "valid_accuracy", "validation", COLOURS["valid"], marker="o", markersize=3)
-        _line(axes, rows, "valid_chance", "all bins to one", COLOURS["input"], linestyle="--")
+        _line(axes, rows, "train_accuracy", "training", COLORS["train"])
+        _line(axes, rows, "valid_accuracy", "validation", COLORS["valid"], marker="o", markersize=3)
+        _line(axes, rows, "valid_chance", "all bins to one", COLORS["input"], linestyle="--")
         axes.set_ylabel("accuracy")
-    _line(loss, rows, "train_loss", "training", COLOURS["train"])
-    _line(loss, rows, "valid_loss", "validation", COLOURS["valid"], marker="o", markersize=3)
+    _line(loss, rows, "train_loss", "training", COLORS["train"])
+    _line(loss, rows, "valid_loss", "validation", COLORS["valid"], marker="o", markersize=3)
     loss.set_ylabel("loss")
     for axes, name in zip(panels[len(further) :], metrics, strict=True):
         gained = [row[name] - row[of_input(name)] for row in rows if not math.isnan(row.get(name, math.nan))]
         label = f"estimate, at the end {gained[-1]:+.3g} over the input" if gained else "estimate"
-        _line(axes, rows, name, label, COLOURS["valid"], marker="o", markersize=3)
-        _line(axes, rows, of_input(name), "input", COLOURS["input"], linestyle="--")
+        _line(axes, rows, name, label, COLORS["valid"], marker="o", markersize=3)
+        _line(axes, rows, of_input(name), "input", COLORS["input"], linestyle="--")
         axes.set_ylabel(f"{METRICS[name].title}, validation" if name in METRICS else name)
     panels[-1].set_xlabel(f"step ({rows[-1]['hours']:.3g} hours of audio in all)" if rows else "step")
     for axes in (loss, *panels):
@@ -120,10 +120,10 @@ def draw_curve(log: Path, picture: Path) -> None:
         figure.savefig(file, dpi=120, format="png", metadata={"Software": None})
 
 
-def _line(axes: Any, rows: list[dict[str, float]], column: str, label: str, colour: str, **style: Any) -> None:
+def _line(axes: Any, rows: list[dict[str, float]], column: str, label: str, color: str, **style: Any) -> None:
     points = [(row["step"], row[column]) for row in rows if not math.isnan(row.get(column, math.nan))]
     if points:
-        axes.plot([x for x, _ in points], [y for _, y in points], label=label, color=colour, **style)
+        axes.plot([x for x, _ in points], [y for _, y in points], label=label, color=color, **style)
 
 
 def describe(row: Row) -> str:

@@ -101,12 +101,12 @@ def stoi(est: Tensor, ref: Tensor, sr: int = 16000, *, extended: bool = False) -
     x, y = bands.unfold(1, n, hop).chunk(2)  # (B, segments, 15, n)
     whole = torch.arange(x.shape[1], device=est.device) * hop + n <= speaks.sum(-1, keepdim=True)  # all frames speak
     if extended:
-        x, y = (_centred(_centred(v, -1), -2) for v in (x, y))
+        x, y = (_centered(_centered(v, -1), -2) for v in (x, y))
         correlation = (x * y).sum((-1, -2)) / n  # (B, segments)
     else:
         x = x * (y.norm(dim=-1, keepdim=True) / (x.norm(dim=-1, keepdim=True) + 1e-6))
         x = torch.minimum(x, (1 + 10 ** (15 / 20)) * y)  # no more than 15 dB above the reference
-        correlation = (_centred(x, -1) * _centred(y, -1)).sum(-1).mean(-1)
+        correlation = (_centered(x, -1) * _centered(y, -1)).sum(-1).mean(-1)
     mean: Tensor = (correlation * whole).sum() / whole.sum().clamp(min=1)
     return 1 - mean
 
@@ -122,7 +122,7 @@ def _compressed(X: Tensor, power: float) -> tuple[Tensor, Tensor]:
     return X.float() * squared.pow((power - 1) / 2).unsqueeze(-3), squared.pow(power / 2)
 
 
-def _centred(x: Tensor, dim: int) -> Tensor:
+def _centered(x: Tensor, dim: int) -> Tensor:
     """Without its mean, and of length 1."""
     x = x - x.mean(dim, keepdim=True)
     return x / (x.square().sum(dim, keepdim=True) + 1e-5).sqrt()
@@ -137,5 +137,5 @@ def _stft(n_fft: int, overlap: int, device: torch.device) -> Stft:
 def _third_octaves(n_fft: int, sr: int, device: torch.device) -> Tensor:
     """(F, 15): the bins of each band from 150 Hz on."""
     f = torch.arange(n_fft // 2 + 1, device=device)[:, None] * (sr / n_fft)
-    centre = 150 * 2 ** (torch.arange(15, device=device) / 3)
-    return ((f >= centre * 2 ** (-1 / 6)) & (f < centre * 2 ** (1 / 6))).float()
+    center = 150 * 2 ** (torch.arange(15, device=device) / 3)
+    return ((f >= center * 2 ** (-1 / 6)) & (f < center * 2 ** (1 / 6))).float()

@@ -85,7 +85,7 @@ def test_tilt_has_its_slope(sr, slope):
         )
 
 
-def test_equaliser_has_its_gains_and_no_delay():
+def test_equalizer_has_its_gains_and_no_delay():
     gains_db = [0, -6, 3, 9, -2, 5, -10, 4, 0]
     for hz, wanted in zip(effects.OCTAVES[:7], gains_db, strict=False):
         x = tone(hz)
@@ -200,11 +200,11 @@ def test_stretching_speech_keeps_its_pitch(speech):
     for factor in (0.8, 1.0, 1.3):
         y = effects.stretch(speech, SR, factor)
         assert len(y) == round(len(speech) * factor)
-        centres = []
+        centers = []
         for x in (speech, y):
             power = np.abs(np.fft.rfft(x)) ** 2
-            centres.append(np.sum(np.fft.rfftfreq(len(x), 1 / SR) * power) / power.sum())
-        assert centres[1] == pytest.approx(centres[0], rel=0.1)
+            centers.append(np.sum(np.fft.rfftfreq(len(x), 1 / SR) * power) / power.sum())
+        assert centers[1] == pytest.approx(centers[0], rel=0.1)
     np.testing.assert_allclose(effects.stretch(speech, SR, 1.0), speech, atol=1e-5)
 
 

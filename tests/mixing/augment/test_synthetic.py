@@ -45,7 +45,7 @@ def test_what_cannot_be_made():
         synthesise("hum", 0, SR, np.random.default_rng(0))
 
 
-def test_coloured_noise_has_many_slopes():
+def test_colored_noise_has_many_slopes():
     slopes = []
     for seed in range(40):
         power, f = power_of(made("coloured", seed))
@@ -115,8 +115,8 @@ def test_events_ring_in_their_band_between_silences(kind, least, most):
         assert np.abs(x).max() > 6 * 0.1
         assert np.mean(np.abs(x) < 1e-3) > 0.1
         power, f = power_of(x)
-        centre = np.sum(f * power) / power.sum()
-        assert 0.5 * least < centre < 1.2 * most
+        center = np.sum(f * power) / power.sum()
+        assert 0.5 * least < center < 1.2 * most
 
 
 def test_rain_is_dense():

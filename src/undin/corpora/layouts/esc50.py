@@ -1,6 +1,6 @@
 """ESC-50: audio/*.wav and meta/esc50.csv; folds 1-3 are train, 4 is dev, 5 is test.
 
-The collection is CC BY-NC 3.0. LICENSE names the licence of every clip's own source, and that is given here.
+The collection is CC BY-NC 3.0. LICENSE names the license of every clip's own source, and that is given here.
 
 Source: Piczak 2015, github.com/karolpiczak/ESC-50.
 """
@@ -29,7 +29,7 @@ def rows(root: Path) -> Iterator[Clip]:
     Raises:
         InputError: the table lacks a column.
     """
-    licences = dict(re.findall(r"^- \[([\w-]+)\.\w+\]:.*\[([^\]]+)\]\s*$", trees.text(root / "LICENSE"), re.MULTILINE))
+    licenses = dict(re.findall(r"^- \[([\w-]+)\.\w+\]:.*\[([^\]]+)\]\s*$", trees.text(root / "LICENSE"), re.MULTILINE))
     table = root / "meta" / "esc50.csv"
     with table.open(encoding="utf-8-sig", newline="") as file:
         for row in csv.DictReader(file):
@@ -43,6 +43,6 @@ def rows(root: Path) -> Iterator[Clip]:
                 SPLITS.get(row["fold"], "train"),
                 corpus="esc-50",
                 kind=row["category"],
-                licence=licences.get(name, "CC-BY-NC-3.0"),
+                licence=licenses.get(name, "CC-BY-NC-3.0"),
                 source=f"freesound {row['src_file']}" if row.get("src_file") else "",
             )

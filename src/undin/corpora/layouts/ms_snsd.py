@@ -1,6 +1,6 @@
 """MS-SNSD: clean_train, clean_test, noise_train, noise_test with flat .wav files; noise is named <Kind>_<n>.wav.
 
-A tenth of the files of train, drawn by their names, is dev. Talkers are not labelled.
+A tenth of the files of train, drawn by their names, is dev. Talkers are not labeled.
 
 Source: Reddy et al. 2019, github.com/microsoft/MS-SNSD.
 """

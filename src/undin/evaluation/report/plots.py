@@ -1,6 +1,6 @@
 """The pictures of a report: score over SNR, gain per kind of noise, quality over cost, bars, histograms of gains.
 
-Every method has one colour and one marker in all of them, so that they are distinguishable in grayscale.
+Every method has one color and one marker in all of them, so that they are distinguishable in grayscale.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#7a54c7", "#e07b39", "#2a9d8f", "#d1495b", "#3a7ca5", "#a98600", "#7f7f7f", "#b56576")
+COLORS = ("#7a54c7", "#e07b39", "#2a9d8f", "#d1495b", "#3a7ca5", "#a98600", "#7f7f7f", "#b56576")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
 PLAIN: dict[str, Any] = {"color": "#8a8a94", "marker": "o", "linestyle": "--", "mfc": "none"}  # of the input
 WIDTH = 7.2  # inches, as the pictures of signals
@@ -30,7 +30,7 @@ def over_snr(curves: Curves, snrs: Sequence[str], ylabel: str, *, plain: str) ->
         curves: method -> a mean per SNR, None where there is none.
         snrs: names of the SNRs, rising.
         ylabel: metric and unit.
-        plain: the method drawn dashed and grey: the input.
+        plain: the method drawn dashed and gray: the input.
     """
     figure, axes = _figure(0.35 * len(curves) + 3.0)
     for name, style in _styles(curves, plain).items():
@@ -98,7 +98,7 @@ def over_cost(points: Mapping[str, tuple[float, Mean]], plain: Mean | None, ylab
 def bars(groups: Mapping[str, Mapping[str, Mean | None]], ylabel: str) -> "Figure":
     """Draw means with intervals as bars, side by side within each group; the first method, the input, is a line.
 
-    Methods whose names differ in a number at the end share a colour.
+    Methods whose names differ in a number at the end share a color.
 
     Args:
         groups: group -> method -> mean, the same methods in each; a label is broken at its commas.
@@ -139,9 +139,9 @@ def _families(names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _shades(names: Sequence[str]) -> dict[str, tuple[str, float]]:
-    """A colour for each family, fuller from one of its members to the next."""
+    """A color for each family, fuller from one of its members to the next."""
     return {
-        name: (COLOURS[k % len(COLOURS)], (i + 1) / len(members))
+        name: (COLORS[k % len(COLORS)], (i + 1) / len(members))
         for k, members in enumerate(_families(names).values())
         for i, name in enumerate(members)
     }
@@ -164,7 +164,7 @@ def histograms(gains: Mapping[str, Mapping[str, Sequence[float]]]) -> "Figure":
         edges = np.histogram_bin_edges(values, min(24, max(len(values) // len(methods), 5)))
         for k, (axes, name) in enumerate(zip(column, names, strict=True)):
             own = methods.get(name, [])
-            axes.hist(own, edges, histtype="stepfilled", color=COLOURS[k % len(COLOURS)], alpha=0.7)
+            axes.hist(own, edges, histtype="stepfilled", color=COLORS[k % len(COLORS)], alpha=0.7)
             axes.axvline(0, color="#8a8a94", linewidth=1)
             axes.plot(np.mean(own) if own else np.nan, 0, marker="^", color="black", clip_on=False, zorder=3)
             axes.set(yticks=[], xlim=(min(0, edges[0]), max(0, edges[-1])))
@@ -188,17 +188,17 @@ def _figure(height: float) -> tuple["Figure", "Axes"]:
 
 
 def _styles(names: Mapping[str, object], plain: str | None) -> dict[str, dict[str, Any]]:
-    """Colour and marker of every method, and its shift to a side, so that intervals do not cover each other."""
-    coloured = [name for name in names if name != plain]
+    """Color and marker of every method, and its shift to a side, so that intervals do not cover each other."""
+    colored = [name for name in names if name != plain]
     styles: dict[str, dict[str, Any]] = {}
     for i, name in enumerate(names):
         shift = (i - (len(names) - 1) / 2) * min(0.08, 0.24 / max(len(names), 1))
         if name == plain:
             styles[name] = {**PLAIN, "shift": shift}
         else:
-            k = coloured.index(name)
-            marker = MARKERS[(k + k // len(COLOURS)) % len(MARKERS)]  # no pair of colour and marker comes twice
-            styles[name] = {"color": COLOURS[k % len(COLOURS)], "marker": marker, "shift": shift}
+            k = colored.index(name)
+            marker = MARKERS[(k + k // len(COLORS)) % len(MARKERS)]  # no pair of color and marker comes twice
+            styles[name] = {"color": COLORS[k % len(COLORS)], "marker": marker, "shift": shift}
     return styles
 
 

@@ -1,6 +1,6 @@
 """What makes training mixtures richer than the recordings: settings, and what is drawn from them.
 
-What belongs to the voice, or must not be undone, changes the target as well: speed, pitch and colour of the voice, the
+What belongs to the voice, or must not be undone, changes the target as well: speed, pitch and color of the voice, the
 first reflections of a room, the band and the level of a channel, and where nothing comes through. What should be undone
 or ignored changes the noisy signal alone: the rest of a room, clipping, codecs, lost packets.
 
@@ -165,7 +165,7 @@ class Augment:
         if rng.random() < self.pitch:
             y = effects.pitch(y, sr, rng.uniform(*self.semitones))
         if rng.random() < self.eq:
-            y = self._coloured(y, sr, rng)
+            y = self._colored(y, sr, rng)
         if rng.random() < self.silence:
             spans = [_span(len(y), sr, self.silence_s, rng) for _ in range(rng.integers(1, 4))]
             y = effects.muted(y, sr, spans)
@@ -200,7 +200,7 @@ class Augment:
             sr: in Hz.
             rng: draws whether, and the color.
         """
-        return self._coloured(x, sr, rng) if rng.random() < self.noise_eq else x
+        return self._colored(x, sr, rng) if rng.random() < self.noise_eq else x
 
     def noises(self, n_samples: int, sr: int, rng: np.random.Generator, babble: Callable[[], Samples]) -> list[Samples]:
         """Draw further noises.
@@ -277,10 +277,10 @@ class Augment:
             noisy, speech, noise = (effects.muted(x, sr, spans) for x in (noisy, speech, noise))
         return noisy, speech, noise
 
-    def _coloured(self, x: Samples, sr: int, rng: np.random.Generator) -> Samples:
+    def _colored(self, x: Samples, sr: int, rng: np.random.Generator) -> Samples:
         gains_db = rng.normal(0, rng.uniform(*self.eq_db), len(effects.OCTAVES)).tolist()
         y = effects.equalise(x, sr, gains_db, rng.uniform(*self.tilt_db))
-        return effects.normalised(y, math.sqrt(float(np.dot(x, x)) / max(len(x), 1)))
+        return effects.normalized(y, math.sqrt(float(np.dot(x, x)) / max(len(x), 1)))
 
     def _band(self, rng: np.random.Generator) -> tuple[float | None, float | None]:
         which = rng.integers(3)

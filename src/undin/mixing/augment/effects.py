@@ -71,7 +71,7 @@ def convolved(x: Samples, h: Samples) -> Samples:
 
 
 def equalise(x: Samples, sr: int, gains_db: Sequence[float], db_per_octave: float = 0.0) -> Samples:
-    """Give x the drawn colour of a voice, a microphone or a place.
+    """Give x the drawn color of a voice, a microphone or a place.
 
     Args:
         x: (..., n_samples) float32.
@@ -262,11 +262,11 @@ def babble(talkers: Sequence[Samples], levels_db: Sequence[float]) -> Samples:
     """
     total = np.zeros(len(talkers[0]), np.float32)
     for x, level_db in zip(talkers, levels_db, strict=True):
-        total += normalised(x, 0.1 * 10 ** (level_db / 20))
-    return normalised(total)
+        total += normalized(x, 0.1 * 10 ** (level_db / 20))
+    return normalized(total)
 
 
-def normalised(x: Samples, rms: float = 0.1) -> Samples:
+def normalized(x: Samples, rms: float = 0.1) -> Samples:
     """Bring x (n_samples,) to an RMS; silence stays silence."""
     now = float(np.sqrt(np.dot(x, x) / max(len(x), 1)))
     return x * np.float32(rms / now) if now > 1e-12 else np.zeros_like(x)
@@ -288,7 +288,7 @@ def _places(n: int, sr: int) -> tuple[NDArray[np.intp], Samples]:
 
 
 def _most_alike(around: Samples, like: Samples) -> int:
-    """The offset into `around` at which it correlates best with `like`, both normalised."""
+    """The offset into `around` at which it correlates best with `like`, both normalized."""
     products = np.correlate(around, like, "valid")
     squares = np.concatenate([np.zeros(1), np.cumsum(around * around, dtype=np.float64)])
     energy = squares[len(like) :] - squares[: len(around) - len(like) + 1]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undin.errors import InputError
-from undin.mixing.augment.effects import convolved, fast_length, normalised
+from undin.mixing.augment.effects import convolved, fast_length, normalized
 from undin.mixing.mix import Samples
 
 TABLE = 1 << 14  # samples of a period: the 40th harmonic is read to within -47 dB
@@ -47,10 +47,10 @@ def synthesise(kind: str, n_samples: int, sr: int, rng: np.random.Generator) -> 
     x = SYNTHETIC[kind](n_samples, sr, rng)
     if not np.abs(x).max() > 1e-9:  # so short that nothing has happened yet
         x = rng.choice(np.array([-1, 1], np.float32), n_samples)
-    return normalised(x, RMS)
+    return normalized(x, RMS)
 
 
-def _coloured(n: int, sr: int, rng: np.random.Generator) -> Samples:
+def _colored(n: int, sr: int, rng: np.random.Generator) -> Samples:
     """Noise of 1/f^a, a = -0.5 ... 2.5, of a random smooth shape, whose level wanders by up to 10 dB."""
     a, knots_db = rng.uniform(-0.5, 2.5), rng.normal(0, 4, 10)
 
@@ -86,8 +86,8 @@ def _engine(n: int, sr: int, rng: np.random.Generator) -> Samples:
 
 def _fan(n: int, sr: int, rng: np.random.Generator) -> Samples:
     """A fan: a broad band of air noise that breathes as it turns, and the tones of its blades."""
-    centre, width = rng.uniform(7, np.log2(0.3 * sr)), rng.uniform(0.7, 2.0)  # octaves re 1 Hz
-    air = _shaped(n, sr, rng, lambda f: -6 * ((np.log2(f) - centre) / width) ** 2)
+    center, width = rng.uniform(7, np.log2(0.3 * sr)), rng.uniform(0.7, 2.0)  # octaves re 1 Hz
+    air = _shaped(n, sr, rng, lambda f: -6 * ((np.log2(f) - center) / width) ** 2)
     turns_hz, n_blades = rng.uniform(5, 40), int(rng.integers(3, 9))
     phase = _phase(turns_hz, n, sr, rng)
     k = n_blades * np.arange(1, min(8, int(0.45 * sr / turns_hz / n_blades)) + 1)
@@ -157,7 +157,7 @@ def _rain(n: int, sr: int, rng: np.random.Generator) -> Samples:
 
 
 SYNTHETIC: dict[str, Callable[[int, int, np.random.Generator], Samples]] = {
-    "coloured": _coloured,
+    "coloured": _colored,
     "hum": _hum,
     "engine": _engine,
     "fan": _fan,

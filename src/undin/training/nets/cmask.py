@@ -10,7 +10,7 @@ Every convolution looks back only and keeps the frames it needs as state, so all
 answer to frame t - L is given at frame t. The bidirectional variant pads on both sides, runs its LSTM both ways and
 needs the whole signal: `frames` says so.
 
-Source: Wilson et al. 2018 (undin.methods.cmask says more). Batch normalisation and the running level are ours.
+Source: Wilson et al. 2018 (undin.methods.cmask says more). Batch normalization and the running level are ours.
 """
 
 import math
@@ -107,7 +107,7 @@ class Cmask(Network):
             before = torch.cat([state["last"], X], 2)
             new["last"] = before[:, :, -1:]
             planes.append(unit(rotate(turned(X, before[:, :, :-1]), self.turn)))
-        if self.in_frequency:  # a frame's centre turns each bin by -pi from the one below
+        if self.in_frequency:  # a frame's center turns each bin by -pi from the one below
             delta = unit(-turned(X[..., 1:], X[..., :-1]))
             planes.append(torch.cat([torch.zeros_like(X[..., :1]), delta], -1))
         own = square.log()
@@ -147,7 +147,7 @@ class Cmask(Network):
 
 
 class Conv(nn.Module):
-    """A convolution over time and frequency, normalised, rectified; looks back only unless both ways: (B, C, T, F)."""
+    """A convolution over time and frequency, normalized, rectified; looks back only unless both ways: (B, C, T, F)."""
 
     def __init__(self, n_in: int, n_out: int, time: int, width: int, dilation: int, stride: int, both: bool) -> None:
         super().__init__()

@@ -64,7 +64,7 @@ class DeepClustering(Network):
 
     @torch.no_grad()
     def tables(self, batch: Batch) -> Tables:
-        """To look at: what features are normalised by; embeddings (n, K) of active bins, who is loudest there (n,)."""
+        """To look at: what features are normalized by; embeddings (n, K) of active bins, who is loudest there (n,)."""
         batch, _ = talkers_of(batch, self.config.talkers, 0.0)
         X, S = batch.spectrum("noisy", self.stft), batch.spectrum("sources", self.stft)
         heard = active(X, self.config.active_db)[1] > 0

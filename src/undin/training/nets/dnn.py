@@ -4,7 +4,7 @@
     z_t = noise estimate, from the past of X alone      noise-aware training
     h_1 = σ(W [f_{t-past} ... f_{t+future}] + V z_t)    a convolution over time: W moves along the frames
     h_l = σ(W_l h_{l-1})
-    o   = W_o h [+ a f_t + b z_t, bin by bin: `skip`]   speech's and noise's log spectra, normalised like f
+    o   = W_o h [+ a f_t + b z_t, bin by bin: `skip`]   speech's and noise's log spectra, normalized like f
 
 Then M = exp((o_speech - f) / 2) for the targets "log" and "magnitude", and for "ratio" S / (S + N), which is
 sigmoid((o_speech - o_noise) / 2). Frame t is answered when frame t + future is there.
@@ -123,7 +123,7 @@ class DNN(Network):
         return total / count.clamp(min=1, max=n), {"noise_sum": total[:, -1], "noise_count": count[:, -1]}
 
     def _heads(self, f: Tensor, z: Tensor, answered: Tensor, state: State) -> tuple[Tensor, State]:
-        """The network proper -> (B, n_heads, T, F), with mean and variance normalised on both sides."""
+        """The network proper -> (B, n_heads, T, F), with mean and variance normalized on both sides."""
         c = self.config
         h = self.scale * (f - self.mean) / self.std
         h = self.bottleneck(F.dropout(h, c.dropout_input, self.training))  # (B, T, width)
@@ -159,7 +159,7 @@ class DNN(Network):
         return heads[:, :, n:], log
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Least squares of normalised log spectra, or least absolute error of magnitudes relative to the level."""
+        """Least squares of normalized log spectra, or least absolute error of magnitudes relative to the level."""
         heads, ref = self._pass(batch)
         if self.config.target == "log":
             return {"loss": F.mse_loss(heads, (ref.clamp(min=FLOOR) - self.mean) / self.std)}
@@ -184,20 +184,20 @@ class DNN(Network):
 
     @torch.no_grad()
     def finish(self, batches: Iterable[Batch]) -> None:
-        """Equalise the global variance of the heads to that of the references (Xu et al., section III-B)."""
+        """Equalize the global variance of the heads to that of the references (Xu et al., section III-B)."""
         self.equaliser.fill_(1)
         if self.config.gv is None:
             return
         pooled = self.config.gv == "pooled"
 
-        def normalised() -> Iterator[Tensor]:
+        def normalized() -> Iterator[Tensor]:
             for batch in batches:
                 heads, ref = self._pass(batch)
                 ref = (ref.clamp(min=FLOOR) - self.mean) / self.std
                 yield torch.cat([heads, ref], 1).transpose(0, 1).flatten(1, 2)  # (2 n_heads, n, F)
 
         was, _ = self.training, self.eval()
-        _, variance = _moments(normalised()).unbind(1)
+        _, variance = _moments(normalized()).unbind(1)
         self.train(was)
         if pooled:
             variance = variance.mean(-1, keepdim=True)
@@ -207,7 +207,7 @@ class DNN(Network):
     def tables(self, batch: Batch) -> Tables:
         """What the network is shown and asked for, to look at: file name -> array name -> array.
 
-        features: x (n, past + 1 + future, F), normalised frames, the one that is asked for at `past`; noise (n, F),
+        features: x (n, past + 1 + future, F), normalized frames, the one that is asked for at `past`; noise (n, F),
         the estimate beside it; y (n, n_heads, F), log power relative to the level. scaler: mean and std of both.
         """
         c = self.config

@@ -243,7 +243,7 @@ class Scene(nn.Module):
 
 
 class Norm(nn.Module):
-    """Batch normalisation of the last axis: a scale and an offset per channel when it runs."""
+    """Batch normalization of the last axis: a scale and an offset per channel when it runs."""
 
     def __init__(self, C: int) -> None:
         super().__init__()
@@ -256,5 +256,5 @@ class Norm(nn.Module):
 
 
 def runs(band_bins: tuple[int, ...]) -> list[tuple[int, int]]:
-    """(how many, of how many bins): neighbours of one width together."""
+    """(how many, of how many bins): neighbors of one width together."""
     return [(len(list(group)), bins) for bins, group in groupby(band_bins)]

@@ -136,7 +136,7 @@ class TalkerMasks(Network):
         self.trunk.calibrate(batch.spectrum("noisy", self.stft) for batch in batches)
 
     def tables(self, batch: Batch) -> Tables:
-        """What the features are normalised by, (F,) each: file name -> array name -> array."""
+        """What the features are normalized by, (F,) each: file name -> array name -> array."""
         return {"scaler": {"mean": self.trunk.mean, "std": self.trunk.std}}
 
 
