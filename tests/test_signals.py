@@ -9,13 +9,13 @@ CASES = [("SIGINT", KeyboardInterrupt), ("SIGTERM", SystemExit), ("SIGHUP", Syst
 
 
 @pytest.mark.parametrize(("name", "error"), [case for case in CASES if hasattr(signal, case[0])])
-def test_a_signal_is_heard_at_once(name, error):
+def test_a_signal_is_handled_at_once(name, error):
     with graceful_signals(), pytest.raises(error):
         signal.raise_signal(getattr(signal, name))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_signal_inside_a_callback_of_libsndfile_is_heard_behind_it():
+def test_a_signal_inside_a_callback_of_libsndfile_is_handled_after_it():
     behind = False
 
     def vio_write():

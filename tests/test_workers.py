@@ -151,10 +151,10 @@ def test_workers_that_cannot_start_end_the_run():
 @pytest.mark.filterwarnings("always")
 def test_progress_and_warnings_come_here_and_blas_has_one_thread(monkeypatch, capfd):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    before, heard = threads(), []
+    before, reports = threads(), []
     with pytest.warns(UserWarning) as warned:
-        found = dict(Processes(2).map(talks, [1.0, 2.5, 4.0], progress=heard.append))
-    assert sorted(heard) == [1.0, 2.5, 4.0] and {str(w.message) for w in warned} == {"1.0 s", "2.5 s", "4.0 s"}
+        found = dict(Processes(2).map(talks, [1.0, 2.5, 4.0], progress=reports.append))
+    assert sorted(reports) == [1.0, 2.5, 4.0] and {str(w.message) for w in warned} == {"1.0 s", "2.5 s", "4.0 s"}
     assert {w.filename for w in warned} == {__file__}
     assert list(found.values()) == [["1", "1", "1"]] * 3 and threads() == before
     assert capfd.readouterr().err == ""

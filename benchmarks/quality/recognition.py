@@ -62,16 +62,16 @@ class Recognizer:
         self._decoder = pocketsphinx.Decoder(samprate=16000, loglevel="FATAL")
 
     def __call__(self, x: np.ndarray) -> str:
-        """Hear x, 16 kHz; its level does not matter."""
+        """Transcribe x, 16 kHz; its level does not matter."""
         self._decoder.start_utt()
         samples = np.clip(x / max(np.abs(x).max(), 1e-6) * 0.5 * 32767, -32768, 32767).astype(np.int16)
         self._decoder.process_raw(samples.tobytes(), full_utt=True)
         self._decoder.end_utt()
-        heard = self._decoder.hyp()
-        return heard.hypstr if heard else ""
+        hypothesis = self._decoder.hyp()
+        return hypothesis.hypstr if hypothesis else ""
 
 
-def work(row: MixtureRow, corpus: undin.corpora.Corpus, hear: Recognizer, todo: Sequence[Way]) -> Iterator[Any]:
+def work(row: MixtureRow, corpus: undin.corpora.Corpus, recognize: Recognizer, todo: Sequence[Way]) -> Iterator[Any]:
     """A row of the results per method and limit."""
     if not todo:
         return
@@ -79,18 +79,20 @@ def work(row: MixtureRow, corpus: undin.corpora.Corpus, hear: Recognizer, todo: 
 
     made, sr = render(row, corpus), corpus.sr
     said = {(clip.path, clip.offset_s): clip.text for clip in corpus.speech}
-    wanted = said[row.speech[0].path, row.speech[0].offset_s] or hear(made.speech)
+    wanted = said[row.speech[0].path, row.speech[0].offset_s] or recognize(made.speech)
     if not wanted:
         return
     for method, limit in todo:
         x = made.noisy if method == INPUT else undin.enhance(made.noisy, sr, method=method, limit_db=limit)
-        told = process_words(wanted, hear(x))
-        n_words = told.hits + told.substitutions + told.deletions
-        n_errors = told.substitutions + told.deletions + told.insertions
-        yield dict(zip(COLUMNS, (method, told_as(limit), row.id, row.kind, row.snr_db, n_words, n_errors), strict=True))
+        counts = process_words(wanted, recognize(x))
+        n_words = counts.hits + counts.substitutions + counts.deletions
+        n_errors = counts.substitutions + counts.deletions + counts.insertions
+        yield dict(
+            zip(COLUMNS, (method, limit_name(limit), row.id, row.kind, row.snr_db, n_words, n_errors), strict=True)
+        )
 
 
-def told_as(limit_db: float | None) -> str:
+def limit_name(limit_db: float | None) -> str:
     """The limit as the results have it."""
     return "" if limit_db is None else f"{limit_db:g}"
 
@@ -141,7 +143,7 @@ def main() -> None:
     options = parser.parse_args()
     path = path_of(options.split)
     if not options.table:
-        corpus, hear = sentences(real_data()), Recognizer()
+        corpus, recognize = sentences(real_data()), Recognizer()
         kinds = EVERYDAY if options.split == "test" else None
         rows = make_manifest(corpus, n=options.n, seed=SEED, snr_db=SNRS_DB, kinds=kinds, split=options.split)
         ways = [(INPUT, None), *((method, limit) for method in options.only.split(",") for limit in LIMITS_DB)]
@@ -151,8 +153,8 @@ def main() -> None:
             if not known:
                 results.writeheader()
             for n, row in enumerate(rows, 1):
-                todo = [(method, limit) for method, limit in ways if (row.id, method, told_as(limit)) not in known]
-                results.writerows(work(row, corpus, hear, todo))
+                todo = [(method, limit) for method, limit in ways if (row.id, method, limit_name(limit)) not in known]
+                results.writerows(work(row, corpus, recognize, todo))
                 file.flush()
                 print(f"{n} of {len(rows)}", end="\r", flush=True)
     print(table(path))

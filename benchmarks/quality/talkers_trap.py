@@ -69,8 +69,8 @@ def main() -> None:
     for variant, rows in read().items():
         kind, _, objective = variant.partition("-")
         last = rows[-1]
-        told = f"{last['loss']:.3f} | {last['accuracy']:.3f} | {last['chance']:.3f}"
-        print(f"| {kind} | {LABELS.get(objective, objective)} | {last['hours']:.1f} | {told} |")
+        cells = f"{last['loss']:.3f} | {last['accuracy']:.3f} | {last['chance']:.3f}"
+        print(f"| {kind} | {LABELS.get(objective, objective)} | {last['hours']:.1f} | {cells} |")
 
 
 if __name__ == "__main__":

@@ -99,8 +99,8 @@ def main() -> None:
                 for run, value in enumerate(values):
                     table.writerow([name, case, unit, run, f"{value:.4g}", machine])
                 middle = statistics.median(values)
-                told = f"{middle:8.3f} ms" if unit == "ms" else f"{middle:8.0f} x"
-                print(f"{name:10s}  {case:52s} {told}", flush=True)
+                figure = f"{middle:8.3f} ms" if unit == "ms" else f"{middle:8.0f} x"
+                print(f"{name:10s}  {case:52s} {figure}", flush=True)
 
 
 if __name__ == "__main__":

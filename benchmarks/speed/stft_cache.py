@@ -60,7 +60,7 @@ def measure(folder: Path) -> dict[str, float]:
     def keep(transform: Stft | None = None) -> CachedExamples:
         return CachedExamples(drawn, N, files["spectra" if transform else "kept"], seed=0, stft=transform)
 
-    def hear(examples: "ExampleSource") -> None:
+    def load_all(examples: "ExampleSource") -> None:
         for first in range(0, N, BATCH):
             stack(examples, range(first, min(first + BATCH, N)))
 
@@ -72,12 +72,12 @@ def measure(folder: Path) -> dict[str, float]:
         with files["spectra"].open("rb") as file:
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        found["read_disk"].append(seconds(lambda: hear(keep(stft)), time.perf_counter))
+        found["read_disk"].append(seconds(lambda: load_all(keep(stft)), time.perf_counter))
 
     signals = torch.stack([torch.from_numpy(np.stack([x.noisy, x.speech])) for x in (drawn[i] for i in range(N))])
-    hear(keep()), hear(keep(stft))
-    ways = {"draw": lambda: hear(drawn), "augmented": lambda: hear(augmented), "kept": lambda: hear(keep())}
-    ways |= {"transform": transform, "read": lambda: hear(keep(stft))}
+    load_all(keep()), load_all(keep(stft))
+    ways = {"draw": lambda: load_all(drawn), "augmented": lambda: load_all(augmented), "kept": lambda: load_all(keep())}
+    ways |= {"transform": transform, "read": lambda: load_all(keep(stft))}
     steps = {"step": step(), "step_spectra": step(stft)}
     found: dict[str, list[float]] = {name: [] for name in (*ways, "read_disk", *steps)}
     for _ in range(RUNS):
@@ -123,7 +123,7 @@ def step(stft: "Stft | None" = None) -> Callable[[], None]:
 def show() -> None:
     with PATH.open(newline="") as file:
         row = next(csv.DictReader(file))
-    told = {
+    labels = {
         "draw": "draw and mix",
         "augmented": "draw, mix and augment as for `lull`",
         "kept": "read what was drawn and kept (`train.kept`)",
@@ -134,7 +134,7 @@ def show() -> None:
         "step_spectra": "the same, with the spectra that were kept",
     }
     print("| of one mixture of 3 s | ms |\n|---|---|")
-    for name, words in told.items():
+    for name, words in labels.items():
         print(f"| {words} | {float(row[name]):.2f} |")
     kept, spectra = (float(row[name]) for name in ("kb_kept", "kb_spectra"))
     print(f"\n{kept:.0f} kB kept, {spectra:.0f} kB with spectra. Medians of {RUNS} rounds, {row['machine']}, one core.")

@@ -116,8 +116,8 @@ def engine(examples: Examples, threads: int, workers: int | None) -> float:
     """The same through `fit`."""
     times: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
-        told = lambda *_: times.append(time.perf_counter())  # noqa: E731
-        fit("bench", Config(), options(threads, workers), examples, examples, Path(folder), progress=told)
+        on_step = lambda *_: times.append(time.perf_counter())  # noqa: E731
+        fit("bench", Config(), options(threads, workers), examples, examples, Path(folder), progress=on_step)
     return speed(times[:-1])  # the last step has a validation
 
 
@@ -166,8 +166,8 @@ def show() -> str:
         ratios = [x / float(row["bare"]) for x, row in zip(speeds, rows, strict=True)]
         ratio = "" if way == "bare" else f"{statistics.median(ratios):.2f} ({min(ratios):.2f} ... {max(ratios):.2f})"
         lines.append(f"| {name} | {statistics.median(speeds):.0f} | {ratio} |")
-    told = f"Two layers of GRU with 256 units, batches of {BATCH} x {SECONDS:g} s, {rows[0]['corpus']} recordings, "
-    return "\n".join(lines) + f"\n\n{told}medians of {len(rows)} runs on an {rows[0]['machine']}."
+    setup = f"Two layers of GRU with 256 units, batches of {BATCH} x {SECONDS:g} s, {rows[0]['corpus']} recordings, "
+    return "\n".join(lines) + f"\n\n{setup}medians of {len(rows)} runs on an {rows[0]['machine']}."
 
 
 if __name__ == "__main__":

@@ -226,8 +226,8 @@ def _check_meta(path: Path, meta: dict[str, Any]) -> None:
             raise _damaged(path, f"its {name} must be a {kind.__name__}; got {repr(meta.get(name))[:80]}")
     for name, choices in {"output": OUTPUTS, "frames": FRAMES, "n_src": (None, *range(2, 9))}.items():
         if meta.get(name) not in choices:
-            told = ", ".join(map(str, choices))
-            raise _damaged(path, f"its {name} must be one of {told}; got {repr(meta.get(name))[:80]}")
+            known = ", ".join(map(str, choices))
+            raise _damaged(path, f"its {name} must be one of {known}; got {repr(meta.get(name))[:80]}")
     if not 0 <= meta["lookahead"] <= MOST_LOOKAHEAD:
         raise _damaged(path, f"its lookahead must be 0 to {MOST_LOOKAHEAD}; got {meta['lookahead']}")
     shapes = list(meta["states"].values())

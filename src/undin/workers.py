@@ -120,7 +120,7 @@ class Processes:
         due = 0
         try:
             while busy := _feed(crew, numbered, AHEAD * self.n - len(outcomes)):
-                outcomes.update(found for worker in _ready(busy) if (found := worker.hear(progress)))
+                outcomes.update(found for worker in _ready(busy) if (found := worker.receive(progress)))
                 _check_start(crew, outcomes)
                 _feed(crew, numbered, AHEAD * self.n - len(outcomes))  # they work while the caller looks at outcomes
                 while (index := due if ordered else next(iter(outcomes), -1)) in outcomes:
@@ -159,7 +159,7 @@ class _Worker(Generic[Item, Out]):
             raise WorkerDied(CANNOT_START) from error
         theirs.close()  # so that its death ends the line
 
-    def hear(self, progress: Progress | None) -> tuple[int, tuple[Item, Out | WorkerDied]] | None:
+    def receive(self, progress: Progress | None) -> tuple[int, tuple[Item, Out | WorkerDied]] | None:
         """Take a message, for which to `wait`; return what became of its item, with its index, when it is known."""
         try:
             kind, value = self.line.recv()

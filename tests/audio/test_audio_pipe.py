@@ -87,7 +87,7 @@ def test_other_formats_are_spooled(suffix, tmp_path):
     assert format == info(path)
 
 
-def test_chunks_behind_the_sound_are_not_heard_but_read():
+def test_chunks_after_the_audio_are_read_and_ignored():
     q = q16()
     pipe = Pipe(wav(q, tail=b"LIST\x04\0\0\0abcd"))
     x, _ = load(pipe)

@@ -13,10 +13,10 @@ def test_faults_come_with_their_cure_and_the_rest_is_fine(undin, here):
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[0] == "my clip.wav   0:03.0, 16000 Hz, 2 channels, WAV PCM_16"
-    told = {line.split()[0]: line for line in lines[1:] if not line.startswith("            ")}
-    assert "clipped at" in told["clipping"] and "identical: this is mono" in told["channels"]
+    rows = {line.split()[0]: line for line in lines[1:] if not line.startswith("            ")}
+    assert "clipped at" in rows["clipping"] and "identical: this is mono" in rows["channels"]
     assert "  " + " " * 10 + " -> undin enhance 'my clip.wav'\n" in out
-    assert "no offset (DC)" in told["fine"]
+    assert "no offset (DC)" in rows["fine"]
 
 
 def test_what_another_command_mends_is_a_line_to_paste(undin, here):

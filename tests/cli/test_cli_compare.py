@@ -30,11 +30,11 @@ def test_the_page_plays_input_and_outputs(undin, here):
     write("n.wav", seconds=1, n_channels=2, sr=22050)
     code, out, err = undin("compare", "n.wav", "-m", "log-mmse", "-m", "gate=spectral-gate", "-o", "p.html")
     assert (code, err) == (0, "") and out == "n.wav -> p.html   open it in a browser\n"
-    heard = sounds(here / "p.html")
+    played = sounds(here / "p.html")
     x, sr = package.read(here / "n.wav")
-    assert list(heard) == ["input", "log-mmse", "gate"] and {rate for _, rate in heard.values()} == {sr}
-    np.testing.assert_allclose(heard["input"][0].T, x, atol=1e-4)
-    np.testing.assert_allclose(heard["log-mmse"][0].T, package.enhance(x, sr, method="log-mmse"), atol=1e-4)
+    assert list(played) == ["input", "log-mmse", "gate"] and {rate for _, rate in played.values()} == {sr}
+    np.testing.assert_allclose(played["input"][0].T, x, atol=1e-4)
+    np.testing.assert_allclose(played["log-mmse"][0].T, package.enhance(x, sr, method="log-mmse"), atol=1e-4)
     text = (here / "p.html").read_text("utf-8")
     assert "Without a clean reference there are no scores" in text and "Without pictures" in text
 
@@ -56,8 +56,8 @@ def test_levels_are_evened_on_request(undin, here):
     code = "import sys,soundfile as f;x,s=f.read(sys.argv[1]);f.write(sys.argv[2],x/4,s)"
     half = f"half={sys.executable} -c '{code}' {{in}} {{out}}"
     assert undin("compare", "n.wav", "--cmd", half, "--match-level").code == 0
-    heard = sounds(here / "n.html")
-    np.testing.assert_allclose(heard["half"][0], heard["input"][0], atol=3e-4)
+    played = sounds(here / "n.html")
+    np.testing.assert_allclose(played["half"][0], played["input"][0], atol=3e-4)
     assert "half by +12.0 dB" in (here / "n.html").read_text("utf-8")
 
 
@@ -114,8 +114,8 @@ def test_programs_are_aligned_and_what_is_played_is_saved(undin, here):
     assert sorted(path.name for path in (here / "kept").iterdir()) == ["a_late.wav", "input.wav", "log-mmse.wav"]
     x, y = (soundfile.read(here / f"kept/{name}.wav")[0] for name in ("input", "a_late"))
     np.testing.assert_allclose(y[:-200], x[:-200], atol=1e-4)
-    heard = sounds(here / "n.html")["log-mmse"][0][:, 0]
-    np.testing.assert_allclose(soundfile.read(here / "kept/log-mmse.wav")[0], heard, atol=1e-4)
+    played = sounds(here / "n.html")["log-mmse"][0][:, 0]
+    np.testing.assert_allclose(soundfile.read(here / "kept/log-mmse.wav")[0], played, atol=1e-4)
     code, _, err = undin("compare", "n.wav", "--save", "kept")
     assert code == 2 and "kept/input.wav already exists; use another --save" in err
     undin("compare", "n.wav", "--cmd", late, "--no-align", "-o", "late.html")

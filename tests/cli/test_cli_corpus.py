@@ -89,7 +89,7 @@ def test_what_cannot_be_read_is_named_and_code_1(undin, voices):
     assert [fault["path"] for fault in facts["unreadable"]] == ["speech/anna/3.wav"]
 
 
-def test_rates_and_channels_that_differ_are_told(undin, voices):
+def test_differing_rates_and_channels_are_reported(undin, voices):
     write("speech/ben/3.wav", sr=8000, n_channels=2, seed=9)
     out = undin("corpus", "speech", "--quick").out
     assert "8000 Hz (1 files), 16000 Hz (4 files)" in out and "sr=..." in out
@@ -101,7 +101,7 @@ def test_a_role(undin, voices):
     assert facts["speech"] == {}
 
 
-def test_a_plain_folder_without_a_split_is_told(undin, voices):
+def test_a_plain_folder_without_a_split_is_reported(undin, voices):
     line = "splits    speech has no dev and no test: sort it into folders train, dev, test"
     assert line in undin("corpus", "speech", "--quick").out.splitlines()
     for split in ("train", "dev", "test"):

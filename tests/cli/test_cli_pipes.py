@@ -91,7 +91,7 @@ def test_closed_streams(here, line, code, message):
     assert (done.returncode, done.stderr) == (code, message)
 
 
-def test_names_in_another_encoding_can_be_told(shell, here):
+def test_names_in_another_encoding_can_be_printed(shell, here):
     Path("a.wav").rename(os.fsdecode(b"\xff.wav"))
     process = shell("enhance", ".", env={**os.environ, "PYTHONIOENCODING": "ascii"})
     out, err = process.communicate()
@@ -209,7 +209,7 @@ def test_a_video_on_a_pipe_does_not_lose_its_picture_silently(shell, here):
 
 
 @pytest.mark.parametrize("given", [None, "2"])
-def test_linear_algebra_takes_one_thread_unless_told(here, given):
+def test_linear_algebra_takes_one_thread_by_default(here, given):
     names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
     environment = {name: value for name, value in os.environ.items() if name not in names}
     environment |= {"OMP_NUM_THREADS": given} if given else {}
@@ -299,7 +299,7 @@ def test_a_name_that_is_not_utf8_can_be_compared_and_is_skipped_in_a_corpus(shel
     assert process.returncode == 0 and rb"in/tom/\udcff.wav: skipped: its name is not valid UTF-8: rename it" in err
 
 
-def test_headerless_samples_on_a_pipe_are_told_the_option(shell, here):
+def test_headerless_samples_on_a_pipe_name_the_option(shell, here):
     process = shell("enhance", "-", "-m", "spectral-gate")
     _, err = process.communicate(b"\1\0" * 16000)
     assert process.returncode == 2

@@ -43,7 +43,7 @@ def test_one_file_for_each_talker(undin, here):
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac"])
-def test_a_lone_voice_comes_first_and_is_told(undin, here, suffix):
+def test_a_lone_voice_comes_first_and_is_reported(undin, here, suffix):
     x, sr = soundfile.read("a.wav")
     soundfile.write(f"b.{suffix}", x, sr)
     code, out, _ = undin("separate", f"b.{suffix}", "-m", "split", "--set", "share=0.001")

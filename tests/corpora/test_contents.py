@@ -83,11 +83,11 @@ def test_a_quick_look_reads_headers_only(flawed):
 
 def test_rows_get_their_levels():
     corpus = corpora.mini().select(split="test")
-    told = []
-    seen = survey(corpus, tick=lambda done, total: told.append((done, total)))
+    ticks = []
+    seen = survey(corpus, tick=lambda done, total: ticks.append((done, total)))
     assert [(clip.path, clip.offset_s) for clip in seen.rows] == [(clip.path, clip.offset_s) for clip in corpus.rows]
     assert all(-27 < clip.active_level_db < -24.5 for clip in seen.rows if clip.speaker)
-    assert told[-1] == (13, 13) and len(told) == 13
+    assert ticks[-1] == (13, 13) and len(ticks) == 13
     facts = summary(seen)
     assert facts["speech"]["test"]["speakers"] == {"F": 2, "M": 1, "unknown": 0}
     assert facts["speech"]["test"]["languages"] == ["en", "es"]

@@ -35,14 +35,14 @@ def test_splits_are_drawn_evenly():
     assert drawn.count("dev") / 2000 == pytest.approx(0.1, abs=0.02) and "test" not in drawn
 
 
-def test_progress_is_told(tmp_path):
+def test_progress_is_reported(tmp_path):
     tree(tmp_path, "anna/1.wav", "ben/1.wav")
-    told = []
-    scan(tmp_path, tick=lambda done, total: told.append((done, total)))
-    assert told == [(1, 2), (2, 2)]
+    ticks = []
+    scan(tmp_path, tick=lambda done, total: ticks.append((done, total)))
+    assert ticks == [(1, 2), (2, 2)]
 
 
-def test_open_passes_on_what_it_is_told(tmp_path):
+def test_open_passes_on_its_arguments(tmp_path):
     tree(tmp_path, "TRAIN/DR1/FCJF0/SA1.wav", n_channels=2)
     corpus = corpora.open(tmp_path, layout="plain", sr=8000, mono=True)
     assert facts(corpus.rows[0], "speaker", "split") == ("DR1", "train")

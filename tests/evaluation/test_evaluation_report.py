@@ -178,15 +178,17 @@ def report(tmp_path_factory):
     task = Enhancement(kinds)
     result = evaluation.evaluate(rows(), corpora.mini(), systems, measures, folder, task=task)
     about = evaluation.about_run(result, manifest=manifest, data=folder, command=["undin", "evaluate", "a b.csv"])
-    heard = evaluation.make_examples(result, corpora.mini(), n=1, seed=0)
+    examples = evaluation.make_examples(result, corpora.mini(), n=1, seed=0)
     evaluation.write_summary(folder / "summary.json", result, about)
-    return result, about, heard, folder
+    return result, about, examples, folder
 
 
 def test_a_page_with_everything(report):
     pytest.importorskip("matplotlib")
-    result, about, heard, folder = report
-    page = evaluation.write_report(folder / "report.html", result, about, examples=heard, notes=["PESQ is left out."])
+    result, about, examples, folder = report
+    page = evaluation.write_report(
+        folder / "report.html", result, about, examples=examples, notes=["PESQ is left out."]
+    )
     text, source = words(page), page.read_text("utf-8")
     assert "http" not in source and source.count("<audio") == 4  # input, log-mmse, late, clean
     assert "exited with 1: no such weights" in text and "PESQ is left out." in text
@@ -197,16 +199,16 @@ def test_a_page_with_everything(report):
     mean = number(np.mean([s.values["si_sdr_db"] for s in result.scores if s.method == "log-mmse"]), 1)
     assert mean in text
     again = evaluation.write_report(
-        folder / "two.html", result, about, examples=heard, notes=["PESQ is left out."], workers=2
+        folder / "two.html", result, about, examples=examples, notes=["PESQ is left out."], workers=2
     )
     assert again.read_text("utf-8") == source  # drawn by other processes
 
 
 def test_without_matplotlib_and_scipy_there_are_tables_and_it_is_said(report, monkeypatch):
-    result, about, heard, folder = report
+    result, about, examples, folder = report
     for module in ("matplotlib", "matplotlib.figure", "scipy", "scipy.stats"):
         monkeypatch.setitem(__import__("sys").modules, module, None)
-    page = evaluation.write_report(folder / "bare.html", result, about, examples=heard)
+    page = evaluation.write_report(folder / "bare.html", result, about, examples=examples)
     text = words(page)
     assert "Pictures are left out: matplotlib is not installed" in text and "<img" not in page.read_text("utf-8")
     assert "sign p" in text and "need scipy" in text and page.read_text("utf-8").count("<audio") == 4

@@ -48,10 +48,10 @@ def test_scores_are_those_of_the_methods_output(run):
 def test_two_workers_give_the_same_scores(run, tmp_path):
     alone = {(s.id, s.method): s.values for s in run().scores}
     (tmp_path / "scores.csv").unlink()
-    told = []
-    both = run(workers=2, progress=lambda *done: told.append(done))
+    calls = []
+    both = run(workers=2, progress=lambda *done: calls.append(done))
     assert {(s.id, s.method): s.values for s in both.scores} == alone
-    assert sorted(told) == [(i, 6) for i in range(1, 7)]
+    assert sorted(calls) == [(i, 6) for i in range(1, 7)]
 
 
 def test_a_command_gets_a_wav_and_gives_one(run):
@@ -96,12 +96,12 @@ def test_what_is_wrong_with_a_row_is_named_with_the_row(run):
     broken = InputError("m.csv, row 5: snr_db must be a number; got 'loud'")
     clean = replace(rows()[1], id="clean", noise=(), snr_db=float("inf"))
     result = run(rows=[rows()[0], gone, rows()[0], broken, clean, rows()[3]])
-    told = {f.row: (f.id, f.method, f.reason) for f in result.failures}
-    assert list(told) == [3, 4, 5, 6]
-    assert told[3][:2] == ("gone", "") and "no.flac is missing" in told[3][2]
-    assert told[4] == (rows()[0].id, "", "row 2 has the same id: give every row a unique id")
-    assert told[5] == ("", "", "snr_db must be a number; got 'loud'")
-    assert told[6][0] == "clean" and "it has no noise" in told[6][2]
+    failed = {f.row: (f.id, f.method, f.reason) for f in result.failures}
+    assert list(failed) == [3, 4, 5, 6]
+    assert failed[3][:2] == ("gone", "") and "no.flac is missing" in failed[3][2]
+    assert failed[4] == (rows()[0].id, "", "row 2 has the same id: give every row a unique id")
+    assert failed[5] == ("", "", "snr_db must be a number; got 'loud'")
+    assert failed[6][0] == "clean" and "it has no noise" in failed[6][2]
     assert {s.id for s in result.scores if s.values} == {rows()[0].id, rows()[3].id}
 
 
@@ -167,7 +167,7 @@ def test_rows_of_other_methods_stay_and_failed_ones_are_tried_again(run, tmp_pat
     assert {s.method for s in kept} == {"input", "log-mmse", "later"} and len(kept) == 18
 
 
-def test_seen_is_told_by_the_kinds_of_a_training_set(run):
+def test_seen_follows_from_the_kinds_of_a_training_set(run):
     kinds = {row.kind for row in rows()}
     one = sorted(kinds)[0]
     seen = {s.kind: s.seen for s in run(task=Enhancement({one})).scores}

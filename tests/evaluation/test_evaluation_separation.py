@@ -97,7 +97,7 @@ def test_scores_are_means_over_talkers_beside_the_input_and_ideal_masks(rows, tm
     assert by_method["input"] < 0.8 < by_method["good"] <= 1 + 1e-9 and by_method["ideal binary mask"] > 0.98
 
 
-def test_groups_are_told_by_gender(rows):
+def test_groups_are_named_by_gender(rows):
     task = Separation.of(corpora.mini())
     assert [task.group(row) for row in rows].count(SAME) == 3
     assert [task.group(row) for row in rows].count(DIFFERENT) == 3

@@ -52,7 +52,7 @@ def test_several_files_go_into_a_folder(tree):
     assert pairs(plan(["a.wav"], "in/deep")) == [("a.wav", "in/deep/a.wav")]
 
 
-def test_one_file_goes_where_it_is_told(tree):
+def test_one_file_goes_to_the_path_given(tree):
     assert pairs(plan(["a.wav"], "o.flac")) == [("a.wav", "o.flac")]
     assert pairs(plan(["a.wav"], "o.flac", n_src=2)) == [("a.wav", "o.1.flac", "o.2.flac")]
 

@@ -104,11 +104,11 @@ def test_a_bad_file_among_good_ones_is_named(make_wav, here, workers):
     make_wav("in/a.wav")
     make_wav("in/c.wav")
     Path("in/b.wav").write_text("this is no sound")
-    heard = []
-    results = by_source(run(plan(["in"], "out"), make, workers=workers, progress=heard.append))
+    reports = []
+    results = by_source(run(plan(["in"], "out"), make, workers=workers, progress=reports.append))
     assert statuses(results) == ["done", "failed", "done"]
     assert "in/b.wav" in results[1].error and results[1].kind == "input"
-    assert sum(heard) == pytest.approx(1.0)
+    assert sum(reports) == pytest.approx(1.0)
     assert names("out") == ["a.wav", "c.wav"]
 
 

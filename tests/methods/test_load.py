@@ -50,12 +50,12 @@ def test_a_method_that_is_there_is_taken_by_enhance_and_separate():
         (lambda x: undin.load("lull", zzz=3), "unknown setting 'zzz' for lull: it takes none"),
     ],
 )
-def test_what_cannot_be_given_is_told_with_what_can(call, message):
+def test_invalid_requests_list_the_valid_choices(call, message):
     with pytest.raises(InputError, match=message):
         call(np.zeros(8000, np.float32))
 
 
-def test_other_programs_are_told_how_they_run():
+def test_other_programs_are_rejected_with_how_to_run_them():
     with pytest.raises(InputError, match="DeepFilterNet is another program; undin compare FILE --cmd"):
         undin.load("DeepFilterNet")
 

@@ -117,7 +117,7 @@ def test_importing_the_metrics_stays_light():
     assert out.strip() == "set()"
 
 
-def test_positional_signals_are_told_their_keywords():
+def test_positional_signals_get_an_error_that_names_the_keywords():
     x = np.ones(100)
     with pytest.raises(TypeError, match=r"si_sdr takes its arguments by keyword: si_sdr\(ref=ref, est=est\)"):
         si_sdr(x, x)

@@ -310,9 +310,9 @@ def test_the_augmentation_is_asked_in_turn(packed):
     for i in range(5):
         m = Examples(packed, plain, Told(), seed=0)[i]
         assert rms_db(m.noisy) == pytest.approx(-30 + 20 * math.log10(0.5), abs=1e-3)
-        heard = m.noisy - m.noise
-        np.testing.assert_allclose(heard, Delay().wet(m.speech), atol=1e-6)
-        assert rms_db(heard) - rms_db(m.noise) == pytest.approx(3, abs=1e-3)
+        wet = m.noisy - m.noise
+        np.testing.assert_allclose(wet, Delay().wet(m.speech), atol=1e-6)
+        assert rms_db(wet) - rms_db(m.noise) == pytest.approx(3, abs=1e-3)
         assert not m.speech[-7:].any() and m.speech.dtype == np.float32
 
 
@@ -351,9 +351,9 @@ def test_rooms_of_the_settings(packed):
     pytest.importorskip("pyroomacoustics", reason="the extra rooms is not installed")
     examples = Examples(packed, replace(TRAIN, rooms=1.0, rt60_s=(0.2, 0.3), snr_db=0.0), seed=0)
     m = examples[0]
-    heard = m.noisy - m.noise
-    assert 0.1 < rms_db(heard - m.speech) - rms_db(m.speech) + 40 < 40  # the late part, under what is to be found
-    assert rms_db(heard) == pytest.approx(rms_db(m.noise), abs=0.01)
+    wet = m.noisy - m.noise
+    assert 0.1 < rms_db(wet - m.speech) - rms_db(m.speech) + 40 < 40  # the late part, under what is to be found
+    assert rms_db(wet) == pytest.approx(rms_db(m.noise), abs=0.01)
 
 
 def test_without_noise_or_without_speech(packed):

@@ -42,12 +42,12 @@ def expected(path, limit_db=None):
 
 @needs("analyseplugin")
 def test_a_host_sees_ports_and_ranges(plugin):
-    told = subprocess.run(["analyseplugin", plugin], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(["analyseplugin", plugin], capture_output=True, text=True, check=True).stdout
     for text in (
         'Label: "undin_lull"', 'Label: "undin_lull_stereo"', '"Limit (dB)" input, control, 0 to 60, default 60',
         '"latency" output, control', '"Output right" output, audio', "Normal or Hard Real-Time",
     ):  # fmt: skip
-        assert text in told, told
+        assert text in output, output
 
 
 @needs("applyplugin")

@@ -29,18 +29,18 @@ class Counted:
 
 
 @pytest.mark.parametrize("n_src", [1, 2])
-def test_each_is_made_once_and_heard_in_every_round(tmp_path, n_src):
+def test_each_is_made_once_and_served_in_every_epoch(tmp_path, n_src):
     endless = Counted(n_src)
     examples = CachedExamples(endless, 5, tmp_path / "kept.f32", seed=3)
     endless.made.clear()
     rounds = [[examples[5 * epoch + i] for i in range(5)] for epoch in range(3)]
     assert sorted(endless.made) == [0, 1, 2, 3, 4]
     orders = []
-    for heard in rounds:
-        found = [next(k for k in range(5) if np.array_equal(endless[k].noisy, x.noisy)) for x in heard]
+    for served in rounds:
+        found = [next(k for k in range(5) if np.array_equal(endless[k].noisy, x.noisy)) for x in served]
         assert sorted(found) == [0, 1, 2, 3, 4]
         orders.append(found)
-        for k, x in zip(found, heard, strict=True):
+        for k, x in zip(found, served, strict=True):
             assert np.array_equal(x.speech, endless[k].speech)
             assert np.array_equal(x.sources, endless[k].sources) if n_src > 1 else x.sources == ()
     assert orders[0] != orders[1] or orders[1] != orders[2]
@@ -48,15 +48,15 @@ def test_each_is_made_once_and_heard_in_every_round(tmp_path, n_src):
 
 def test_what_is_there_stays_after_a_break_and_in_another_process(tmp_path):
     first = CachedExamples(Counted(), 4, tmp_path / "kept.f32", seed=0)
-    heard = [first[i].noisy for i in range(4)]
+    served = [first[i].noisy for i in range(4)]
     endless = Counted()
     again = pickle.loads(pickle.dumps(CachedExamples(endless, 4, tmp_path / "kept.f32", seed=0)))
-    assert all(np.array_equal(again[i].noisy, heard[i]) for i in (3, 0, 2, 1))
+    assert all(np.array_equal(again[i].noisy, served[i]) for i in (3, 0, 2, 1))
     assert again._examples.made == [0]  # for its size alone
     (tmp_path / "kept.f32").unlink()
-    anew = CachedExamples(Counted(), 4, tmp_path / "kept.f32", seed=0)
-    assert all(np.array_equal(anew[i].noisy, heard[i]) for i in range(4))  # not the zeros of the new file
-    anew.remove()
+    reopened = CachedExamples(Counted(), 4, tmp_path / "kept.f32", seed=0)
+    assert all(np.array_equal(reopened[i].noisy, served[i]) for i in range(4))  # not the zeros of the new file
+    reopened.remove()
     assert not list(tmp_path.iterdir())
 
 
@@ -79,7 +79,7 @@ def test_spectra_are_kept_beside_the_signals(tmp_path, n_src):
         torch.testing.assert_close(batch["spectra"].flatten(0, 1), stft(signals.flatten(0, 1)))
 
 
-def test_a_full_disk_is_told_before_the_first_step(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_before_the_first_step(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 

@@ -133,13 +133,13 @@ def test_an_interruption_waits_for_the_checkpoint(unbroken, tmp_path):
                 signal.raise_signal(signal.SIGTERM)
             return super().__getitem__(i)
 
-    heard = []
-    before = signal.signal(signal.SIGTERM, lambda *_: heard.append(step_of(tmp_path)))
+    caught = []
+    before = signal.signal(signal.SIGTERM, lambda *_: caught.append(step_of(tmp_path)))
     try:
         run(tmp_path, ema=0.9, train=Interrupting(0))
     finally:
         assert signal.signal(signal.SIGTERM, before)
-    assert heard and heard[0] in (6, 7)
+    assert caught and caught[0] in (6, 7)
     run(tmp_path, ema=0.9)
     assert curve(tmp_path) == curve(unbroken[0])
 
@@ -237,17 +237,17 @@ def test_what_is_learned_beside_may_come_and_go(unbroken, tmp_path):
 
 def test_half_precision_and_events(tmp_path):
     seen = []
-    run(tmp_path, steps=4, precision="bf16-mixed", tensorboard=True, progress=lambda *told: seen.append(told[:2]))
+    run(tmp_path, steps=4, precision="bf16-mixed", tensorboard=True, progress=lambda *reports: seen.append(reports[:2]))
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert np.isfinite([row["train_loss"] for row in read_log(tmp_path / "log.csv")]).all()
     assert list((tmp_path / "tensorboard").glob("events*"))
 
 
 def test_two_processes_equal_one_with_the_double_batch(tmp_path):
-    config, told = tone.ToneConfig(dropout=0.0), []
+    config, reports = tone.ToneConfig(dropout=0.0), []
     settings = {"config": config, "valid_every": 3, "optimizer": "sgd", "lr": 0.1}
-    settings["train"] = tone.Tones(0, nan_from=60)  # an error of another process is told like our own
-    ways = {"one": {"batch": 8}, "two": {"batch": 4, "devices": 2, "progress": lambda *now: told.append(now)}}
+    settings["train"] = tone.Tones(0, nan_from=60)  # an error of another process is reports like our own
+    ways = {"one": {"batch": 8}, "two": {"batch": 4, "devices": 2, "progress": lambda *now: reports.append(now)}}
     for name, way in ways.items():
         with pytest.raises(UndinError, match="loss became nan at step 8"):
             run(tmp_path / name, **settings, **way)
@@ -258,7 +258,7 @@ def test_two_processes_equal_one_with_the_double_batch(tmp_path):
             assert ours[name] == pytest.approx(theirs[name], rel=1e-4, nan_ok=True), name
     ours, theirs = (weights_of(tmp_path / name / "last.ckpt") for name in ("two", "one"))
     assert all(torch.allclose(ours[name], theirs[name], rtol=1e-4, atol=1e-6) for name in theirs)
-    assert told[-1][:2] == (6, 12)
+    assert reports[-1][:2] == (6, 12)
 
 
 def test_processes_share_what_one_would_see():

@@ -74,14 +74,14 @@ def test_the_first_layer_is_a_matrix_on_stacked_frames():
 def test_the_minimum_follows_the_noise_by_definition_and_leaves_silence_out():
     net = make(nat_frames=3, nat_s=0.016)  # a minimum over 8 means of 3 frames
     X = spectra(n_frames=30)
-    X[:, :, :4] = 0  # digital silence before the start is nothing heard
+    X[:, :, :4] = 0  # digital silence before the start is nothing seen
     power = X.square().sum(1).clamp(min=TINY).log()
     wanted = torch.zeros(2, 30, 33)
     for t in range(30):
         means = []
         for last in range(max(t - 7, 0), t + 1):
-            heard = [power[:, i] for i in range(max(last - 2, 0), last + 1) if i >= 4]
-            means += [torch.stack(heard).mean(0)] if heard else []
+            seen = [power[:, i] for i in range(max(last - 2, 0), last + 1) if i >= 4]
+            means += [torch.stack(seen).mean(0)] if seen else []
         wanted[:, t] = torch.stack(means).amin(0) if means else math.log(TINY)
     with torch.no_grad():
         f, z, level, _ = net._features(X, net.initial_state(2))

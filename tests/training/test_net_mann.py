@@ -184,7 +184,7 @@ def test_the_level_does_not_matter(settings):
         torch.testing.assert_close(run(net, gain * X), run(net, X), atol=1e-3, rtol=0)
 
 
-def test_what_was_heard_long_ago_is_remembered_by_the_memory_and_not_without():
+def test_only_the_memory_retains_early_input():
     X, other = spectra(n_frames=9), spectra(n_frames=9, seed=2)
     for settings, remembers in (({}, True), ({"n_rows": 0}, True), ({"layer": "dnn"}, False)):
         net = make(level_s=0.001, **settings)  # a level of one frame

@@ -93,8 +93,8 @@ def test_loss_is_least_at_the_target_itself_in_any_order(target, least):
     cost = net._bin_cost(M.flip(1), X, S)
     total, order = cheapest(cost)
     assert total.max() < 1e-5 and order[:, 0].tolist() == [[1, 0], [1, 0]]
-    told = net._accuracy(dominance(S).flip(1), X, S, order)
-    assert told["accuracy"] == 1 and 0.5 < told["chance"] < 1
+    metrics = net._accuracy(dominance(S).flip(1), X, S, order)
+    assert metrics["accuracy"] == 1 and 0.5 < metrics["chance"] < 1
     assert make(objective="fixed")._accuracy(dominance(S), X, S, order)["chance"] == pytest.approx(0.5)
 
 

@@ -115,8 +115,8 @@ def work(
                 _tell(result, view, to_pipe)
     if len(tasks) > 1 and not view.quiet and not view.as_json:
         wall = time.perf_counter() - start
-        told = ", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed") if counts[status])
-        show.say(f"{told}; {seconds:,.1f} s of audio in {wall:.1f} s")
+        summary = ", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed") if counts[status])
+        show.say(f"{summary}; {seconds:,.1f} s of audio in {wall:.1f} s")
     return _exit_code(failures, len(tasks))
 
 

@@ -75,19 +75,19 @@ def _export_file(
     check_folder(output)
     if output.is_dir() or (output.exists() and not overwrite):
         raise InputError(f"{output} already exists; use --overwrite if it is a model, or another -o")
-    loaded, told = _load(runs)
+    loaded, origin = _load(runs)
     from undin.training.checkpoint import save_weights
     from undin.training.export import write_graph
 
     if output.suffix == ".pt":
         save_weights(output, loaded.name, loaded.config, loaded.net)
         if not quiet:
-            show.say(f"{output}: {loaded.name} from {told}\nuse it:  undin train RECIPE --from {output}")
+            show.say(f"{output}: {loaded.name} from {origin}\nuse it:  undin train RECIPE --from {output}")
         return 0
     write_graph(loaded, output, weights=weights, card=card)
     if not quiet:
         lost = "" if weights == "fp32" else f", {_loss_db(loaded, output):.0f} dB of error from rounding"
-        show.say(f"{output}: {loaded.name} from {told}, {output.stat().st_size / 1e6:.2f} MB as {weights}{lost}")
+        show.say(f"{output}: {loaded.name} from {origin}, {output.stat().st_size / 1e6:.2f} MB as {weights}{lost}")
         show.say(f"use it:  undin enhance -m {output} your.wav")
     return 0
 

@@ -58,8 +58,8 @@ def fit(
     model.save(output)
     if not quiet:
         pairs = ((speech, first), (noise, second))
-        told = " and ".join(f"{sum(map(len, xs)) / sr:.1f} s of {path}" for path, xs in pairs if xs is not None)
-        show.say(f"{output}: learned from {told}")
+        sources = " and ".join(f"{sum(map(len, xs)) / sr:.1f} s of {path}" for path, xs in pairs if xs is not None)
+        show.say(f"{output}: learned from {sources}")
         show.say(f"use it:  undin {'separate' if talkers else 'enhance'} -m {output} your.wav")
     return 1 if errors else 0
 
@@ -103,11 +103,11 @@ def read_all(
 
     def refuse(error: Exception, file: Path) -> None:
         text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else " ".join(str(error).split())
-        told = show.as_option(text if str(file) in text else f"{file}: {text}")
+        message = show.as_option(text if str(file) in text else f"{file}: {text}")
         if not path.is_dir():
-            raise InputError(told) from error
-        errors.append(told)
-        show.say(f"undin: {told}: skipped", stderr=True)
+            raise InputError(message) from error
+        errors.append(message)
+        show.say(f"undin: {message}: skipped", stderr=True)
 
     signals = []
     for file in find_audio(path, on_error=lambda error: refuse(error, path)) if path.is_dir() else [path]:

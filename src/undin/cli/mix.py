@@ -315,8 +315,8 @@ def _work(job: "MixtureWriter", workers: int, *, as_json: bool, quiet: bool) -> 
             if as_json:
                 print(_as_json(made), flush=True)
     if not quiet and not as_json:
-        told = ", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed") if counts[status])
-        show.say(f"{told or 'nothing to do'} -> {job.result}")
+        summary = ", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed") if counts[status])
+        show.say(f"{summary or 'nothing to do'} -> {job.result}")
     return 1 if counts["failed"] else 0
 
 

@@ -131,8 +131,8 @@ class Corpus:
             known = {getattr(clip, field) for clip in self.rows}
             if unknown := values - known:
                 there = ", ".join(sorted(map(str, known - {""}))[:40]) or "nothing"
-                told = f"{field} must be one of {there}; got {', '.join(sorted(map(str, unknown)))}"
-                raise InputError(told + (f": {SPLIT_IS_SET}" if field == "split" else ""))
+                message = f"{field} must be one of {there}; got {', '.join(sorted(map(str, unknown)))}"
+                raise InputError(message + (f": {SPLIT_IS_SET}" if field == "split" else ""))
             rows = tuple(clip for clip in rows if getattr(clip, field) in values)
         return self.with_rows(rows)
 
@@ -201,10 +201,10 @@ def _compact(rows: tuple[Clip, ...], known: tuple[Clip, ...]) -> Any:
     return np.array(which, np.int32), changes, {n: rows[n] for n, k in enumerate(which) if k < 0}
 
 
-def _reopened(root: Path, told: Any, sr: int | None, reader: ClipReader) -> Corpus:
-    if told is None:
+def _reopened(root: Path, recorded: Any, sr: int | None, reader: ClipReader) -> Corpus:
+    if recorded is None:
         return Corpus(root, reader.clips, sr=sr, reader=reader)
-    which, changes, others = told
+    which, changes, others = recorded
     rows = [others[n] if k < 0 else reader.clips[k] for n, k in enumerate(which.tolist())]
     fields: dict[int, dict[str, Any]] = {}
     for name, values in changes.items():

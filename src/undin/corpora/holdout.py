@@ -68,8 +68,8 @@ def hold_out(
         )
     there = {clip.split for clip in corpus.rows}
     if split not in there or to in there:
-        told = ", ".join(sorted(there)) or "none"
-        raise InputError(f"{corpus.root} must have clips of the split {split} and none of {to}; it has {told}")
+        found = ", ".join(sorted(there)) or "none"
+        raise InputError(f"{corpus.root} must have clips of the split {split} and none of {to}; it has {found}")
     speech = [clip for clip in corpus.speech if clip.split == split]
     noises = [clip for clip in corpus.noise if clip.split == split]
     held = set[Hashable]()

@@ -84,9 +84,9 @@ class PackReader:
         self.digest = "-".join(f"{zlib.crc32(json.dumps(index['digest']).encode()):08x}" for index in indexes)
         rates = {index["sr"]: path for path, index in zip(self.paths, indexes, strict=True)}
         if len(rates) != 1:
-            told = ", ".join(f"{path} {sr} Hz" for sr, path in rates.items())
+            listed = ", ".join(f"{path} {sr} Hz" for sr, path in rates.items())
             raise InputError(
-                f"packs opened together must have the same sample rate; got {told}: pack them with the same sr"
+                f"packs opened together must have the same sample rate; got {listed}: pack them with the same sr"
             )
         self._sr: int = next(iter(rates))
         rows = sorted((row for index in indexes for row in _clips(index)), key=lambda row: row[0])
@@ -217,8 +217,8 @@ def packs_in(folder: Path) -> list[Path]:
         counts.setdefault(stem, set()).add(n)
     for stem, ns in counts.items():
         if len(ns) > 1:
-            told = " and ".join(f"{stem}.*-of-{n}.pack" for n in sorted(ns))
-            raise InputError(f"{folder} contains parts of two packs, {told}: move one of them away")
+            names = " and ".join(f"{stem}.*-of-{n}.pack" for n in sorted(ns))
+            raise InputError(f"{folder} contains parts of two packs, {names}: move one of them away")
     return packs
 
 

@@ -151,9 +151,9 @@ def _side_by_side(root: Path, deep: int = DEEP) -> list[Part]:
     strange = [] if plain.is_named(root) else [path.name for path in others if not plain.is_named(path, splits=True)]
     if strange:
         known = ", ".join(f"{part.home.name} ({part.layout})" for part in parts)
-        told = ", ".join(strange[:5]) + (f" and {len(strange) - 5} more" if len(strange) > 5 else "")
+        listed = ", ".join(strange[:5]) + (f" and {len(strange) - 5} more" if len(strange) > 5 else "")
         raise InputError(
-            f"{root} holds {known}, and audio of unknown role next to it: {told}: "
+            f"{root} holds {known}, and audio of unknown role next to it: {listed}: "
             f"put it into {root / 'speech'} (one folder per talker) or {root / 'noise'}, or move it elsewhere"
         )
     return [*parts, Part(root, "plain", tuple(others))] if others else parts

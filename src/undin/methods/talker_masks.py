@@ -159,15 +159,15 @@ class BLSTMMask(TalkerMasks):
         if not c.speeds:
             return Y
         x = istft(X, c.n_fft, c.hop_length, window=c.window)
-        heard = [Y]
+        estimates = [Y]
         for speed in c.speeds:
             n_fft, hop_length = frame_at(c, round(speed * c.sr))  # bin k of a longer frame is of a lower frequency
             Z = self._separate(stft(x, n_fft, hop_length, window=c.window))
             y = istft(Z, n_fft, hop_length, window=c.window, length=x.shape[-1])
             other = stft(y, c.n_fft, c.hop_length, window=c.window)[..., : X.shape[-1]]
             in_order = [other[source_order(Y[:, b], other[:, b]), b] for b in range(len(X))]
-            heard.append(np.stack(in_order, 1))
-        mean: ComplexArray = np.stack(heard).mean(0)
+            estimates.append(np.stack(in_order, 1))
+        mean: ComplexArray = np.stack(estimates).mean(0)
         mean += (X - mean.sum(0)) / len(mean)  # together they sum to the input
         return mean
 

@@ -66,10 +66,10 @@ def segmental_snr(
     """
     r, e = check_framed("segmental SNR", ref, est, sr)
     frames_db = by_frame("segmental SNR", _frame_snr_db, r, e, sr, frame_ms=frame_ms, hop_ms=hop_ms)
-    heard = ~np.isnan(frames_db)
-    if not heard.any(-1).all():
+    valid = ~np.isnan(frames_db)
+    if not valid.any(-1).all():
         raise InputError("segmental SNR is undefined: ref and est are silent in every frame")
-    scores: Signal = np.where(heard, frames_db, 0).sum(-1) / heard.sum(-1)
+    scores: Signal = np.where(valid, frames_db, 0).sum(-1) / valid.sum(-1)
     return scores if scores.ndim else float(scores)
 
 

@@ -127,20 +127,20 @@ def wer_of(
     with tempfile.TemporaryDirectory() as folder:
         wav = Path(folder) / "est.wav"
         write(wav, est, sr, subtype="PCM_16")
-        heard = _run([word.replace("{wav}", str(wav)) for word in command], timeout_s)
-    return word_errors(ref=text, est=heard)
+        transcript = _run([word.replace("{wav}", str(wav)) for word in command], timeout_s)
+    return word_errors(ref=text, est=transcript)
 
 
 def _run(command: list[str], timeout_s: float | None) -> str:
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s)
     except OSError as error:
-        raise InputError(f"the recogniser {command[0]} cannot be run: {error.strerror or error}") from error
+        raise InputError(f"the recognizer {command[0]} cannot be run: {error.strerror or error}") from error
     except subprocess.TimeoutExpired as error:
-        raise InputError(f"the recogniser {command[0]} exceeded timeout_s = {timeout_s:g}") from error
+        raise InputError(f"the recognizer {command[0]} exceeded timeout_s = {timeout_s:g}") from error
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no output"]
-        raise InputError(f"the recogniser {command[0]} exited with {done.returncode}: {said[0]}")
+        raise InputError(f"the recognizer {command[0]} exited with {done.returncode}: {said[0]}")
     return done.stdout.decode(errors="replace")
 
 

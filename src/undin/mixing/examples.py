@@ -92,16 +92,16 @@ class Examples:
         talkers, references, noises = self._placed(dry, noises, rng)
         speech_db = self._relative(talkers, self.settings.talker_db, self._speech_level, rng)
         noise_db = self._relative(noises, self.settings.noise_db, rms_db, rng)
-        heard, sources = (
+        wet, sources = (
             _sum(talkers, speech_db),
             [_sum([x], [db]) for x, db in zip(references, speech_db, strict=True)],
         )
         noise = _sum(noises, noise_db) if noises else None
-        gain_db = 0.0 if noise is None else find_gain(self._speech_level(heard), rms_db(noise), self._snr(rng))
+        gain_db = 0.0 if noise is None else find_gain(self._speech_level(wet), rms_db(noise), self._snr(rng))
         if kind == "noise-only":
-            heard, sources = np.zeros_like(heard), [np.zeros_like(x) for x in sources]
+            wet, sources = np.zeros_like(wet), [np.zeros_like(x) for x in sources]
         level = None if self.settings.level_db is None else float(rng.uniform(*self.settings.level_db))
-        mixture = _mixed(heard if references is not talkers else None, sources, noise, gain_db, level)
+        mixture = _mixed(wet if references is not talkers else None, sources, noise, gain_db, level)
         mixture = replace(mixture, onset=onset)
         mixture = self._sent(mixture, rng) if self.augment else mixture
         return self._limited(mixture, min(edges_hz))
@@ -214,19 +214,19 @@ def _sum(signals: Sequence[Samples] | Samples, gains_db: Sequence[float]) -> Sam
 
 
 def _mixed(
-    heard: Samples | None, sources: Sequence[Samples], noise: Samples | None, gain_db: float, level: float | None
+    wet: Samples | None, sources: Sequence[Samples], noise: Samples | None, gain_db: float, level: float | None
 ) -> Mixture:
-    """Add, at the level asked for and with no peak above full scale; `heard` is None where it is the sources' sum."""
+    """Add, at the level asked for and with no peak above full scale; `wet` is None where it is the sources' sum."""
     noise = np.zeros_like(sources[0]) if noise is None else noise
     zeros_db = [0.0] * len(sources)
     louder = amplified([noise], [gain_db])[0]
     speech = _sum(sources, zeros_db)
-    sums = [(speech if heard is None else heard) + louder, louder, speech]
+    sums = [(speech if wet is None else wet) + louder, louder, speech]
     scale_db = find_scale([*sums, *(sources if len(sources) > 1 else ())], level)
     stack = amplified(sources, [scale_db] * len(sources))
     speech = _sum(stack, zeros_db)
     noise = amplified([noise], [gain_db + scale_db])[0] if scale_db else louder
-    noisy = (speech if heard is None else amplified([heard], [scale_db])[0]) + noise
+    noisy = (speech if wet is None else amplified([wet], [scale_db])[0]) + noise
     return Mixture(noisy, speech, noise, stack, onset=0, noise_gain_db=gain_db, scale_db=scale_db)
 
 

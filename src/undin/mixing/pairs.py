@@ -104,12 +104,14 @@ def _row(corpus: Corpus, noisy: Path, clean: Path, id: str) -> MixtureRow:
     lengths = [_n_samples(path, corpus.sr) for path in (noisy, clean)]
     if lengths[0] != lengths[1]:
         raise InputError(f"{noisy} has {lengths[0]} samples and {clean} {lengths[1]}: they must be aligned")
-    seconds, speaker, told = lengths[0] / corpus.sr, SPEAKER.match(noisy.stem), SNR.search(noisy.stem)
+    seconds, speaker, named_snr = lengths[0] / corpus.sr, SPEAKER.match(noisy.stem), SNR.search(noisy.stem)
     sources = [
         Source(path.relative_to(corpus.root).as_posix(), 0.0, seconds, 0, 0.0, label)
         for path, label in ((clean, speaker[1] if speaker else ""), (noisy, KIND))
     ]
-    snr_db = float(told[1]) if told else _snr_db(*(corpus.read(source.path, 0.0, seconds) for source in sources))
+    snr_db = (
+        float(named_snr[1]) if named_snr else _snr_db(*(corpus.read(source.path, 0.0, seconds) for source in sources))
+    )
     if not np.isfinite(snr_db):
         raise InputError(f"{noisy} has no finite SNR: it equals {clean}, or the clean file is silent")
     return MixtureRow(

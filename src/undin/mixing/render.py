@@ -85,13 +85,13 @@ def combine(row: MixtureRow, parts: Parts) -> Mixture:
     gains_db = [source.gain_db + row.scale_db for source in row.speech]
     sources = amplified(parts.references, gains_db)
     speech = _sum(sources)
-    heard = speech if parts.talkers is parts.references else _sum(amplified(parts.talkers, gains_db))
+    wet = speech if parts.talkers is parts.references else _sum(amplified(parts.talkers, gains_db))
     if not row.noise:
         silence = np.zeros_like(speech)
-        return Mixture(heard.copy(), speech, silence, sources, 0, 0.0, row.scale_db, row)
+        return Mixture(wet.copy(), speech, silence, sources, 0, 0.0, row.scale_db, row)
     noise = _sum(amplified(parts.noises, [source.gain_db + row.scale_db for source in row.noise]))
     first = row.noise[0]
-    return Mixture(heard + noise, speech, noise, sources, first.onset, first.gain_db, row.scale_db, row)
+    return Mixture(wet + noise, speech, noise, sources, first.onset, first.gain_db, row.scale_db, row)
 
 
 def measure(row: MixtureRow, parts: Parts, target_db: float | None) -> MixtureRow:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 WIDTH, DPI = 7.2, 160  # inches, dots per inch; labels of 11 points stay readable at half that width
 DARK, ON_DARK = "#17181c", "#e6e6ea"  # ground and letters of a dark page
 NO_DATES = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
-BAR = "<colour bar>"  # label of the axes that are not a panel
+BAR = "<color bar>"  # label of the axes that are not a panel
 
 
 def shortened(name: str, most: int = 40) -> str:

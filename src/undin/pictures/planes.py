@@ -133,8 +133,8 @@ def points(
         MissingExtraError: matplotlib is not installed.
     """
     if np.ndim(V) != 2 or not len(V) or any(np.shape(values) != (len(V),) for values in labels.values()):
-        told = ", ".join(str(np.shape(values)) for values in labels.values())
-        raise InputError(f"V must be (n, K) and labels (n,); got {np.shape(V)} and {told}")
+        shapes = ", ".join(str(np.shape(values)) for values in labels.values())
+        raise InputError(f"V must be (n, K) and labels (n,); got {np.shape(V)} and {shapes}")
     step = -(-len(V) // most)
     V, shown = V[::step], {name: values[::step] for name, values in labels.items()} or {"": np.zeros(len(V[::step]))}
     centered = V - V.mean(0)

@@ -154,8 +154,8 @@ class RunCallback(Callback):
             self.log = Log(self.plan.log, self.state.step)
             self._bar = Bar(self.plan.net, self.state.step, self.options.steps) if self._wants_bar() else None
         self._listen()
-        self.saved = self.resumed = self.told = time.monotonic()
-        self.told_audio_s, self.idle_s = self.state.audio_s, 0.0
+        self.saved = self.resumed = self.logged_at = time.monotonic()
+        self.logged_audio_s, self.idle_s = self.state.audio_s, 0.0
         self.minutes = self.state.minutes
 
     def on_train_batch_start(self, trainer: L.Trainer, learner: L.LightningModule, batch: Any, batch_idx: int) -> None:
@@ -186,15 +186,15 @@ class RunCallback(Callback):
 
     def _pause(self, trainer: L.Trainer, now: float) -> None:
         """Between two steps: do what is due."""
-        told, due = self.state.step % self.options.log_every == 0, self._due(self.state.step)
-        if self.world > 1 and not (told or due):
+        log_due, due = self.state.step % self.options.log_every == 0, self._due(self.state.step)
+        if self.world > 1 and not (log_due or due):
             return  # processes would have to agree
         save, stop = self._wanted(trainer, now)
-        if told or due or save or stop:
+        if log_due or due or save or stop:
             self._count(trainer)
         began = time.monotonic()  # what follows is not training
         ended = due and self._validate(trainer)
-        if told or due:
+        if log_due or due:
             self._tell(trainer, began)
         if due or save or stop:
             self._save(trainer)
@@ -320,9 +320,9 @@ class RunCallback(Callback):
         row |= {f"train_{name}": total / state.count for name, total in state.sums.items()}
         row |= self.__dict__.pop("scores", {})
         row["lr"] = self.options.lr_at(state.step - 1) * state.lr_factor
-        elapsed = max(now - self.told - self.idle_s, 1e-9)
-        row |= {"audio_s_per_s": (state.audio_s - self.told_audio_s) / elapsed, "minutes": state.minutes}
-        self.told, self.told_audio_s, self.idle_s = now, state.audio_s, 0.0
+        elapsed = max(now - self.logged_at - self.idle_s, 1e-9)
+        row |= {"audio_s_per_s": (state.audio_s - self.logged_audio_s) / elapsed, "minutes": state.minutes}
+        self.logged_at, self.logged_audio_s, self.idle_s = now, state.audio_s, 0.0
         parts = list(state.sums)
         state.sums, state.count, self.row = {}, 0, row
         if trainer.is_global_zero:

@@ -203,12 +203,12 @@ def _take_over(network: Network, plan: Plan, path: Path) -> None:
     loaded = load_weights(path)
     theirs, ours = plain(loaded.config), plain(plan.config)
     differing = [name for name in ours if theirs.get(name) != ours[name]]
-    told = ", ".join(f"{name} = {theirs.get(name)!r} there and {ours[name]!r} here" for name in differing)
+    differences = ", ".join(f"{name} = {theirs.get(name)!r} there and {ours[name]!r} here" for name in differing)
     shared, beside = network.shared, network.beside
     if loaded.name != plan.net and not (shared and shared == loaded.net.shared):
         raise InputError(f"start_from {path} has the network {loaded.name!r}; this run trains {plan.net!r}")
     if set(differing) & set(FRAME) or loaded.net.lookahead != network.lookahead:
-        raise InputError(f"start_from {path} has {told}: frames and look-ahead must be the same")
+        raise InputError(f"start_from {path} has {differences}: frames and look-ahead must be the same")
     new, found = network.state_dict(), loaded.net.state_dict()
     if loaded.name == plan.net:
         found = {name: value for name, value in found.items() if name in new or not name.startswith(beside)}
@@ -218,7 +218,7 @@ def _take_over(network: Network, plan: Plan, path: Path) -> None:
     try:
         network.load_state_dict(found)
     except RuntimeError as error:
-        raise InputError(f"start_from {path} has another size: {told}: use its settings") from error
+        raise InputError(f"start_from {path} has another size: {differences}: use its settings") from error
 
 
 def _some_batches(plan: Plan, workers: int) -> Iterator[Batch]:

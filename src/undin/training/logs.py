@@ -156,15 +156,15 @@ class Bar:
         console = Console(stderr=True, highlight=False)
         self._bar = Progress(TextColumn(name), BarColumn(), text, TimeRemainingColumn(), console=console)
         self._task = self._bar.add_task(name, total=steps, completed=step, facts="")
-        self._told = float(step)
+        self._last_step = float(step)
         self._bar.start()
 
     def __call__(self, step: int, steps: int, row: Row) -> None:
         """Move the bar."""
         facts = describe(row).partition("   ")[2] if row else ""
         self._bar.update(self._task, completed=step, total=steps, facts=facts)
-        if "valid_loss" in row and row["step"] > self._told:
-            self._told = row["step"]
+        if "valid_loss" in row and row["step"] > self._last_step:
+            self._last_step = row["step"]
             self._bar.console.print(describe(row))
 
     def stop(self) -> None:

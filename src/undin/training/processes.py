@@ -117,12 +117,12 @@ def told_plainly() -> Iterator[None]:
 def passed_on(trainer: Any, callback: Any) -> Iterator[None]:
     """Pass a request to end on to our own processes."""
 
-    def hear(number: int, frame: Any) -> None:
+    def on_signal(number: int, frame: Any) -> None:
         callback.caught = number
         trainer.strategy.launcher.kill(number)
 
     in_main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, hear) for number in SIGNALS if in_main}
+    before = {number: signal.signal(number, on_signal) for number in SIGNALS if in_main}
     try:
         yield
     finally:
@@ -142,13 +142,13 @@ def followed(log: Path, steps: int, progress: StepProgress) -> Iterator[None]:
     over = threading.Event()
 
     def follow() -> None:
-        told, ended = 0.0, False
+        reported, ended = 0.0, False
         while not ended:
             ended = over.wait(FOLLOW_S)
             rows = read_log(log) if log.exists() else []
-            if rows and rows[-1]["step"] != told:
-                told = rows[-1]["step"]
-                progress(int(told), steps, rows[-1])
+            if rows and rows[-1]["step"] != reported:
+                reported = rows[-1]["step"]
+                progress(int(reported), steps, rows[-1])
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()

@@ -66,18 +66,18 @@ class Validation:
 
     def _score_talkers(self, noisy: Tensor, ref: Tensor, est: Tensor, found: dict[str, list[float]]) -> None:
         """SI-SDR of the talkers (B, n_src, n_samples) that are not silent, in the best order."""
-        heard = ref.square().mean(-1) > SILENT
+        audible = ref.square().mean(-1) > SILENT
         pairs = si_sdr_each(est[:, :, None].float(), ref[:, None].expand(-1, est.shape[1], -1, -1))
-        _, order = cheapest(-pairs * heard[:, None])
+        _, order = cheapest(-pairs * audible[:, None])
         est_db = si_sdr_each(in_order(est, order), ref)
         for name, scores in ((OWN, est_db), (of_input(OWN), si_sdr_each(noisy[:, None].expand_as(ref), ref))):
-            found[name][0] += float(scores[heard].sum())
-            found[name][1] += int(heard.sum())
+            found[name][0] += float(scores[audible].sum())
+            found[name][1] += int(audible.sum())
 
     def _score(self, batch: Batch, est: Tensor, first: int, found: dict[str, list[float]]) -> None:
-        heard = batch.speech.square().mean(-1) > SILENT
+        audible = batch.speech.square().mean(-1) > SILENT
         for name, x in ((OWN, est), (of_input(OWN), batch.noisy)):
-            scores = si_sdr_each(x, batch.speech)[heard]
+            scores = si_sdr_each(x, batch.speech)[audible]
             found[name][0] += float(scores.sum())
             found[name][1] += len(scores)
         for k in range(max(min(len(batch), self.options.n_metrics - first), 0)):

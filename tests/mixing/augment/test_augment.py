@@ -168,7 +168,7 @@ def test_speed_moves_a_tone(sr, factor):
     assert pitch_of(y[: int(1.6 * sr)], sr) == pytest.approx(440 * factor, rel=2e-3)
 
 
-def test_speed_puts_the_rest_where_it_is_told():
+def test_place_sets_where_the_padding_goes():
     x = hiss(SR)
     y = effects.speed(x, SR, 1.25, place=0.5)
     silent = np.flatnonzero(np.abs(y) > 1e-6)

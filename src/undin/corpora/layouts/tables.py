@@ -27,7 +27,7 @@ def open_tables(root: str | os.PathLike[str], *, sr: int | None = None, mono: bo
     """Open a folder with `speech.csv`, `noise.csv` or both.
 
     The columns path, offset_s, duration_s and split must be there; corpus, speaker, gender, language, text, noisy_path
-    (speech), noise_type (noise), license, source, original, active_level_db and bandwidth_hz may be. Paths are relative
+    (speech), noise_type (noise), licence, source, original, active_level_db and bandwidth_hz may be. Paths are relative
     to the folder, or absolute.
 
     Args:

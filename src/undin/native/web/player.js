@@ -4,11 +4,11 @@ export class Player {
   /**
    * @param {Float32Array[][]} signals each an array per channel
    * @param {number} rate
-   * @param {(seconds: number, playing: boolean) => void} told of the position
+   * @param {(seconds: number, playing: boolean) => void} onPosition called with the position
    */
-  constructor(signals, rate, told) {
+  constructor(signals, rate, onPosition) {
     this.context = null;
-    Object.assign(this, { signals, rate, told, at: 0, weights: signals.map((_, i) => +(i === 0)) });
+    Object.assign(this, { signals, rate, onPosition, at: 0, weights: signals.map((_, i) => +(i === 0)) });
     this.seconds = signals[0][0].length / rate;
   }
 
@@ -32,7 +32,7 @@ export class Player {
     this.begin = this.context.currentTime + 0.02 - this.at;
     this.sources.forEach((source) => source.start(this.context.currentTime + 0.02, this.at));
     this.timer = setInterval(() => this.#tick(), 50);
-    this.told(this.at, true);
+    this.onPosition(this.at, true);
   }
 
   pause() {
@@ -41,7 +41,7 @@ export class Player {
     this.at = Math.min(this.seconds, Math.max(0, this.context.currentTime - this.begin));
     this.sources.forEach((source) => source.stop());
     this.sources = this.gains = undefined;
-    this.told(this.at, false);
+    this.onPosition(this.at, false);
   }
 
   async seek(seconds) {
@@ -49,14 +49,14 @@ export class Player {
     this.pause();
     this.at = seconds;
     if (playing) await this.play();
-    else this.told(seconds, false);
+    else this.onPosition(seconds, false);
   }
 
   #tick() {
     const at = this.context.currentTime - this.begin;
-    if (at < this.seconds) return this.told(Math.max(0, at), true);
+    if (at < this.seconds) return this.onPosition(Math.max(0, at), true);
     this.pause();
     this.at = 0;
-    return this.told(0, false);
+    return this.onPosition(0, false);
   }
 }

@@ -67,6 +67,6 @@ class DeepClustering(Network):
         """To look at: what features are normalized by; embeddings (n, K) of active bins, who is loudest there (n,)."""
         batch, _ = talkers_of(batch, self.config.talkers, 0.0)
         X, S = batch.spectrum("noisy", self.stft), batch.spectrum("sources", self.stft)
-        heard = active(X, self.config.active_db)[1] > 0
-        embedding = {"V": self._embed(X)[heard], "talker": dominance(S).argmax(1)[heard]}
+        is_active = active(X, self.config.active_db)[1] > 0
+        embedding = {"V": self._embed(X)[is_active], "talker": dominance(S).argmax(1)[is_active]}
         return {"embedding": embedding, "scaler": {"mean": self.trunk.mean, "std": self.trunk.std}}

@@ -97,28 +97,28 @@ class DNN(Network):
         power = X.square().sum(1)  # (B, T, F)
         level, past = running_level(power, state["level"])
         level, new = level.log()[..., None], {"level": past}
-        heard = power.clamp(min=TINY).log() - math.log(TINY)  # 0 is digital silence, and what was before the start
-        f = (heard + math.log(TINY) - level).clamp(min=FLOOR)
+        log_power = power.clamp(min=TINY).log() - math.log(TINY)  # 0 is digital silence, and what was before the start
+        f = (log_power + math.log(TINY) - level).clamp(min=FLOOR)
         if self.config.nat is None:
             return f, f, level, new
-        z, noise = self._follow(heard, state) if self.config.nat == "minimum" else self._start(heard, state)
+        z, noise = self._follow(log_power, state) if self.config.nat == "minimum" else self._start(log_power, state)
         return f, (z + math.log(TINY) - level).clamp(min=FLOOR), level, {**new, **noise}
 
-    def _follow(self, heard: Tensor, state: State) -> tuple[Tensor, State]:
+    def _follow(self, log_power: Tensor, state: State) -> tuple[Tensor, State]:
         """Minimum over nat_s of the mean over nat_frames; uses past frames only."""
-        past = torch.cat([state["noise"], heard], 1)[:, None]  # (B, 1, n_minimum + nat_frames - 2 + T, F)
+        past = torch.cat([state["noise"], log_power], 1)[:, None]  # (B, 1, n_minimum + nat_frames - 2 + T, F)
         total, count = (F.avg_pool2d(x, (self.config.nat_frames, 1), 1) for x in (past, (past > 0).to(past.dtype)))
         mean = torch.where(count > 0, total / count.clamp(min=1e-6), torch.full_like(total, BIG))
         least = _minimum(mean[:, 0], self.n_minimum)
         n_keep = self.n_minimum + self.config.nat_frames - 2
         return torch.where(least < BIG, least, torch.zeros_like(least)), {"noise": past[:, 0, past.shape[2] - n_keep :]}
 
-    def _start(self, heard: Tensor, state: State) -> tuple[Tensor, State]:
+    def _start(self, log_power: Tensor, state: State) -> tuple[Tensor, State]:
         """Mean of the first nat_frames that are not silent, of those so far until they are there."""
         n = self.config.nat_frames
-        sounds = (heard.amax(-1, keepdim=True) > 0).to(heard.dtype)  # (B, T, 1)
+        sounds = (log_power.amax(-1, keepdim=True) > 0).to(log_power.dtype)  # (B, T, 1)
         count = state["noise_count"][:, None] + torch.cumsum(sounds, 1)
-        total = state["noise_sum"][:, None] + torch.cumsum(heard * sounds * (count <= n).to(heard.dtype), 1)
+        total = state["noise_sum"][:, None] + torch.cumsum(log_power * sounds * (count <= n).to(log_power.dtype), 1)
         count = count.clamp(max=n + 1)
         return total / count.clamp(min=1, max=n), {"noise_sum": total[:, -1], "noise_count": count[:, -1]}
 

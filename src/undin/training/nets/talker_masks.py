@@ -100,7 +100,7 @@ class TalkerMasks(Network):
     def _bin_cost(self, M: Tensor, X: Tensor, S: Tensor) -> Tensor:
         """Mean squared error of each output for each talker's target, over segments: (B, segments, n_src, n_src)."""
         c = self.config
-        heard = active(X, c.active_db)[0][:, None]  # (B, 1, T, 1)
+        is_active = active(X, c.active_db)[0][:, None]  # (B, 1, T, 1)
         magnitude, of_talkers = (Z.square().sum(-3).add(1e-12).sqrt() for Z in (X, S))  # (B, T, F), (B, n_src, T, F)
         if c.target == "ibm":
             targets = dominance(S)
@@ -111,10 +111,10 @@ class TalkerMasks(Network):
         else:
             targets = ((S * X[:, None]).sum(2) / magnitude[:, None]).clamp(min=0)
         outputs = M if c.target in ("ibm", "irm") else M * magnitude[:, None]
-        error = (outputs[:, :, None] - targets[:, None]).square() * heard[:, None]  # (B, output, talker, T, F)
+        error = (outputs[:, :, None] - targets[:, None]).square() * is_active[:, None]  # (B, output, talker, T, F)
         n = c.segment if c.objective == "pit" else X.shape[2]
         sums = [part.sum((-2, -1)) for part in torch.split(error, n, 3)]
-        weights = [part.sum((-2, -1)) * self.n_freq for part in torch.split(heard, n, 2)]  # (B, 1)
+        weights = [part.sum((-2, -1)) * self.n_freq for part in torch.split(is_active, n, 2)]  # (B, 1)
         return torch.stack(sums, 1) / torch.stack(weights, 1).clamp(min=1)[..., None]
 
     def _accuracy(self, M: Tensor, X: Tensor, S: Tensor, order: Tensor) -> dict[str, Tensor]:
@@ -124,12 +124,12 @@ class TalkerMasks(Network):
         """
         c, n = self.config, self.config.segment if self.config.objective == "pit" else X.shape[2]
         parts = [in_order(part, order[:, k]) for k, part in enumerate(torch.split(M, n, 2))]
-        M, D, heard = torch.cat(parts, 2), dominance(S), active(X, c.active_db)[0]
+        M, D, is_active = torch.cat(parts, 2), dominance(S), active(X, c.active_db)[0]
         right = ((M * D).amax(1) == M.amax(1)).to(M.dtype)
-        of_each = torch.stack([part.sum((2, 3)) for part in torch.split(D * heard[:, None], n, 2)])
+        of_each = torch.stack([part.sum((2, 3)) for part in torch.split(D * is_active[:, None], n, 2)])
         best = of_each.mean(-1) if c.objective == "fixed" else of_each.amax(-1)  # (segments, B)
-        n_bins = (heard.sum() * self.n_freq).clamp(min=1)
-        return {"accuracy": (right * heard).sum() / n_bins, "chance": best.sum() / n_bins}
+        n_bins = (is_active.sum() * self.n_freq).clamp(min=1)
+        return {"accuracy": (right * is_active).sum() / n_bins, "chance": best.sum() / n_bins}
 
     def calibrate(self, batches: Iterable[Batch]) -> None:
         """Mean and deviation of the features."""
