@@ -20,23 +20,9 @@ def enhance(
     plot: Annotated[bool, o.where("--plot", help="Also save a picture with both spectrograms.")] = False,
     methods: Annotated[
         list[str] | None,
-        o.how(
-            "-m",
-            "--method",
-            metavar="MODEL",
-            help="Method id (see `undin models`), or an .npz or .onnx file.",
-            show_default=DEFAULT_METHOD,
-        ),
+        o.how("-m", "--method", metavar="MODEL", help=o.MODEL_HELP, show_default=DEFAULT_METHOD),
     ] = None,
-    limit_db: Annotated[
-        float | None,
-        o.how(
-            min=0,
-            metavar="DB",
-            help="Maximum attenuation in dB; 0 leaves the audio unchanged.",
-            show_default="no limit",
-        ),
-    ] = None,
+    limit_db: o.LimitDb = None,
     independent: Annotated[
         bool, o.how("--independent", help="Process channels independently instead of linked.")
     ] = False,

@@ -39,18 +39,8 @@ def live(
         float,
         o.where(min=1, max=500, metavar="MS", help="Raise it if there are drop-outs; it adds to the delay."),
     ] = 20,
-    method: Annotated[
-        str, o.how("-m", "--method", metavar="MODEL", help="Method id (see `undin models`), or an .npz or .onnx file.")
-    ] = DEFAULT_METHOD,
-    limit_db: Annotated[
-        float | None,
-        o.how(
-            min=0,
-            metavar="DB",
-            help="Maximum attenuation in dB; 0 leaves the audio unchanged.",
-            show_default="no limit",
-        ),
-    ] = None,
+    method: Annotated[str, o.how("-m", "--method", metavar="MODEL", help=o.MODEL_HELP)] = DEFAULT_METHOD,
+    limit_db: o.LimitDb = None,
     quiet: Annotated[bool, o.shown("-q", "--quiet", help="Show no level meters.")] = False,
 ) -> None:
     """Remove noise from a microphone while you speak.

@@ -31,6 +31,11 @@ Overwrite = Annotated[
 ]
 AllowOutside = Annotated[bool, where("--allow-outside", help="Read files outside --data where a manifest names them.")]
 Raw = Annotated[str | None, where(metavar="FORMAT", help="Format of headerless audio on pipes, e.g. s16le:16000:1.")]
+MODEL_HELP = "Method id (see `undin models`), or an .npz or .onnx file."
+LimitDb = Annotated[
+    float | None,
+    how(min=0, metavar="DB", help="Maximum attenuation in dB; 0 leaves the audio unchanged.", show_default="no limit"),
+]
 Set = Annotated[
     list[str] | None, how("--set", metavar="NAME=VALUE", help="Change a setting of the method; may be repeated.")
 ]
