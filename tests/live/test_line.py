@@ -125,6 +125,21 @@ def test_what_came_before_playback_is_dropped(method, monkeypatch):
         assert len(line._finished) <= line._reserve + 2 * BLOCK + 0.05 * SR
 
 
+def test_a_drop_out_while_the_reserve_is_watched(method):
+    """The playback callback may come at any moment of the worker's look."""
+
+    class Interrupting(Ring):
+        def __len__(self):
+            if line._playing:
+                line._playing, line._leasts = False, []
+            return super().__len__()
+
+    line = Line(method, SR, 1)
+    line._playing, line._finished = True, Interrupting(SR, 1)
+    line._look()
+    assert not line._leasts
+
+
 @pytest.mark.parametrize("faster", [-1, 1])
 def test_two_clocks_are_brought_together(method, monkeypatch, faster):
     """Capture that is a little faster or slower than playback: the reserve stays, and nothing drops out."""

@@ -6,6 +6,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from undin.errors import InputError, require
 from undin.live.line import Alive, Line
 
@@ -140,12 +142,10 @@ class SoundCard:
             first: whether PortAudio's list is still fresh; it does not notice what is plugged in or out.
 
         Raises:
-            DeviceLostError: one is missing.
+            DeviceLostError: one is missing, or the sound system does not answer.
         """
         if not first:
-            sd = sounddevice()
-            sd._terminate()
-            sd._initialize()
+            _restart()
         known = sound_devices()
         self.input, self.output = find(self._names[0], "input", known), find(self._names[1], "output", known)
         self.sr = self._sr or own_rate(self.input)
@@ -175,10 +175,11 @@ class SoundCard:
         with ExitStack() as stack:
             try:
                 source = sd.InputStream(channels=self.n_channels, callback=capture, **self._settings(self.input))
+                stack.callback(_end, source)
                 sink = sd.OutputStream(channels=n_out, callback=play, **self._settings(self.output))
-                for stream in (sink, source):
-                    stack.callback(_end, stream)
-                    stream.start()
+                stack.callback(_end, sink)
+                sink.start()
+                source.start()
             except sd.PortAudioError as error:
                 raise DeviceLostError(f"cannot open {self.text} ({error}): try another device or --rate") from error
             self.delay_s = source.latency + sink.latency + BLOCK_S
@@ -196,6 +197,16 @@ class SoundCard:
         }
 
 
+def _restart() -> None:
+    """Reload the list of devices of PortAudio."""
+    sd = sounddevice()
+    try:
+        sd._terminate()
+        sd._initialize()
+    except sd.PortAudioError as error:
+        raise DeviceLostError(f"the sound system does not answer ({error}): start it, or restart undin") from error
+
+
 def _end(stream: Any) -> None:
     """Close a stream without waiting for what it still has to play: some devices never finish."""
     closing = threading.Thread(target=lambda: (stream.abort(ignore_errors=True), stream.close()), daemon=True)
@@ -205,7 +216,6 @@ def _end(stream: Any) -> None:
 
 def _play(line: Line, n_out: int) -> Any:
     """The playback callback; mono goes to both channels, and stereo to a mono device as its mean."""
-    import numpy as np
 
     def play(y: Any, n: int, time: Any, status: Any) -> None:
         block = y if n_out == line.n_channels else np.empty((n, line.n_channels), np.float32)

@@ -30,6 +30,7 @@ N_LOOKS = 10  # whose least reserve is compared with that of the first ones
 LEAST_RESIZED = 64  # samples of a block that may change its length
 FOLLOW = 0.05  # how quickly the load follows
 STALL_S = 2.0  # without a callback, the device is lost
+Alive = Callable[[], bool]
 
 
 @dataclass
@@ -190,14 +191,15 @@ class Line:
 
     def _look(self) -> None:
         """Watch the reserve, once a second."""
-        self._leasts.append(self._least)
+        leasts, least = self._leasts, self._least  # the playback callback replaces them when the sound drops out
+        leasts.append(least)
         self._least, self._looked = len(self._finished), time.monotonic()
-        surplus = self._leasts[-1] - self._reserve
+        surplus = least - self._reserve
         if surplus > SURPLUS_S * self.sr:
             self._finished.read(surplus)
             self._leasts, self._aim, self._drift = [], -1, 0.0
-        elif len(self._leasts) == N_LOOKS:
-            least, self._leasts = min(self._leasts), []
+        elif len(leasts) == N_LOOKS:
+            least, self._leasts = min(leasts), []
             self._aim = least if self._aim < 0 else self._aim
             change = least - self._aim
             self._drift = -math.copysign(DRIFT, change) if abs(change) > DRIFT_S * self.sr else 0.0
@@ -212,6 +214,3 @@ def resized(y: Samples, n: int) -> Samples:
     """
     at = np.linspace(0, len(y) - 1, n)
     return np.stack([np.interp(at, np.arange(len(y)), channel) for channel in y.T], 1).astype(np.float32)
-
-
-Alive = Callable[[], bool]
