@@ -37,6 +37,15 @@ def test_what_cannot_be_is_said_in_a_line(undin, tmp_path, monkeypatch, args, cu
     assert code == 2 and err.count("\n") == 1 and cure in err
 
 
+def test_a_folder_that_cannot_be_made_is_said(undin, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("undin.native.build.require", lambda *_, **__: None)
+    Path("a.txt").touch()
+    for to in ("c", "wasm"):
+        code, _, err = undin("export", "lull", "--to", to, "-o", "a.txt/web")
+        assert (code, err) == (2, "undin: a.txt/web cannot be written (Not a directory): choose another -o\n")
+
+
 def test_a_training_becomes_c(undin, tmp_path, monkeypatch):
     torch = pytest.importorskip("torch")
     from undin.methods.dnn import DNNConfig

@@ -97,6 +97,15 @@ def test_a_limit_of_zero_is_the_input_late(compiled, voice):
 
 
 @needs_cc
+def test_a_limit_that_is_nan_is_no_limit(compiled, voice):
+    lib = compiled("lull")
+    lib.start(16000, 1)
+    y = lib.process(voice[:1], [480])
+    lib.start(16000, 1, np.nan)
+    np.testing.assert_array_equal(lib.process(voice[:1], [480]), y)
+
+
+@needs_cc
 def test_nan_and_infinity_count_as_zeros(compiled, voice):
     lib, x, zeros = compiled("lull"), voice[:1].copy(), voice[:1].copy()
     x[0, 3000], x[0, 5000], x[0, 5001] = np.nan, np.inf, -np.inf

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from undin.atomic import atomic_write
 from undin.errors import InputError, WeightsError, require
 from undin.methods import WEIGHTS
-from undin.native.library import TEMPLATES, Library, make_library, plain
+from undin.native.library import TEMPLATES, Library, make_library, plain, writing
 
 WEB, BUILT = Path(__file__).with_name("web"), Path(__file__).with_name("built")
 SCRIPT = "undin.js"
@@ -62,7 +62,8 @@ def build_wasm(library: Library, folder: Path) -> tuple[Path, Path]:
         InputError: the package ziglang is missing, or the folder cannot be written.
     """
     require("ziglang", extra="wasm")
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     compiler = [sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-wasi", "-mexec-model=reactor"]
     flags = [
         f"-D{library.name.upper()}_MAX_CHANNELS=8",
@@ -77,7 +78,7 @@ def build_wasm(library: Library, folder: Path) -> tuple[Path, Path]:
         library, folder / f"{library.label}.wasm", {"wasm.c": library.fill("wasm.c")}, [*compiler, *flags], []
     )
     script = folder / SCRIPT
-    with atomic_write(script, "w") as file:
+    with writing(folder), atomic_write(script, "w") as file:
         file.write((TEMPLATES / SCRIPT).read_text("utf-8"))
     return module, script
 
@@ -95,13 +96,11 @@ def write_page(folder: Path) -> list[Path]:
         InputError: the modules are not built and the package ziglang is missing, or the folder cannot be written.
     """
     sources = page_files()
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, source in sources.items():
             with atomic_write(folder / name, "wb") as file:
                 file.write(source.read_bytes())
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written ({error.strerror}): choose another -o") from error
     missing = [model for model in PAGE_MODELS if f"{model}.wasm" not in sources]
     found = [build_wasm(make_library(model), folder)[0] for model in missing]
     return sorted([*found, *(folder / name for name in sources)])
@@ -148,11 +147,8 @@ def _build(library: Library, path: Path, sources: dict[str, str], compiler: list
         if done.returncode:
             first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr[:200])
             raise WeightsError(f"{compiler[0]} could not build {path.name} ({first}): try another compiler (set CC)")
-        try:
-            with atomic_write(path, "wb") as file:
-                file.write((folder / f"out{path.suffix}").read_bytes())
-        except OSError as error:
-            raise InputError(f"{path} cannot be written ({error.strerror}): choose another -o") from error
+        with writing(path), atomic_write(path, "wb") as file:
+            file.write((folder / f"out{path.suffix}").read_bytes())
     return path
 
 

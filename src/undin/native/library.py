@@ -1,7 +1,8 @@
 """`undin export METHOD --to c`: a causal network with its transform as C99 files."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,14 +26,30 @@ COMPLEX = "float a = {0}, b = {1};\nu->Y[s][0][f] = a * re[f] - b * im[f];\nu->Y
 SPECTRUM = "(void)re, (void)im;\nu->Y[s][0][f] = {0};\nu->Y[s][1][f] = {1};"
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn errors of the disk into an InputError that names what is written.
+
+    Args:
+        path: file or folder.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}): choose another -o") from error
+
+
 @dataclass(frozen=True)
 class Library:
     """C files of one network.
 
     Attributes:
         name: of the struct, and what functions and files begin with: "undin_lull".
-        method: what it is.
         label: the model's own name: "lull".
+        method: the network with its transform.
         files: text by file name.
         n_bytes: size of the weights.
         values: what templates are filled with.
@@ -63,13 +80,11 @@ class Library:
         Raises:
             InputError: it cannot be written to.
         """
-        try:
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             for name, text in self.files.items():
                 with atomic_write(folder / name, "w") as file:
                     file.write(text)
-        except OSError as error:
-            raise InputError(f"{folder} cannot be written ({error.strerror}): choose another -o") from error
 
 
 def make_library(model: str | Path) -> Library:

@@ -157,7 +157,7 @@ static void turns(float *re, float *im, int n, int count, double step) {
 
 static int factorize(int n, int *factors) {
     int count = 0;
-    for (int p = 4; p <= 5 || p == 2 || p == 3; p = p == 4 ? 2 : p == 2 ? 3 : p == 3 ? 5 : 6)
+    for (int p = 4; p <= 5; p = p == 4 ? 2 : p == 2 ? 3 : p == 3 ? 5 : 6)
         for (; n % p == 0; n /= p)
             factors[count++] = p;
     return n == 1 ? count : 0;
@@ -265,7 +265,7 @@ void @name@_reset(@name@ *u) {
 }
 
 void @name@_limit(@name@ *u, float limit_db) {
-    u->keep = limit_db < 0.0f || @NAME@_SOURCES > 1 ? 0.0f : powf(10.0f, -limit_db / 20.0f);
+    u->keep = limit_db >= 0.0f && @NAME@_SOURCES == 1 ? powf(10.0f, -limit_db / 20.0f) : 0.0f;
 }
 
 int @name@_latency(const @name@ *u) { return u->n_fft + (@NAME@_WAIT - 1) * u->hop; }

@@ -43,7 +43,7 @@ typedef struct @name@ {
     } fft;
     struct {
         int n, step, bands;
-        float fall, rise, start, creep, noise[@NAME@_BANDS], speech[@NAME@_BANDS], gain[@NAME@_BANDS];
+        float fall, rise, start, creep, noise[@NAME@_BANDS], speech[@NAME@_BANDS];
     } air;
     float memory[@memory@];                 /* of the network: its states, then what it works in */
     float weights[@n_weights@];
@@ -55,14 +55,14 @@ int @name@_init(@name@ *u, int rate, int channels);
 /* Forget the signal so far. */
 void @name@_reset(@name@ *u);
 
-/* Attenuate nothing by more than limit_db; 0 gives the input back, a negative number means no limit. */
+/* Maximum attenuation in dB; 0 returns the input, a negative number or NaN means no limit. */
 void @name@_limit(@name@ *u, float limit_db);
 
-/* Samples by which the output is behind the input. */
+/* Delay of the output in samples. */
 int @name@_latency(const @name@ *u);
 
 /* Take n samples of each channel and give as many, the latency later. Output s of channel c is out[s * channels + c];
- * it may be the same memory as an input. NaN and infinite samples count as zeros. */
+ * it may be the same memory as an input. NaN, infinite samples and those beyond 1e15 count as zeros. */
 void @name@_process(@name@ *u, const float *const *in, float *const *out, int n);
 
 #ifdef __cplusplus
