@@ -1,4 +1,4 @@
-"""Benchmarks by name, each in a process of its own.
+"""Benchmarks by name, each in a separate process.
 
 python -m benchmarks            run all; those that lack data, packages or a run folder are skipped and named
 python -m benchmarks speed      run a folder; or a module, as speed.nmf

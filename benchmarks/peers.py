@@ -33,7 +33,7 @@ import undin
 from undin.provenance import fingerprint
 from undin.spectrum import Array, get_window
 
-Step = Callable[[Array], Array]  # as many samples out as in, with a state of its own
+Step = Callable[[Array], Array]  # stateful; returns as many samples as it gets
 Start = Callable[[], Step]
 PACKET_MS = 10
 

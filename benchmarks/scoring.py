@@ -53,7 +53,7 @@ def evaluated(
     task: Task | None = None,
     workers: int = 2,
 ) -> Evaluation:
-    """Evaluate systems; the folder beside `path` keeps the scores of a run that is interrupted.
+    """Evaluate systems; the folder next to `path` keeps the scores of a run that is interrupted.
 
     Args:
         rows: the mixtures.
@@ -87,7 +87,7 @@ def run(
     Args:
         rows: the mixtures.
         corpus: the one they are of.
-        systems: what is evaluated beside the input.
+        systems: systems to evaluate in addition to the input.
         path: of the results.
         metrics: names.
     """

@@ -87,7 +87,7 @@ def add_api(app, name: str, source: list[str]) -> None:
 
 
 def plain(app, what: str, name: str, obj, options, lines: list[str]) -> None:
-    """Docstrings are plain text: bars and stars are no markup, and indented lines of formulas stay as they are."""
+    """Docstrings are plain text: bars and stars are not markup, and indented formulas keep their line breaks."""
     quoted = False
     for i, line in enumerate(lines):
         if line.startswith(">>>"):

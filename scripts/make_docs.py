@@ -1,6 +1,6 @@
 """Make the docs' pictures and tables: python scripts/make_docs.py
 
-The pages' own Python blocks are run, in a folder of their own, and make the pictures. Text between
+The pages' own Python blocks are run in a separate folder and create the pictures. Text between
 `<!-- table: NAME -->` and `<!-- end -->` is replaced by the table that a benchmark prints from its results; some draw
 pictures of theirs as well.
 """

@@ -4,7 +4,7 @@
     python scripts/make_mini_corpus.py            writes src/undin/mini/{speech,noise}/ and its two tables
 
 The sentences were written for this corpus. Noise is the same to the bit for the same seeds until it is encoded (babble
-as far as the synthesizers are). `card.md` beside the tables is written by hand: update it when something here changes.
+as far as the synthesizers are). `card.md` next to the tables is written by hand: update it when something here changes.
 """
 
 import csv

@@ -1,10 +1,10 @@
-"""Ours beside every peer that can be installed, on the same files: python -m benchmarks.quality.enhancement
+"""Our methods against every peer that can be installed, on the same files: python -m benchmarks.quality.enhancement
 
 120 mixtures of test speakers with test recordings of twelve everyday noises at -5 to 15 dB; 80 at 20 and 30 dB and the
 40 clean voices of the latter, where a method can only do harm; 24 stretches of noise alone, two of each kind; 40 voices
-raised by a third, formants too, as children's are, at 5 and 20 dB. A row per
-method and file is written as soon as it is there, and kept until the method, its weights or the file change: what was
-interrupted resumes, and new weights are scored alone.
+raised by a third, formants too, as children's are, at 5 and 20 dB. A row per method and file is written as soon as it
+is computed, and kept until the method, its weights or the file change: an interrupted run resumes, and new weights are
+scored alone.
 
     NAME=x.onnx     also weights that do not ship yet, any number of them
     --only NAMES    these methods alone, by comma     --workers N    processes, 1 without it
@@ -107,7 +107,7 @@ def work(job: Job) -> list[Scores]:
         try:
             y = x if name == "input" else find(name, source).enhance(x.copy(), sr)
             scores = {"attenuation_db": attenuation_db(x, y, sr)} if part == "noise" else score(ref, y, sr)
-        except Exception as error:  # whatever a method does, the others go on
+        except Exception as error:  # one method's failure must not stop the others
             scores = {"error": f"{type(error).__name__}: {error}"}
         rows.append({"method": name, "id": id, "key": key, **{k: _rounded(v) for k, v in scores.items()}})
     return rows

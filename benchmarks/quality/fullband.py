@@ -1,4 +1,4 @@
-"""Speech and noise up to 24 kHz, ours beside DeepFilterNet: python -m benchmarks.quality.fullband [--split dev]
+"""Speech and noise up to 24 kHz, ours against DeepFilterNet: python -m benchmarks.quality.fullband [--split dev]
 
 UNDIN_DATA names a corpus at 44.1 kHz or more whose clips say where their sound ends (`bandwidth_hz`); only voices that
 reach 14 kHz take part. Two sets, from a seed alone:

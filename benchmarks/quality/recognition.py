@@ -1,11 +1,11 @@
 """Word error rate before and after enhancement: python -m benchmarks.quality.recognition [--split dev] [--only METHODS]
 
-What a recognizer makes of English sentences in everyday noise, as they are, enhanced, and enhanced with a part of the
-noise kept (`limit_db`): people want noise gone, recognizers mind what enhancement does to the voice, so a milder mix
-might serve them better. The development split is for such choices; the test split says what they are worth.
+Transcribes English sentences in everyday noise: unprocessed, enhanced, and enhanced with limited attenuation
+(`limit_db`). Listeners want the noise removed, but recognizers suffer from artifacts in the voice, so limited
+attenuation may work better for them. Choose settings on the development split; report results on the test split.
 
-A word is right if the recognizer also finds it in the clean recording, or that stands in the corpus's text where it has
-one: the first says how much noise and enhancement change, not how good the recognizer is. It is pocketsphinx, whose
+The reference is the corpus's text where it has one, else the recognizer's transcript of the clean recording; the latter
+measures how much noise and enhancement change, not how good the recognizer is. It is pocketsphinx, whose
 English model comes with its package, and takes most of the time: pip install pocketsphinx jiwer
 
     --split NAME    of the corpus, test without it      --n N      mixtures, 100 without it

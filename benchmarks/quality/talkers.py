@@ -68,7 +68,7 @@ def measure(sources: dict[str, str], corpus: Corpus) -> None:
 
 
 def _flat(found: Evaluation) -> list[Score]:
-    """A row per method and mixture, the input's scores beside it."""
+    """A row per method and mixture, with the input's scores."""
     slices = Slices(found)
     values = {m: {k: slices.values(m, k) for k in slices.metrics} for m in found.methods}
     gains = {

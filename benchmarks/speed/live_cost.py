@@ -1,8 +1,8 @@
 """What each method and peer costs on one thread: python -m benchmarks.speed.live_cost [NAME=x.onnx ...] [--only NAMES]
 
 Real-time factor (seconds of work per second of sound) of a whole recording and live in packets of 10 ms, the time of
-each packet, delay, size of the weights, and the peak memory of a process that does 60 s at once. Every method has a
-process of its own, at the rate that it works at. Times are those of the processor, so that other work on the machine is
+each packet, delay, size of the weights, and the peak memory of a process that does 60 s at once. Every method runs
+in a separate process at its own sample rate. Times are those of the processor, so that other work on the machine is
 not in them; it may slow them all the same: measure on an idle one. Rows of methods that a run is not about stay in
 results/live_cost.csv and live_packets.csv, and so does what only --long measures.
 
@@ -217,7 +217,7 @@ def over_cost(axes: Any) -> None:
 
 
 def _label(axes: Any, points: Sequence[tuple[str, float, float, float]]) -> None:
-    """Write each name beside its point, where it covers the fewest others."""
+    """Write each name next to its point, where it covers the fewest others."""
     axes.figure.canvas.draw()
     spots = axes.transData.transform([(x, y) for _, x, y, _ in points])
     taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in spots]

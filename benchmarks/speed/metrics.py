@@ -1,4 +1,4 @@
-"""What SDR, SIR and SAR cost beside mir_eval and fast_bss_eval: python -m benchmarks.speed.metrics [--table]
+"""Time for SDR, SIR and SAR, compared with mir_eval and fast_bss_eval: python -m benchmarks.speed.metrics [--table]
 
 Every run times all of them in turn on the same talkers, one thread; the ratios are those within a run, medians of 7.
 Writes results/metrics_speed.csv. Needs mir_eval and fast_bss_eval; their scores are compared with ours in the same run.

@@ -1,4 +1,4 @@
-"""Time per hop of a network as C beside onnxruntime: python -m benchmarks.speed.native [METHOD ...]
+"""Time per hop of a network as C, compared with onnxruntime: python -m benchmarks.speed.native [METHOD ...]
 
 The C code is that of `undin export METHOD --to c`, at the network's own rate, transform and all; onnxruntime runs the
 graph alone, on one thread. Both alternate in one run, and times are those of the processor. The ratio is

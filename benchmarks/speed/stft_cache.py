@@ -3,7 +3,7 @@
 The founding program writes the spectra of noisy, clean and noise of every mixture to disk before it trains. Here the
 same 200 mixtures of 3 s are, per example: drawn, and drawn with the augmentation of `lull`; kept (`train.kept`), kept
 with their spectra (`train.kept_spectra`) and read back, from memory that the system still holds and from the disk; and
-transformed as a step does. Beside that, a step of training of the small preset that transforms and one that does not.
+transformed as a step does. In addition, a step of training of the small preset that transforms and one that does not.
 Medians of 5 rounds in turn, of the processor's time but for the disk, written to results/stft_cache.csv.
 """
 

@@ -1,4 +1,4 @@
-"""Files that appear complete or not at all: written under a hidden name beside their own, then renamed.
+"""Files that appear complete or not at all: written under a hidden name in the same folder, then renamed.
 
 The hidden name cannot be guessed, is created exclusively and is never opened again by name. So in a folder that others
 write to, no link that they plant makes undin overwrite what it points to. It tells the machine and the process, by
@@ -73,7 +73,7 @@ def atomic_write(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]
 
     Args:
         path: the file; a link keeps pointing to the file that is written.
-        mode: "w" for UTF-8 text with line ends as they are, "wb" for bytes.
+        mode: "w" for UTF-8 text with line endings unchanged, "wb" for bytes.
 
     Raises:
         InputError: its folder is not there.

@@ -92,7 +92,7 @@ class Causal:
         yield from self.take(X, Y, state)
 
     def state(self, X: ComplexArray) -> State:
-        """What `step` takes beside the next frames X."""
+        """Arguments of `step` in addition to the next frames X."""
         return self.method.initial_state(X.shape[0]) if self._state is None else self._state
 
     def take(self, X: ComplexArray, Y: ComplexArray, state: State) -> Pairs:

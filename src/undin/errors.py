@@ -62,6 +62,6 @@ def _missing(package: str, extra: str) -> MissingExtraError:
 
 
 def _pip() -> str:
-    """The pip that installs beside this undin: by its path where the shell's is another."""
+    """The pip of this undin's environment: by its path where the shell's is another."""
     active = Path(shutil.which("pip") or "").parent == Path(sys.executable).parent
     return "pip" if active else f"{shlex.quote(sys.executable)} -m pip"

@@ -101,7 +101,7 @@ def write_page(
             aligned.
         pictures: heading -> a matplotlib figure, PNG bytes, or the path of a PNG, JPEG or WebP file.
         tables: heading -> rows, each column -> cell; the first column names the row. Put the unprocessed input in a
-            row or a column of its own. None and nan show as missing.
+            separate row or column. None and nan show as missing.
 
     Returns:
         The path.
@@ -295,7 +295,7 @@ def picture(name: str, image: "Figure | bytes | File", signals: Sequence[str] = 
     """A picture as in `write_page`; `signals` are the labels of the section's player, in its order.
 
     Args:
-        name: of its section, for those who cannot see it.
+        name: of its section, for screen readers.
         image: a figure, the bytes of a PNG, or a file.
         signals: labels of the section's player, in its order.
     """

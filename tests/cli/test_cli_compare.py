@@ -36,7 +36,7 @@ def test_the_page_plays_input_and_outputs(undin, here):
     np.testing.assert_allclose(played["input"][0].T, x, atol=1e-4)
     np.testing.assert_allclose(played["log-mmse"][0].T, package.enhance(x, sr, method="log-mmse"), atol=1e-4)
     text = (here / "p.html").read_text("utf-8")
-    assert "Without a clean reference there are no scores" in text and "Without pictures" in text
+    assert "Scores need a clean reference: compare by ear and by eye." in text and "Without pictures" in text
 
 
 def test_alone_it_plays_the_method_of_enhance_and_quietly_if_asked(undin, here):

@@ -1,4 +1,4 @@
-"""What is wrong with a signal is told, and sound signals are left alone."""
+"""Faults in a signal are reported, and good signals pass."""
 
 import numpy as np
 import pytest
@@ -77,7 +77,7 @@ def test_noise_padded_with_silence():
     assert list(faults(x, SR, is_noise=True)) == ["padded: 50 % of it is digital silence"]
     assert names(x) == []
     x = noise(rms=0.5)
-    x[::2] = 0  # zeros that are no pause
+    x[::2] = 0  # zeros that are not a pause
     assert share_of_zeros(x, 2) < 0.01
 
 

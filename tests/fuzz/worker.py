@@ -1,4 +1,4 @@
-"""The process that gives inputs to undin, in a folder of its own and with limited memory; a line of JSON per input."""
+"""The process that gives inputs to undin, in a separate folder and with limited memory; a line of JSON per input."""
 
 import importlib
 import json

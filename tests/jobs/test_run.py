@@ -103,7 +103,7 @@ def test_what_undin_did_not_make_is_kept(make_wav, here):
 def test_a_bad_file_among_good_ones_is_named(make_wav, here, workers):
     make_wav("in/a.wav")
     make_wav("in/c.wav")
-    Path("in/b.wav").write_text("this is no sound")
+    Path("in/b.wav").write_text("this is not audio")
     reports = []
     results = by_source(run(plan(["in"], "out"), make, workers=workers, progress=reports.append))
     assert statuses(results) == ["done", "failed", "done"]

@@ -4,7 +4,7 @@
     files.py    read, write, blocks, info: whole files in one call
     open.py     open_reader, open_writer: the right reader or writer for a source or a target
     reader.py   Reader: files, pipes and headerless samples, block by block
-    writer.py   Writer: beside the file and renamed; or a stream, flushed block by block
+    writer.py   Writer: a temporary file that is renamed; or a stream, flushed block by block
     part.py     the file in the making, with its disk errors
     format.py   AudioFormat, what a file is; format_for, what an output becomes; compression, bit rates
     level.py    active_level_db: how loud speech is without its pauses

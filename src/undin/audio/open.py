@@ -36,7 +36,7 @@ def open_reader(
             the unknown length that ffmpeg and sox write; other formats on a pipe are first copied to a temporary file.
             Sound in .m4a, .mp4, .mov, .mkv, .webm, .aac and others needs the extra `video`.
         raw: "encoding:rate:channels" for headerless samples, e.g. "s16le:16000:1"; see `parse_raw`.
-        truncated: a file shorter than its header promises is refused ("raise") or taken as it is ("keep"). An MP3 is
+        truncated: reject a file shorter than its header says ("raise"), or read what is there ("keep"). An MP3 is
             refused only at its end, and Ogg files and videos not at all.
         nan: handling of NaN and infinity, as in `check_audio`.
         dtype: float32, or float64 for formats beyond its precision (PCM_32, DOUBLE).
@@ -96,7 +96,7 @@ def open_writer(
 ) -> Writer:
     """Open a target for writing in blocks.
 
-    A file is written under a hidden name beside its own and renamed when all is well: until then, and
+    A file is written under a hidden name in the same folder and renamed on success: until then, and
     after any exception, a full disk or a kill, what was there before stays. So it may even be the file being read.
 
     Args:

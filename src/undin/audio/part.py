@@ -8,7 +8,7 @@ from undin.errors import InputError
 
 
 class PartFile:
-    """The hidden file beside the target, for libraries to write to; remembers the first error of the disk.
+    """The hidden file next to the target, for libraries to write to; remembers the first error of the disk.
 
     libsndfile and PyAV call it from C, where nothing can be raised, and libsndfile ignores errors while it closes.
     """

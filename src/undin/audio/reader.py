@@ -33,7 +33,7 @@ class Reader(ABC):
     Attributes:
         format: what the source is.
         position: samples read or skipped so far.
-        has_more: whether there are tracks beside the one that is read: a picture, subtitles, other sound.
+        has_more: whether the file has tracks other than the one that is read: a picture, subtitles, other sound.
         n_tracks: audio tracks, of which the first is read.
     """
 
@@ -74,7 +74,7 @@ class Reader(ABC):
             n -= k
 
     def blocks(self, block_length: int) -> Iterator[Array]:
-        """Give what is left in blocks of block_length samples (live pipes: what has arrived), the last one shorter."""
+        """Yield the rest in blocks of block_length samples (live pipes: what has arrived), the last one shorter."""
         while (x := self.read(block_length)).shape[-1]:
             yield x
 

@@ -1,4 +1,4 @@
-"""The sound of videos and of .m4a files, through PyAV: decoded to samples, encoded back beside an untouched picture."""
+"""Audio of videos and .m4a files, through PyAV: decoded to samples, encoded back next to the unchanged picture."""
 
 import contextlib
 import itertools

@@ -1,4 +1,4 @@
-"""Sound out: files are written beside their name and renamed, pipes are flushed block by block."""
+"""Writing audio: files are written to a temporary file and renamed, pipes are flushed block by block."""
 
 import contextlib
 import os

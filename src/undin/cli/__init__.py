@@ -50,7 +50,7 @@ app = typer.Typer(
 
 
 def _help(command: Callable[..., object]) -> str:
-    """A docstring for any width: paragraphs without their line breaks, examples on lines of their own."""
+    """A docstring for any width: paragraphs without their line breaks, examples on separate lines."""
     paragraphs = [" ".join(part.splitlines()) for part in (inspect.getdoc(command) or "").split("\n\n")]
     return "\n\n".join(part.replace(":[/]  ", ":[/]\n  ") for part in paragraphs)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class View:
-    """What the user wants to see."""
+    """Display options."""
 
     quiet: bool = False
     as_json: bool = False

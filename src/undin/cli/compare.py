@@ -82,7 +82,7 @@ def compare(
                 failures.append(f"{system.name}: {' '.join(str(error).split())}")
     notes = _match(sounds, sr) if match_level else ["Levels are unchanged; --match-level equalizes them."]
     notes += [note.replace("before it is scored ", "") for note in evaluation.lag_notes(systems)]
-    notes.append("Without a clean reference there are no scores: compare by ear and by eye.")
+    notes.append("Scores need a clean reference: compare by ear and by eye.")
     name = "Listen"
     parts = [prose("\n\n".join([*notes, *(f"Failed: {failure}." for failure in failures)]))]
     with show.busy("drawing"):

@@ -1,4 +1,4 @@
-"""`undin demo`: what undin does, on the sound that is shipped inside it."""
+"""`undin demo`: demonstrate undin on the bundled audio."""
 
 from collections.abc import Callable
 from pathlib import Path

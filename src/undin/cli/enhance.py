@@ -51,7 +51,7 @@ def enhance(
         method, *others = methods or [DEFAULT_METHOD]
         if others:
             options = " ".join(f"-m {name}" for name in methods or ())
-            raise InputError(f"enhance takes one -m; got {options}: to hear both, undin compare FILE {options}")
+            raise InputError(f"enhance takes one -m; got {options}: to compare them, run undin compare FILE {options}")
         if plot:
             require("matplotlib", extra="plot")
         make = MethodLoader(method, set or ())

@@ -107,7 +107,7 @@ def evaluate(
     from undin.page import check_page
 
     if is_recipe(str(manifest)):
-        folder = None if output == OUTPUT else output  # a run has a folder of its own
+        folder = None if output == OUTPUT else output  # a run has its own folder
         return run_stages(
             str(manifest), ["evaluate"], output=folder, data=data, workers=workers, json=json, quiet=quiet
         )

@@ -171,7 +171,7 @@ def find_checkpoint(run: Path) -> Path:
     """The best weights of a training's folder, or the file itself.
 
     Raises:
-        InputError: there is none, or more than one training in the folder.
+        InputError: the folder has no training run, or more than one.
     """
     from undin.errors import InputError
 
@@ -190,7 +190,7 @@ def find_checkpoint(run: Path) -> Path:
 
 
 def _loss_db(loaded: "Loaded", path: Path) -> float:
-    """Error of a file's output on a noisy voice beside that of whole weights."""
+    """Error of a file's output on noisy speech relative to full-precision weights."""
     import numpy as np
 
     from undin import corpora, mixing

@@ -1,4 +1,4 @@
-"""`undin models`: what there is, and what to know about it."""
+"""`undin models`: list the models and show their details."""
 
 import json as json_
 from dataclasses import asdict
@@ -77,7 +77,7 @@ def _card(row: dict[str, Any]) -> None:
     for name, value in {**row, "latency_ms": _delay(row)}.items():
         if name not in ("causal", "config") and value not in (0, ""):
             card.add_row(name.removesuffix("_ms"), f"{value:,}" if isinstance(value, int) else str(value))
-    title = "made with" if "bytes" in row else "settings (--set)"  # a graph is as it is
+    title = "made with" if "bytes" in row else "settings (--set)"  # a graph has fixed settings
     for i, (name, value) in enumerate(row["config"].items()):
         card.add_row("" if i else title, f"{name}={value}")
     show.console().print(card)

@@ -66,7 +66,7 @@ def score(
 
 
 def _show(scored: "list[FileScores]", measures: "list[Metric]", notes: list[str]) -> None:
-    """A row per file, and what is to be said of them; no means, as nothing says that the files belong together."""
+    """A row per file, with notes; no means, because the files may be unrelated."""
     from rich.table import Table
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""What is shown while files are worked on, and after."""
+"""Progress and results shown in the terminal."""
 
 import json
 import os
@@ -89,7 +89,7 @@ def progress_bar(tasks: "Sequence[FileTask]", *, wanted: bool) -> Iterator[Calla
 
 @contextmanager
 def bar(text: str, *, wanted: bool = True, count: str = "") -> Iterator[Callable[[float, float], object] | None]:
-    """Show a bar on a terminal; give the function that takes what is done and what there is in all, or None.
+    """Show a bar on a terminal; return a function of the amount done and the total, or None.
 
     Args:
         text: what is done, before the bar.
@@ -105,7 +105,7 @@ def bar(text: str, *, wanted: bool = True, count: str = "") -> Iterator[Callable
 
 
 def _progress(count: str) -> "Progress":
-    """A bar that leaves the screen at its end; lines printed meanwhile go above it, and into a file as they are."""
+    """A transient bar; lines printed meanwhile appear above it, and redirected output is unchanged."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     last = TextColumn(count) if count else MofNCompleteColumn()

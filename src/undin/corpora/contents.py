@@ -1,4 +1,4 @@
-"""What is in a corpus: who speaks how long at which level, which noise there is, and what looks wrong."""
+"""Contents of a corpus: duration and level per speaker, kinds of noise, and suspicious files."""
 
 import hashlib
 import math

@@ -47,14 +47,14 @@ def hold_out(
             there is a choice, every kind keeps a recording in training.
         split: the one to part.
         to: what the others are given.
-        but: speakers who stay.
+        but: speakers to keep.
         learned: collections (`Clip.corpus`) that are asked for by name, so that each keeps a voice in training.
 
     Returns:
         the corpus with all its rows, in their order. Without noise, or without speech, the other is parted alone.
 
     Raises:
-        InputError: there is nothing of that split, or one voice or recording only; a number is out of range; too few
+        InputError: the split is empty, or has only one voice or recording; a number is out of range; too few
             voices are left to hold out.
 
     >>> from undin import corpora
@@ -128,7 +128,7 @@ def keep_aside(corpus: Corpus, *, seed: int, speakers: int, split: str = "train"
 
 
 def few_voices(corpus: Corpus, n: int, *, seed: int, first: Collection[str] = (), split: str = "train") -> Corpus:
-    """Leave only n speakers in a split, `first` and then others as they are drawn; fewer are a part of more.
+    """Leave only n speakers in a split, `first` and then others in the order drawn; fewer are a part of more.
 
     Args:
         corpus: whose split is narrowed.
@@ -203,7 +203,7 @@ def _places(group: Iterable[str], places: Mapping[str, set[str]]) -> set[str]:
 
 
 def groups_of(speech: Iterable[Clip]) -> list[list[str]]:
-    """Speakers of clips, those together who share a recording."""
+    """Speakers of clips, grouped where they share a recording."""
     first: dict[tuple[str, ...], str] = {}
     group_of: dict[str, list[str]] = {}
     for clip in speech:

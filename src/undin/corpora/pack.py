@@ -1,7 +1,7 @@
 """Packs, writing: a corpus decoded once into memory-mapped int16, as one file or in parts; packed.py reads them.
 
 Each sound file is decoded whole, to float32 at the corpus's rate, then cut into its clips, whose active levels are
-measured, and rounded to q = round(x · 32768 / scale), without dither. A 16-bit source without loss stays as it is to
+measured, and rounded to q = round(x · 32768 / scale), without dither. A lossless 16-bit source is unchanged to
 the bit; any other is off by at most half a step of 2^-15. Where a file passes full scale, as decoders of lossy formats
 may, scale brings its peak to 32767, so that nothing is clipped; else it is 1.
 """
@@ -34,7 +34,7 @@ from undin.errors import InputError, UndinError
 __all__ = ["Packed", "check_pack", "is_pack_of", "open_pack", "pack"]
 
 GAP_S = 0.2  # a gap between two clips of a file up to this is packed with them
-CLIP_BYTES = 120  # that a clip takes in the index at most, beside its texts
+CLIP_BYTES = 120  # largest size of a clip in the index, excluding its texts
 INDEX_BYTES = 4096  # that the rest of an index takes
 AHEAD = 2  # decoded files per worker that wait to be written
 
@@ -207,7 +207,7 @@ def _digest(corpus: Corpus, part_mb: float | None) -> str:
 
 
 def is_pack_of(path: Path, corpus: Corpus) -> bool:
-    """Whether a file is the pack, in one part, of all clips of a corpus, and of its sound files as they are now."""
+    """Whether a file is the single-part pack of all clips of a corpus, with its sound files in their current state."""
     return _has_digest(path, _digest(corpus, None))
 
 

@@ -5,7 +5,7 @@
     behind them  index: JSON in UTF-8, an object of columns
 
 A sample is q · scale / 32768, where scale is that of its sound file: 1, unless the file passes full scale. Clips keep
-the path and the seconds that they had in the sound files, so a manifest of the corpus is one of its pack too. What lies
+the path and the seconds that they had in the sound files, so a manifest of the corpus is one of its pack too. Audio
 between neighboring clips, up to 0.2 s, is kept with them: `mixing` joins short utterances over it.
 """
 

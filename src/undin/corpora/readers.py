@@ -52,7 +52,7 @@ class ClipReader(Protocol):
 
 
 class JoinedReader:
-    """Reads the files of several readers, each under a prefix of its own, such as "data/train.pack/".
+    """Reads the files of several readers, each under its own prefix, such as "data/train.pack/".
 
     An absolute path is for the first that reads plain files.
     """

@@ -1,4 +1,4 @@
-"""What every layout needs: files and folders in the order of their names, whole-file clips, splits that stay."""
+"""Shared by all layouts: files and folders in the order of their names, whole-file clips, splits that stay."""
 
 import hashlib
 import math
@@ -136,7 +136,7 @@ def _drawn(name: str) -> float:
 
 
 def text(path: Path) -> str:
-    """A small text file, or "" where there is none."""
+    """Contents of a small text file, or "" if missing."""
     try:
         return "" if is_special(path) else path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""Methods x mixtures -> scores -> report, with the unprocessed input beside every score.
+"""Methods x mixtures -> scores -> report, with the unprocessed input next to every score.
 
 manifest, make_systems, choose --evaluate--> scores.csv, Evaluation
 Evaluation --write_summary--> summary.json; --write_per_kind--> per_noise.csv

@@ -28,7 +28,7 @@ class Enhancement(Task):
     meaning: ClassVar[str] = "Scores compare with the clean voice."
 
     def refusal(self, row: MixtureRow) -> str:
-        """Without noise there is nothing to enhance."""
+        """Reject mixtures without noise."""
         return "" if math.isfinite(row.snr_db) else "it has no noise to remove: leave it out"
 
     def group(self, row: MixtureRow) -> str:

@@ -191,7 +191,7 @@ def _missing(
     pool: Executor,
     progress: Callable[[int, int], object] | None,
 ) -> Iterator[Score]:
-    """Score what is not done, and append it to the file mixture by mixture."""
+    """Score the remaining mixtures and append each to the file."""
     left = [
         replace(mixture, keys={name: key for name, key in mixture.keys.items() if (mixture.row.id, name) not in done})
         for mixture in mixtures

@@ -22,14 +22,14 @@ class Score:
 
     Attributes:
         id: of the mixture.
-        method: name of the method; "input" for the mixture as it is.
+        method: name of the method; "input" for the unprocessed mixture.
         kind: its group: the kind of noise, or the genders of the talkers.
         snr_db: of the mixture; inf without noise.
         speaker: its talkers, joined by +.
         seen: whether this kind of noise was seen in training: "yes", "no", or "" where that is unknown.
         values: metric -> score; of several talkers their mean.
         duration_s: of the mixture.
-        seconds: processing time; 0 for what is not timed.
+        seconds: processing time; 0 if not timed.
         lag_ms: delay of the output, by its cross-correlation with the input.
         error: reason for missing scores; "" on success.
         undefined: metric -> why it has no score.

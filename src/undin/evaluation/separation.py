@@ -1,4 +1,4 @@
-"""Separation: several talkers, scored in the best order beside ideal masks, grouped by gender."""
+"""Separation: several talkers, scored in the best order, compared with ideal masks, grouped by gender."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -130,7 +130,7 @@ class Separation(Task):
         return np.broadcast_to(mixture.noisy, mixture.sources.shape)
 
     def matched(self, ref: Array, est: Array) -> Array:
-        """The order with the highest mean SI-SDR; as it is where SI-SDR is undefined."""
+        """The order with the highest mean SI-SDR; unchanged where SI-SDR is undefined."""
         try:
             return est[best_permutation(si_sdr, ref=ref, est=est)[1]]
         except InputError:

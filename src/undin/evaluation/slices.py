@@ -81,7 +81,7 @@ class Slices:
         ]
 
     def real_time_factor(self, method: str) -> float | None:
-        """Processing time per duration, over all mixtures without an error; None for what is not timed."""
+        """Processing time per duration, over all mixtures without an error; None if not timed."""
         own = [score for score in self.evaluation.scores if score.method == method and not score.error]
         seconds = sum(score.seconds for score in own)
         return seconds / sum(score.duration_s for score in own) if seconds else None

@@ -135,7 +135,7 @@ class CommandSystem(System):
 
 @dataclass(frozen=True)
 class Oracle(System):
-    """What is given the whole mixture: the input itself, an ideal mask. It is not timed.
+    """A system that gets the complete mixture: the input itself, an ideal mask. It is not timed.
 
     Attributes:
         make: (mixture, sr) -> its estimate; picklable, so that workers can have it.

@@ -248,7 +248,7 @@ class Run:
 
     @property
     def mixtures(self) -> Mixtures:
-        """The mixtures, as they are in the folder now."""
+        """The mixtures currently in the folder."""
         return Mixtures(self.folder / "mix", self.corpus)
 
     def _keys(self) -> dict[str, str]:

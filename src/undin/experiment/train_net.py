@@ -93,7 +93,7 @@ def train(
 
     Args:
         section: of the recipe.
-        corpus: with the split that is learned from; a packed one is used as it is.
+        corpus: with the training split; a packed corpus is used directly.
         place: the stage's folder.
         name: of the recipe, for the card.
         seed: of what is held out and of every draw.
@@ -221,7 +221,7 @@ def _about(part: Corpus, settings: Settings) -> str:
 
 
 def _folder(path: Path, key: str, rows: str, *, trust_old: bool) -> Path:
-    """The variant's folder; one that was trained with other settings or clips is kept beside it under another name.
+    """The variant's folder; one that was trained with other settings or clips is kept next to it under another name.
 
     Args:
         path: the folder.

@@ -63,7 +63,7 @@ class NetTrain:
         augment: `undin.mixing.augment.Augment`.
         valid: changes to `mixing` for validation, which is not augmented.
         variants: name -> changes as {"settings.dropout" = 0.0}, {"options.seed" = 1}, {"voices" = 6} or
-            {"method" = "..."}; each is a network of its own. One, named as the method, when empty.
+            {"method" = "..."}; each is a separate network. One, named as the method, when empty.
         weights: how they are stored in the exported graph.
         licence: of the weights, for their card.
     """

@@ -1,6 +1,6 @@
 """Files in, files out, in bulk.
 
-    inputs --plan--> tasks --run--> results,    process_file for each, notes beside what is finished
+    inputs --plan--> tasks --run--> results,    process_file for each, notes next to finished outputs
 
 `process_file` drives a method from one file to another block by block; `plan` says what is written where and finds
 every clash first; `run` works through the tasks in one process or several, skips what is done and names what fails.

@@ -33,7 +33,7 @@ def run(
     Args:
         tasks: from `plan`.
         make: returns the method; called once per worker, and picklable for several (a function of a module, a partial).
-        settings: how files are processed, beside the method.
+        settings: how files are processed, apart from the method.
         workers: how many processes, or an `Executor`; 1 works in this process.
         overwrite: replace any file where an output goes.
         progress: called with the seconds of audio done since the last call.

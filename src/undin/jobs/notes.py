@@ -1,4 +1,4 @@
-"""What undin made, and how: one line per finished output, so that a second run does only what is still to do.
+"""Records of outputs and their settings: one line per finished output, so that a rerun skips finished work.
 
 The lines are in a hidden file in the folder of the outputs. It is only ever appended to, one write per line, so that
 several processes can share it and a crash can tear no line but the last, which is then ignored.
@@ -19,7 +19,7 @@ Standing = Literal["absent", "same", "other", "foreign"]
 
 @dataclass(frozen=True)
 class FileSettings:
-    """How files are processed, beside the method: see `process_file`."""
+    """How files are processed, apart from the method: see `process_file`."""
 
     limit_db: float | None = None
     independent: bool = False

@@ -41,17 +41,17 @@ def plan(
 ) -> list[FileTask]:
     """Plan what is written where.
 
-    Without `output`, results are written beside their input (a.wav -> a.enhanced.wav, or a.1.wav a.2.wav from a
+    Without `output`, results are written next to their input (a.wav -> a.enhanced.wav, or a.1.wav a.2.wav from a
     separating method). With a file as `output`, one input goes there; with a folder, files keep their names and trees
     their shape.
 
     Args:
         inputs: files, folders, or "-" alone. Folders are searched for audio; skipped are hidden files and, with a
-            warning that counts them, the outputs of a run beside their inputs.
+            warning that counts them, the outputs of a run next to their inputs.
         output: a file, a folder (one that exists, or a name that ends in a slash, or any for several inputs), or "-".
         suffix: goes before the extension of a result that is written next to its input.
         n_src: results per input from a method that separates; None for enhancement.
-        residual: also write what was taken out, as a.residual.wav.
+        residual: also write the removed noise, as a.residual.wav.
         picture: also draw input and output, as a.enhanced.png.
 
     Returns:
@@ -80,7 +80,7 @@ def plan(
 
 
 class Extras(NamedTuple):
-    """What every task writes beside its one output."""
+    """Files every task writes in addition to its output."""
 
     n_src: int | None
     residual: bool

@@ -68,7 +68,7 @@ def process_file(
         target: path or "-"; from a separating method a list of n_src paths. The extension chooses the container.
         limit_db: nothing is attenuated by more than this many dB.
         independent: treat channels one by one.
-        residual: path for what was taken out, x - y.
+        residual: path for the removed noise, x - y.
         nan: "raise" at the first NaN or Inf, or "zero" to repair them.
         truncated: "raise" at a file that ends before what its header promises, or "keep" what is there.
         raw: format of headerless audio, in and out, e.g. "s16le:16000:1".

@@ -1,4 +1,4 @@
-"""Folders -> audio files: what a tree holds."""
+"""Folders -> audio files: the contents of a tree."""
 
 import os
 from collections.abc import Callable, Iterator

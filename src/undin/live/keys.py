@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def pressed_keys() -> Iterator[Callable[[], str]]:
-    """Give a function that returns the keys pressed since its last call; none where there is no terminal."""
+    """Give a function that returns the keys pressed since its last call; none without a terminal."""
     if not sys.stdin.isatty():
         yield str
     elif sys.platform == "win32":

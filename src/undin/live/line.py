@@ -52,7 +52,7 @@ class Controls:
 
 @dataclass(frozen=True)
 class Status:
-    """What the terminal shows.
+    """Status shown in the terminal.
 
     Attributes:
         input, output: peaks since the last look, full scale 1.

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from undin.errors import InputError
 
 SINK, MICROPHONE = "undin", "undin_microphone"
-MARK = "undin.pid"  # a property that says who made a module
+MARK = "undin.pid"  # property with the process that created a module
 
 
 @contextmanager

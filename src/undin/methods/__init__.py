@@ -47,7 +47,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "blstm-mask": partial(BLSTMMask.load, WEIGHTS / "blstm-mask.onnx"),
     "deep-clustering": partial(DeepClustering.load, WEIGHTS / "deep-clustering.onnx"),
 }
-LEARNED: dict[str, type[Learned]] = {  # who reads an .onnx, by the method that it names
+LEARNED: dict[str, type[Learned]] = {  # method named in an .onnx -> its class
     "dnn": DNN,
     "cmask": Cmask,
     "lull": Lull,
@@ -206,7 +206,7 @@ def find_enhancer(method: str | os.PathLike[str] | Method, settings: dict[str, A
 def find_separator(
     method: str | os.PathLike[str] | Method, talkers: int, settings: dict[str, Any], *keywords: str
 ) -> Method:
-    """Get a method that separates so many talkers ready.
+    """Prepare a method that separates the given number of talkers.
 
     Args:
         method: an id, a path or a method.
@@ -244,7 +244,7 @@ def loudest_first(s: Array) -> Array:
 
 
 def lone_order(energies: Sequence[float]) -> tuple[int, list[int]]:
-    """How many talkers are near silence, and the order of all: as they are, or by energy where some are.
+    """How many talkers are near silence, and the order of all: unchanged, or by energy where some are.
 
     >>> lone_order([0.5, 1.0]), lone_order([1e-5, 1.0])
     ((0, [0, 1]), (1, [1, 0]))

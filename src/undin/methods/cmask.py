@@ -53,7 +53,7 @@ class CmaskConfig:
             a Wiener gain is of this form. The paper has none.
         bidirectional: LSTM and convolutions see past and future alike: for whole recordings.
         lookahead: frames that an answer waits for.
-        complex_weight: of the complex part of the loss beside that of magnitudes; the founding program's.
+        complex_weight: of the complex part of the loss relative to that of magnitudes; the founding program's.
         snr_weight: of the signal-to-noise ratio in the loss, per dB; the paper has 0.
     """
 

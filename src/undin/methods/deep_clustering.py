@@ -1,6 +1,6 @@
 """`deep-clustering`: bins of one talker are close together in an embedding; see `training/nets/deep_clustering.py`.
 
-    X --graph--> V (n_bins, K), unit norm --k-means over the active bins--> who each bin belongs to: binary masks
+    X --graph--> V (n_bins, K), unit norm --k-means over the active bins--> talker of each bin: binary masks
 
 Source: J. R. Hershey, Z. Chen, J. Le Roux and S. Watanabe, "Deep clustering: discriminative embeddings for segmentation
 and separation", ICASSP 2016; Y. Isik, J. Le Roux, Z. Chen, S. Watanabe and J. R. Hershey, "Single-channel multi-speaker
@@ -23,7 +23,7 @@ from undin.spectrum import Array, ComplexArray, stft
 Points = NDArray[np.float32]  # (n, K)
 MOST = 20000  # points that the centers are found from
 STEPS = 30
-ABSENT = 0.01  # share of everything that a talker gets who is not there: 40 dB down, but not lost if he was
+ABSENT = 0.01  # share of the mixture assigned to an absent talker: 40 dB down, so that a misjudged voice is not lost
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def part_bins(X: ComplexArray, V: NDArray[np.float32], config: ClusteringConfig)
 
 
 def _apart(centers: Points, one_talker: float) -> NDArray[np.bool_]:
-    """Whether each center is of a talker of its own: its cosine with those before is at most `one_talker`."""
+    """Whether each center belongs to a separate talker: its cosine with those before is at most `one_talker`."""
     unit = centers / np.maximum(np.linalg.norm(centers, axis=1, keepdims=True), 1e-9)
     near: NDArray[np.bool_] = np.tril(unit @ unit.T > one_talker, -1).any(1)
     return ~near

@@ -151,7 +151,7 @@ class Learned(Method):
         M = self.mask(resample(x, sr, self.config.sr))
         planes = {"mask, real part": M.real}
         if np.iscomplexobj(M):
-            faint = bool(np.quantile(np.abs(M.imag), 0.9) < 0.1)  # it would be white beside the real part
+            faint = bool(np.quantile(np.abs(M.imag), 0.9) < 0.1)  # it would be white next to the real part
             planes["mask, imaginary part" + ", ten times" * faint] = M.imag * (10 if faint else 1)
         return [Look("mask", "masks", planes)]
 

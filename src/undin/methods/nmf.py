@@ -294,7 +294,7 @@ class NMF(Method):
         return W, penalty[:, None].astype(np.float32), pull[:, None].astype(np.float32)
 
     def _learn_noise(self, V: Matrix, W: Matrix, penalty: Matrix, pull: Matrix) -> tuple[Matrix, Matrix]:
-        """Noise bases beside fixed speech bases W: started on the quietest frames, where no one speaks."""
+        """Noise bases next to fixed speech bases W: initialized from the quietest frames, which contain no speech."""
         c, n_speech = self.config, W.shape[1]
         V = V / np.maximum(V.mean(), SILENT)
         loudness = V.sum(0)

@@ -50,7 +50,7 @@ def describe(W: Matrix, H: Matrix) -> Bases:
 def write_model(
     path: Path, bases: tuple[Bases, ...], config: Any, about: dict[str, Any], *, dtype: DTypeLike = np.float32
 ) -> None:
-    """Write beside `path`, then rename.
+    """Write to a temporary file, then rename.
 
     Args:
         path: the .npz file.

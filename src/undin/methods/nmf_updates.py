@@ -90,7 +90,7 @@ def fit_bases(
         tol: stop a stage when a pass lowers D by less than this part; 0 runs all passes.
         accelerate: False for the plain alternating update, W then H, n_iter times.
         rng: seed or generator of the start.
-        start: (W, H) to start from instead; left as they are.
+        start: (W, H) initial values; not modified.
 
     Returns:
         Factors; kl holds D of the last stage.

@@ -81,7 +81,7 @@ class MaskConfig(TrunkConfig):
         target: what is asked of it: the "ibm" or "irm" itself; the "amplitude" |S| or "psm" |S| cos(phase difference),
             at least 0, of the masked magnitude; or "signal", the signal-to-noise ratio of the output.
         segment: frames of a segment of "pit".
-        embedding: numbers per bin of an embedding that is learned beside the masks (Chimera) and not used later; 0 for
+        embedding: numbers per bin of an embedding learned along with the masks (Chimera) and not used later; 0 for
             none.
         cluster_weight: share of the embedding in the loss.
     """

@@ -37,7 +37,7 @@ class TwainConfig:
         level_s: causal: the input is divided by its running level over this many seconds; else by that of the signal.
         limit_db: signal-to-noise ratio at which the loss levels off.
         silence_db: level of an output re the mixture at which it is silent enough where its talker is silent.
-        embedding: numbers per bin of an embedding learned beside the masks and not used later; 0 for none.
+        embedding: numbers per bin of an embedding learned along with the masks and not used later; 0 for none.
         cluster_weight: weight of its clustering loss, in dB.
     """
 

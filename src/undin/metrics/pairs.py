@@ -1,4 +1,4 @@
-"""What every metric asks of its two signals, and the loop of those that score one pair at a time."""
+"""Checks that every metric makes on its two signals, and the loop of those that score one pair at a time."""
 
 import inspect
 from collections.abc import Callable

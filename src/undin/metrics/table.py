@@ -1,4 +1,4 @@
-"""The metrics by name, with what a report must say of each."""
+"""The metrics by name, with the notes that reports show for each."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

@@ -51,7 +51,7 @@ def read_config(path: str | os.PathLike[str]) -> list[Stage]:
         the stages whose two paths are given.
 
     Raises:
-        InputError: a key is missing or no number, or a folder is not there; the message names the key.
+        InputError: a key is missing or not a number, or a folder is missing; the message names the key.
     """
     section = _section(Path(path))
     n_levels = int(_number(section, "total_snrlevels", 16))

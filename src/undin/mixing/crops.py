@@ -182,7 +182,7 @@ def _voices(
         return clip.speaker or ("" if settings.talkers > 1 else f"\0{clip.path}")
 
     found = _grouped(speech, name_of)
-    found.pop("", None)  # of several talkers it must be known who they are
+    found.pop("", None)  # mixing several talkers requires speaker names
     lengths_s = {name: sum(clip.duration_s for clip in clips) for name, clips in found.items()}
     if settings.short == "drop":
         found = {name: clips for name, clips in found.items() if lengths_s[name] >= duration_s}

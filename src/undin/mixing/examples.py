@@ -22,7 +22,7 @@ from undin.mixing.settings import Settings
 if TYPE_CHECKING:
     from undin.mixing.augment import Augment
 
-EXAMPLE = 6  # what a generator is for, beside those of draw.py
+EXAMPLE = 6  # purpose of a random generator, distinct from those of draw.py
 
 
 class Examples:

@@ -78,7 +78,7 @@ class Layout:
 
     @property
     def folders(self) -> list[str]:
-        """The folders that files go to, as far as they are the same for all mixtures."""
+        """The folders that files go to, those that are the same for all mixtures."""
         heads = [getattr(self, signal).partition("{")[0].rpartition("/")[0] for signal in SIGNALS]
         return list(dict.fromkeys(filter(None, heads)))
 

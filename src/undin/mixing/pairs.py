@@ -38,7 +38,7 @@ class Pairs:
 
     @classmethod
     def find(cls, folder: Path) -> "Pairs":
-        """The two folders in a folder, those of a test set where there are several; or a folder and its twin beside.
+        """The two folders in a folder, those of a test set where there are several; or a folder and its sibling.
 
         Raises:
             InputError: there are none, or several.

@@ -35,7 +35,7 @@ class Settings:
             turn, and all of their noise.
         speech_from: collections (`Clip.corpus`) to take speech from; all when None.
         crowds: collections of many people whose names are not known, or one name for all of them: in examples each of
-            their utterances counts as a voice of its own.
+            their utterances counts as a separate voice.
         level_db: RMS of the mixture in dB re full scale, range; None keeps the level of the first talker.
         duration_s: of every mixture; longer utterances are cropped, shorter ones padded. None: that of the speech.
         short: what to do with utterances shorter than duration_s: "pad" or "drop" them.
@@ -92,4 +92,4 @@ def where_of(corpus: Corpus, settings: Settings) -> str:
 
 def more_speakers(corpus: Corpus) -> str:
     """How many there are, and how there can be more, for the end of an error."""
-    return f" (speakers: {corpus.voices}): add others, each in a folder of its own, or change the split: {SPLIT_IS_SET}"
+    return f" (speakers: {corpus.voices}): add others, each in a separate folder, or change the split: {SPLIT_IS_SET}"

@@ -1,4 +1,4 @@
-"""A causal network without Python: C99, and what is built of it."""
+"""A causal network without Python: C99, and libraries built from it."""
 
 from undin.native.build import SUFFIX, build_ladspa, build_wasm, page_files, prebuild, write_page
 from undin.native.library import Library, make_library

@@ -1,4 +1,4 @@
-"""What is built of the C files: a LADSPA plugin by this machine's compiler, WebAssembly by the one that PyPI ships."""
+"""Builds from the C files: a LADSPA plugin by this machine's compiler, WebAssembly by the one that PyPI ships."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ def find_compiler() -> list[str]:
     """This machine's C compiler: $CC, cc, gcc or clang.
 
     Raises:
-        InputError: there is none.
+        InputError: no compiler was found.
     """
     names = [os.environ.get("CC", ""), "cc", "gcc", "clang"]
     found = next((path for name in names if name and (path := shutil.which(name))), None)

@@ -133,7 +133,7 @@ def fill(template: str, values: dict[str, object]) -> str:
 
 
 def _values(name: str, method: Learned, program: Program, ends: tuple[str, str], n_outputs: int) -> dict[str, object]:
-    """What the templates ask for."""
+    """Values for the templates."""
     c, n_bins = method.config, method.config.n_fft // 2 + 1
     frame = frame_at(c, MAX_RATE)
     places, memory = program.place()

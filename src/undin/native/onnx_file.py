@@ -64,7 +64,7 @@ def read_graph(model: bytes) -> Graph:
         model: the contents of an .onnx file.
 
     Raises:
-        WeightsError: these bytes are no ONNX model, or one with parts that undin never writes.
+        WeightsError: not an ONNX model, or one with parts that undin never writes.
     """
     try:
         graph = _parse(_parse(model)[7][0])

@@ -200,7 +200,7 @@ def _matmul(program: Program, node: Node, inputs: Inputs) -> list[Value]:
 
 
 def _batched(program: Program, x: View, W: Constant) -> View:
-    """(n, M, K) times (n, K, N), each with a matrix of its own."""
+    """(n, M, K) times (n, K, N), each with its own matrix."""
     (n, M, K), N = x.shape, W.shape[2]
     if strides_of(x.at) is None or (K > 1 and np.diff(x.at[0, 0])[0] != 1):
         x = program.copy(x)
@@ -294,7 +294,7 @@ def _dense(program: Program, windows: View, kernel: Constant, bias: Value | None
 
 
 def _runs(at: Any) -> list[tuple[int, int]] | None:
-    """Columns that are neighbors in memory in every row, each run worth a product of its own; else None."""
+    """Columns that are neighbors in memory in every row, each run worth a separate product; else None."""
     cuts = np.flatnonzero((np.diff(at, axis=1) != 1).any(0)) + 1
     edges = [0, *cuts.tolist(), at.shape[1]]
     runs = list(pairwise(edges))

@@ -52,7 +52,7 @@ class Program:
     # Memory
 
     def buffer(self, size: int) -> str:
-        """A new buffer of so many floats; gives its name."""
+        """Allocate a buffer of `size` floats; return its name."""
         self.sizes.append(size)
         return f"$b{len(self.sizes) - 1}"
 
@@ -175,7 +175,7 @@ class Program:
         """Nested loops, as few as can be.
 
         Args:
-            shape: what they run over.
+            shape: dimensions of the loops.
             views: arrays of that shape; the first decides the order.
             body: the statement in C, from the C text of each array's element.
         """
@@ -191,7 +191,7 @@ class Program:
     # Moving
 
     def copy(self, view: View) -> View:
-        """The same array anew, in the usual order of its axes."""
+        """A contiguous copy of the array."""
         out = self.fresh(view.shape)
         self.copy_to(view, out)
         return out
@@ -253,7 +253,7 @@ class Program:
             lda: distance of its rows.
             W: (K, N).
             bias: (N,) or None.
-            add: add to what is in `out`.
+            add: accumulate into `out`.
         """
         (M, K), N = matrix.shape, W.shape[1]
         scale = None if W.scale is None else np.broadcast_to(W.scale, W.shape)[0]

@@ -64,7 +64,7 @@ def _needed(nodes: list[Node], wanted: list[str]) -> list[Node]:
 
 
 def _keep(program: Program, pairs: list[tuple[View, View]]) -> None:
-    """Copy new states over old; those that are parts of old ones first to a place of their own."""
+    """Copy new states over old; those that are parts of old ones first to a separate buffer."""
     old = {state.base for state, _ in pairs}
     pairs = [(state, program.copy(new) if new.base in old else new) for state, new in pairs]
     for state, new in pairs:
@@ -105,7 +105,7 @@ def _list(found: Any) -> list[Value]:
 
 
 def _dequantize(node: Node, inputs: list[Value | None]) -> Constant:
-    """Integers times one scale for each index of an axis; both are kept, so that they can be stored as they are."""
+    """Integers times one scale for each index of an axis; both are kept, so that they can be stored unchanged."""
     Q, scale = inputs[:2]
     if not isinstance(Q, Constant) or not isinstance(scale, Constant) or (len(inputs) > 2 and inputs[2] is not None):
         raise WeightsError("export to C knows quantized weights only")

@@ -36,7 +36,7 @@ class View:
     """An array that the C code computes.
 
     Attributes:
-        base: C text of the buffer it lies in, e.g. "$b3", or "$w3" among the weights.
+        base: C text of the buffer that holds it, e.g. "$b3", or "$w3" among the weights.
         at: addresses of its elements in that buffer, in floats.
     """
 

@@ -86,7 +86,7 @@ def _png(figure: "Figure") -> bytes:
 
 
 def panels_over_time(names: list[str], title: str | None, *, height: float) -> tuple["Figure", list["Axes"], "Axes"]:
-    """Make a figure with one panel per name above each other, and a narrow axes beside them all.
+    """Make a figure with one panel per name above each other, and narrow axes next to them.
 
     Args:
         names: titles of the panels.

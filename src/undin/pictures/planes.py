@@ -80,7 +80,7 @@ def heat_maps(
         step_s: from frame to frame, in seconds.
         path: where to save it as well, .png, .pdf or .svg.
         title: a line above the panels.
-        ylabel: what a row is.
+        ylabel: label of the rows.
 
     Returns:
         The figure, for more changes or `savefig`.

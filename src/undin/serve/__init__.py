@@ -3,8 +3,8 @@
     request --gate--> files    spool -> jobs.process_file -> answer
                       sockets  packets -> Stream -> packets
 
-`gate` checks who asks, `admission` who gets in, `limits` are the limits and `refusal` is the shape of every error. Only
-this room imports starlette and uvicorn.
+`gate` authenticates requests, `admission` limits concurrency, `limits` holds the limits, and `refusal` is the format of
+every error. Only this package imports starlette and uvicorn.
 """
 
 from undin.serve.app import make_app, openapi

@@ -106,7 +106,7 @@ def make_app(limits: Limits | None = None, token: str | None = None) -> Starlett
     """Make the ASGI application.
 
     Args:
-        limits: what it takes at most.
+        limits: maximum sizes and counts.
         token: what clients must send; None serves programs of this machine only.
     """
     service = Service(limits or Limits())

@@ -1,4 +1,4 @@
-"""Who may ask. With a token, those who send it; without one, programs of this machine and pages of this server.
+"""Access control. With a token, requests that carry it; without one, local programs and pages of this server.
 
 A browser lets any web page send requests to 127.0.0.1. Without a token the server therefore refuses requests whose
 Origin is another site, and those that name it by a host that is not this machine (DNS rebinding).

@@ -1,4 +1,4 @@
-"""What the server takes at most."""
+"""Limits of the server."""
 
 import os
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Counters for /metrics, in Prometheus' text format. Used in the event loop only, so there is no lock."""
+"""Counters for /metrics, in Prometheus' text format. Used in the event loop only, so it needs no lock."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping

@@ -32,7 +32,7 @@ class Query:
         self._params = params
 
     def text(self, name: str) -> str | None:
-        """A value as it is; None where it is missing."""
+        """The raw value; None if missing."""
         return self._params.get(name)
 
     def choice(self, name: str, choices: Collection[str], default: str | None = None) -> str | None:

@@ -10,7 +10,7 @@ CLOSE_REASON = 123  # bytes that a WebSocket close frame can carry
 
 
 class Refusal(Exception):
-    """The server does not do what was asked.
+    """The server rejects a request.
 
     Args:
         status: HTTP status.

@@ -13,7 +13,7 @@ from undin.serve.limits import Limits
 from undin.serve.refusal import Refusal
 
 CHUNK = 1 << 16  # bytes
-TYPES = ("application/octet-stream", "application/ogg", "application/mp4")  # beside audio/* and video/*
+TYPES = ("application/octet-stream", "application/ogg", "application/mp4")  # in addition to audio/* and video/*
 NAMED = {"audio/aac": ".aac", "audio/aacp": ".aac", "audio/ac3": ".ac3", "audio/amr": ".amr"}  # not known by content
 DRAIN_S = 1.0  # a refused body is read for so long, so that the client sees the answer and not a broken connection
 

@@ -17,7 +17,7 @@ class MeanWeights:
     Args:
         net: whose weights; where it is computed.
         decay: d; 0 keeps no mean.
-        past: the mean so far; the weights as they are when None.
+        past: the mean so far; the current weights when None.
 
     Source: Polyak and Juditsky 1992, "Acceleration of stochastic approximation by averaging", in its exponential form.
     """

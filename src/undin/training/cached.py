@@ -36,7 +36,7 @@ class CachedExamples:
         n: how many are kept.
         path: their file: of each whether it is there, and its signals as float32.
         seed: of the order.
-        stft: the network's transform, where the signals' spectra are to be kept beside them; None for signals alone.
+        stft: the network's transform, to keep the signals' spectra as well; None for signals alone.
 
     Raises:
         InputError: not enough space for the file.

@@ -140,7 +140,7 @@ class RunCallback(Callback):
             pl_module.net.compile()  # type: ignore[union-attr]
 
     def on_train_start(self, trainer: L.Trainer, learner: L.LightningModule) -> None:
-        """Take up what the snapshot holds; each process does."""
+        """Restore the snapshot, in every process."""
         self.net: Network = learner.net  # type: ignore[assignment]
         self.device, self.world = trainer.strategy.root_device, trainer.world_size
         self.validation = Validation(self.plan.valid, self.options)
@@ -159,7 +159,7 @@ class RunCallback(Callback):
         self.minutes = self.state.minutes
 
     def on_train_batch_start(self, trainer: L.Trainer, learner: L.LightningModule, batch: Any, batch_idx: int) -> None:
-        """Set what a step's outcome hangs on: learning rate and random numbers."""
+        """Set the learning rate and the random state of a step."""
         step = self.state.step
         for group in trainer.optimizers[0].param_groups:
             group["lr"] = self.options.lr_at(step) * self.state.lr_factor
@@ -257,7 +257,7 @@ class RunCallback(Callback):
         return now + 1.2 * (n * self.step_s + due * valid_s + self.save_s) > self.plan.deadline
 
     def _count(self, trainer: L.Trainer) -> None:
-        """Add up the losses since the last time, and refuse what is not finite."""
+        """Add up the losses since the last time, and raise an error if they are not finite."""
         if not self.losses:
             return
         names = list(self.losses[0])

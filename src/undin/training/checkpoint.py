@@ -17,7 +17,7 @@ from undin.training.nets import NETS, Network
 
 
 class Loaded(NamedTuple):
-    """What a file of weights holds."""
+    """Contents of a weights file."""
 
     name: str  # key of NETS
     config: Any
@@ -25,7 +25,7 @@ class Loaded(NamedTuple):
 
 
 def save_weights(path: Path, name: str, config: Any, net: nn.Module) -> Path:
-    """Write weights; beside `path` and renamed, so never half a file.
+    """Write weights to a temporary file and rename it, so the file is never incomplete.
 
     Args:
         path: the file.

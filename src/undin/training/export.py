@@ -31,7 +31,7 @@ from undin.training.stft import Stft
 Weights = Literal["fp32", "fp16", "int8"]
 OPSET = 17
 MIN_SIZE = 1024  # smaller arrays stay float32: they are biases and statistics, and cost nothing
-# Which axis of a weight counts the outputs, each with an int8 scale of its own; input 0 is the signal.
+# Which axis of a weight counts the outputs, each with its own int8 scale; input 0 is the signal.
 OUTPUT_AXIS = {("Conv", 1): 0, ("ConvTranspose", 1): 1, ("MatMul", 1): -1, ("Gemm", 1): 1}
 OUTPUT_AXIS |= {(cell, i): 1 for cell in ("GRU", "LSTM", "RNN") for i in (1, 2)}
 BIASES = {(cell, 3) for cell in ("GRU", "LSTM", "RNN")}  # in half also where weights are int8: few, and they add up
@@ -42,7 +42,7 @@ def export(checkpoint: Path, path: Path, *, weights: Weights = "fp32", card: dic
 
     Args:
         checkpoint: see `undin.training.checkpoint`.
-        path: the .onnx file; written beside and renamed.
+        path: the .onnx file; written to a temporary file and renamed.
         weights: how they are stored: "fp32"; "fp16" in half; "int8" in a quarter of the bytes, one scale per output.
         card: what users should know, entries of `undin.methods.Card`.
 
@@ -196,7 +196,7 @@ def _quantize(W: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDAr
 
 
 def loss_db(loaded: Loaded, path: Path, x: Array) -> float:
-    """Error of a file's output beside the network's own, in dB of the latter's energy.
+    """Error of a file's output relative to the network's own, in dB of the latter's energy.
 
     Args:
         loaded: what was exported.

@@ -36,12 +36,12 @@ FRAME = ("sr", "n_fft", "hop_length", "window")  # of a config: what the weights
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a call of `fit` has come to.
+    """Result of a call of `fit`.
 
     Attributes:
         best: weights that did best at validation; there once there was one.
         last: the checkpoint that the next call resumes from.
-        finished: whether there is nothing left to do; otherwise the time was up.
+        finished: True if training is complete; False if the time limit was reached.
         step: updates made.
         score: the best `options.monitor`.
         hours: of audio that were learned from.

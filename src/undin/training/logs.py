@@ -67,7 +67,7 @@ def _number(name: str, row: Row) -> str:
 
 
 def of_input(metric: str) -> str:
-    """Column of the unprocessed input's score, beside that of the estimate.
+    """Column of the unprocessed input's score, next to that of the estimate.
 
     >>> of_input("sdr_db"), of_input("stoi")
     ('sdr_in_db', 'stoi_in')

@@ -12,7 +12,7 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 
 
 def keep_freed() -> None:
-    """Set this up for the process, best before torch is imported; nothing where there is no glibc."""
+    """Set this up for the process, best before torch is imported; has no effect without glibc."""
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     with suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt

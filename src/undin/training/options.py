@@ -34,17 +34,17 @@ class Options:
         clip: gradients are brought down to this; 0 leaves them.
         clip_by: the "norm" of all, or each "value".
         ema: weight of the past in a running mean of the weights, which is then what is validated, kept as the best
-            and exported: 0.999 is the mean of about 1000 steps. 0 takes the weights as they are.
+            and exported: 0.999 is the mean of about 1000 steps. 0 disables averaging.
         precision: "32", or mixed with 16 bits: "bf16-mixed" or "16-mixed".
         compile: run the network through torch.compile.
         valid_every: steps between validations; there is one more after the last step.
         n_valid: examples that validation takes, always the same; their samples stay in memory.
-        valid_metrics: names of `undin.metrics.METRICS` to measure at validation, beside loss and SI-SDR.
+        valid_metrics: names of `undin.metrics.METRICS` to measure at validation, in addition to loss and SI-SDR.
         n_metrics: examples that valid_metrics are measured on, the first ones; of deep clustering, SI-SDR too.
         monitor: what decides which weights are best: "valid_loss", "si_sdr_db" or one of valid_metrics.
         patience: validations without a better `monitor` after which training ends; 0 never ends it.
         log_every: steps between lines of log.csv; each holds the mean loss since the last.
-        save_every_min: minutes between checkpoints, beside those after validations.
+        save_every_min: minutes between checkpoints, in addition to those after validations.
         n_calibrate: batches shown to a network that takes statistics of its data before or after training.
         workers: processes that mix; 0 mixes in between the steps. None takes half of the cores, 8 at most.
         prefetch: batches that each of them has in hand.

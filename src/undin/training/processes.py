@@ -24,7 +24,7 @@ LAUNCHERS = ("TORCHELASTIC_RUN_ID", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")  # s
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM") if hasattr(signal, name)]
 FOLLOW_S = 0.5
 LOGGERS = ("lightning.pytorch", "lightning.fabric", "torch.multiprocessing.spawn")
-# What Lightning brings about in torch, and advice of its own: starts of messages.
+# Torch warnings caused by Lightning, and Lightning's own advice: starts of messages.
 NOT_OURS: list[tuple[str, type[Warning]]] = [
     (r"`isinstance\(treespec, LeafSpec\)`", FutureWarning),
 ]

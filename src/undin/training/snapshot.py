@@ -39,7 +39,7 @@ class State:
         sums: of each part of the loss since the last line of log.csv.
         count: of the steps in them.
         valid_s: what the last validation took.
-        finished: there is nothing left to do.
+        finished: whether training is complete.
     """
 
     step: int = 0

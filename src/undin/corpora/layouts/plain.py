@@ -1,4 +1,4 @@
-"""Plain folders: <speaker>/*.wav, speech/<speaker>/*.wav beside noise/<kind>/*.wav, or files by themselves.
+"""Plain folders: <speaker>/*.wav, speech/<speaker>/*.wav next to noise/<kind>/*.wav, or files by themselves.
 
     train, dev, valid, test, ...  a folder of this name says the split; else it is drawn, see below
     noise, noises, backgrounds    contains noise; its kind is the next folder, or the file's name
@@ -6,7 +6,7 @@
     speech, clean, voices         contains speech
     any other folder              the first one names the talker (or, in noise, the kind)
 
-Speech without a folder of its own has no talker's name: good for enhancement, not for mixing talkers.
+Speech without a speaker folder has no speaker name: usable for enhancement, not for mixing talkers.
 
 Splits are drawn from names, of speakers or of recordings: 80 % train, 10 % dev, 10 % test, whatever else is there. Of
 three or more 2 at least are train and 1 is test; of six speakers or more 4 and 2, so that two can talk at once; then 1
@@ -79,7 +79,7 @@ def _drawn(clips: Sequence[tuple[str, str, Clip]], least: Sequence[tuple[int, in
 
 
 def _kind(stem: str) -> str:
-    """What a recording is of, from its name.
+    """Kind of noise in a recording, from its name.
 
     >>> _kind("drill_03"), _kind("heavy rain"), _kind("007")
     ('drill', 'heavy rain', 'noise')

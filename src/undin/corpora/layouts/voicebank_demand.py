@@ -1,4 +1,4 @@
-"""VoiceBank-DEMAND: clean_*set_*wav/ beside noisy_*set_*wav/, with the same file names.
+"""VoiceBank-DEMAND: clean_*set_*wav/ next to noisy_*set_*wav/, with the same file names.
 
 The testset is test; the speakers p226 and p287 of the trainset are dev, as is usual.
 

@@ -7,7 +7,7 @@ from undin.spectrum import Array
 
 SILENT_DB = -90.0  # of full scale, RMS
 ALIKE_DB = -60.0  # of the difference against the louder of two
-INVERTED = -0.6  # correlation; channels of one microphone with noise of their own, not of two spaced ones
+INVERTED = -0.6  # correlation; channels of one microphone with independent noise, not two spaced microphones
 
 
 class Channels:

@@ -6,7 +6,7 @@ or ignored changes the noisy signal alone: the rest of a room, clipping, codecs,
 
 kind(rng)                             what the mixture is of
 voice(x, sr, rng)                     a talker, before mixing
-scene(talkers, sr, rng)               who of several talkers speaks when
+scene(talkers, sr, rng)               when each of several talkers speaks
 noise(x, sr, rng)                     a noise, before mixing
 noises(n_samples, sr, rng, babble)    further noises
 room(rng, n_sources, sr)              where talkers and noises are
@@ -52,7 +52,7 @@ class Augment:
             their sound reaches sr / 2.
         silence: talkers fall silent for stretches, while the noise continues.
         silence_s: length of each of 1 to 3 stretches in seconds.
-        partial: mixtures of several talkers who overlap in part: each starts and stops at a time of its own.
+        partial: mixtures of several talkers who overlap in part: each starts and stops at its own time.
         turns: mixtures of several talkers who take turns.
         alone: mixtures of several talkers in which only the first speaks. What partial, turns and alone leave of 1 is
             full overlap.
@@ -176,7 +176,7 @@ class Augment:
         return {name: getattr(self, name) for name in SCENES}
 
     def scene(self, talkers: list[Samples], sr: int, rng: np.random.Generator) -> list[Samples]:
-        """Draw who speaks when: talkers (n_samples,) float32 each, silent where they do not speak.
+        """Draw when each talker speaks: talkers (n_samples,) float32 each, silent where they do not speak.
 
         Args:
             talkers: (n_samples,) float32 each.

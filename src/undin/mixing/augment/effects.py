@@ -77,7 +77,7 @@ def equalise(x: Samples, sr: int, gains_db: Sequence[float], db_per_octave: floa
         x: (..., n_samples) float32.
         sr: its rate in Hz.
         gains_db: at `OCTAVES`, dB, straight lines between them over log f, the outer ones kept beyond.
-        db_per_octave: a tilt about 1 kHz beside it.
+        db_per_octave: additional tilt about 1 kHz.
 
     Returns:
         (..., n_samples) float32.
@@ -202,7 +202,7 @@ def stretch(x: Samples, sr: int, factor: float) -> Samples:
 
 
 def pitch(x: Samples, sr: int, semitones: float) -> Samples:
-    """Move the pitch and, as it is resampling, the formants with it; the length and the timing stay.
+    """Shift the pitch and, by resampling, the formants with it; the length and the timing stay.
 
     A child's or a giant's voice, then, not the same throat at another pitch: within 3 semitones both are usual people.
 

@@ -1,6 +1,6 @@
 """The network of `undin.methods.cmask`: dilated convolutions -> LSTM -> dense layers -> a mask.
 
-    u = X |X|^-0.7 [, |X|^0.3, cos and sin of the delta phase]   relative to a running level; phases stay as they are
+    u = X |X|^-0.7 [, |X|^0.3, cos and sin of the delta phase]   relative to a running level; phases are unchanged
     u = conv 1 x 7 (with a stride), conv 7 x 1           along frequency, then along time
     u = conv 5 x 5, spaced by 1, 2, 4, 8, 16 frames      1.3 s of past at the paper's size
     u = conv 1 x 1 to a few channels, positions side by side -> LSTM -> dense

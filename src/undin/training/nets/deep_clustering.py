@@ -1,6 +1,6 @@
 """The network of `undin.methods.deep_clustering`: spectra -> trunk -> K numbers of unit norm for every bin.
 
-    V = tanh(W h) / |tanh(W h)|,    J = |V V' - Y Y'|² / n²    over the n bins that are not silent, Y who is loudest
+    V = tanh(W h) / |tanh(W h)|,    J = |V V' - Y Y'|² / n²    over the n bins that are not silent, Y the loudest talker
 
 tanh lets embeddings point anywhere: the founding project's sigmoid kept them in one corner. Bins more than `active_db`
 under the loudest have weight 0: without speech, no talker is the loudest.
@@ -64,7 +64,7 @@ class DeepClustering(Network):
 
     @torch.no_grad()
     def tables(self, batch: Batch) -> Tables:
-        """To look at: what features are normalized by; embeddings (n, K) of active bins, who is loudest there (n,)."""
+        """Plots: normalization of the features; embeddings (n, K) of active bins and their loudest talker (n,)."""
         batch, _ = talkers_of(batch, self.config.talkers, 0.0)
         X, S = batch.spectrum("noisy", self.stft), batch.spectrum("sources", self.stft)
         is_active = active(X, self.config.active_db)[1] > 0

@@ -208,7 +208,7 @@ class DNN(Network):
         """What the network is shown and asked for, to look at: file name -> array name -> array.
 
         features: x (n, past + 1 + future, F), normalized frames, the one that is asked for at `past`; noise (n, F),
-        the estimate beside it; y (n, n_heads, F), log power relative to the level. scaler: mean and std of both.
+        the noise estimate; y (n, n_heads, F), log power relative to the level. scaler: mean and std of both.
         """
         c = self.config
         X = batch.spectrum("noisy", self.stft)

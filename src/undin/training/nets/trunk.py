@@ -121,7 +121,7 @@ def active(X: Tensor, range_db: float) -> tuple[Tensor, Tensor]:
 
 
 def dominance(S: Tensor) -> Tensor:
-    """The ideal binary mask: 1 for who is loudest, else 0; S (B, n_src, 2, T, F) -> (B, n_src, T, F)."""
+    """The ideal binary mask: 1 for the loudest talker, else 0; S (B, n_src, 2, T, F) -> (B, n_src, T, F)."""
     power = S.square().sum(2)
     first = (power == power.amax(1, keepdim=True)).to(S.dtype)  # argmax takes ten times as long
     return first * (first.cumsum(1) == 1)
@@ -134,7 +134,7 @@ def clustering_loss(V: Tensor, Y: Tensor, weight: Tensor) -> Tensor:
 
     Args:
         V: (B, T, F, K) embeddings of unit norm.
-        Y: (B, n_src, T, F), who is loudest.
+        Y: (B, n_src, T, F), 1 for the loudest talker.
         weight: (B, T, F); 0 takes a bin out.
 
     Source: Hershey, Chen, Le Roux and Watanabe 2016, "Deep clustering", eq. 1-3.

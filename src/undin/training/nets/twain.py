@@ -4,7 +4,7 @@
       -> blocks:  + conv over neighboring bands
                   + GRU over time, shared by the bands; both ways unless causal
                   + scene: GRU over time on all bands at once
-                  + attention over time, each head on all bands at once: who spoke like this before or after?
+                  + attention over time, each head on all bands at once, to follow each talker over the signal
       -> a matrix per band -> n_src + 1 complex masks that sum to one
 
 Narrow bands at low frequencies, where harmonics are resolved, wide ones above. A step of the trunk spans patch_frames
@@ -12,7 +12,7 @@ frames: half the steps pay for twice the channels, and larger products run neare
 
 Sources of the ideas: band-wise matrices: Luo and Yu 2023, "Music source separation with band-split RNN"; memories along
 time and frequency and attention between frames: Wang et al. 2023, "TF-GridNet"; memory shared by the bands: Le, Chen,
-Chen and Lu 2021, "DPCRN"; clustering beside masks: Luo et al. 2017 (Chimera).
+Chen and Lu 2021, "DPCRN"; clustering and masks combined: Luo et al. 2017 (Chimera).
 """
 
 from itertools import groupby
