@@ -21,6 +21,7 @@ export class Player {
   async play() {
     this.context ??= new AudioContext();
     await this.context.resume();
+    if (this.sources) return; // clicked again meanwhile
     this.gains = this.weights.map((gain) => new GainNode(this.context, { gain }));
     this.sources = this.signals.map((x, i) => {
       const buffer = new AudioBuffer({ numberOfChannels: x.length, length: x[0].length, sampleRate: this.rate });
