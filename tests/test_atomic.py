@@ -37,7 +37,7 @@ def umask():
 
 
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
-def test_what_fails_leaves_the_old_one(tmp_path, error):
+def test_a_failed_write_keeps_the_old_file(tmp_path, error):
     path = tmp_path / "a.csv"
     path.write_text("old")
     with pytest.raises(error), atomic_write(path) as file:

@@ -15,7 +15,7 @@ def test_the_commit_is_of_undins_own_sources(monkeypatch):
     assert provenance.commit() is None
 
 
-def test_versions_are_of_what_is_installed():
+def test_versions_are_the_installed_ones():
     assert provenance.versions(["numpy", "no-such-package"]) == {"numpy": np.__version__}
 
 

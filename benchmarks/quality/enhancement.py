@@ -43,7 +43,7 @@ METRICS = {
 COLUMNS = ["method", "id", "key", *METRICS, "attenuation_db", "error"]
 SETTLING_S = 1  # of noise alone, before its attenuation counts
 RAISED = 4 / 3  # pitch and formants of a child over those of an adult
-MOST_DB = 100.0  # where nothing is left of the noise
+MOST_DB = 100.0  # where no noise remains
 
 File = tuple[str, MixtureRow]  # what the method gets of the mixture: "mixture", "clean", "noise" or "raised"
 Job = tuple[str, File, dict[str, tuple[str, str]]]  # id; file; method -> (source, key)

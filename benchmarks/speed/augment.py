@@ -24,7 +24,7 @@ from undin.mixing.mix import Samples
 
 SR, SECONDS, RUNS, DRAWS = 16000, 4, 7, 30
 PATH = RESULTS / "augment_speed.csv"
-# what it is of -> share -> what it does, and to the target
+# category -> share -> effect, and effect on the target
 WHAT = {
     "clean": ("speech alone", "–"),
     "noise_only": ("no speech", "silent"),

@@ -69,7 +69,7 @@ def atomic_write(path: Path, mode: Literal["w"] = "w") -> AbstractContextManager
 def atomic_write(path: Path, mode: Literal["wb"]) -> AbstractContextManager[BinaryIO]: ...
 @contextmanager  # type: ignore[misc]
 def atomic_write(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
-    """Open a file that appears under its name when the block ends; if it fails, what was there before stays.
+    """Open a file that appears under its name when the block ends; if it fails, the previous file is kept.
 
     Args:
         path: the file; a link keeps pointing to the file that is written.

@@ -56,7 +56,7 @@ def sha256(path: Path) -> str:
 
 
 def fingerprint(method: Any) -> dict[str, Any]:
-    """What shapes a method's output: its id, its config, a digest of what it has learned and the version of it."""
+    """Everything that determines a method's output: its id, its config, a digest of its weights and its version."""
     digest = hashlib.sha256()
     for name, value in sorted(vars(method).items()):
         digest.update(name.encode())

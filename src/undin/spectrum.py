@@ -178,7 +178,7 @@ def istft(
 
 
 class StftStream:
-    """`stft` of a signal that arrives in chunks: the same frames, each as soon as its last sample is there."""
+    """`stft` of a signal that arrives in chunks: the same frames, each as soon as its last sample arrives."""
 
     def __init__(
         self, n_fft: int, hop_length: int, *, window: Window = "sqrt_hann", win_length: int | None = None

@@ -131,7 +131,7 @@ class Stream:
         self._air = Air(self.n_fft // 2 + 1 - self.n_known, self.sr / self.n_fft, self._frames_per_s)
         self._n_in = self._n_out = 0
         self._equal: bool | None = None  # whether this signal's calls say equal=True
-        self._fifo: Array | None = None  # for equal=True: what is ready and not yet given
+        self._fifo: Array | None = None  # for equal=True: samples ready but not yet returned
 
     def process(self, chunk: Array, *, equal: bool = False) -> Array:
         """Process the next samples; return final samples, aligned with the input, or as many as came in.

@@ -1,4 +1,4 @@
-"""Several live streams at once: frames of streams that use the same method are answered by one call of it.
+"""Several live streams at once: frames of streams that use the same method are processed in one call.
 
 A graph costs several times less per frame in a batch than alone. Where a method's state is batch first in all of its
 parts, as those of networks are, streams are stacked for the call and taken apart behind it; others are called one by

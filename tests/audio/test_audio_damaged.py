@@ -72,7 +72,7 @@ def test_read_and_blocks_refuse_the_same(tmp_path: Path, extension: str) -> None
 
 @pytest.mark.parametrize("subtype", ["PCM_S8", "PCM_U8", "ULAW", "ALAW", "PCM_16"])
 @pytest.mark.parametrize(("n_channels", "n_samples"), [(1, 1), (1, 1001), (1, 1000), (3, 1001)])
-def test_the_pad_byte_of_an_aiff_is_no_sample(tmp_path: Path, subtype: str, n_channels: int, n_samples: int) -> None:
+def test_the_pad_byte_of_an_aiff_is_not_a_sample(tmp_path: Path, subtype: str, n_channels: int, n_samples: int) -> None:
     path = tmp_path / "x.aiff"
     undin.write(path, np.full((n_channels, n_samples), 0.5), 8000, subtype=subtype)
     x, _ = undin.read(path)

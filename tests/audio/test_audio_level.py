@@ -49,7 +49,7 @@ def test_the_level_of_a_sound_without_pauses_is_its_rms(sr):
     assert active_level_db(tone, sr) == pytest.approx(rms_db(tone), abs=0.05)
 
 
-def test_speech_that_pauses_half_the_time_lies_3_db_above_its_rms():
+def test_active_level_is_3_db_above_the_rms_with_pauses_half_of_the_time():
     x = np.concatenate([np.append(noise(5, seed=i), np.zeros(5 * SR)) for i in range(3)])
     assert 2.7 < active_level_db(x, SR) - rms_db(x) < 3.01  # about 0.3 s of every pause count as speech
 

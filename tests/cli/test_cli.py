@@ -87,7 +87,7 @@ def test_errors_are_one_line(undin, monkeypatch, error, code, message):
     assert undin("models") == (code, "", message)
 
 
-def test_debug_shows_the_traceback_wherever_it_stands(undin, monkeypatch):
+def test_debug_shows_the_traceback_in_any_position(undin, monkeypatch):
     monkeypatch.setattr("undin.methods.load", lambda *_: 1 / 0)
     for args in (["--debug", "models"], ["models", "--debug"]):
         assert "Traceback" in undin(*args).err

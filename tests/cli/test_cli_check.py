@@ -19,7 +19,7 @@ def test_faults_come_with_their_cure_and_the_rest_is_fine(undin, here):
     assert "no offset (DC)" in rows["fine"]
 
 
-def test_what_another_command_mends_is_a_line_to_paste(undin, here):
+def test_faults_another_command_fixes_show_that_command(undin, here):
     x = np.full(16000, 0.1, np.float32)
     x[100] = np.nan
     soundfile.write("my nan.wav", x, 16000, subtype="FLOAT")

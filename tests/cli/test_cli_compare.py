@@ -98,7 +98,7 @@ def test_a_page_is_not_written_anywhere(undin, here, page, message):
     assert (here / "diary.html").read_text() == "precious"
 
 
-def test_its_own_page_is_made_anew(undin, here):
+def test_its_own_page_is_rewritten(undin, here):
     write("n.wav", seconds=1)
     assert [undin("compare", "n.wav", "-m", "spectral-gate", "-o", "p.html").code for _ in range(2)] == [0, 0]
 

@@ -24,7 +24,7 @@ def voices(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_it_says_what_is_there(undin, voices):
+def test_it_reports_the_contents(undin, voices):
     code, out, err = undin("corpus", ".")
     assert (code, err) == (0, "")
     lines = [" ".join(line.split()) for line in out.splitlines()]
@@ -76,7 +76,7 @@ def test_a_table_is_not_replaced_by_itself(undin, voices):
     assert undin("corpus", ".", "--table", "speech.csv").err.startswith("undin: --table must be a folder")
 
 
-def test_what_cannot_be_read_is_named_and_code_1(undin, voices):
+def test_unreadable_files_are_named_with_code_1(undin, voices):
     Path("speech/anna/3.wav").write_bytes(b"")
     for args in ([], ["--quick"]):
         code, out, err = undin("corpus", "speech", "noise", "--table", "data", "--overwrite", *args)

@@ -100,7 +100,7 @@ def test_a_warning_is_one_line(undin, here):
     assert err.startswith("undin: note: ") and "IMA_ADPCM" in err and err.count("\n") == 1
 
 
-def test_a_plot_lies_beside_the_output(undin, here):
+def test_a_plot_is_next_to_the_output(undin, here):
     pytest.importorskip("matplotlib")
     assert undin("enhance", "a.wav", "--plot").code == 0
     assert names(here) == ["a.enhanced.png", "a.enhanced.wav", "a.wav"]
@@ -211,7 +211,7 @@ def test_two_inputs_to_one_output(undin, here):
     assert code == 2 and "a.wav and b/a.wav would both write out/a.wav" in err
 
 
-def test_what_undin_did_not_make_is_kept(undin, here):
+def test_files_of_other_programs_are_kept(undin, here):
     Path("a.enhanced.wav").write_text("mine")
     code, _, err = undin("enhance", "a.wav")
     assert code == 2 and "a.enhanced.wav already exists and was not written by undin; use --overwrite" in err
@@ -280,7 +280,7 @@ def test_a_folder_that_cannot_be_read_is_named(undin, here):
     assert undin("enhance", "in").code != 0
 
 
-def test_a_name_that_is_no_utf8_is_a_name(undin, here):
+def test_a_name_that_is_not_utf8_is_accepted(undin, here):
     Path("in").mkdir()
     try:
         shutil.copy("a.wav", os.fsdecode(b"in/bad\xff.wav"))
@@ -294,7 +294,7 @@ def test_a_name_that_is_no_utf8_is_a_name(undin, here):
     assert "2 skipped" in undin("enhance", "in", "-o", "out", "-m", "spectral-gate").out
 
 
-def test_what_is_no_folder_and_a_link_to_nothing_are_named(undin, here):
+def test_non_folders_and_broken_links_are_named(undin, here):
     code, _, err = undin("enhance", "a.wav", "-o", "a.wav/x.wav")
     assert (code, err) == (2, "undin: a.wav/x.wav: a.wav cannot be created as a folder: choose another -o\n")
     Path("link.wav").symlink_to("gone.wav")

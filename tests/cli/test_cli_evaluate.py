@@ -33,7 +33,7 @@ def test_scores_summary_and_report(undin, manifest):
     assert len(scores) == 10 and scores[0].startswith("id,method,kind,snr_db,speaker,seen,si_sdr_db,duration_s,")
 
 
-def test_the_same_again_keeps_what_is_there(undin, manifest):
+def test_rerunning_keeps_existing_scores(undin, manifest):
     assert undin("evaluate", "m.csv", "-m", "log-mmse", "-o", "s", *QUICK).code == 0
     before = (manifest.parent / "s/scores.csv").read_text()
     code, out, _ = undin("evaluate", "m.csv", "-m", "log-mmse", "-o", "s", *QUICK)
@@ -56,7 +56,7 @@ def test_json_is_the_summary(undin, manifest):
     assert json.loads(out) == json.loads((manifest.parent / "s/summary.json").read_text("utf-8"))
 
 
-def test_what_fails_is_named_and_the_rest_is_done(undin, manifest):
+def test_failures_are_named_and_the_rest_is_done(undin, manifest):
     text = manifest.read_text()
     manifest.write_text(
         text + text.splitlines()[1] + "\n" + text.splitlines()[2].replace("test-00001", "x") + "\nbroken\n"

@@ -40,7 +40,7 @@ def test_a_training_becomes_a_model_that_runs(undin, trained, run):
         assert text in out, text
 
 
-def test_what_is_wrong_is_said_in_a_line(undin, trained):
+def test_errors_are_one_line(undin, trained):
     assert undin("export", "none")[::2] == (
         2,
         "undin: none: no such file or folder; expected a training run or a checkpoint in it\n",

@@ -30,7 +30,7 @@ def test_a_method_becomes_c(undin, tmp_path, monkeypatch):
         (["lull", "--to", "c", "-o", "a.txt"], "a.txt is a file: choose a folder for -o"),
     ],
 )
-def test_what_cannot_be_is_said_in_a_line(undin, tmp_path, monkeypatch, args, cure):
+def test_impossible_exports_are_one_line_errors(undin, tmp_path, monkeypatch, args, cure):
     monkeypatch.chdir(tmp_path)
     Path("a.txt").touch()
     code, _, err = undin("export", *args)

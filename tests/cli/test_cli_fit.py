@@ -113,7 +113,7 @@ def test_nothing_is_learned_for_a_place_that_is_not_there(undin, folders, monkey
     assert (code, err) == (2, "undin: nodir/x.npz: no such folder: nodir; create it first\n")
 
 
-def test_saving_where_there_is_no_folder(here):
+def test_saving_to_a_missing_folder(here):
     model = NMF(n_fft=256, hop_length=64, n_speech=4, n_noise=4, fit_iter=2)
     rng = np.random.default_rng(0)
     model.fit(rng.uniform(-1, 1, 4000), rng.uniform(-1, 1, 4000), 16000)
@@ -121,7 +121,7 @@ def test_saving_where_there_is_no_folder(here):
         model.save("nodir/x.npz")
 
 
-def test_a_file_is_no_folder_to_save_in(undin, folders):
+def test_a_file_is_not_a_folder_to_save_in(undin, folders):
     code, _, err = undin("fit", "speech", "noise", "-o", "speech.txt/x.npz")
     assert code == 2 and "no such folder" in err
     (folders / "speech.txt").write_text("")

@@ -107,7 +107,7 @@ def test_config_ini(undin, folders):
     assert sorted(name.split("_")[2] for name in names) == ["0.00", "1.00", "2.00"]
 
 
-def test_what_fails_is_named_and_the_rest_is_made(undin, folders):
+def test_failures_are_named_and_the_rest_is_written(undin, folders):
     soundfile.write("noise/hum/5.wav", np.zeros(4000), 8000)
     code, out, err = undin("mix", ".", "-o", "out", "--n", 6)
     assert (code, out) == (1, "3 done, 3 failed -> out/manifest.csv\n")

@@ -42,7 +42,7 @@ def test_splits_rates_parts_and_json(undin, voices):
     assert undin(*args, "-q").out == ""
 
 
-def test_what_cannot_be_read_is_named_and_left_out(undin, voices):
+def test_unreadable_files_are_named_and_skipped(undin, voices):
     raw = Path("speech/train/anna/1.wav").read_bytes()
     write("speech/train/anna/2.wav", subtype="FLOAT")
     data = bytearray(Path("speech/train/anna/2.wav").read_bytes())

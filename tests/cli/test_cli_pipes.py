@@ -47,7 +47,7 @@ def started(folder):
     return [path for path in folder.glob(".*.part") if path.stat().st_size]
 
 
-def test_a_pipe_gives_what_the_file_gives(undin, shell, here):
+def test_a_pipe_gives_the_output_of_the_file(undin, shell, here):
     undin("enhance", "a.wav", "-q")
     wav, enhanced = Path("a.wav").read_bytes(), Path("a.enhanced.wav").read_bytes()
     assert header(8000) == wav[:44]

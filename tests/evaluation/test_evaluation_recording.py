@@ -77,13 +77,13 @@ def test_hum(hz, sr):
     assert finding.values["hum_db"] == pytest.approx(10 * np.log10(0.5e-4 * (1 + 1 / 4 + 1 / 9)), abs=1.5)
 
 
-def test_a_voice_on_a_note_of_the_mains_is_no_hum():
+def test_a_voice_at_the_mains_frequency_is_not_hum():
     t = time_of(voice())
     song = 0.1 * np.sin(2 * np.pi * 100 * t + 3 * np.sin(2 * np.pi * 5 * t)) * (np.sin(2 * np.pi * 0.3 * t) > 0)
     assert "hum" not in faults(voice() + song)
 
 
-def test_a_steady_tone_of_a_band_and_a_voice_that_holds_its_note_are_no_hum():
+def test_a_steady_tone_and_a_sustained_voice_are_not_hum():
     t, rng = time_of(voice()), np.random.default_rng(0)
     band = np.fft.rfft(rng.standard_normal(len(t)))  # noise of a fan: 6 Hz wide about 100 Hz
     hz = np.fft.rfftfreq(len(t), 1 / SR)
@@ -142,7 +142,7 @@ def test_gaps_that_cut_and_gaps_of_a_gate():
     assert gated.values["gaps"] == 1 and gated.values["cut_gaps"] == 0 and "noise gate" in gated.text
 
 
-def test_silence_before_and_after_is_no_gap():
+def test_leading_and_trailing_silence_are_not_gaps():
     assert "gaps" not in faults(np.pad(voice(), 8000))
 
 
@@ -217,7 +217,7 @@ def test_files_with_nan_and_files_that_end_too_early(tmp_path):
         check_recording(str(tmp_path / "c.wav"))
 
 
-def test_what_holds_nothing_says_so():
+def test_an_empty_recording_is_reported():
     assert [f.text for f in check_signal(np.zeros(0, np.float32), SR).faults] == ["it has no samples"]
     silent = {f.what: f.text for f in check_signal(np.zeros(5 * SR, np.float32), SR).findings}
     assert silent["level"] == "the recording is silent"

@@ -155,7 +155,7 @@ def test_hostile_names_leave_the_pictures_whole(recwarn):
     assert not recwarn.list
 
 
-def test_examples_are_spread_over_what_was_gained():
+def test_examples_cover_the_range_of_gains():
     gains = np.arange(20.0)
     evaluation = made({"input": [("k", 0.0, 0.0)] * 20, "a": [("k", 0.0, g) for g in gains]}, methods=("a",))
     for seed in range(5):

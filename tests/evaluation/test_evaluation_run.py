@@ -72,7 +72,7 @@ def test_a_command_gets_a_wav_and_gives_one(run):
         (program("words", "open(sys.argv[2],'w').write('words')"), "is not a readable audio file"),
     ],
 )
-def test_what_a_program_does_wrong_is_named_and_the_rest_is_scored(run, command, reason):
+def test_a_program_s_errors_are_reported_and_the_rest_is_scored(run, command, reason):
     result = run(["log-mmse"], [command], rows=rows()[:2])
     name = command.partition("=")[0]
     assert [(f.row, f.method) for f in result.failures] == [(2, name), (3, name)]
@@ -91,7 +91,7 @@ def test_a_method_that_fails_on_one_file_is_scored_on_the_others(run):
     assert sum(bool(s.values) for s in result.scores if s.method == "picky") == len(rows()) - 1
 
 
-def test_what_is_wrong_with_a_row_is_named_with_the_row(run):
+def test_errors_in_a_row_name_the_row(run):
     gone = replace(rows()[1], id="gone", speech=(replace(rows()[1].speech[0], path="no.flac"),))
     broken = InputError("m.csv, row 5: snr_db must be a number; got 'loud'")
     clean = replace(rows()[1], id="clean", noise=(), snr_db=float("inf"))
@@ -124,7 +124,7 @@ def test_undefined_and_infinite_scores_are_missing_with_the_reason(run, monkeypa
     assert not score.values and score.undefined == {"si_sdr_db": "SI-SDR is infinite"}
 
 
-def test_a_second_run_keeps_what_is_there(run, tmp_path, monkeypatch):
+def test_a_second_run_keeps_existing_scores(run, tmp_path, monkeypatch):
     first = run()
     monkeypatch.setattr("undin.evaluation.run.Scorer.score", lambda *_: pytest.fail("worked again"))
     second = run()

@@ -11,7 +11,7 @@ TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_s
 
 
 @given(TEXT, TEXT, st.floats(-100, 100), TEXT)
-def test_what_is_written_comes_back(tmp_path_factory, id, error, value, reason):
+def test_written_scores_are_read_back(tmp_path_factory, id, error, value, reason):
     file = ScoreFile(tmp_path_factory.mktemp("s") / "scores.csv", ["a", "b"])
     score = Score(
         id, "m", "rain, wet", -5.0, values={"a": value}, duration_s=2.5, error=error, undefined={"b": reason}, key="k"

@@ -78,7 +78,7 @@ def test_ideal_masks_and_the_phase_sensitive_one_is_best():
     assert best > max(gains.values()) and min(gains.values()) > 8
 
 
-def test_scores_are_means_over_talkers_beside_the_input_and_ideal_masks(rows, tmp_path):
+def test_scores_are_means_over_talkers_with_input_and_ideal_masks(rows, tmp_path):
     result = scored(rows, tmp_path, Share("good", 0.8), metrics=QUICK)
     assert result.methods == ["input", "good", *IDEAL] and not result.failures
     assert [s.method for s in result.scores[:5]] == result.methods
@@ -107,7 +107,7 @@ def test_groups_are_named_by_gender(rows):
     assert Separation({names[0]: "F"}).group(rows[0]) == UNKNOWN
 
 
-def test_any_metric_is_scored_and_another_one_scores_anew(rows, tmp_path):
+def test_any_metric_is_scored_and_a_new_one_rescores(rows, tmp_path):
     one = scored(rows[:2], tmp_path, Share("good", 0.8), metrics=["snr_db"])
     assert set(one.scores[0].values) == {"snr_db"}
     assert scored(rows[:2], tmp_path, Share("good", 0.8), metrics=["snr_db"]).n_kept == 2 * 5

@@ -35,7 +35,7 @@ def test_fewer_voices_kept_aside_change_what_is_tested_on(tmp_path):
     assert not learned & {(source.path, source.offset_s) for row in fewer.mixtures.rows for source in row.speech}
 
 
-def test_new_audio_changes_every_key_whatever_lies_beside_it(tmp_path):
+def test_new_audio_changes_every_key_regardless_of_other_files(tmp_path):
     def keys():
         return Run(read_recipe("nmf-kwon2016"), tmp_path / "run", data=tmp_path / "data").keys
 

@@ -83,7 +83,7 @@ def test_a_finished_training_is_skipped_and_more_steps_go_on_with_it(finished):
     assert not list((finished / "train").glob("*.old*"))
 
 
-def test_a_slice_pauses_and_the_next_call_goes_on(tmp_path):
+def test_a_slice_pauses_and_the_next_call_resumes(tmp_path):
     run = Run(tiny(), tmp_path)
     with pytest.raises(InputError, match="max_minutes must be more than 0; got 0"):
         list(run.run(["train"], max_minutes=0))
@@ -95,7 +95,7 @@ def test_a_slice_pauses_and_the_next_call_goes_on(tmp_path):
     assert list(run.run(["train"])) == [("train", "done")]
 
 
-def test_other_settings_start_anew_and_keep_the_old_training(tmp_path):
+def test_other_settings_restart_and_keep_the_old_training(tmp_path):
     list(Run(tiny(), tmp_path).run(["train"]))
     list(Run(tiny("train.settings.n_hidden=6"), tmp_path).run(["train"]))
     assert undin.load(tmp_path / "train/dnn.onnx").config.n_hidden == 6
@@ -112,7 +112,7 @@ def test_variants_are_networks_of_their_own(tmp_path):
     assert {path.name for path in (tmp_path / "train").glob("*.onnx")} == {"dnn.onnx", "no-nat.onnx", "one-snr.onnx"}
 
 
-def test_few_speakers_are_learned_from_and_tested_beside_unknown_ones(tmp_path):
+def test_few_training_speakers_are_tested_along_with_unseen_ones(tmp_path):
     recipe = tiny(
         'train.variants={two={voices=2}, three={voices=3}, three-again={voices=3, "options.seed"=1}}',
         "train.seen=2",
@@ -172,7 +172,7 @@ def test_a_finished_training_does_not_pretend_to_have_begun_with_weights(finishe
         list(run.run(["train"], start_from=other))
 
 
-def test_other_validation_starts_anew_and_strays_are_swept(tmp_path):
+def test_other_validation_restarts_and_stray_files_are_deleted(tmp_path):
     list(Run(tiny("train.options.steps=1"), tmp_path).run(["train"]))
     (tmp_path / "train/dnn.onnx.9.part").touch()
     list(Run(tiny("train.options.steps=1", "train.valid.noises=2"), tmp_path).run(["train"]))

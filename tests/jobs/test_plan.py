@@ -23,7 +23,7 @@ def pairs(tasks):
     return [(task.source, *task.outputs) for task in tasks]
 
 
-def test_results_lie_beside_their_input(tree):
+def test_results_are_written_next_to_their_input(tree):
     assert pairs(plan(["a.wav"])) == [("a.wav", "a.enhanced.wav")]
     assert pairs(plan(["a.wav", "b.ogg"])) == [("a.wav", "a.enhanced.wav"), ("b.ogg", "b.enhanced.ogg")]
     assert plan(["a.wav"], n_src=2) == [FileTask("a.wav", ("a.1.wav", "a.2.wav"))]
@@ -35,7 +35,7 @@ def test_a_tree_is_mirrored_with_its_audio_only(tree):
     ]  # fmt: skip
 
 
-def test_sound_that_cannot_be_written_as_it_is_becomes_m4a(tree):
+def test_audio_in_a_format_that_cannot_be_written_becomes_m4a(tree):
     for name in ("in/c.aac", "in/deep/d.WMA"):
         Path(name).write_bytes(b"sound")
     found = dict(pairs(plan(["in"], "out")))
@@ -57,7 +57,7 @@ def test_one_file_goes_to_the_path_given(tree):
     assert pairs(plan(["a.wav"], "o.flac", n_src=2)) == [("a.wav", "o.1.flac", "o.2.flac")]
 
 
-def test_residual_and_picture_lie_beside_the_output(tree):
+def test_residual_and_picture_are_next_to_the_output(tree):
     assert plan(["a.wav"], residual=True, picture=True) == [
         FileTask("a.wav", ("a.enhanced.wav",), "a.residual.wav", "a.enhanced.png")
     ]
@@ -85,13 +85,13 @@ def noted(path, source):
     add(path, {"input": str(Path.cwd() / source), "key": "1"})
 
 
-def test_the_output_folder_is_no_input(tree):
+def test_the_output_folder_is_not_an_input(tree):
     Path("in/out").mkdir()
     Path("in/out/z.wav").touch()
     assert sources(["in"], "in/out") == IN
 
 
-def test_what_a_run_lays_beside_its_inputs_is_left_out_and_counted(tree):
+def test_outputs_of_a_run_next_to_its_inputs_are_skipped_and_counted(tree):
     for name in ("a.enhanced.wav", "a.residual.wav", "deep/b.enhanced.FLAC"):
         Path("in", name).touch()
     with pytest.warns(UserWarning, match=r"^skipped 3 files that are undin's own output \(in/a.enhanced.wav \.\.\."):
@@ -100,7 +100,7 @@ def test_what_a_run_lays_beside_its_inputs_is_left_out_and_counted(tree):
     assert len(sources(["in"], "out")) == 6  # nothing says that undin made them
 
 
-def test_what_an_earlier_run_laid_beside_its_input_is_left_out(tree):
+def test_outputs_of_an_earlier_run_next_to_its_input_are_skipped(tree):
     noted("in/a.residual.wav", "in/a.wav")
     with pytest.warns(UserWarning, match=r"^skipped 1 file that is undin's own output \(in/a.residual.wav\)"):
         assert sources(["in"], "out") == IN

@@ -58,7 +58,7 @@ def samples(path):
         ("a.aiff", "PCM_16", 1, 8000),
     ],
 )
-def test_a_file_comes_out_as_it_went_in(make_wav, tmp_path, name, subtype, n_channels, sr):
+def test_file_properties_are_preserved(make_wav, tmp_path, name, subtype, n_channels, sr):
     source = make_wav(name, seconds=2 * BLOCK_S + 0.317, n_channels=n_channels, sr=sr, subtype=subtype)
     target = tmp_path / f"o_{name}"
     done = []
@@ -72,7 +72,7 @@ def test_a_file_comes_out_as_it_went_in(make_wav, tmp_path, name, subtype, n_cha
     assert len(done) == 3 and sum(done) == pytest.approx(report.seconds)
 
 
-def test_what_was_taken_out_and_what_is_left_give_the_input(make_wav, tmp_path):
+def test_residual_and_output_sum_to_the_input(make_wav, tmp_path):
     source = make_wav(seconds=BLOCK_S + 0.1, subtype="FLOAT", n_channels=2)
     y, r = str(tmp_path / "y.wav"), str(tmp_path / "r.wav")
     process_file(Gain(), source, y, residual=r)

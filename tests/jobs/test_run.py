@@ -49,7 +49,7 @@ def statuses(results):
     return [result.status for result in results]
 
 
-def test_what_another_method_made_stays(make_wav, here):
+def test_output_of_another_method_is_kept(make_wav, here):
     tasks = plan([make_wav("in/a.wav")], "out/")
     assert statuses(run(tasks, make)) == ["done"]
     before = Path("out/a.wav").read_bytes()
@@ -61,7 +61,7 @@ def test_what_another_method_made_stays(make_wav, here):
     assert statuses(run(tasks, partial(load, "spectral-gate"), overwrite=True)) == ["done"]
 
 
-def test_what_is_done_is_done_once(make_wav, here):
+def test_finished_tasks_are_skipped(make_wav, here):
     tasks = plan([make_wav("in/a.wav"), make_wav("in/b.wav", seed=1)], "out", residual=True)
     assert statuses(run(tasks, make)) == ["done", "done"]
     first = {path: path.stat().st_mtime_ns for path in Path("out").glob("*.wav")}
@@ -71,7 +71,7 @@ def test_what_is_done_is_done_once(make_wav, here):
     assert statuses(run(tasks, make, overwrite=True)) == ["done", "done"]
 
 
-def test_other_settings_are_made_anew(make_wav, here):
+def test_other_settings_are_processed_again(make_wav, here):
     tasks = plan([make_wav()])
     for settings in (FileSettings(), FileSettings(limit_db=6)):
         assert statuses(run(tasks, make, settings)) == ["done"]
@@ -88,7 +88,7 @@ def test_a_missing_part_is_made_again(make_wav, here):
     assert Path("a.residual.wav").exists()
 
 
-def test_what_undin_did_not_make_is_kept(make_wav, here):
+def test_files_of_other_programs_are_kept(make_wav, here):
     tasks = plan([make_wav()])
     Path("a.enhanced.wav").write_text("mine")
     (result,) = run(tasks, make)
@@ -112,7 +112,7 @@ def test_a_bad_file_among_good_ones_is_named(make_wav, here, workers):
     assert names("out") == ["a.wav", "c.wav"]
 
 
-def test_workers_give_what_one_process_gives(make_wav, here):
+def test_workers_give_the_results_of_one_process(make_wav, here):
     sources = [make_wav(f"in/{i}.wav", seed=i) for i in range(3)]
     list(run(plan(sources, "one"), make))
     assert statuses(run(plan(sources, "two"), make, workers=2)) == ["done"] * 3

@@ -64,7 +64,7 @@ def test_masks_of_talkers_are_one_for_each(name):
     np.testing.assert_allclose(y, model(x, SR), atol=1e-5 if model.causal else 1e-3)
 
 
-def test_a_spectrum_is_taken_as_it_is(tmp_path):
+def test_a_spectrum_is_used_unchanged(tmp_path):
     spectrum = undin.load(write_hand(tmp_path / "a.onnx", output="spectrum"))
     mask = undin.load(write_hand(tmp_path / "b.onnx"))
     np.testing.assert_allclose(spectrum(noise(2, 9000), SR), mask(noise(2, 9000), SR), atol=1e-6)

@@ -211,7 +211,7 @@ def test_the_level_changes_nothing(prior, form, level):
 
 @settings(max_examples=8, deadline=None)
 @given(sizes=st.lists(st.integers(1, 3000), min_size=1, max_size=6))
-def test_chunks_give_what_the_whole_gives(sizes):
+def test_chunks_match_the_complete_signal(sizes):
     model = MODELS.setdefault("chunked", trained())
     assert model.causal and model.latency_ms == 16
     x = voice(sum(sizes)) + hiss(sum(sizes))

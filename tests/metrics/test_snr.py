@@ -93,7 +93,7 @@ def test_fw_segmental_snr_equals_a_loop_over_frames_and_bands(sr):
     assert fw_segmental_snr(ref=ref, est=est, sr=sr) == pytest.approx(np.mean(expected), abs=1e-8)
 
 
-def test_fw_segmental_snr_ignores_gain_and_what_lies_above_4_khz():
+def test_fw_segmental_snr_ignores_gain_and_content_above_4_khz():
     ref, est = noisy_pair(16000)
     score = fw_segmental_snr(ref=ref, est=est, sr=16000)
     assert fw_segmental_snr(ref=ref, est=7 * est, sr=16000) == pytest.approx(score, abs=1e-6)

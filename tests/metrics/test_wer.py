@@ -61,7 +61,7 @@ def test_known_counts(ref, est, substitutions, deletions, insertions):
     assert (errors.substitutions, errors.deletions, errors.insertions) == (substitutions, deletions, insertions)
 
 
-def test_a_list_is_taken_as_it_is():
+def test_a_list_is_used_unchanged():
     assert wer(ref=["A", "b."], est=["a", "b."]) == 0.5
     assert wer(ref=list("你好吗"), est=list("你好")) == pytest.approx(1 / 3)
 

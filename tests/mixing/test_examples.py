@@ -122,7 +122,7 @@ def test_another_process_makes_the_same(packed):
         np.testing.assert_array_equal(m.noisy, examples[i].noisy)
 
 
-def test_a_pack_gives_what_the_files_give(packed):
+def test_a_pack_gives_the_samples_of_the_files(packed):
     m, n = (Examples(corpus, TRAIN, seed=1)[7] for corpus in (packed, corpora.mini()))
     np.testing.assert_allclose(m.noisy, n.noisy, rtol=0, atol=1e-3)
 
@@ -239,7 +239,7 @@ def test_voices_with_too_little_speech_may_be_dropped():
         drawn(corpus, duration_s=9.0, short="drop")
 
 
-def test_a_crop_in_a_pause_is_drawn_anew():
+def test_a_crop_in_a_pause_is_redrawn():
     """Half of each is silence; beside it a clip whose known level says that it is a pause."""
     halves = [*talk("a", 60.0, name="half-a"), *rain(60.0, kind="half")]
     examples = Examples(corpus_of(*halves), Settings(duration_s=1.0), seed=0)

@@ -214,7 +214,7 @@ def test_a_byte_order_mark_is_read_over(rows, tmp_path):
     assert tuple(mixing.read_manifest(path)) == tuple(rows)
 
 
-def test_what_is_no_text_is_refused(tmp_path):
+def test_files_that_are_not_text_are_rejected(tmp_path):
     path = tmp_path / "m.csv"
     path.write_bytes(b"RIFF\xff\xfe\x00\x00WAVE")
     with pytest.raises(InputError, match=r"m\.csv must be a manifest as written by `undin mix`"):

@@ -25,7 +25,7 @@ def test_snr_sum_and_peak_hold(snr_db, n_noise, seed, level):
     assert all(x.dtype == np.float32 and x.shape == (2000,) for x in (m.noisy, m.speech, m.noise))
 
 
-def test_speech_stays_as_it_is_where_there_is_room():
+def test_speech_is_unchanged_where_there_is_headroom():
     s = sound(1000)
     m = mix(s, sound(1000, 1), snr_db=3)
     np.testing.assert_array_equal(m.speech, s)
@@ -72,7 +72,7 @@ def test_shorter_noise_is_looped_with_a_crossfade():
 
 
 @given(n_noise=st.integers(1, 700), n_samples=st.integers(1, 2000), part=st.floats(0, 1, exclude_max=True))
-def test_cut_gives_what_was_asked_for(n_noise, n_samples, part):
+def test_cut_returns_the_requested_segment(n_noise, n_samples, part):
     last = n_noise - n_samples if n_noise >= n_samples else n_noise - 1
     n = np.ones(n_noise, np.float32)
     y = cut(n, n_samples, int(part * (last + 1)))
@@ -113,6 +113,6 @@ GOOD = sound(100)
         (GOOD, GOOD, {"onset": -1}, r"onset must be in 0 to 0 "),
     ],
 )
-def test_what_cannot_be_mixed_is_refused(speech, noise, settings, message):
+def test_invalid_mixtures_are_rejected(speech, noise, settings, message):
     with pytest.raises(InputError, match=message):
         mix(speech, noise, **{"snr_db": 0, **settings})

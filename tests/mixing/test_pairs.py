@@ -55,7 +55,7 @@ def test_rows_of_pairs_are_kept_by_a_manifest(tmp_path):
     assert list(read_manifest(tmp_path / "pairs.csv")) == rows
 
 
-def test_a_folder_of_mixtures_has_its_twin_beside_it_and_a_test_set_comes_before_others(tmp_path):
+def test_a_folder_of_mixtures_is_paired_with_its_sibling_and_test_sets_come_first(tmp_path):
     for part in ("train", "test"):
         put(tmp_path, f"noisy_{part}set_wav/{part}.wav", f"clean_{part}set_wav/{part}.wav")
     assert [row.id for row in found(tmp_path)[1]] == ["test"]
@@ -83,7 +83,7 @@ def test_files_that_make_no_pair_are_errors_and_the_others_are_rows(tmp_path):
         (["noisy_1", "clean_1", "noisy_2", "clean_2"], "several folders of mixtures: choose one of"),
     ],
 )
-def test_folders_that_are_no_pairs(folders, message, tmp_path):
+def test_folders_that_are_not_pairs(folders, message, tmp_path):
     for name in folders:
         (tmp_path / name).mkdir()
     with pytest.raises(InputError, match=message):

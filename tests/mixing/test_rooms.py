@@ -23,12 +23,12 @@ def test_text_comes_back():
 @pytest.mark.parametrize(
     "text", ["", "5 4 3 0.3 1 1 1", "5 4 3 0.3 1 1 1 1 1 x", "5 4 3 0.3 1 1 1 6 1 1", "5 4 3 0 1 1 1 2 2 2"]
 )
-def test_what_is_no_room(text):
+def test_invalid_rooms_are_rejected(text):
     with pytest.raises(InputError, match="room must"):
         Room.parse(text, 1)
 
 
-def test_a_click_comes_out_at_once_and_decays():
+def test_a_click_has_no_delay_and_decays():
     pytest.importorskip("pyroomacoustics")
     for response in ROOM.responses(16000):
         h = response.h

@@ -79,7 +79,7 @@ def test_finished_mixtures_are_skipped_and_more_are_added(shared, tmp_path):
     assert list(mixing.read_manifest(tmp_path / "manifest.csv")) == list(mixing.draw(shared, 8, seed=1))
 
 
-def test_a_run_that_is_cut_off_goes_on(shared, tmp_path):
+def test_an_interrupted_run_resumes(shared, tmp_path):
     """Twice, so that what both have noted must be put together; the second time a line is torn."""
     for n in (4, 3):
         run = job(shared, tmp_path, 12).run()
@@ -167,7 +167,7 @@ def test_the_manifest_alone(shared, tmp_path):
     assert statuses(job(shared, tmp_path)) == ["done"] * 10
 
 
-def test_what_fails_is_named_and_the_rest_is_made(corpus_at, tmp_path):
+def test_failures_are_named_and_the_rest_is_written(corpus_at, tmp_path):
     soundfile.write(corpus_at.root / "noise/0.flac", np.zeros(12000), 8000)
     (corpus_at.root / "noise/1.flac").unlink()
     soundfile.write(corpus_at.root / "noise/2.flac", np.ones(2000), 16000)

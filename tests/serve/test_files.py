@@ -212,7 +212,7 @@ def test_without_a_token_other_sites_and_hosts_are_refused(server):
     assert server.http.get("/v1/methods", headers={"origin": server.url}).status_code == 200
 
 
-def test_with_a_token_only_those_who_send_it_are_served(noisy):
+def test_with_a_token_only_requests_that_carry_it_are_served(noisy):
     with running(token="correct horse") as server:
         for given in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Basic correct horse"}):
             answer = server.http.post("/v1/enhance", content=noisy.read_bytes(), headers=given)

@@ -25,7 +25,7 @@ def test_a_loss_is_the_same_with_spectra_made_beforehand(name, settings, monkeyp
         torch.testing.assert_close(losses[part], value, rtol=1e-4, atol=1e-5)
 
 
-def test_talkers_who_are_muted_are_gone_from_the_spectra_too():
+def test_muted_talkers_are_absent_from_the_spectra_too():
     stft = Stft(64, 32)
     torch.manual_seed(2)
     batch, sources = talkers_of(batch_of(2, 4000, stft), 2, 0.5)

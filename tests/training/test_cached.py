@@ -46,7 +46,7 @@ def test_each_is_made_once_and_served_in_every_epoch(tmp_path, n_src):
     assert orders[0] != orders[1] or orders[1] != orders[2]
 
 
-def test_what_is_there_stays_after_a_break_and_in_another_process(tmp_path):
+def test_existing_examples_survive_an_interruption_and_another_process(tmp_path):
     first = CachedExamples(Counted(), 4, tmp_path / "kept.f32", seed=0)
     served = [first[i].noisy for i in range(4)]
     endless = Counted()
@@ -70,7 +70,7 @@ def test_loaders_with_processes_hear_the_same(tmp_path):
 
 
 @pytest.mark.parametrize("n_src", [1, 2])
-def test_spectra_are_kept_beside_the_signals(tmp_path, n_src):
+def test_spectra_are_kept_with_the_signals(tmp_path, n_src):
     stft = Stft(16, 8)
     examples = CachedExamples(Counted(n_src), 3, tmp_path / "kept.f32", seed=0, stft=stft)
     for batch in Loader(examples, batch=2, start=0, stop=2, workers=1):

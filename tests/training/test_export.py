@@ -76,7 +76,7 @@ def test_biases_of_recurrent_layers_are_half_where_weights_are_int8(tmp_path):
     assert loss_db(loaded, path, 0.1 * np.random.default_rng(0).standard_normal(16000)) < -30
 
 
-def test_the_file_says_what_it_is(toy, tmp_path):
+def test_the_file_has_its_metadata(toy, tmp_path):
     config = LEARNED["dnn"].Config(n_hidden=16, n_layers=1)
     net = NETS["dnn"](config)
     checkpoint = save_weights(tmp_path / "best.pt", "dnn", config, net)

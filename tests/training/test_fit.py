@@ -60,7 +60,7 @@ def unbroken(tmp_path_factory):
     return folder, run(folder, ema=0.9)
 
 
-def test_what_a_run_leaves(unbroken):
+def test_files_of_a_finished_run(unbroken):
     folder, fitted = unbroken
     assert (fitted.finished, fitted.step) == (True, 12)
     assert fitted.hours == pytest.approx(12 * 4 * 0.2 / 3600)
@@ -92,7 +92,7 @@ def test_validation_measures_what_the_best_weights_do(unbroken):
     assert last["si_sdr_in_db"] == pytest.approx(si_sdr(ref=ref, est=noisy).mean(), abs=1e-3)
 
 
-def test_a_finished_run_stays_as_it_is(unbroken):
+def test_a_finished_run_is_unchanged(unbroken):
     folder, fitted = unbroken
     before = {path: path.read_bytes() for path in (fitted.best, fitted.last, folder / "log.csv")}
     assert run(folder, ema=0.9) == fitted
@@ -224,7 +224,7 @@ def test_fine_tuning_starts_from_weights(unbroken, tmp_path):
         run(tmp_path / "d", start_from=Path("x.onnx"))
 
 
-def test_what_is_learned_beside_may_come_and_go(unbroken, tmp_path):
+def test_training_only_parameters_may_be_added_or_missing(unbroken, tmp_path):
     _, fitted = unbroken
     settings = {"steps": 1, "lr": 1e-12, "train": tone.Tones(5)}
     more = run(tmp_path / "a", config=tone.ToneConfig(helper=3), start_from=fitted.best, **settings)
@@ -261,7 +261,7 @@ def test_two_processes_equal_one_with_the_double_batch(tmp_path):
     assert reports[-1][:2] == (6, 12)
 
 
-def test_processes_share_what_one_would_see():
+def test_processes_share_the_examples_of_one():
     numbered = tone.Tones(0)
     one = [pair["noisy"] for pair in Loader(numbered, batch=4, start=2, stop=5)]
     two = [[pair["noisy"] for pair in Loader(numbered, batch=2, start=2, stop=5, rank=r, world=2)] for r in (0, 1)]

@@ -114,7 +114,7 @@ def test_a_second_backward_pass_is_refused() -> None:
 
 
 @compiled
-def test_what_the_kernel_cannot_do_is_torch_s() -> None:
+def test_unsupported_cases_fall_back_to_torch() -> None:
     torch.manual_seed(0)
     for settings in ({"num_layers": 2}, {"batch_first": True}, {"bias": False}, {"dtype": torch.float64}):
         ref, net = nn.GRU(4, 8, **settings), GRU(4, 8, **settings)

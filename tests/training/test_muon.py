@@ -35,7 +35,7 @@ def test_gates_convolutions_and_stacks_are_turned_each_by_themselves(gru):
     assert torch.allclose(steps["1.bias"].abs(), torch.ones(5), atol=1e-3)  # Adam's first step is a sign
 
 
-def test_it_finds_a_minimum_goes_on_from_its_state_and_decays_matrices_alone():
+def test_it_finds_a_minimum_resumes_from_its_state_and_decays_only_matrices():
     def run(n, state=None, weights=None):
         torch.manual_seed(0)
         net = nn.Linear(6, 4)

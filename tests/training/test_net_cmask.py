@@ -110,7 +110,7 @@ def test_silence_has_no_delta_phase_and_stays_silent() -> None:
         assert y.shape == (1, 500) and y.isfinite().all() and (scale or not y.any())
 
 
-def test_loss_is_of_the_signal_that_comes_out_and_does_not_depend_on_its_level() -> None:
+def test_loss_is_computed_on_the_output_signal_at_any_level() -> None:
     net = make(replace(SMALL, snr_weight=0.02))
     speech, noise = 0.1 * torch.randn(2, 800), 0.1 * torch.randn(2, 800)
     with torch.no_grad():

@@ -131,7 +131,7 @@ def test_heads_look_at_rows_by_weights_that_sum_to_one_and_each_has_its_own():
     assert make(n_rows=0).tables(batch()) == make(layer="lstm").tables(batch()) == {}
 
 
-def test_the_graph_tells_what_its_heads_look_at(tmp_path):
+def test_the_graph_returns_the_attention_of_its_heads(tmp_path):
     net = make(n_read=2, n_fft=1024, hop_length=512, window="hamming")
     path = write_graph(Loaded("mann", net.config, net), tmp_path / "net.onnx", card={})
     x = 0.1 * np.random.default_rng(0).standard_normal(8000).astype(np.float32)
@@ -159,7 +159,7 @@ def test_compiled_steps_give_the_same(monkeypatch):
     assert len(calls) == 30
 
 
-def test_what_is_written_is_read_back_by_content_many_frames_later():
+def test_stored_content_is_read_back_many_frames_later():
     """The memory by itself: add to one row, wait, and ask for that content."""
     ntm = make(n_rows=5, n_width=6).layer
     state = {name: torch.zeros(1, *shape) for name, shape in ntm.shapes.items()}

@@ -50,7 +50,7 @@ def make(name: str = "blstm-mask", config: MaskConfig = SMALL, **changes: object
 
 @pytest.mark.parametrize("name", MASKS)
 @pytest.mark.parametrize(("activation", "most"), [("softmax", 1.0), ("sigmoid", 1.0), ("relu", np.inf)])
-def test_masks_are_what_the_activation_says_at_every_level(name, activation, most):
+def test_masks_match_the_activation_at_every_level(name, activation, most):
     net, X = make(name, activation=activation).eval(), torch.randn(2, 2, 9, 33)
     with torch.no_grad():
         M, quiet = (net(scale * X, net.initial_state(2))[0] for scale in (1.0, 1e-3))
@@ -149,7 +149,7 @@ def test_every_parameter_learns(name, embedding):
 
 
 @pytest.mark.parametrize("normalise", ["bin", "global"])
-def test_calibration_takes_mean_and_deviation_of_what_is_no_silence(normalise):
+def test_calibration_takes_mean_and_deviation_of_nonsilent_frames(normalise):
     net, sources = make(normalise=normalise), voices(4)
     sources[0] = 0
     net.calibrate([batch_of(sources)])
@@ -213,7 +213,7 @@ def test_the_graph_separates_like_the_network(name, tmp_path):
         np.testing.assert_allclose(y, est, atol=1e-5)
 
 
-def test_k_means_finds_the_clusters_and_one_talker_comes_out_once(tmp_path):
+def test_k_means_finds_the_clusters_and_a_lone_talker_is_not_duplicated(tmp_path):
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 2, 500)
     V = (np.eye(3)[truth] + 0.1 * rng.standard_normal((500, 3))).astype(np.float32)

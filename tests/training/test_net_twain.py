@@ -73,7 +73,7 @@ def test_a_silent_talker_asks_for_silence() -> None:
     assert torch.isfinite(nobody).all()
 
 
-def test_it_learns_who_is_who() -> None:
+def test_it_learns_to_separate_talkers() -> None:
     """Two talkers at different frequencies: which output takes which is free, that they come apart is not."""
     torch.manual_seed(0)
     net, t = Twain(SMALL).train(), torch.arange(1600) / 16000

@@ -26,7 +26,7 @@ from undin.training.options import Options
         ({"monitor": "estoi"}, "monitor must be valid_loss or si_sdr_db; got 'estoi': name it in valid_metrics too"),
     ],
 )
-def test_what_is_wrong_is_refused(wrong, message):
+def test_invalid_options_are_rejected(wrong, message):
     with pytest.raises(InputError, match=message):
         Options(**wrong)
 
@@ -50,6 +50,6 @@ def test_the_monitor_knows_its_direction():
     assert Options(valid_metrics=["si_sdr_db", "estoi"]).valid_metrics == ("estoi",)  # SI-SDR is always measured
 
 
-def test_only_what_changes_the_curve_is_a_difference():
+def test_only_settings_that_change_the_curve_are_differences():
     before = {"steps": 5, "lr": 1e-3, "workers": 3, "valid_metrics": ["estoi"], "batch": 16}
     assert Options(valid_metrics=("estoi",)).differences(before) == ["batch"]

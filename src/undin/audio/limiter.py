@@ -8,7 +8,7 @@ from undin.errors import InputError
 
 
 class Limiter:
-    """Stateful peak limiter with one gain for all leading axes, so that levels between channels stay.
+    """Stateful peak limiter with one gain for all leading axes, which preserves levels between channels.
 
     With the attenuation wanted at each sample, a[n] = max(0, 1 - ceiling / peak[n]), the gain is
 

@@ -18,7 +18,7 @@ STAYS_FLOAT = ("FLOAT", "DOUBLE", "VORBIS", "OPUS", "MP3", "AAC", "MPEG", "PCM_F
 
 
 def bits_of(subtype: str) -> int | None:
-    """Bits per sample that a sample format clips at; None where samples stay floats (float, lossy)."""
+    """Bit depth at which a sample format clips; None for formats without a fixed limit (float, lossy)."""
     if subtype.startswith(STAYS_FLOAT):
         return None
     found = re.fullmatch(r"(?:PCM_|ALAC_)[SU]?(\d+)(?:LE|BE)?", subtype)

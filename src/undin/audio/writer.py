@@ -79,7 +79,7 @@ class Writer(ABC):
     def _finish(self) -> None: ...
 
     def abort(self) -> None:  # noqa: B027
-        """Give up: what was written is removed, and a file that was there before stays."""
+        """Abort: delete the partial output and keep any previous file."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""Where sound comes from: utterances of speech and recordings of noise, listed in tables, read slice by slice.
+"""Sources of audio: utterances of speech and recordings of noise, listed in tables, read slice by slice.
 
 open(root) -> Corpus(root, rows) -> select(split="test", ...) -> load(row) -> x
 

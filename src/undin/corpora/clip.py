@@ -56,6 +56,6 @@ class Clip:
 
 
 def moved(clip: Clip, folder: Path) -> Clip:
-    """The clip as seen from a folder further up; absolute paths stay."""
+    """The clip relative to a parent folder; absolute paths are unchanged."""
     noisy_path = (folder / clip.noisy_path).as_posix() if clip.noisy_path else ""
     return replace(clip, path=(folder / clip.path).as_posix(), noisy_path=noisy_path)

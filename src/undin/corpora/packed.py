@@ -197,7 +197,7 @@ def open_pack(*paths: str | os.PathLike[str], sr: int | None = None) -> Corpus:
 
 
 def is_packed(corpus: Corpus) -> bool:
-    """Whether a corpus reads from packs, so that any part of it is there at once."""
+    """Whether a corpus reads from packs, so that any slice is available immediately."""
     return isinstance(corpus.reader, PackReader)
 
 

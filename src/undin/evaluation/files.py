@@ -71,7 +71,7 @@ def choose_for_files(names: Iterable[str] | None, ref: Reference | None) -> tupl
     for name in names:
         if name in METRICS and METRICS[name].reference:
             raise InputError(f"{name} needs a reference: use --ref FILE, or a metric that needs none, as {FREE[-1]}")
-    return choose(names, HIGHEST_SR)  # a file of a lower rate says itself what is undefined
+    return choose(names, HIGHEST_SR)  # a file of a lower rate reports undefined metrics itself
 
 
 def score_file(path: str, measures: Iterable[Metric], ref: Reference | None, *, align: bool = True) -> FileScores:

@@ -60,7 +60,7 @@ def align(systems: Sequence[MethodSystem | CommandSystem], sr: int) -> list[Meth
 
 
 def lag_notes(systems: Iterable[MethodSystem | CommandSystem]) -> list[str]:
-    """A sentence for every program whose lag is taken out."""
+    """A sentence for every program whose lag is compensated."""
     lags = {f"The output of {s.name}": s.lag_ms for s in systems if isinstance(s, CommandSystem)}
     return [lag_note(name, lag_ms) for name, lag_ms in lags.items() if lag_ms]
 

@@ -84,7 +84,7 @@ def interval(mean: Mean, digits: int, *, sign: bool = False) -> str:
 
 
 def differences(first: Mapping[str, float], second: Mapping[str, float]) -> list[float]:
-    """First minus second, for every file that both have a score for."""
+    """First minus second, for every file scored for both."""
     return [value - second[id] for id, value in first.items() if id in second]
 
 

@@ -42,7 +42,7 @@ class System(ABC):
 
     @abstractmethod
     def answer(self) -> Answer:
-        """Load it, so that what is timed later is the processing alone."""
+        """Load it, so that later timing covers only the processing."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class CommandSystem(System):
         return {"command": self.command} | ({"lag_ms": self.lag_ms} if self.lag_ms else {})
 
     def _run(self, x: Array, sr: int) -> Array:
-        """Its output for an input that is longer by the lag, without the lag: nothing is cut off."""
+        """Output aligned with the input: the input is padded by the lag, so the end is not cut off."""
         lag = round(self.lag_ms * sr / 1000)
         before, after = max(-lag, 0), max(lag, 0)
         y = self._run_once(np.pad(x, [(0, 0)] * (x.ndim - 1) + [(before, after)]), sr)

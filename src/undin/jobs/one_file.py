@@ -54,7 +54,7 @@ def separate_file(
     truncated: Truncated = "raise",
     **settings: Any,
 ) -> FileReport:
-    """Separate the talkers in a file into one file each; they sum to the input, and a lone voice comes first.
+    """Separate the talkers in a file into one file each; they sum to the input, and a lone voice is the first output.
 
     Args:
         path: audio file, or video with the extra `video`.

@@ -20,7 +20,7 @@ class FileTask:
 
     source: str
     targets: tuple[str, ...]
-    residual: str | None = None  # where to write what was taken out
+    residual: str | None = None  # where to write the removed noise
     picture: str | None = None  # where to draw input and outputs
     problem: str | None = None  # why it cannot be done, if known beforehand; then it has no targets
 

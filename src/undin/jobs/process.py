@@ -34,7 +34,7 @@ class FileReport:
     n_channels: int
     container: str  # of the output
     subtype: str  # of the output
-    changed: str | None  # what the output's container could not keep: "FLOAT -> PCM_24"
+    changed: str | None  # properties the output's container could not keep: "FLOAT -> PCM_24"
     limited_db: float  # greatest attenuation by the limiter, 0.0 where nothing exceeded full scale
     wall_s: float
     near_silence: tuple[str, ...] = ()  # targets of talkers that were not found

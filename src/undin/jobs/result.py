@@ -73,7 +73,7 @@ def _make_folder(file: str) -> None:
 
 
 def note_down(files: list[str], note: dict[str, Any]) -> None:
-    """Note what is finished; where the folder takes no notes, the output stays and a warning says what that means."""
+    """Record a finished output; if the folder is not writable for notes, keep the output and warn."""
     for file in files:
         try:
             add(file, note)

@@ -215,7 +215,7 @@ def _end(stream: Any) -> None:
 
 
 def _play(line: Line, n_out: int) -> Any:
-    """The playback callback; mono goes to both channels, and stereo to a mono device as its mean."""
+    """The playback callback; mono is copied to both channels; for a mono device, stereo is averaged."""
 
     def play(y: Any, n: int, time: Any, status: Any) -> None:
         block = y if n_out == line.n_channels else np.empty((n, line.n_channels), np.float32)

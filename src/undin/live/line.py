@@ -206,7 +206,7 @@ class Line:
 
 
 def resized(y: Samples, n: int) -> Samples:
-    """Stretch (n_before, n_channels) samples to n by linear interpolation; the first and last stay.
+    """Stretch (n_before, n_channels) samples to n by linear interpolation; the first and last samples are kept.
 
     Args:
         y: at least 2 samples.

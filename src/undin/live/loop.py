@@ -37,7 +37,7 @@ class Screen(Protocol):
         """Show figures of the last moment."""
 
     def say(self, text: str) -> None:
-        """Print a line that stays."""
+        """Print a permanent line."""
 
 
 class Quiet:

@@ -34,7 +34,7 @@ class Meters:
         self._live.stop()
 
     def say(self, text: str) -> None:
-        """Print a line that stays above the meters."""
+        """Print a permanent line above the meters."""
         self._live.console.print(text, highlight=False, markup=False)
 
     def show(self, status: Status, controls: Controls) -> None:

@@ -313,7 +313,7 @@ class NMF(Method):
         c = self.config
         batch, n_freq, n_frames = X.shape
         sizes = [bases.W.shape[1] for bases in self.bases]
-        edges = [0, *np.cumsum(sizes), W.shape[1]]  # what is beyond the known bases is the noise of the recording
+        edges = [0, *np.cumsum(sizes), W.shape[1]]  # bases beyond the known ones model the recording's noise
         parts = [W[:, a:b] @ H[a:b] for a, b in pairwise(edges) if b > a]
         S = np.stack(parts).reshape(len(parts), n_freq, batch, n_frames).transpose(3, 2, 0, 1).copy()
         S, last = smooth(S, state["S"], float(np.exp(-c.hop_length / c.sr / c.smoothing_s)) if c.smoothing_s else 0.0)

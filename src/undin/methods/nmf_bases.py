@@ -152,7 +152,7 @@ def _settings(meta: dict[str, Any], config_class: type[Config]) -> Config:
 
 def _unit(W: Matrix, *rows: NDArray[np.float32]) -> Bases:
     """Bases whose columns sum to 1, which storage in float16 had undone."""
-    with np.errstate(all="ignore"):  # what is not finite is refused later
+    with np.errstate(all="ignore"):  # non-finite values are rejected later
         sums = W.sum(0)
         return Bases(W if np.allclose(sums, 1, rtol=1e-5) else W / sums, *rows)
 

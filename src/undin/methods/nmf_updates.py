@@ -155,7 +155,7 @@ def descend(
         nextW, nextH, cost = _pass(V, zW, zH, n_fixed, penalty, pull)
         if cost > costs[-1]:
             if not bold:
-                break  # no lower from x itself: what is left is rounding
+                break  # no lower from x itself: the rest is rounding
             b, before = b / 2, (W, H)
             continue
         b, before = min(b * 1.1, BOLDNESS), (W, H)
@@ -252,7 +252,7 @@ def quiet_bases(V: Matrix, n_bases: int) -> Matrix:
     n_quiet = min(max(round(0.2 * V.shape[1]), n_bases), V.shape[1])
     quiet = V[:, np.argsort(V.sum(0), kind="stable")[:n_quiet]]
     quiet = np.ascontiguousarray(quiet / np.maximum(quiet.mean(), TINY))
-    W = fit_bases(quiet, n_bases, n_iter=20, rng=0).W + np.float32(1e-3 / V.shape[0])  # what is 0 could not grow
+    W = fit_bases(quiet, n_bases, n_iter=20, rng=0).W + np.float32(1e-3 / V.shape[0])  # zeros could not grow
     W /= W.sum(0)
     return W
 

@@ -82,7 +82,7 @@ def _stoi(metric: str, ref: ArrayLike, est: ArrayLike, sr: int, *, extended: boo
 
 @contextmanager
 def _same_noise_every_time() -> Iterator[None]:
-    # pystoi dithers from numpy's global generator: equal inputs shall score equally, and its state is the caller's.
+    # pystoi dithers from numpy's global generator: equal inputs must score equally, and its state is the caller's.
     state = np.random.get_state()  # noqa: NPY002
     np.random.seed(0)  # noqa: NPY002
     try:

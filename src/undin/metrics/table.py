@@ -59,7 +59,7 @@ class Metric:
     def _score(self, ref: ArrayLike | None, est: ArrayLike, sr: int) -> Any:
         if self.reference and ref is None:
             raise InputError(f"{self.name} needs a reference: give ref, or choose a metric such as dnsmos_ovrl")
-        rate = self.rate_at(sr) or sr  # at a rate that is too low the metric itself says what it needs
+        rate = self.rate_at(sr) or sr  # at too low a rate the metric raises its own error
         if rate != sr:
             est = resample(np.asarray(est), sr, rate)
             ref = None if ref is None else resample(np.asarray(ref), sr, rate)

@@ -119,7 +119,7 @@ def _number(section: configparser.SectionProxy, key: str, default: float | None 
 
 
 def _open(home: Path, speech: str, noise: str, split: str, sr: int) -> Corpus:
-    """One corpus of two folders, all of it of one split."""
+    """One corpus from two folders, in a single split."""
     paths = [home / text.strip("'\"").replace("\\", "/") for text in (speech, noise)]
     speech_path, noise_path = paths
     talk, noises = (

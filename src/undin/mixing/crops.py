@@ -1,4 +1,4 @@
-"""Random crops of speech and noise, for examples: what is drawn how often, and what of it.
+"""Random crops of speech and noise for examples: sampling of clips and of positions in them.
 
 voice    in proportion to the square root of how long it speaks: between evenly by voice and evenly by second. One with
          a hundred times as much speech is drawn ten times as often. Speech without a name is a voice for each file.

@@ -21,7 +21,7 @@ from undin.mixing.settings import Settings, more_speakers, where_of
 from undin.mixing.turns import Turns
 
 GAP_S = 0.15  # utterances of one file that are at most this far apart may be joined
-ROW, SENTENCES, KINDS, RECORDINGS, SNRS, TALKERS = range(6)  # what a generator is for
+ROW, SENTENCES, KINDS, RECORDINGS, SNRS, TALKERS = range(6)  # purposes of random generators
 
 
 @dataclasses.dataclass(frozen=True)
@@ -289,7 +289,7 @@ def _utterances(part: Corpus, settings: Settings) -> Sequence[Clip]:
 
 
 def _joined(rows: Sequence[Clip], part: Corpus, settings: Settings) -> list[Clip]:
-    """Utterances, joined where they are short, dropped where that is asked for."""
+    """Utterances; short ones are joined, or dropped on request."""
     long_s = settings.duration_s or 0.0
     joined = join_short(rows, max(settings.min_duration_s, long_s))
     if settings.short == "pad":

@@ -93,7 +93,7 @@ def _twins(names: dict[str, Path]) -> Iterator[tuple[str, str]]:
 
 
 def _keys(path: Path, root: Path) -> list[str]:
-    """What twins share, best first: the name; the same without "noisy" and "clean"; a number at its end."""
+    """Keys for matching pairs, best first: the name; the name without "noisy" and "clean"; its trailing number."""
     name = path.relative_to(root).with_suffix("").as_posix()
     bare = re.sub(r"(noisy|clean)_?", "", name, flags=re.IGNORECASE)
     number = NUMBER.search(name)

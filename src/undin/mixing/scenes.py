@@ -13,7 +13,7 @@ from undin.mixing.mix import Samples, rms
 Scene = list[list[tuple[int, int]]]  # when each talker speaks: stretches [start, stop) in samples
 
 TURN_S = 1.0  # a turn lasts at least this long on average
-HEARD = 0.1  # RMS of what is kept of a talker, relative to the crop's: less is a pause
+AUDIBLE = 0.1  # RMS of what is kept of a talker, relative to the crop's: less is a pause
 TRIES = 10  # to find stretches with sound
 
 
@@ -83,7 +83,7 @@ def act(
     for _ in range(TRIES):
         scene = SCENES[kind](len(talkers), len(talkers[0]), sr, gap_s, rng)
         kept = [_kept(x, sr, spans) for x, spans in zip(talkers, scene, strict=True)]
-        if all(not spans or rms(y) > HEARD * rms(x) for x, y, spans in zip(talkers, kept, scene, strict=True)):
+        if all(not spans or rms(y) > AUDIBLE * rms(x) for x, y, spans in zip(talkers, kept, scene, strict=True)):
             return kept
     return list(talkers)
 

@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 
 
 class Turns(Generic[Item]):
-    """Every item once in a random order, then again in another, without end; any place of it at once."""
+    """Endless shuffled epochs of the items, with random access."""
 
     def __init__(self, items: Sequence[Item], *key: int) -> None:
         self.items, self._key = items, key

@@ -149,7 +149,7 @@ class MixtureWriter:
         self._finish()
 
     def _items(self, known: Iterator[tuple[int, MixtureRow]], *, skip: bool) -> Iterator[Item]:
-        """What is to be made, with what is known of it."""
+        """The items to create, with their known properties."""
         items = self._listed(skip) if self.manifest else self._drawn(known, skip)
         return items if self.layout.is_unique or not self.files else self._apart(items)
 

@@ -49,7 +49,7 @@ def build_ladspa(library: Library, path: Path) -> Path:
 
 
 def build_wasm(library: Library, folder: Path) -> tuple[Path, Path]:
-    """Build a WebAssembly module, and write the ES module that makes an audio node of it.
+    """Build a WebAssembly module, and write the ES module that wraps it as an audio node.
 
     Args:
         library: the network.

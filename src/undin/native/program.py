@@ -134,7 +134,7 @@ class Program:
         return views, fill
 
     def reduce(self, start: str, update: str, finish: str, axes: tuple[int, ...], *operands: Value) -> View:
-        """A new array from sums (or maxima) over some axes, which stay with length 1.
+        """A new array from sums (or maxima) over some axes, which are kept with length 1.
 
         Args:
             start: first value of the accumulator t, in C.
@@ -347,7 +347,7 @@ def element(view: View, steps: list[int]) -> str:
 
 
 def _first(view: View, axes: tuple[int, ...]) -> NDArray[np.int64]:
-    """Addresses of the first element along some axes, which stay with length 1."""
+    """Addresses of the first element along some axes, which are kept with length 1."""
     return view.at[tuple(slice(0, 1) if axis in axes else slice(None) for axis in range(view.at.ndim))]
 
 

@@ -109,7 +109,7 @@ def panels_over_time(names: list[str], title: str | None, *, height: float) -> t
 
 
 def labeled(given: object, name: str) -> Mapping[str, Any]:
-    """Label -> array, of what is to be drawn; one array needs no label.
+    """Label -> array to draw; a single array needs no label.
 
     Raises:
         InputError: it is neither.

@@ -1,4 +1,4 @@
-"""Who gets in: files while there is a place in the queue, sockets while those already open stay in time.
+"""Admission: files while the queue has room, sockets while those already open stay in time.
 
 Beyond capacity the delay of all sockets would grow to seconds, so a socket is refused before that. Load is predicted,
 because a burst of connections arrives before any packet can be late: every kind of stream has a cost, seconds of work

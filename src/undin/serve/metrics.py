@@ -37,7 +37,7 @@ class Metrics:
         self._buckets[next((top for top in BUCKETS_S if seconds <= top), float("inf"))] += 1
 
     def text(self, gauges: Mapping[str, float]) -> str:
-        """All of it as Prometheus reads it.
+        """All counters in Prometheus' text format.
 
         Args:
             gauges: current values, by a name of `HELP`.

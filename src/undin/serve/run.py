@@ -50,7 +50,7 @@ def config(app: ASGIApp) -> uvicorn.Config:
         ws_max_size=MOST_BYTES,
         ws_ping_interval=PING_S,
         ws_ping_timeout=PING_S,
-        ws_per_message_deflate=False,  # sound does not get smaller, and it would cost as much as a cheap method
+        ws_per_message_deflate=False,  # audio does not compress, and it would cost as much as a cheap method
         timeout_graceful_shutdown=GRACE_S,
     )
 

@@ -31,7 +31,7 @@ from undin.training.snapshot import State, full_disk_told, plain
 from undin.training.validation import check_metrics
 
 MINUTE = 60.0
-FRAME = ("sr", "n_fft", "hop_length", "window")  # of a config: what the weights' numbers mean
+FRAME = ("sr", "n_fft", "hop_length", "window")  # of a config: settings that the weights depend on
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _train(plan: Plan, past: dict[str, Any] | None, start_from: Path | None) -> 
         stack.enter_context(processes.told_plainly())
         trainer.fit(Learner(network, callback.plan, callback.state.step, workers))
     if callback.caught is not None:
-        signal.raise_signal(callback.caught)  # all is saved: now it does what it always does
+        signal.raise_signal(callback.caught)  # everything is saved: now the signal takes its default action
 
 
 def _logger(plan: Plan, step: int) -> TensorBoardLogger:
@@ -213,7 +213,7 @@ def _take_over(network: Network, plan: Plan, path: Path) -> None:
     if loaded.name == plan.net:
         found = {name: value for name, value in found.items() if name in new or not name.startswith(beside)}
         found |= {name: value for name, value in new.items() if name not in found and name.startswith(beside)}
-    else:  # what is above that, and layers that they have more, are left
+    else:  # bins above that, and additional layers of the source, are ignored
         found = {name: found.get(name, torch.empty(0)) if name.startswith(shared) else new[name] for name in new}
     try:
         network.load_state_dict(found)
@@ -248,7 +248,7 @@ def _finish(plan: Plan, content: dict[str, Any], *, trained: bool) -> bool:
 
 
 def _note(plan: Plan, start_from: Path | None, *, new: bool) -> None:
-    """Write run.json, or hold the run to the one that is there."""
+    """Write run.json, or check the run against the existing one."""
     path, settings = plan.folder / "run.json", {"net": plan.net, "config": plain(plan.config)}
     settings |= {"train": _about(plan.train), "valid": _about(plan.valid)}
     if not new and path.exists():
@@ -275,6 +275,6 @@ def _note(plan: Plan, start_from: Path | None, *, new: bool) -> None:
 
 
 def _about(examples: ExampleSource) -> dict[str, Any]:
-    """What examples follow from, as far as they say it."""
+    """Settings that determine the examples, if they state them."""
     names = ("settings", "augment", "seed", "sr", "n_samples")
     return {name: plain(getattr(examples, name)) for name in names if hasattr(examples, name)}

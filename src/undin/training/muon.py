@@ -48,7 +48,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Take one step along the gradients that are there."""
+        """Take one step along the available gradients."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

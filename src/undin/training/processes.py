@@ -31,7 +31,7 @@ NOT_OURS: list[tuple[str, type[Warning]]] = [
 
 
 def n_processes(options: Options) -> int:
-    """Processes on this node: one for each GPU that is to be used."""
+    """Processes on this node: one for each GPU used."""
     if options.devices != "auto":
         return int(options.devices)
     on_gpu = options.accelerator in ("auto", "gpu") and torch.cuda.is_available()
@@ -44,7 +44,7 @@ def n_cores() -> int:
 
 
 def spawns(options: Options) -> bool:
-    """Whether processes of our own are started: Lightning's "ddp" would start the whole script all over again."""
+    """Whether to start our own processes: Lightning's "ddp" would rerun the complete script."""
     several = n_processes(options) * options.nodes > 1
     return options.strategy == "auto" and several and not any(name in os.environ for name in LAUNCHERS)
 

@@ -64,7 +64,7 @@ def plain(value: Any) -> Any:
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Put a snapshot in the place of the last one, which stays whole until this one is."""
+    """Replace the last snapshot, which stays intact until the new one is complete."""
     data = io.BytesIO()
     torch.save(content, data)  # in memory first: a full disk then is a plain OSError
     with atomic_write(path, "wb") as file:

@@ -30,7 +30,7 @@ class KnownLayout(Protocol):
         """Whether the folder has this layout."""
 
     def rows(self, root: Path) -> Iterator[Clip]:
-        """Its clips; those of whole files last for ever (inf) until headers are read."""
+        """Its clips; whole-file clips have infinite duration until headers are read."""
 
 
 LAYOUTS: dict[str, KnownLayout] = {

@@ -19,7 +19,7 @@ COLUMNS = {"filename", "fold", "category"}
 
 
 def recognise(root: Path) -> bool:
-    """Whether its table is there."""
+    """Whether its table exists."""
     return (root / "meta" / "esc50.csv").is_file()
 
 

@@ -22,7 +22,7 @@ def recognise(root: Path) -> bool:
 
 
 def rows(root: Path) -> Iterator[Clip]:
-    """Every utterance of the splits that are there."""
+    """Every utterance of the splits found."""
     for name, folder in _splits(root).items():
         genders = _genders(folder.parent)
         for path in trees.files(folder):

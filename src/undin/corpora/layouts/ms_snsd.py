@@ -16,7 +16,7 @@ PARTS = ("clean_train", "clean_test", "noise_train", "noise_test")
 
 
 def recognise(root: Path) -> bool:
-    """Whether both folders of noise, or both of clean speech, are there."""
+    """Whether both noise folders, or both clean-speech folders, exist."""
     names = trees.folders(root)
     return any(f"{part}_train" in names and f"{part}_test" in names for part in ("clean", "noise"))
 

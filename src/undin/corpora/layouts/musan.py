@@ -16,7 +16,7 @@ LANGUAGES = {"english": "en", "german": "de", "spanish": "es", "french": "fr", "
 
 
 def recognise(root: Path) -> bool:
-    """Whether its three folders are there, with one of its sources in them."""
+    """Whether its three folders exist and contain one of its sources."""
     there = trees.folders(root)
     return there.keys() >= SOURCES.keys() and any(
         not names.isdisjoint(trees.folders(there[part])) for part, names in SOURCES.items()

@@ -21,7 +21,7 @@ SPLITS = dict.fromkeys(TRAIN, "train") | dict.fromkeys(DEV, "dev") | dict.fromke
 
 
 def recognise(root: Path) -> bool:
-    """Whether at least five of its names are there, as sound or as .mat."""
+    """Whether at least five of its names exist, as audio or .mat files."""
     there = set(os.listdir(root))  # noqa: PTH208 (one look instead of sixty)
     return sum(any(kind + suffix in there for suffix in SUFFIXES) for kind in SPLITS) >= 5
 

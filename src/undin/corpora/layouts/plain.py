@@ -75,7 +75,7 @@ def _drawn(clips: Sequence[tuple[str, str, Clip]], least: Sequence[tuple[int, in
     names = [name for _, name, clip in clips if not clip.split]
     if len(names) == len(clips):
         return trees.splits_of(names, *least)
-    return {name: trees.split_of(name) for name in names}  # somebody has sorted: nothing is moved
+    return {name: trees.split_of(name) for name in names}  # already split by folder: nothing is moved
 
 
 def _kind(stem: str) -> str:

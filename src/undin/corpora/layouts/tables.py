@@ -48,7 +48,7 @@ def open_tables(root: str | os.PathLike[str], *, sr: int | None = None, mono: bo
 
 
 def recognise(root: Path) -> bool:
-    """Whether one of the tables is there."""
+    """Whether one of the tables exists."""
     return any((root / name).is_file() for name in TABLES)
 
 
@@ -102,7 +102,7 @@ def _from_folder(root: Path, path: str, folder: Path) -> str:
 
 
 def _cell(value: str | float | None) -> str:
-    """Numbers to the microsecond; what is not known, or not finite, stays empty."""
+    """Format numbers to the microsecond; unknown or non-finite values stay empty."""
     if isinstance(value, float):
         return f"{value:.6f}" if math.isfinite(value) else ""
     return value or ""

@@ -16,7 +16,7 @@ SOUND = ("wav48_silence_trimmed", "wav48")
 
 
 def recognise(root: Path) -> bool:
-    """Whether one of the folders of sound is there."""
+    """Whether one of the audio folders exists."""
     return any(name in trees.folders(root) for name in SOUND)
 
 

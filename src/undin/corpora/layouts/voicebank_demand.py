@@ -22,7 +22,7 @@ def recognise(root: Path) -> bool:
 
 
 def rows(root: Path) -> Iterator[Clip]:
-    """Every clean utterance, with its noisy twin where that is there."""
+    """Every clean utterance, with its noisy version if present."""
     for clean in _pairs(root):
         said = root / (re.sub("clean_|_wav.*", "", clean.name) + "_txt")
         for path in trees.files(clean):

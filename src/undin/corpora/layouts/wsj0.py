@@ -15,7 +15,7 @@ SPLITS = {"si_tr_s": "train", "si_dt_05": "dev", "si_et_05": "test"}
 
 
 def recognise(root: Path) -> bool:
-    """Whether one of the three folders is there, up to two folders down."""
+    """Whether one of the three folders exists, up to two levels down."""
     return bool(_folders(root))
 
 

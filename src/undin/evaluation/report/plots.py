@@ -46,7 +46,7 @@ def over_snr(curves: Curves, snrs: Sequence[str], ylabel: str, *, plain: str) ->
 
 
 def per_kind(curves: Curves, kinds: Sequence[str], xlabel: str) -> "Figure":
-    """Draw gains with intervals, a row per kind of noise; zero, where nothing is gained, is a line.
+    """Draw gains with intervals, a row per kind of noise, and a line at zero gain.
 
     Args:
         curves: method -> a mean gain per kind, None where there is none.

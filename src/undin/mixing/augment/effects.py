@@ -267,7 +267,7 @@ def babble(talkers: Sequence[Samples], levels_db: Sequence[float]) -> Samples:
 
 
 def normalized(x: Samples, rms: float = 0.1) -> Samples:
-    """Bring x (n_samples,) to an RMS; silence stays silence."""
+    """Scale x (n_samples,) to an RMS; silence is unchanged."""
     now = float(np.sqrt(np.dot(x, x) / max(len(x), 1)))
     return x * np.float32(rms / now) if now > 1e-12 else np.zeros_like(x)
 

@@ -45,7 +45,7 @@ def synthesise(kind: str, n_samples: int, sr: int, rng: np.random.Generator) -> 
     if n_samples < 1:
         raise InputError(f"n_samples must be 1 or more; got {n_samples}")
     x = SYNTHETIC[kind](n_samples, sr, rng)
-    if not np.abs(x).max() > 1e-9:  # so short that nothing has happened yet
+    if not np.abs(x).max() > 1e-9:  # too short to contain an event
         x = rng.choice(np.array([-1, 1], np.float32), n_samples)
     return normalized(x, RMS)
 

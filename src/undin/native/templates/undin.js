@@ -14,7 +14,7 @@ const NO_LIMIT_DB = 60;
  *
  * @param {BaseAudioContext} context with a sample rate of 8000 to 48000 Hz
  * @param {{method?: string, limitDb?: number, channels?: number, url?: string | URL}} settings: the method, whose file
- *     METHOD.wasm is beside this one unless url says where; nothing is attenuated by more than limitDb; 1 to 8 channels
+ *     METHOD.wasm is next to this file unless url is given; limitDb is the maximum attenuation; 1 to 8 channels
  */
 export async function createUndinNode(context, { method = "lull", limitDb = NO_LIMIT_DB, channels = 1, url } = {}) {
   const [response] = await Promise.all([

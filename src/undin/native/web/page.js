@@ -12,7 +12,7 @@ const worker = new Worker("worker.js", { type: "module" });
 const counts = { all: 0, done: 0, failed: 0 };
 let last = Promise.resolve(); // one file after the other
 
-/** Share of the input that stays when nothing is attenuated by more than so many dB. */
+/** Share of the input that remains at a maximum attenuation in dB. */
 export const kept = (limitDb) => (limitDb >= NO_LIMIT_DB ? 0 : 10 ** (-limitDb / 20));
 export const limitText = (limitDb) => (limitDb >= NO_LIMIT_DB ? "no limit" : `${limitDb} dB`);
 

@@ -1,4 +1,4 @@
-"""The contract of a network: what training, validation and export ask of it, and the defaults.
+"""The contract of a network: members used by training, validation and export, and their defaults.
 
 A network is one file in this folder, named after its method's file in `undin.methods`, and one line in `NETS`. It
 subclasses `Network` and defines `forward` and `loss`; everything else has a default. docs/training.md has an example.

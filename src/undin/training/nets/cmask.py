@@ -126,7 +126,7 @@ class Cmask(Network):
         gain = torch.sigmoid(a[:, :1] + of_own)
         if c.mask == "real":
             return gain
-        # A unit phasor near (1, 0) at first, so that phases stay where nothing is known of them.
+        # A unit phasor near (1, 0) at first, so that phases are unchanged before training.
         return gain * unit(torch.stack([2 + a[:, 1], a[:, 2]], 1))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

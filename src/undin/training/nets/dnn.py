@@ -97,7 +97,7 @@ class DNN(Network):
         power = X.square().sum(1)  # (B, T, F)
         level, past = running_level(power, state["level"])
         level, new = level.log()[..., None], {"level": past}
-        log_power = power.clamp(min=TINY).log() - math.log(TINY)  # 0 is digital silence, and what was before the start
+        log_power = power.clamp(min=TINY).log() - math.log(TINY)  # 0 is digital silence, and frames before the start
         f = (log_power + math.log(TINY) - level).clamp(min=FLOOR)
         if self.config.nat is None:
             return f, f, level, new
@@ -114,7 +114,7 @@ class DNN(Network):
         return torch.where(least < BIG, least, torch.zeros_like(least)), {"noise": past[:, 0, past.shape[2] - n_keep :]}
 
     def _start(self, log_power: Tensor, state: State) -> tuple[Tensor, State]:
-        """Mean of the first nat_frames that are not silent, of those so far until they are there."""
+        """Mean of the first nat_frames that are not silent, of those so far while there are fewer."""
         n = self.config.nat_frames
         sounds = (log_power.amax(-1, keepdim=True) > 0).to(log_power.dtype)  # (B, T, 1)
         count = state["noise_count"][:, None] + torch.cumsum(sounds, 1)

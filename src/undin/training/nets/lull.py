@@ -86,7 +86,7 @@ class Lull(Network):
         return level
 
     def enhance(self, noisy: Tensor, X: Tensor | None = None) -> Tensor:
-        """Noisy (B, n_samples), X its spectrum where that is there -> est (B, n_samples)."""
+        """Noisy (B, n_samples), X its spectrum if computed -> est (B, n_samples)."""
         X = self.stft(noisy) if X is None else X
         state = {name: value.to(noisy.device) for name, value in self.initial_state(len(noisy)).items()}
         (a, b), (c, d) = self(X, state)[0].unbind(1), X.unbind(1)

@@ -92,7 +92,7 @@ class MANN(Network):
         return f, new
 
     def _relative(self, X: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """|X| relative to the running level, compressed if it is to be, (B, T, F); and the next `past` of the level."""
+        """|X| relative to the running level, compressed if configured, (B, T, F); and the next `past` of the level."""
         power = X.square().sum(1)
         level, past = running_level(power, past)
         return (power / level[..., None] + FLOOR) ** (0.5 if self.config.feature == "magnitude" else 0.15), past
@@ -187,8 +187,8 @@ class NTM(nn.Module):
         nn.init.xavier_uniform_(self.input.weight)
         nn.init.xavier_uniform_(self.recurrent.weight)
         with torch.no_grad():
-            self.input.bias.zero_()[H : 2 * H] = 1.0  # what is in the cell stays, at first
-            # Attention begins on one row and stays about there. Spread over all, it would write the same to all, and
+            self.input.bias.zero_()[H : 2 * H] = 1.0  # the cell keeps its content, at first
+            # Attention starts on one row and stays near it. Spread over all, it would write the same to all, and
             # identical rows are indistinguishable by content.
             bias = self.address.bias.zero_().view(n_heads, -1)
             bias[:, D], bias[:, D + 1], bias[:, D + 2 + c.shifts] = 3.0, -1.0, 1.0  # β, g, and s of no shift
@@ -256,7 +256,7 @@ class LSTM(nn.Module):
                 if name.startswith("weight"):
                     nn.init.xavier_uniform_(p)
                 else:
-                    p.zero_()[n_out : 2 * n_out] = 0.5  # the sum of both is 1: what is in the cell stays, at first
+                    p.zero_()[n_out : 2 * n_out] = 0.5  # the sum of both is 1: the cell keeps its content, at first
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """As `NTM`, with nothing to look at."""

@@ -56,7 +56,7 @@ class Trunk(nn.Module):
         """Any T >= 1."""
         f, new = self._spectrum(X, state)
         f_std = (f - self.mean) / self.std
-        if self.layer == "blstm":  # bins without any sound, as above 4 kHz in a call, say nothing: not "silence"
+        if self.layer == "blstm":  # empty bins, as above 4 kHz in a call, are unknown, not "silence"
             f_std = f_std * (f.amax(1, keepdim=True) > FLOOR).to(f.dtype)
         u = self.inlet(f_std)
         hidden = []
