@@ -96,6 +96,13 @@ def test_a_steady_tone_and_a_sustained_voice_are_not_hum():
     assert "hum" not in faults(voice() + vibrato)
 
 
+def test_a_pure_note_that_swells_is_no_hum_and_the_same_note_held_is():
+    t = time_of(voice())
+    note = 0.1 * np.sin(2 * np.pi * 100 * t) + 0.05 * np.sin(2 * np.pi * 200 * t)
+    assert "hum" in faults(voice() + note)
+    assert "hum" not in faults(voice() + note * (0.6 - 0.5 * np.cos(2 * np.pi * 0.2 * t)))  # by 21 dB
+
+
 @pytest.mark.parametrize("keep", [7000, 5600])
 def test_a_band_that_ends_where_converters_and_encoders_end_it_is_fine(keep):
     X = np.fft.rfft(np.random.default_rng(0).normal(0, 0.03, 3 * SR))
