@@ -84,3 +84,20 @@ def test_sound_of_any_level_has_finite_gains() -> None:
     power[:, :, 10:20] = 1e30  # the square of the highest level that a stream takes
     gains = Air(40, 31.25, 62.5).gains(power, np.ones((1, 30), np.float32))
     assert np.isfinite(gains).all() and np.allclose(gains[..., 10:20], 1)
+
+
+def test_noise_is_known_after_a_quarter_of_a_second() -> None:
+    power, below = np.ones((1, N, 60), np.float32), np.full((1, 60), 0.2, np.float32)
+    G = Air(N, BIN_HZ, FRAMES_PER_S).gains(power, below)
+    assert 20 * np.log10(G[..., 16:]).max() < -14  # with its later time constant alone it is -4 dB there
+
+
+@pytest.mark.parametrize(("below", "closes"), [(0.5, True), (1.0, False)])
+def test_noise_that_grew_is_learned_where_the_method_leaves_noise_and_speech_stays_open(below, closes) -> None:
+    power = np.ones((1, N, 1200), np.float32)
+    power[..., 120:] = 10
+    gains = np.full((1, 1200), below, np.float32)
+    gains[:, :120] = 0.01
+    G = Air(N, BIN_HZ, FRAMES_PER_S).gains(power, gains)
+    assert G[..., 150:180].min() > 0.8
+    assert (G[..., -60:].max() < 0.3) if closes else (G[..., -60:].min() > 0.8)

@@ -63,3 +63,11 @@ def test_a_bad_packet_leaves_the_others_alone():
     answers = process_packets([good, bad, cut], [bytes(640), nan, bytes(3)])
     assert len(answers[0]) == 640 and all(isinstance(answer, InputError) for answer in answers[1:])
     assert process_packets([good], [b""]) == [b""] and process_packets([], []) == []
+
+
+def test_only_samples_that_integers_cannot_hold_count_as_clipped():
+    y = np.array([[1.5, -2.0, 0.5, 1.0]], np.float32)
+    whole, floating = (Packets(undin.load("spectral-gate"), 16000, subtype=subtype) for subtype in ("PCM_16", "FLOAT"))
+    assert np.frombuffer(whole.encode(y), "<i2").tolist() == [32767, -32768, 16384, 32767]
+    assert np.frombuffer(floating.encode(y), "<f4").tolist() == y[0].tolist()
+    assert (whole.n_clipped, floating.n_clipped) == (2, 0)

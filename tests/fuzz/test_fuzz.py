@@ -1,8 +1,11 @@
 """The fuzzer, short and from fixed seeds; `make fuzz` runs it long."""
 
+import warnings
+from types import SimpleNamespace
+
 import pytest
 from tests.fuzz.runner import BAD, TARGETS, Fuzzer
-from tests.fuzz.worker import replay
+from tests.fuzz.worker import attempt, replay
 
 N = {"readers": 40, "arrays": 40, "chunkings": 12, "models": 40, "manifests": 12, "recipes": 40, "config_ini": 12}
 
@@ -32,3 +35,12 @@ def test_what_breaks_is_counted_and_kept(tmp_path, capsys, monkeypatch):
     assert "half-written" in fuzzer.table()
     monkeypatch.chdir(tmp_path)
     assert replay(kept["uncaught"]) == 1 and "KeyError" in capsys.readouterr().out
+
+
+def test_warnings_of_arithmetic_and_long_computing_are_findings(tmp_path, monkeypatch):
+    warns = SimpleNamespace(attempt=lambda case, folder: warnings.warn("overflow", RuntimeWarning, stacklevel=1))
+    fine = SimpleNamespace(attempt=lambda case, folder: warnings.warn("a note", UserWarning, stacklevel=1))
+    assert attempt(warns, None, tmp_path / "work")[0] == "uncaught"
+    assert attempt(fine, None, tmp_path / "work") == ("taken", "")
+    monkeypatch.setattr("tests.fuzz.worker.SLOW_S", -1.0)
+    assert attempt(fine, None, tmp_path / "work")[0] == "hung"

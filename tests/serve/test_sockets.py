@@ -319,6 +319,21 @@ def test_pages_of_other_sites_cannot_open_sockets(server):
     assert refused.value.response.status_code == 403
 
 
+def test_late_answers_are_counted_for_the_client_and_the_operator(server, monkeypatch):
+    def late():
+        (total,) = re.findall(r"^undin_packets_late_total (.+)$", server.http.get("/metrics").text, re.M) or [0]
+        return json.loads(ask(socket, '{"type": "stats"}'))["late"], float(total)
+
+    with open_(server, method="spectral-gate") as socket:
+        monkeypatch.setattr("undin.serve.sockets.LATE_S", 60.0)
+        ask(socket, bytes(2))
+        of_client, total = late()
+        assert of_client == 0
+        monkeypatch.setattr("undin.serve.sockets.LATE_S", 0.0)
+        ask(socket, bytes(2))  # a single sample cannot be answered within its 63 us
+        assert late() == (1, total + 1)
+
+
 def test_senders_ahead_of_live_sound_are_slowed(server, monkeypatch):
     monkeypatch.setattr("undin.serve.sockets.AHEAD_S", 0.1)
     with open_(server, sr=8000, method="spectral-gate") as socket:
