@@ -19,6 +19,18 @@ FOLDERS = ("speed", "quality")
 SKIPPED = 77  # exit status of a benchmark that lacks what it needs
 
 
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """The command line of a benchmark; its module's text is the help.
+
+    Args:
+        doc: the module's __doc__.
+    """
+    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if "--table" in (doc or ""):
+        made.add_argument("--table", action="store_true", help="print the tables of earlier results")
+    return made
+
+
 def found(folder: str = "") -> dict[str, str]:
     """Name of a benchmark -> what it measures, from the first line of its module."""
     names = [
@@ -58,11 +70,10 @@ def chosen(names: Sequence[str], folder: str = "") -> list[str]:
 
 def main(folder: str = "") -> None:
     """Run what the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="a folder or a module, as speed.nmf; all without it")
-    parser.add_argument("--list", action="store_true", help="list what can be run")
-    parser.add_argument("--table", action="store_true", help="print the tables of earlier results")
-    options = parser.parse_args()
+    words = parser(__doc__)
+    words.add_argument("names", nargs="*", metavar="NAME", help="a folder or a module, as speed.nmf; all without it")
+    words.add_argument("--list", action="store_true", help="list what can be run")
+    options = words.parse_args()
     names = chosen(options.names, folder)
     if options.list:
         summaries = found(folder)

@@ -139,6 +139,8 @@ def update(path: Path, rows: Sequence[Scores], metrics: Iterable[str]) -> None:
 
 def read_rows(path: Path) -> list[Scores]:
     """The rows that `update` wrote; metrics that a row lacks are left out."""
+    if not path.exists():
+        skip(f"{path.name} has not been measured: run it without --table")
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     return [{k: v if k in ("method", "id") else float(v) for k, v in row.items() if v != ""} for row in rows]

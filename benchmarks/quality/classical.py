@@ -4,8 +4,7 @@
 at -5, 0, 5, 10 and 15 dB. Seeds are fixed; settings were chosen on the development split.
 """
 
-import sys
-
+from benchmarks.launch import parser
 from benchmarks.scoring import RESULTS, methods, read, real_data, run, table, table_by
 from undin.mixing import make_manifest
 
@@ -17,9 +16,10 @@ SETS = {"everyday": EVERYDAY, "all": None}
 
 
 def main() -> None:
+    options = parser(__doc__).parse_args()
     for name, kinds in SETS.items():
         path = RESULTS / f"classical_{name}.csv"
-        if "--table" in sys.argv:
+        if options.table:
             results = read(path)
         else:
             corpus = real_data()

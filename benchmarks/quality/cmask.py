@@ -6,11 +6,11 @@ same mixtures instead. `--table` prints what the last runs gave; `--plot` draws 
 results/cmask_log.csv, how the shipped weights came about: docs/pictures/cmask-gains.png, cmask-curve.png.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.launch import parser
 from benchmarks.quality.classical import SETS
 from benchmarks.scoring import (
     LABELS,
@@ -90,18 +90,20 @@ def plot(results: list[Scores]) -> None:
 
 
 def main() -> None:
-    run_folder = next((Path(word) for word in sys.argv[1:] if not word.startswith("-")), None)
-    if run_folder:
-        graphs = {path.stem: str(path) for path in sorted((run_folder / "train").glob("*.onnx"))}
+    words = parser(__doc__)
+    words.add_argument("run", nargs="?", type=Path, help="the folder of a run, whose variants are measured")
+    words.add_argument("--plot", action="store_true", help="draw the picture from the results")
+    options = words.parse_args()
+    if options.run:
+        graphs = {path.stem: str(path) for path in sorted((options.run / "train").glob("*.onnx"))}
         print(variants(measure(graphs, ABLATION)))
         return
-    again = {"--table", "--plot"} & {*sys.argv}
-    results = read(SHIPPED) if again else measure(METHODS, SHIPPED)
-    if "--plot" in sys.argv:
+    results = read(SHIPPED) if options.table or options.plot else measure(METHODS, SHIPPED)
+    if options.plot:
         plot(results)
         return
     show(results, list(METHODS))
-    if "--table" in sys.argv and ABLATION.exists():
+    if options.table and ABLATION.exists():
         print(f"\n**Mask, delta phase, look-ahead, direction**, 200 steps each\n\n{variants(read(ABLATION))}")
 
 

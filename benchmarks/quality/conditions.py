@@ -11,7 +11,6 @@ Two sets of test sentences of at least 3 s, from a seed alone:
     --only NAMES    these methods alone, by comma       --table         the tables from the results
 """
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import undin
+from benchmarks.launch import parser
 from benchmarks.peers import systems
 from benchmarks.quality.classical import EVERYDAY
 from benchmarks.scoring import RESULTS, interval, read_rows, real_data, update
@@ -91,12 +91,11 @@ def table(split: str, name: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("weights", nargs="*", help="NAME=weights.onnx")
-    parser.add_argument("--split", default="test")
-    parser.add_argument("--only", default="")
-    parser.add_argument("--table", action="store_true")
-    options = parser.parse_args()
+    words = parser(__doc__)
+    words.add_argument("weights", nargs="*", help="NAME=weights.onnx")
+    words.add_argument("--split", default="test")
+    words.add_argument("--only", default="")
+    options = words.parse_args()
     if options.table:
         print("\n\n".join(table(options.split, name) for name in SETS))
     else:

@@ -6,9 +6,9 @@ ablation`: with it, its variants are scored on the second hundred instead.
 --plot draws docs/pictures/dnn-kinds.png, PESQ by kind of noise.
 """
 
-import sys
 from pathlib import Path
 
+from benchmarks.launch import parser
 from benchmarks.quality.classical import SETS, SNRS_DB
 from benchmarks.scoring import PICTURES, RESULTS, Scores, methods, read, real_data, run, table, table_by
 from undin.evaluation.report.plots import bars
@@ -41,21 +41,23 @@ def plot() -> None:
 
 
 def main() -> None:
-    if "--plot" in sys.argv:
+    words = parser(__doc__)
+    words.add_argument("run", nargs="?", type=Path, help="the folder of a run, whose variants are measured")
+    words.add_argument("--plot", action="store_true", help="draw the picture from the results")
+    options = words.parse_args()
+    if options.plot:
         return plot()
-    show = "--table" in sys.argv
-    run_folder = next((Path(word) for word in sys.argv[1:] if not word.startswith("-")), None)
-    if run_folder:
-        variants = {path.stem: str(path) for path in sorted((run_folder / "train").glob("*.onnx"))}
+    if options.run:
+        variants = {path.stem: str(path) for path in sorted((options.run / "train").glob("*.onnx"))}
         print(table(measure(None, variants, ABLATION)))
         return
     for name, kinds in SETS.items():
         path = RESULTS / f"dnn_{name}.csv"
-        results = read(path) if show else measure(kinds, METHODS, path)
+        results = read(path) if options.table else measure(kinds, METHODS, path)
         print(f"\n**{name} noise**, 100 mixtures, -5 to 15 dB\n\n{table(results)}")
         for metric in ("pesq_wb", "stoi", "si_sdr_db"):
             print(f"\n{metric} per SNR\n\n{table_by(results, 'snr_db', list(METHODS), metric)}")
-    if show:
+    if options.table:
         print(f"\n**what each part is worth**, all noise, 450 steps each\n\n{table(read(ABLATION))}")
 
 

@@ -11,7 +11,6 @@ scored alone.
     --table [NAMES] the tables from the results
 """
 
-import argparse
 import csv
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 import undin
+from benchmarks.launch import parser
 from benchmarks.peers import PEERS, System, digest, find, systems
 from benchmarks.quality.classical import EVERYDAY, SNRS_DB
 from benchmarks.scoring import RESULTS, Scores, gains, interval, real_data
@@ -314,12 +314,11 @@ TABLES: dict[str, Callable[[Sequence[Scores]], str]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="NAME=weights.onnx, or with --table the tables' names")
-    parser.add_argument("--only", default="")
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--table", action="store_true")
-    options = parser.parse_args()
+    words = parser(__doc__)
+    words.add_argument("names", nargs="*", help="NAME=weights.onnx, or with --table the tables' names")
+    words.add_argument("--only", default="")
+    words.add_argument("--workers", type=int, default=1)
+    options = words.parse_args()
     if options.table:
         results = [r for r in read() if r["method"] not in BASELINES]
         print("\n\n".join(TABLES[name](results) for name in options.names or TABLES))

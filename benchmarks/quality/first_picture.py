@@ -8,6 +8,7 @@ import csv
 from PIL import Image
 
 import undin
+from benchmarks.launch import parser
 from benchmarks.quality.enhancement import PATH, SHIPPED, files
 from benchmarks.scoring import PICTURES, real_data
 from undin.mixing import render
@@ -17,6 +18,7 @@ PICTURE, SNR_DB = PICTURES / "lull-typical.png", 5.0
 
 
 def main() -> None:
+    parser(__doc__).parse_args()
     with PATH.open(newline="") as file:
         si_sdr_db = {(row["method"], row["id"]): row["si_sdr_db"] for row in csv.DictReader(file)}
     corpus = real_data()

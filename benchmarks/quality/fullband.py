@@ -14,7 +14,6 @@ reach 14 kHz take part. Two sets, from a seed alone:
     --table         the tables from the results         --set NAME      mixtures or hiss alone
 """
 
-import argparse
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import undin
+from benchmarks.launch import parser
 from benchmarks.peers import System, systems
 from benchmarks.scoring import RESULTS, Scores, interval, read_rows, real_data, skip, update
 from undin.audio import active_level_db
@@ -167,13 +167,12 @@ def table(split: str, name: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("weights", nargs="*", help="NAME=weights.onnx")
-    parser.add_argument("--split", default="test")
-    parser.add_argument("--only", default="")
-    parser.add_argument("--set", default="", choices=["", *SETS])
-    parser.add_argument("--table", action="store_true")
-    options = parser.parse_args()
+    words = parser(__doc__)
+    words.add_argument("weights", nargs="*", help="NAME=weights.onnx")
+    words.add_argument("--split", default="test")
+    words.add_argument("--only", default="")
+    words.add_argument("--set", default="", choices=["", *SETS])
+    options = words.parse_args()
     if options.table:
         print("\n\n".join(table(options.split, name) for name in SETS))
         return

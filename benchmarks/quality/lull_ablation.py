@@ -5,10 +5,12 @@ The runs are of the time when the network was found; results/lull_ablation.csv k
 
 import csv
 
+from benchmarks.launch import parser
 from benchmarks.scoring import RESULTS
 
 
 def main() -> None:
+    parser(__doc__).parse_args()
     with (RESULTS / "lull_ablation.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     print("| stage | idea | parameters | steps | loss | PESQ-WB | ESTOI | SI-SDR | kept | |\n" + "|---" * 10 + "|")

@@ -8,6 +8,7 @@ preset, one run from nothing. Crops of one length share the mixtures.
 import csv
 from itertools import groupby
 
+from benchmarks.launch import parser
 from benchmarks.scoring import PICTURES, RESULTS
 from benchmarks.speed.live_cost import OURS, THEIRS, WHOLE
 
@@ -16,6 +17,7 @@ SHADES = {"2": WHOLE, "3": THEIRS}  # of the stages, by seconds of crop
 
 
 def main() -> None:
+    parser(__doc__).parse_args()
     from matplotlib.figure import Figure
 
     with (RESULTS / "lull_curve.csv").open(newline="") as file:

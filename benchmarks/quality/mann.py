@@ -11,7 +11,6 @@ every kind of noise, at -5, 0, 5, 10 and 15 dB. PART is one of
 """
 
 import csv
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import undin
+from benchmarks.launch import parser
 from benchmarks.quality.classical import EVERYDAY, SETS, SNRS_DB
 from benchmarks.scoring import (
     PICTURES,
@@ -228,11 +228,14 @@ PARTS = {"shipped": shipped, "comparison": comparison, "memory": memory, "speake
 
 
 def main() -> None:
-    if "--plot" in sys.argv:
+    words = parser(__doc__)
+    words.add_argument("part", nargs="?", choices=list(PARTS), default="shipped")
+    words.add_argument("run", nargs="?", type=Path, help="the folder of a run, where the part needs one")
+    words.add_argument("--plot", action="store_true", help="draw the picture from the results")
+    options = words.parse_args()
+    if options.plot:
         return plot()
-    show = "--table" in sys.argv
-    words = [word for word in sys.argv[1:] if not word.startswith("-")]
-    PARTS[words[0] if words else "shipped"](show, Path(words[1]) if len(words) > 1 else None)
+    PARTS[options.part](options.table, options.run)
 
 
 if __name__ == "__main__":

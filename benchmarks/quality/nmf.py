@@ -6,9 +6,9 @@ noise of the mixture, as an upper bound that no user has. Speech bases are the s
 Settings were chosen with --dev: development speakers and recordings, noise bases from the train split alone.
 """
 
-import sys
 from functools import cache, partial
 
+from benchmarks.launch import parser
 from benchmarks.scoring import METRICS, RESULTS, methods, read, real_data, run, table, table_by
 from undin.corpora import Corpus
 from undin.evaluation import Oracle, System
@@ -74,9 +74,12 @@ def compared(corpus: Corpus) -> list[System]:
 
 
 def main() -> None:
-    split = "dev" if "--dev" in sys.argv else "test"
+    words = parser(__doc__)
+    words.add_argument("--dev", action="store_true", help="the development split instead of the test split")
+    options = words.parse_args()
+    split = "dev" if options.dev else "test"
     path = PATH.with_stem("nmf_quality_dev") if split == "dev" else PATH
-    if "--table" in sys.argv:
+    if options.table:
         results = read(path)
     else:
         corpus = real_data()

@@ -14,7 +14,6 @@ English model comes with its package, and takes most of the time: pip install po
 Existing results are not computed again: delete their file after a change of the weights.
 """
 
-import argparse
 import csv
 import logging
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 
 import undin
+from benchmarks.launch import parser
 from benchmarks.quality.classical import EVERYDAY
 from benchmarks.scoring import RESULTS, real_data, skip
 from undin.mixing import MixtureRow, make_manifest, render
@@ -112,6 +112,8 @@ def rate(rows: Sequence[dict[str, str]], less: Sequence[dict[str, str]] = ()) ->
 
 
 def read(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        skip(f"{path.name} has not been measured: run it without --table")
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
@@ -135,12 +137,11 @@ def table(path: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--split", default="test")
-    parser.add_argument("--n", type=int, default=100)
-    parser.add_argument("--only", default=",".join(METHODS))
-    parser.add_argument("--table", action="store_true")
-    options = parser.parse_args()
+    words = parser(__doc__)
+    words.add_argument("--split", default="test")
+    words.add_argument("--n", type=int, default=100)
+    words.add_argument("--only", default=",".join(METHODS))
+    options = words.parse_args()
     path = path_of(options.split)
     if not options.table:
         corpus, recognize = sentences(real_data()), Recognizer()

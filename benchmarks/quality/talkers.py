@@ -11,7 +11,6 @@ Names of `GROWTH` are `blstm-mask` with fewer voices or hours, of which there is
 
 import csv
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 import undin
+from benchmarks.launch import parser
 from benchmarks.scoring import RESULTS, evaluated, methods, real_data
 from undin.corpora import Corpus
 from undin.evaluation import Evaluation, Mean, Separation, mean_of
@@ -179,12 +179,14 @@ def show() -> None:
 
 
 def main() -> None:
-    if "--table" not in sys.argv:
-        words = [word for word in sys.argv[1:] if "=" in word]
-        only = next((b.split(",") for a, b in zip(sys.argv, sys.argv[1:], strict=False) if a == "--only"), None)
+    words = parser(__doc__)
+    words.add_argument("weights", nargs="*", metavar="NAME=FILE", help="weights that do not ship")
+    words.add_argument("--only", type=lambda text: text.split(","), help="these methods, by comma")
+    options = words.parse_args()
+    if not options.table:
         sources = {name: name for name in METHODS if undin.load(name).n_src}
-        sources |= {name: path for name, _, path in (word.partition("=") for word in words)}
-        sources = {name: source for name, source in sources.items() if only is None or name in only}
+        sources |= {name: path for name, _, path in (word.partition("=") for word in options.weights)}
+        sources = {name: source for name, source in sources.items() if options.only is None or name in options.only}
         corpus = real_data()
         measure(sources, corpus)
         measure_alone({name: undin.load(x) for name, x in sources.items() if name not in STEPS}, corpus)

@@ -10,12 +10,12 @@ name. The last column is of the test mixtures of `benchmarks.quality.talkers` at
 """
 
 import csv
-import sys
 from dataclasses import dataclass
 
 import numpy as np
 
 import undin
+from benchmarks.launch import parser
 from benchmarks.quality import talkers as talkers_quality
 from benchmarks.scoring import RESULTS, real_data
 from undin.corpora import Corpus
@@ -112,13 +112,16 @@ def _cell(values: list[float]) -> str:
 
 
 def main() -> None:
-    if "--table" not in sys.argv:
-        given = dict(zip(sys.argv, sys.argv[1:], strict=False))
+    words = parser(__doc__)
+    words.add_argument("weights", nargs="*", metavar="NAME=FILE", help="weights that do not ship")
+    words.add_argument("--only", type=lambda text: text.split(","), help="these methods, by comma")
+    words.add_argument("--views", type=lambda text: text.split(","), default=list(VIEWS), help="these views, by comma")
+    options = words.parse_args()
+    if not options.table:
         methods = {name: method for name in METHODS if (method := undin.load(name)).n_src}
-        methods |= {name: undin.load(path) for name, _, path in (w.partition("=") for w in sys.argv[1:] if "=" in w)}
-        only, views = (given.get(name, "").split(",") for name in ("--only", "--views"))
-        methods = {name: method for name, method in methods.items() if only == [""] or name in only}
-        measure(methods, list(VIEWS) if views == [""] else views, real_data())
+        methods |= {name: undin.load(path) for name, _, path in (w.partition("=") for w in options.weights)}
+        methods = {name: method for name, method in methods.items() if options.only is None or name in options.only}
+        measure(methods, options.views, real_data())
     show()
 
 

@@ -5,9 +5,9 @@ into docs/pictures/talkers-trap.png; --table prints what each network ended with
 """
 
 import csv
-import sys
 from pathlib import Path
 
+from benchmarks.launch import parser
 from benchmarks.scoring import PICTURES, RESULTS, skip
 
 PATH = RESULTS / "talkers_trap.csv"
@@ -60,10 +60,13 @@ def draw(path: Path) -> None:
 
 
 def main() -> None:
-    if "--table" not in sys.argv:
-        if len(sys.argv) < 2:
+    words = parser(__doc__)
+    words.add_argument("run", nargs="?", type=Path, help="the folder of the training")
+    options = words.parse_args()
+    if not options.table:
+        if options.run is None:
             skip("give RUN, the folder of `undin train talkers-trap --preset small`")
-        collect(Path(sys.argv[1]))
+        collect(options.run)
         draw(PICTURE)
     print("| | | hours of mixtures | squared error | bins right | all to one |\n|---|---|---|---|---|---|")
     for variant, rows in read().items():

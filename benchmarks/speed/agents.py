@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from benchmarks.launch import ROOT, SKIPPED
+from benchmarks.launch import ROOT, SKIPPED, parser
 from benchmarks.speed.methods import machine
 
 try:
@@ -55,6 +55,7 @@ def livekit_ms(sr: int) -> float:
 
 
 def main() -> None:
+    parser(__doc__).parse_args()
     rows = []
     for sr in RATES:
         undin_ms, rnnoise_ms = (asyncio.run(pipecat_ms(make(), sr)) for make in (UndinFilter, RNNoiseFilter))

@@ -8,8 +8,9 @@ results/augment_speed.csv.
 import csv
 import os
 import statistics
-import sys
 import time
+
+from benchmarks.launch import parser
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy is loaded
@@ -93,7 +94,7 @@ def table() -> str:
 
 
 def main() -> None:
-    if "--table" not in sys.argv:
+    if not parser(__doc__).parse_args().table:
         nothing = cost_ms(Augment(), DRAWS)
         rows: list[dict[str, object]] = []
         for name in WHAT:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 
+from benchmarks.launch import parser
 from benchmarks.scoring import RESULTS
 from undin import corpora
 from undin.corpora import Corpus
@@ -86,6 +87,7 @@ def _clock(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
+    parser(__doc__).parse_args()
     machine = f"{platform.machine()}, one core, {sys.platform}"
     with tempfile.TemporaryDirectory() as folder, PATH.open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")

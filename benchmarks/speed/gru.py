@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks.launch import SKIPPED
+from benchmarks.launch import SKIPPED, parser
 from benchmarks.scoring import RESULTS
 from benchmarks.speed.methods import machine
 
@@ -72,7 +72,7 @@ def table() -> str:
 
 def main() -> None:
     """Measure and print the table."""
-    if "--table" not in sys.argv:
+    if not parser(__doc__).parse_args().table:
         from undin.errors import require
 
         require("torch", extra="train")

@@ -24,6 +24,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.launch import parser
+
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy is loaded
 
@@ -263,14 +265,13 @@ def packet_times(axes: Any) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME=weights.onnx")
-    parser.add_argument("--only", default="")
-    parser.add_argument("--long", action="store_true")
-    parser.add_argument("--table", action="store_true")
-    parser.add_argument("--plot", action="store_true")
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    words = parser(__doc__)
+    words.add_argument("names", nargs="*", metavar="NAME=weights.onnx")
+    words.add_argument("--only", default="")
+    words.add_argument("--long", action="store_true")
+    words.add_argument("--plot", action="store_true")
+    words.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    options = words.parse_args()
     if options.child:
         name, source, x = options.names
         print(json.dumps(measure(find(name, source), np.load(x))))

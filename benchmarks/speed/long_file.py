@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import undin
+from benchmarks.launch import parser
 from benchmarks.scoring import RESULTS
 from undin.audio import AudioFormat, open_writer
 
@@ -64,11 +65,14 @@ def table() -> str:
 
 
 def main() -> None:
-    if "--table" in sys.argv:
+    words = parser(__doc__)
+    words.add_argument("--hours", type=float, default=2.0, help="of the file")
+    words.add_argument("--runs", type=int, default=5)
+    options = words.parse_args()
+    if options.table:
         print(table())
         return
-    hours = float(sys.argv[sys.argv.index("--hours") + 1]) if "--hours" in sys.argv else 2.0
-    runs = int(sys.argv[sys.argv.index("--runs") + 1]) if "--runs" in sys.argv else 5
+    hours, runs = options.hours, options.runs
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "long.wav"), Path(folder, "long.enhanced.wav")

@@ -10,10 +10,11 @@ import csv
 import os
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from benchmarks.launch import parser
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy is loaded
@@ -102,13 +103,16 @@ def table() -> str:
 
 
 def main() -> None:
-    if "--table" in sys.argv:
+    words = parser(__doc__)
+    words.add_argument("asked", nargs="*", metavar="NAME[=FILE]", help="these methods alone")
+    options = words.parse_args()
+    if options.table:
         print(table())
         return
     corpus = undin.corpora.mini().select(split="test")
     clean = np.concatenate([corpus.load(clip) for clip in corpus.speech])[: SR * SECONDS]
     x = undin.mixing.mix(clean, corpus.load(corpus.select(kind="rain").noise[0]), snr_db=5.0).noisy
-    asked = [word for word in sys.argv[1:] if not word.startswith("-")]
+    asked = options.asked
     rows: dict[str, dict[str, object]] = {}
     if PATH.is_file():
         with PATH.open(newline="") as file:

@@ -7,11 +7,12 @@ Writes results/metrics_speed.csv. Needs mir_eval and fast_bss_eval; their scores
 import csv
 import os
 import statistics
-import sys
 import time
 import warnings
 from collections.abc import Callable
 from typing import Any
+
+from benchmarks.launch import parser
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy is loaded
@@ -88,7 +89,7 @@ def table() -> str:
 
 
 def main() -> None:
-    if "--table" not in sys.argv:
+    if not parser(__doc__).parse_args().table:
         warnings.filterwarnings("ignore", category=FutureWarning, module="__main__")  # mir_eval moves this function
         rows = [measure(*case) for case in CASES]
         names = ["n_src", "seconds", "undin_ms"]

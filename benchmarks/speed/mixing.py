@@ -14,6 +14,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.launch import parser
 from benchmarks.scoring import RESULTS
 from undin import audio, corpora
 from undin.corpora import Corpus
@@ -55,6 +56,7 @@ def measure(corpus: Corpus, settings: Settings) -> list[dict[str, float]]:
 
 
 def main() -> None:
+    parser(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder, PATH.open("w", newline="") as file:
         corpus = as_flac(Path(folder))
         table = csv.writer(file, lineterminator="\n")

@@ -5,7 +5,6 @@ graph alone, on one thread. Both alternate in one run, and times are those of th
 of the best instruction set. Rows go to results/native_speed.csv.
 """
 
-import argparse
 import csv
 import os
 import statistics
@@ -13,6 +12,8 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+
+from benchmarks.launch import parser
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy is loaded
@@ -122,10 +123,10 @@ def table() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--table", action="store_true", help="the table from the results")
-    parser.add_argument("methods", nargs="*", default=["lull", "cmask", "mann", "lstm-mask", "dnn"])
-    args, rows = parser.parse_args(), {}
+    words = parser(__doc__)
+    words.add_argument("--table", action="store_true", help="the table from the results")
+    words.add_argument("methods", nargs="*", default=["lull", "cmask", "mann", "lstm-mask", "dnn"])
+    args, rows = words.parse_args(), {}
     if args.table:
         print(table())
         return

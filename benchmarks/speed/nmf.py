@@ -5,6 +5,7 @@ start from the same W and H and run in turn, REPEATS times, once with one BLAS t
 time is that of the smallest n_iter of GRID that reaches the divergence, from scratch; ratios are taken within a repeat.
 """
 
+import argparse
 import csv
 import os
 import platform
@@ -16,6 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks.launch import parser
 from benchmarks.scoring import RESULTS
 
 F, T, K = 257, 7500, 128
@@ -91,13 +93,16 @@ def table(rows: list[dict[str, str]]) -> str:
 
 
 def main() -> None:
-    if "--worker" in sys.argv:
+    words = parser(__doc__)
+    words.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    options = words.parse_args()
+    if options.worker:
         warnings.simplefilter("ignore")
         out = csv.DictWriter(sys.stdout, FIELDS, lineterminator="\n")
         for name, V in (("mini corpus", mini_corpus()), ("synthetic", synthetic())):
             out.writerows(measure(name, V, os.environ["THREADS"]))
         return
-    if "--table" not in sys.argv:
+    if not options.table:
         lines = [",".join(FIELDS) + "\n"]
         for threads in ("1", "default"):
             limit = {f"{blas}_NUM_THREADS": "1" for blas in ("OPENBLAS", "OMP", "MKL")} if threads == "1" else {}

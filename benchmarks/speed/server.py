@@ -5,7 +5,6 @@ kinds, clients killed with -9 while their packets are on the way, clients that s
 longer answer pings (half-open). Rows go to results/server.csv.
 """
 
-import argparse
 import csv
 import os
 import signal
@@ -21,7 +20,7 @@ import httpx
 import numpy as np
 
 import undin
-from benchmarks.launch import ROOT
+from benchmarks.launch import ROOT, parser
 from benchmarks.speed.sockets import usage
 
 IDLE_S = 10.0
@@ -123,9 +122,9 @@ def settle(server: Server, limit_s: float = 120) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=10_000)
-    n = parser.parse_args().requests
+    words = parser(__doc__)
+    words.add_argument("--requests", type=int, default=10_000)
+    n = words.parse_args().requests
     server = Server()
     requests(server, 100)
     rows: list[list[object]] = [["start", 0, 0, *server.figures()]]

@@ -6,7 +6,6 @@ that a client which falls behind is not kinder to the server. The first 4 s, in 
 that it cannot carry, do not count. Rows go to results/sockets.csv.
 """
 
-import argparse
 import asyncio
 import csv
 import os
@@ -20,6 +19,7 @@ import numpy as np
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from benchmarks.launch import parser
 from benchmarks.scoring import RESULTS
 from benchmarks.speed.methods import machine
 
@@ -65,8 +65,8 @@ def usage(pid: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--counts", type=int, nargs="+", default=[1, 8, 16, 24, 32, 48])
+    words = parser(__doc__)
+    words.add_argument("--counts", type=int, nargs="+", default=[1, 8, 16, 24, 32, 48])
     command = [sys.executable, "-m", "undin", "serve", "--port", "0"]
     os.sched_setaffinity(0, {0})
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -75,7 +75,7 @@ def main() -> None:
     url = server.stdout.readline().split()[2].replace("http", "ws") + "/v1/stream"
     rows = []
     asyncio.run(measure(url, 1))  # loads the method and measures its cost
-    for n in parser.parse_args().counts:
+    for n in words.parse_args().counts:
         time.sleep(REST_S)
         before, _ = usage(server.pid)
         begin = time.monotonic()

@@ -10,12 +10,13 @@ Medians of 5 rounds in turn, of the processor's time but for the disk, written t
 import csv
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from benchmarks.launch import parser
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy is loaded
@@ -141,7 +142,7 @@ def show() -> None:
 
 
 def main() -> None:
-    if "--table" not in sys.argv:
+    if not parser(__doc__).parse_args().table:
         with tempfile.TemporaryDirectory() as folder:
             row = {"machine": machine(), **measure(Path(folder))}
         with PATH.open("w", newline="") as file:

@@ -5,7 +5,6 @@ tensors made beforehand: same network (2 x GRU 256, a mask on 257 bins), same lo
 32 x 4 s, in turn, in one run. Into results/training_speed.csv.
 """
 
-import argparse
 import csv
 import os
 import statistics
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+from benchmarks.launch import parser
 
 os.environ["OMP_NUM_THREADS"] = "1"  # of numpy, as `undin` sets it; torch is given its threads below
 
@@ -127,12 +128,12 @@ def speed(times: list[float]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data", type=Path, help="a corpus instead of the shipped one")
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=None)
-    parser.add_argument("--table", action="store_true", help="print what was measured")
-    given = parser.parse_args()
+    words = parser(__doc__)
+    words.add_argument("--data", type=Path, help="a corpus instead of the shipped one")
+    words.add_argument("--runs", type=int, default=5)
+    words.add_argument("--workers", type=int, default=None)
+    words.add_argument("--table", action="store_true", help="print what was measured")
+    given = words.parse_args()
     if given.table:
         print(show())
         return
