@@ -85,7 +85,7 @@ def check(name: str, value: Any, hint: Any) -> None:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is what a hint allows; see `check`."""
+    """Whether a hint allows a value; see `check`."""
     kind, args = get_origin(hint), get_args(hint)
     if kind is Annotated:
         return fits(value, args[0]) and all(_obeys(value, each) for each in args[1:])
@@ -104,7 +104,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def rule(hint: Any) -> str:
-    """What a hint allows, in words that follow "must be"."""
+    """The values a hint allows, in words that follow "must be"."""
     kind, args = get_origin(hint), get_args(hint)
     if kind is Annotated:
         return f"{rule(args[0])}, {_in_words(args[1:])}"
@@ -137,10 +137,10 @@ def check_known(name: str, known: Collection[str], what: str, where: str = "") -
 
 
 def suggest(name: str, known: Iterable[str], others: str = "") -> str:
-    """What an unknown name may have meant, for the end of an error.
+    """Suggest known names for an unknown one, for the end of an error.
 
     Args:
-        name: what was given.
+        name: the unknown name.
         known: the names that exist.
         others: what else could be given, in words.
 

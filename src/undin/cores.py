@@ -19,7 +19,7 @@ OVERLAP_S = 2.0  # ... and neighboring chunks are cross-faded over this
 
 
 class FrameConfig(Protocol):
-    """What the driver reads of a method's frozen config."""
+    """Fields of a method's frozen config that the driver reads."""
 
     @property
     def sr(self) -> int:

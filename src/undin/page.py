@@ -161,7 +161,7 @@ def write_sections(
         sections: heading -> parts, made by `prose`, `player`, `picture` or `Drawing`, `table` and `folded`. One section
             holds one player at most.
         contents: list the headings at the top, as links.
-        workers: how many processes draw what is a `Drawing`, or an `Executor`.
+        workers: number of processes that render `Drawing` objects, or an `Executor`.
 
     Returns:
         The path.

@@ -202,7 +202,7 @@ def _check_seal(path: Path, model: bytes) -> bool:
 
 
 def _read_meta(path: Path, entries: dict[str, str], sealed: bool) -> dict[str, Any]:
-    """What the file says of itself, of the right format and types."""
+    """The file's metadata, checked for format and types."""
     if "undin" not in entries:
         raise WeightsError(f"{path} is an .onnx graph, but not one that undin exported: use undin export")
     try:

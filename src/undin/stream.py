@@ -158,7 +158,7 @@ class Stream:
         return self._equalize(y, chunk.shape[-1]) if equal else y
 
     def begin(self, chunk: Array) -> ComplexArray | None:
-        """First half of `process(chunk, equal=True)`: what the method is to answer, which `together` asks in batches.
+        """First half of `process(chunk, equal=True)`: the method's input, which `together` processes in batches.
 
         Returns:
             Frames X (batch, n_bins, T) for `core`, or None where no frame is complete.

@@ -1,3 +1,3 @@
-"""The version of undin, for modules that note it in what they write."""
+"""The version of undin, for modules that record it in their outputs."""
 
 __version__ = "0.1.0"

@@ -215,7 +215,7 @@ def _stop(crew: Sequence[_Worker[Item, Out]]) -> None:
 
 
 def _serve(line: "Connection[Any, Any]", make: Make[Any, Any]) -> None:
-    """What a worker does until the parent hangs up or is gone."""
+    """Loop of a worker until the parent closes the pipe or exits."""
 
     def tell(kind: str, value: Any = None) -> None:
         try:
@@ -253,7 +253,7 @@ def _portable(error: Exception) -> Exception:
 
 @contextmanager
 def quiet_start() -> Iterator[None]:
-    """What a process inherits at its start: interrupts ignored, one thread for each library that would take all."""
+    """Initial state of a process: interrupts ignored, one thread for each library that would take all."""
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     in_main = threading.current_thread() is threading.main_thread()
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in INTERRUPTS if in_main}

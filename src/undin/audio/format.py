@@ -1,4 +1,4 @@
-"""What a sound file is: its rate, channels, container and sample format; and what each container can hold."""
+"""Format of an audio file: its rate, channels, container and sample format; and formats of each container."""
 
 import io
 from dataclasses import dataclass, field, replace

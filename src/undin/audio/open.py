@@ -58,7 +58,7 @@ def open_reader(
 
 
 def _choose(f: ByteSource, raw: str | None, truncated: Truncated, options: dict[str, Any]) -> Reader:
-    """Choose the reader by what the source holds."""
+    """Choose the reader by the source's content."""
     path = Path(f.name) if f.owned else None
     if raw is not None:
         if f.peek(4).startswith(HEADERS):

@@ -31,7 +31,7 @@ class Reader(ABC):
     """An open source of sound: `.format`, `.read(n)`, `.skip(n)`, `.blocks(n)`; use it in a `with`.
 
     Attributes:
-        format: what the source is.
+        format: format of the source.
         position: samples read or skipped so far.
         has_more: whether the file has tracks other than the one that is read: a picture, subtitles, other sound.
         n_tracks: audio tracks, of which the first is read.
@@ -79,7 +79,7 @@ class Reader(ABC):
             yield x
 
     def close(self) -> None:  # noqa: B027
-        """Close what was opened here."""
+        """Close files opened here."""
 
     def __enter__(self) -> Self:
         return self
@@ -274,7 +274,7 @@ def _count_mp3(file: Path | IO[bytes]) -> IO[bytes] | None:
 
 
 def _count(path: Path) -> int:
-    """Samples that can be decoded from a damaged file, by steps: what the reader will give."""
+    """Samples that can be decoded from a damaged file, by steps: those that the reader will return."""
     n = 0
     with soundfile.SoundFile(_named(path)) as f, contextlib.suppress(soundfile.LibsndfileError, RuntimeError):
         while len(f.read(STEP, dtype="float32")) == STEP:

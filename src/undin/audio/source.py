@@ -57,7 +57,7 @@ class ByteSource:
                 n -= len(data)
 
     def mark(self) -> None:
-        """Remember what is read from here on, for `rewind`."""
+        """Buffer everything read from now on, for `rewind`."""
         self._kept = []
 
     def rewind(self) -> None:

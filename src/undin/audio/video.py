@@ -231,7 +231,7 @@ class VideoWriter(Writer):
         self.part.finish()
 
     def abort(self) -> None:
-        """Give up: what was written is removed."""
+        """Abort: delete the partial output."""
         for container in (self._out, self._like):
             with contextlib.suppress(self._av.FFmpegError, ValueError, OSError):
                 if container:
@@ -245,7 +245,7 @@ def _is_kept(stream: Any, extension: str, av: Any) -> bool:
 
 
 def _encoder(codec: str, extension: str, av: Any) -> str:
-    """The encoder of the same family as `codec`, or what the container usually holds."""
+    """The encoder of the same family as `codec`, or the container's usual codec."""
     codec = PLAIN[codec] if codec in PLAIN and extension in (".mkv", ".mka", ".mov") else ENCODERS.get(codec, codec)
     try:
         if av.codec.Codec(codec, "w").type == "audio" and not codec.startswith("wma"):

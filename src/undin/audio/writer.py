@@ -32,7 +32,7 @@ class Writer(ABC):
     together, never clipped; the limiter holds back 5 ms until the end. Float formats, Vorbis, MP3 and AAC keep it.
 
     Attributes:
-        format: what is written.
+        format: output format.
         position: samples taken so far.
         part: the file in the making, whose target may be changed until it is closed; None for a stream.
     """
@@ -67,7 +67,7 @@ class Writer(ABC):
         self._put(self._limiter.process(x) if self._limiter else x)
 
     def close(self) -> None:
-        """Write what the limiter held back and give the file its name."""
+        """Write the samples still in the limiter and rename the file."""
         if self._limiter and self.position:
             self._put(self._limiter.flush())
         self._finish()
@@ -163,7 +163,7 @@ class FileWriter(Writer):
             self._file.close()
 
     def abort(self) -> None:
-        """Give up: what was written is removed."""
+        """Abort: delete the partial output."""
         self._close_soundfile()
         self.part.abort()
 

@@ -170,7 +170,7 @@ def _say(message: str, code: int, debug: bool) -> int:
 
 
 def _usage(error: Exception, args: list[str]) -> str:
-    """The message of a usage error, with what was given and where to read the rules."""
+    """The message of a usage error, with the invalid value and where to read the rules."""
     context = getattr(error, "ctx", None)
     command = next((word for word in args if word in NAMES), "")
     path = context.command_path if context else f"undin {command}".strip()

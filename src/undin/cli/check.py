@@ -1,4 +1,4 @@
-"""`undin check`: what is wrong with a recording, and what would help."""
+"""`undin check`: faults of a recording, and commands that fix them."""
 
 import json as json_
 import shlex
@@ -77,7 +77,7 @@ def _with_commands(result: "Check", path: str) -> "Check":
 
 
 def _text(result: "Check", *, quiet: bool) -> str:
-    """A line about the file, a line per fault with its cure, and what is fine in one line."""
+    """A line about the file, a line per fault with its fix, and one line of passed checks."""
     channels = "mono" if result.n_channels == 1 else f"{result.n_channels} channels"
     minutes = f"{int(result.seconds // 60)}:{result.seconds % 60:04.1f}"
     lines = [f"{result.name}   {minutes}, {result.sr} Hz, {channels}, {result.format}"]

@@ -1,4 +1,4 @@
-"""`undin corpus`: what is in a folder of speech or noise, and what is wrong with it."""
+"""`undin corpus`: contents of a folder of speech or noise, and its faults."""
 
 import json as json_
 from collections.abc import Callable, Iterator
@@ -95,7 +95,7 @@ def _scan(folder: Path, layout: str | None, role: Any, tick: Callable[[int, int]
 
 
 def _unreadable(scans: "list[Scan]", whole: "Corpus") -> "Iterator[Fault]":
-    """What the scans could not read, by paths of the whole corpus."""
+    """Unreadable files of the scans, with paths relative to the complete corpus."""
     for each in scans:
         prefix = each.root.resolve().relative_to(whole.root.resolve())
         yield from (fault._replace(path=(prefix / fault.path).as_posix()) for fault in each.unreadable)
@@ -142,7 +142,7 @@ def _last_cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _lines(facts: dict[str, Any]) -> Iterator[str]:
-    """Splits, rates, channels, levels, what looks wrong, and what was written."""
+    """Splits, rates, channels, levels, suspicious files, and written files."""
     if any("plain" in place["layout"].split(" + ") for place in facts["folders"]):
         for name in ("speech", "noise"):
             if facts[name] and (missing := [split for split in ("train", "dev", "test") if split not in facts[name]]):

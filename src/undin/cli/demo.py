@@ -139,7 +139,7 @@ def _score(sounds: "dict[str, Array]", sr: int) -> tuple[Scores, list[str]]:
 
 
 def _draw_and_write(output: Path, title: str, sounds: "dict[str, Array]", sr: int, scores: Scores) -> list[str]:
-    """Write the picture, where matplotlib is installed, and the page; say what is missing."""
+    """Write the picture, where matplotlib is installed, and the page; report missing parts."""
     from undin.errors import MissingExtraError
     from undin.page import write_page
     from undin.pictures import spectrograms

@@ -113,7 +113,7 @@ def _export_native(
     card: dict[str, str],
     quiet: bool,
 ) -> int:
-    """C source in a folder, or what is built of it."""
+    """C source in a folder, or a library built from it."""
     from undin.native import SUFFIX, build_ladspa, build_wasm
 
     library = _translate(runs, weights, card)

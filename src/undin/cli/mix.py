@@ -243,7 +243,7 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def _listed(inputs: list[str]) -> Path | None:
-    """The manifest to make again, if that is what is given."""
+    """The manifest to remake, if one is given."""
     files = [name for name in inputs if name.lower().endswith(".csv")]
     if files and len(inputs) > 1:
         raise InputError(f"a manifest cannot be combined with other inputs; got {' '.join(inputs)}")

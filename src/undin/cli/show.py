@@ -92,7 +92,7 @@ def bar(text: str, *, wanted: bool = True, count: str = "") -> Iterator[Callable
     """Show a bar on a terminal; return a function of the amount done and the total, or None.
 
     Args:
-        text: what is done, before the bar.
+        text: the label before the bar.
         wanted: False for no bar.
         count: the text after the bar, such as SECONDS; "" for done/all.
     """

@@ -1,4 +1,4 @@
-"""Clip: a slice of a sound file and what is known about it."""
+"""Clip: a slice of an audio file and its metadata."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -190,6 +190,6 @@ def _about_noise(clips: Sequence[Clip]) -> dict[str, Any]:
 
 
 def _spread(values: Iterable[float | None]) -> list[float] | None:
-    """5 %, 50 % and 95 % of what is known and finite."""
+    """5 %, 50 % and 95 % quantiles of the known finite values."""
     known = [value for value in values if value is not None and math.isfinite(value)]
     return [round(float(value), 1) for value in np.percentile(known, (5, 50, 95))] if known else None

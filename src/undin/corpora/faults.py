@@ -14,7 +14,7 @@ N_LOOKS = 2000  # frames of a recording that are looked at
 
 
 def faults(x: Array, sr: int, *, is_noise: bool = False) -> Iterator[str]:
-    """Say what is suspicious about a recording.
+    """Find suspicious properties of a recording.
 
     Args:
         x: (n_samples,), floating point, full scale 1.

@@ -1,4 +1,4 @@
-"""What sound files say about themselves: lengths of whole trees without reading a sample."""
+"""Headers of audio files: lengths of whole trees without reading a sample."""
 
 import math
 import os
@@ -18,7 +18,7 @@ N_THREADS = 8  # for headers, where a thread mostly waits for the disk
 
 
 def about(path: Path) -> audio.AudioFormat:
-    """Say what a sound file is; `audio.info`, which knows less of the SPHERE files of NIST and LDC.
+    """Read the format of an audio file; `audio.info`, which knows less of the SPHERE files of NIST and LDC.
 
     Raises:
         InputError: as `audio.info`; not a regular file; the samples of a SPHERE file are compressed, or fewer than its

@@ -38,7 +38,7 @@ def hold_out(
 
     Args:
         corpus: whose training split is parted.
-        seed: what is drawn follows from it and from the clips, not from their order.
+        seed: draws depend on it and on the clips, not on their order.
         speakers: how many voices; at most a quarter of those with a name, and at least `least`. A label that speaks
             more than ten times as long as the mean (a crowd under one label, or the main voice) stays. Speech without
             names stays too, but where fewer than two speakers are named a tenth of the speech recordings goes instead.
@@ -46,7 +46,7 @@ def hold_out(
         noise: share of the recordings of noise, up to a quarter, at least one recording if more than 0. As long as
             there is a choice, every kind keeps a recording in training.
         split: the one to part.
-        to: what the others are given.
+        to: split for the others.
         but: speakers to keep.
         learned: collections (`Clip.corpus`) that are asked for by name, so that each keeps a voice in training.
 
@@ -89,10 +89,10 @@ def keep_aside(corpus: Corpus, *, seed: int, speakers: int, split: str = "train"
 
     Args:
         corpus: whose training split is parted.
-        seed: what is drawn follows from it and from the clips, not from their order.
+        seed: draws depend on it and on the clips, not on their order.
         speakers: how many, of those with five recordings or more.
         split: the one to part.
-        to: what the others are given.
+        to: split for the others.
 
     Returns:
         the corpus with all its rows, in their order.
@@ -151,7 +151,7 @@ def few_voices(corpus: Corpus, n: int, *, seed: int, first: Collection[str] = ()
 
 
 def recording(clip: Clip) -> tuple[str, ...]:
-    """What a clip was cut from: the same for all clips that share it."""
+    """The recording a clip was cut from: the same for all clips that share it."""
     if found := ESC50.search(clip.original or clip.path):
         return "freesound", found[1]
     return (clip.source, clip.original) if clip.original else ("", clip.path)

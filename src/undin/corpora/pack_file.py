@@ -66,9 +66,9 @@ class PackWriter:
 
         Args:
             row: its place in the corpus.
-            start: sample of its sound file at which what is written of it starts.
+            start: first sample written, counted in its sound file.
             clip: with its active level.
-            samples: what is written of it, which may be nothing where it shares samples with those before.
+            samples: those to write; empty if all are shared with earlier clips.
             scale: of its sound file.
         """
         path = clip.path

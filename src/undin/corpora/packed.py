@@ -53,7 +53,7 @@ class Segment(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What the first bytes of a pack say."""
+    """The header of a pack."""
 
     n_samples: int
     index_bytes: int
@@ -248,7 +248,7 @@ def check_pack(path: str | os.PathLike[str]) -> None:
 
 
 def read_header(path: Path) -> Header:
-    """What the first bytes of a pack say, which are compared with its size."""
+    """The header of a pack, checked against the file size."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:

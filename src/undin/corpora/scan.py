@@ -107,7 +107,7 @@ def _joined(names: Iterable[str]) -> str:
 
 
 def _parts(root: Path, layout: str | None) -> list[Part]:
-    """What a folder consists of: mostly one part."""
+    """Parts of a folder: usually one."""
     if layout is not None and layout not in LAYOUTS:
         raise InputError(f"layout must be one of {', '.join(LAYOUTS)}; got {layout!r}")
     if found := _recognized(root, layout):

@@ -109,7 +109,7 @@ def split_of(name: str, *, test: bool = True) -> str:
 
 
 def splits_of(names: Collection[str], *least: tuple[int, int]) -> dict[str, str]:
-    """Draw splits as `split_of`, but where there are few names see that train and test have what is needed.
+    """Draw splits as `split_of`, but with few names, make sure that train and test have enough.
 
     Who was drawn nearest to a split that lacks some is moved to it: another name moves as few as can be.
 

@@ -18,7 +18,7 @@ class Enhancement(Task):
     """Methods that return one signal, scored against the clean voice.
 
     Attributes:
-        seen_kinds: kinds of noise in the training data; None takes what the manifest says.
+        seen_kinds: kinds of noise in the training data; None uses those in the manifest.
     """
 
     seen_kinds: Collection[str] | None = None

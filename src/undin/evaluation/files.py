@@ -44,7 +44,7 @@ class FileScores:
     Attributes:
         file: its name.
         sr: Hz.
-        duration_s: what was scored of it.
+        duration_s: scored duration.
         lag_ms: delay against the reference that was taken out.
         scores: metric -> score.
         undefined: metric -> why it has none.
@@ -80,7 +80,7 @@ def score_file(path: str, measures: Iterable[Metric], ref: Reference | None, *, 
     Args:
         path: its name.
         measures: from `choose_for_files`.
-        ref: what it is compared with; None where no metric needs it.
+        ref: the reference; None if no metric needs it.
         align: take out a constant lag of up to 100 ms, found by cross-correlation; what both have is scored.
 
     Raises:

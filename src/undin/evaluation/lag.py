@@ -36,7 +36,7 @@ def find_lag(y: Array, x: Array, sr: int) -> int:
 
     Args:
         y: the output, (n_samples,).
-        x: what it is compared with, (n_samples,).
+        x: reference signal, (n_samples,).
         sr: in Hz.
     """
     lag, correlation = _peak(y, x, sr)

@@ -19,7 +19,7 @@ def choose(names: Iterable[str] | None, sr: int, task: Task | None = None) -> tu
     Args:
         names: of the task's metrics; None for its default.
         sr: sample rate of the mixtures in Hz.
-        task: what is evaluated; `Enhancement()` when None.
+        task: kind of evaluation; `Enhancement()` when None.
 
     Returns:
         the metrics, and a sentence for each default one that is left out.

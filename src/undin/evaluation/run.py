@@ -43,10 +43,10 @@ class Evaluation:
     """The outcome.
 
     Attributes:
-        task: what was evaluated.
+        task: kind of evaluation.
         scores: in the manifest's order: the input, each system, the task's oracles.
         failures: by row.
-        systems: what was compared.
+        systems: the compared systems.
         measures: the metrics.
         rows: the mixtures, by id.
         n_kept: scores reused from an earlier run.
@@ -91,7 +91,7 @@ class Pending:
 
 @dataclass(frozen=True)
 class Scorer:
-    """What a process needs to score mixtures; calling it loads the systems and returns the function that scores one."""
+    """State for scoring in a process; calling it loads the systems and returns the function that scores one."""
 
     task: Task
     corpus: Corpus
@@ -150,7 +150,7 @@ def evaluate(
         systems: from `make_systems`, or `Oracle`.
         measures: from `choose`.
         folder: output folder for `scores.csv`.
-        task: what is evaluated; `Enhancement()` when None.
+        task: kind of evaluation; `Enhancement()` when None.
         workers: how many processes, or an `Executor`.
         progress: called with (mixtures done, of all).
 

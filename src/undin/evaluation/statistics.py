@@ -1,4 +1,4 @@
-"""Means with their 95 % intervals, and what a difference between two methods is worth."""
+"""Means with their 95 % intervals, and significance of the difference between two methods."""
 
 import math
 import warnings

@@ -1,4 +1,4 @@
-"""What is evaluated: a method of undin, another program, or an oracle, which is given the whole mixture."""
+"""Systems to evaluate: a method of undin, another program, or an oracle, which gets the complete mixture."""
 
 import re
 import shlex
@@ -32,7 +32,7 @@ class System(ABC):
     """One row of a table.
 
     Attributes:
-        name: what it is called there.
+        name: its name there.
         timed: whether its processing time is measured.
     """
 
@@ -155,7 +155,7 @@ class Oracle(System):
 
 
 def make_systems(methods: Sequence[str], commands: Sequence[str] = ()) -> list[MethodSystem | CommandSystem]:
-    """Make the list of what is evaluated, and check it.
+    """Make and check the list of systems to evaluate.
 
     Args:
         methods: ids of `undin.methods.METHODS` or paths of saved weights; "name=id" renames one.

@@ -17,7 +17,7 @@ class Task(ABC):
     Attributes:
         metrics: what estimates can be scored by.
         default: names of those that are used unless others are asked for.
-        oracles: what is scored below the methods.
+        oracles: reference systems listed below the methods.
         by: what mixtures are grouped by, one word.
         meaning: of the scores, for readers of the report.
     """
@@ -58,7 +58,7 @@ class Task(ABC):
 
     @abstractmethod
     def sounds(self, mixture: Mixture, outputs: Mapping[str, Array]) -> dict[str, Array]:
-        """What is played of a mixture.
+        """Signals of a mixture for the report's players.
 
         Args:
             mixture: the mixture.

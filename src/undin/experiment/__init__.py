@@ -1,4 +1,4 @@
-"""A recipe's stages: mix, train, enhance, evaluate; each is done once, and again only when what it depends on changes.
+"""A recipe's stages: mix, train, enhance, evaluate; each is done once, and again only when its dependencies change.
 
 recipe.py    one TOML file -> Recipe: a section per stage, presets, changes
 run.py       Run: a recipe at work in a folder; which stages are finished

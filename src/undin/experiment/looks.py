@@ -1,4 +1,4 @@
-"""Pictures of what a method computes inside: it says what there is, see `Method.looks`."""
+"""Pictures of a method's internal values, see `Method.looks`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The stage of mixtures, and what the later stages read of it."""
+"""The stage of mixtures, and its outputs for later stages."""
 
 from dataclasses import dataclass
 from functools import cached_property

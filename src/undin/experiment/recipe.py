@@ -46,7 +46,7 @@ class Mix(mixing.Settings):
 
     @property
     def settings(self) -> mixing.Settings:
-        """What the mixer takes."""
+        """Arguments of the mixer."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(mixing.Settings)}
         return mixing.Settings(**values)
 
@@ -190,7 +190,7 @@ def check_talkers(recipe: Recipe, *, mix: bool) -> None:
 
 
 def _changes_of(preset: str | None, presets: dict[str, Any], path: Path) -> list[tuple[str, Any]]:
-    """What a preset changes, after what the presets change that it extends."""
+    """Changes of a preset, applied after those of the presets it extends."""
     chain: list[str] = []
     while preset is not None:
         check_known(preset, presets, "preset", path.name)

@@ -97,7 +97,7 @@ def evaluate(
 
 
 def _systems(section: Evaluate, weights: Mapping[str, Path], *, separate: bool) -> Sequence[evaluation.System]:
-    """The trained variants, and what the recipe compares them with, as far as it has the same task."""
+    """The trained variants, and the recipe's other methods with the same task."""
     trained = [f"{name}={path}" for name, path in weights.items()]
     if not separate:
         return evaluation.make_systems([*trained, *section.methods], list(section.commands))

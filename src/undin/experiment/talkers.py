@@ -52,7 +52,7 @@ def separate(
 
 
 def draw(mixture: Mixture, est: Array, sr: int, stem: Path, model: Method) -> None:
-    """Write <stem>.waves.png, .spectra.png, .masks.png and what the model has to show, as .points.png of embeddings.
+    """Write <stem>.waves.png, .spectra.png, .masks.png and the model's plots, such as .points.png of embeddings.
 
     Args:
         mixture: with its sources (n_src, n_samples).

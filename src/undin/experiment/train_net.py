@@ -96,7 +96,7 @@ def train(
         corpus: with the training split; a packed corpus is used directly.
         place: the stage's folder.
         name: of the recipe, for the card.
-        seed: of what is held out and of every draw.
+        seed: for held-out clips and every draw.
         progress: called with (steps done, of all, the last figures).
         max_minutes: stop after these, all variants together; None trains to the end.
         start_from: weights to begin with.
@@ -208,7 +208,7 @@ def _packed(corpus: Corpus, section: NetTrain, folder: Path, workers: int) -> Co
 
 
 def _about(part: Corpus, settings: Settings) -> str:
-    """What was learned from, for the card: what the mixtures are drawn from."""
+    """Training data for the card: sources of the mixtures."""
     voices = part if settings.speech_from is None else part.select(corpus=settings.speech_from)
     speech = [clip for clip in voices.speech if clip.speaker or settings.talkers == 1]
     noise = list(part.noise) if settings.noise_range[1] else []

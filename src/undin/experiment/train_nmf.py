@@ -22,7 +22,7 @@ class NMFTrain:
     """Section [train] with method = "nmf".
 
     Attributes:
-        method: what is trained.
+        method: the method to train.
         variants: the models that come of it, by their ids.
         split: of the corpus.
         speech_s: seconds of speech, speakers in turn.

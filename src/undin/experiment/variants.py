@@ -47,7 +47,7 @@ class NetTrain:
     """Section [train] with a method that is a network.
 
     Attributes:
-        method: what is trained.
+        method: the method to train.
         split: of the corpus.
         speakers: of the split, held out for validation.
         noise: share of the split's recordings of noise, held out for validation.
@@ -59,7 +59,7 @@ class NetTrain:
         kinds: of noise; all when empty.
         settings: of the method's config; "none" for None.
         options: of the training; see `undin.training.options.Options`. Its seed is added to the recipe's.
-        mixing: `undin.mixing.Settings` of what is learned from; a range drawn from is {low = ..., high = ...}.
+        mixing: `undin.mixing.Settings` of the training mixtures; a range drawn from is {low = ..., high = ...}.
         augment: `undin.mixing.augment.Augment`.
         valid: changes to `mixing` for validation, which is not augmented.
         variants: name -> changes as {"settings.dropout" = 0.0}, {"options.seed" = 1}, {"voices" = 6} or
@@ -117,7 +117,7 @@ class NetTrain:
         return found
 
     def variant(self, name: str) -> Variant:
-        """What a variant is trained with.
+        """Training settings of a variant.
 
         Raises:
             InputError: a setting that does not exist, or a value that breaks its rule.

@@ -29,7 +29,7 @@ class FileSettings:
 
 
 def describe(source: str, method: dict[str, Any], settings: FileSettings) -> dict[str, Any]:
-    """Make the note of a job: what went in, what was done to it, and `key`, a digest of both.
+    """Make the note of a job: the input, the processing, and `key`, a digest of both.
 
     Args:
         source: path of the input, or "-" for a pipe, which is never the same twice.

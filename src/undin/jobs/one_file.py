@@ -31,7 +31,7 @@ def enhance_file(
         limit_db: maximum attenuation in dB; None for no limit.
         independent: process channels independently instead of with one linked gain.
         nan: "raise" at the first NaN or Inf, or "zero" to repair them.
-        truncated: "raise" at a file that ends before what its header promises, or "keep" what is there.
+        truncated: "raise" if the file is shorter than its header says, or "keep" the samples it has.
         settings: changes to the method's config, by name.
 
     Returns:
@@ -61,7 +61,7 @@ def separate_file(
         outs: output files, one for each talker; replaced if they exist.
         method: as in `undin.separate`.
         nan: "raise" at the first NaN or Inf, or "zero" to repair them.
-        truncated: "raise" at a file that ends before what its header promises, or "keep" what is there.
+        truncated: "raise" if the file is shorter than its header says, or "keep" the samples it has.
         settings: changes to the method's config, by name.
 
     Returns:

@@ -39,7 +39,7 @@ def plan(
     residual: bool = False,
     picture: bool = False,
 ) -> list[FileTask]:
-    """Plan what is written where.
+    """Plan the output paths.
 
     Without `output`, results are written next to their input (a.wav -> a.enhanced.wav, or a.1.wav a.2.wav from a
     separating method). With a file as `output`, one input goes there; with a folder, files keep their names and trees

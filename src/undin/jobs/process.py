@@ -24,7 +24,7 @@ BLOCK_S = 2.0  # seconds read at a time; a live pipe gives what it has
 
 @dataclass(frozen=True)
 class FileReport:
-    """What was done to one file."""
+    """Result of processing one file."""
 
     source: str
     targets: tuple[str, ...]
@@ -70,7 +70,7 @@ def process_file(
         independent: treat channels one by one.
         residual: path for the removed noise, x - y.
         nan: "raise" at the first NaN or Inf, or "zero" to repair them.
-        truncated: "raise" at a file that ends before what its header promises, or "keep" what is there.
+        truncated: "raise" if the file is shorter than its header says, or "keep" the samples it has.
         raw: format of headerless audio, in and out, e.g. "s16le:16000:1".
         progress: called after every block with the seconds of audio in it.
 
@@ -189,7 +189,7 @@ class _Talkers:
             writer.write(y_i)
 
     def finish(self) -> None:
-        """Write what the limiter holds back, and give a lone voice the name of the first talker."""
+        """Write the samples still in the limiter, and name a lone voice as the first talker."""
         if self._limiter:
             for writer, y_i in zip(self.writers, self._limiter.flush(), strict=True):
                 writer.write(y_i)

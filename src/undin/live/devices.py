@@ -47,7 +47,7 @@ class Device:
 
 
 def sounddevice() -> Any:
-    """The module, or a word on what is missing.
+    """Import the module, or name the missing library.
 
     Raises:
         MissingExtraError: sounddevice is not installed.
@@ -82,7 +82,7 @@ def find(name: str | None, side: Side, known: Sequence[Device]) -> Device:
 
     Args:
         name: its number, or a part of its name that fits one device alone; None for the default.
-        side: what it is for.
+        side: "input" or "output".
         known: the devices there are.
 
     Raises:
@@ -119,7 +119,7 @@ class SoundCard:
     Args:
         input, output: number or part of the name; None for the default.
         sr: sample rate in Hz; None for the input's own.
-        n_channels: 1 or 2; None for what the input has, at most 2.
+        n_channels: 1 or 2; None for the input's, at most 2.
         buffer_s: seconds of sound that each device may hold.
     """
 
@@ -139,7 +139,7 @@ class SoundCard:
         """Find the devices.
 
         Args:
-            first: whether PortAudio's list is still fresh; it does not notice what is plugged in or out.
+            first: whether PortAudio's list is still fresh; it does not notice hot-plugged devices.
 
         Raises:
             DeviceLostError: one is missing, or the sound system does not answer.
@@ -208,7 +208,7 @@ def _restart() -> None:
 
 
 def _end(stream: Any) -> None:
-    """Close a stream without waiting for what it still has to play: some devices never finish."""
+    """Close a stream without playing its remaining samples: some devices never finish."""
     closing = threading.Thread(target=lambda: (stream.abort(ignore_errors=True), stream.close()), daemon=True)
     closing.start()
     closing.join(CLOSE_S)

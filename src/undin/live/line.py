@@ -35,7 +35,7 @@ Alive = Callable[[], bool]
 
 @dataclass
 class Controls:
-    """What the user changes while sound runs; outlives a device that is unplugged.
+    """Controls the user changes while audio runs; kept when a device is unplugged.
 
     Attributes:
         muted: play silence.
@@ -73,7 +73,7 @@ class Line:
         method: a causal method that enhances.
         sr: sample rate of both devices in Hz.
         n_channels: of both callbacks' blocks.
-        controls: what the user changes.
+        controls: the user's controls.
         reserve_s: seconds of finished samples that playback keeps waiting.
 
     Raises:
@@ -109,7 +109,7 @@ class Line:
         self._thread.join()
 
     def capture(self, x: Samples, *, lost: bool = False) -> None:
-        """Take what the microphone gives; for the capture callback.
+        """Take samples from the microphone; for the capture callback.
 
         Args:
             x: (n, n_channels) float32.
@@ -121,7 +121,7 @@ class Line:
         self._arrived.set()
 
     def play(self, y: Samples, *, lost: bool = False) -> None:
-        """Fill what the speaker wants; for the playback callback.
+        """Fill the speaker's buffer; for the playback callback.
 
         Args:
             y: (n, n_channels) float32, overwritten.

@@ -22,7 +22,7 @@ def virtual_microphone(*, default_input: bool = True) -> Iterator[str]:
     """Make the sink and the source, send this process's playback there, and remove them at the end.
 
     Args:
-        default_input: record from what is the default microphone now, even if the new one becomes the default.
+        default_input: record from the current default microphone, even if the new one becomes the default.
 
     Yields:
         The name of the microphone as other programs show it.

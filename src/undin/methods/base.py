@@ -37,7 +37,7 @@ class Look:
     """Intermediate arrays of a method, to be drawn by `undin.pictures`.
 
     Attributes:
-        name: what is shown, e.g. "mask" or "attention".
+        name: the quantity, e.g. "mask" or "attention".
         kind: how it is drawn: "masks", "heat_maps" or "points".
         planes: label -> (n_freq, n_frames) of "masks", (n_rows, n_frames) of "heat_maps", (n,) groups of "points".
         points: (n, K) of "points"; None for the others.

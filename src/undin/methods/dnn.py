@@ -27,7 +27,7 @@ class DNNConfig:
         window: see `undin.spectrum.get_window`.
         past: frames of context before the one that is answered; the paper has 5.
         future: frames of context after it, which the answer waits for; the paper has 5.
-        feature: what the network sees of |X|; after normalization both are the same but for the floor.
+        feature: representation of |X| at the input; after normalization both are the same but for the floor.
         n_bottleneck: a linear map of each frame to this many channels before the context is stacked: the first layer as
             a product of two small matrices. 0 for none, as in the paper.
         n_hidden: units of each hidden layer.

@@ -1,4 +1,4 @@
-"""What every learned method shares: a graph with its states, planes in, and its mask or spectrum applied.
+"""Shared by all learned methods: a graph with its states, planes in, and its mask or spectrum applied.
 
     X --planes--> (B, 2, T, F) --graph--> mask M: Y_t = M_t X_{t - lookahead},  or spectrum: Y_t itself
 

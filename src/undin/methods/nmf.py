@@ -68,7 +68,7 @@ class NMFConfig:
         penalty: weight of the prior on speech (or on each talker), relative to the level; None for PENALTIES. Of the
             exponential prior, 0 / 0.06 gave 1.8 / 5.3 dB blind, and 0 / 0.03 / 0.06 gave 2.5 / 3.7 / 4.1 dB with known
             noise, the last at -0.008 of STOI.
-        noise_penalty: the same for noise; 0 lets the noise explain what is unlikely to be speech.
+        noise_penalty: the same for noise; 0 lets the noise model explain everything unlikely to be speech.
         wiener_power: p of the gain: 1 is a ratio of magnitudes, 2 the Wiener gain. 1.5 did best by SI-SDR and PESQ.
         smoothing_s: time constant of the sources' magnitudes before the gain, in seconds.
     """
@@ -125,7 +125,7 @@ class NMF(Method):
 
     @property
     def card(self) -> Card:  # type: ignore[override]
-        """The card, depending on what is fitted."""
+        """The card, depending on the fitted bases."""
         noise = "bases of every source" if len(self.bases) > 1 else "noise bases learned from the recording"
         ours = self.data != OWN
         return Card(

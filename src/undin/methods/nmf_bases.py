@@ -41,7 +41,7 @@ class Bases(NamedTuple):
 
 
 def describe(W: Matrix, H: Matrix) -> Bases:
-    """Bases of V ~ W H: W and what the priors need of H."""
+    """Bases of V ~ W H: W and the statistics of H that the priors need."""
     H = H / H.sum(0, dtype=np.float64).mean()
     shape, scale = fit_gamma(H)
     return Bases(W, *(a.astype(np.float32) for a in (H.mean(1), shape, scale)))

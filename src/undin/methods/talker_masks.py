@@ -100,7 +100,7 @@ class MaskConfig(TrunkConfig):
 
 
 class TalkerMasks(Learned):
-    """What the three have in common."""
+    """Shared by the three methods."""
 
     Config = MaskConfig
     config: MaskConfig

@@ -53,7 +53,7 @@ class Metric:
     reference: bool = True
 
     def __call__(self, ref: ArrayLike | None, est: ArrayLike, sr: int) -> Score:
-        """Score (..., n_samples) against (..., n_samples) at sr; raises what the metric raises."""
+        """Score (..., n_samples) against (..., n_samples) at sr; passes on the metric's errors."""
         return self._own(self._score(ref, est, sr))
 
     def _score(self, ref: ArrayLike | None, est: ArrayLike, sr: int) -> Any:

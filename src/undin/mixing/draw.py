@@ -58,7 +58,7 @@ class Drawing:
 
     Args:
         corpus: source of the clips.
-        settings: what the mixtures are like.
+        settings: properties of the mixtures.
         seed: of the drawing.
         seen: marks talkers and kinds of noise of a training set.
 
@@ -128,7 +128,7 @@ class Drawing:
         return combine(*self._made(i))
 
     def sketch(self, i: int) -> tuple[MixtureRow, float | None]:
-        """What is drawn for row i, before anything is read.
+        """Draws for row i, before any file is read.
 
         Returns:
             the row, whose sources have in place of gains, their levels below the first, in dB;
@@ -265,7 +265,7 @@ def make_manifest(
 
 
 def counts(part: Corpus) -> str:
-    """What there is to mix, in words."""
+    """Description of the available clips."""
     numbers = {"utterance": len(part.speech), "recording": len(part.noise)}
     return " and ".join(f"{n} {name}{'s' * (n != 1)}" for name, n in numbers.items()) + " of noise"
 

@@ -151,7 +151,7 @@ def parse_layout(text: str, format: str | None = None, talkers: int = 1) -> Layo
 
     Args:
         text: a name in LAYOUTS, or patterns such as "noisy=x/{id},clean=y/{id}"; those left out stay as in "folders".
-        format: flac or wav; None for what the template has.
+        format: flac or wav; None for the template's.
         talkers: with more than one, "folders" writes s1/, s2/ ... in place of clean/.
 
     Raises:

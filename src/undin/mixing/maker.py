@@ -1,4 +1,4 @@
-"""One mixture, made and written: what every process does."""
+"""Create and write one mixture: the work of each process."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class Item(NamedTuple):
 
     Attributes:
         n: its number, from 1.
-        what: its row, or its index for a `Drawing`, or what is wrong with it.
+        what: its row, or its index for a `Drawing`, or its error.
         earlier: its row where an earlier run has made it.
     """
 
@@ -48,7 +48,7 @@ class Made:
         status: skipped where it was there already.
         row: of the manifest; None where none could be made.
         outputs: its files, below the output folder.
-        error: what is wrong with it.
+        error: description of the error.
     """
 
     n: int
@@ -80,14 +80,14 @@ class Maker:
     _folders: set[Path] = field(default_factory=set)
 
     def __call__(self, _: Progress) -> Callable[[Item], Made]:
-        """What a worker does."""
+        """The work of a worker."""
         return self.make
 
     def make(self, item: Item) -> Made:
         """Make one.
 
         Raises:
-            InputError: a file cannot be written. Whatever is wrong with the item itself is in what is returned.
+            InputError: a file cannot be written. Errors of the item itself are returned.
         """
         try:
             if item.earlier and self._is_there(item.earlier, item.n):

@@ -210,7 +210,7 @@ def read_manifest(path: str | os.PathLike[str], errors: Errors | None = None) ->
 def read_numbered(
     path: str | os.PathLike[str], *, allow_outside: bool = True
 ) -> Iterator[tuple[int, MixtureRow | InputError]]:
-    """Read (row of the file, mixture or what is wrong with it); the file itself being broken is row 1 or the last.
+    """Read (row of the file, mixture or its error); the file itself being broken is row 1 or the last.
 
     Args:
         path: the CSV file.

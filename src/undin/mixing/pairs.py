@@ -68,7 +68,7 @@ class Pairs:
         return Corpus(self.noisy.parent, (), sr=audio.info(first).sr, mono=True)
 
     def rows(self, corpus: Corpus) -> Iterator[MixtureRow | InputError]:
-        """A row for each noisy file, or what is wrong with it.
+        """A row for each noisy file, or its error.
 
         The SNR is that in the file name, otherwise it is measured.
 

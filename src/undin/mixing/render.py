@@ -17,7 +17,7 @@ PAIR = "pair"  # the reference of a mixture that was not made here
 
 @dataclass(frozen=True)
 class Parts:
-    """What a mixture is made of, all of its length and not amplified yet.
+    """Components of a mixture, at full length and before gains.
 
     Attributes:
         talkers: as recorded by the microphone.

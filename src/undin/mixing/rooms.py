@@ -26,7 +26,7 @@ Point = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Response:
-    """What a room makes of a click in one place: h (n_samples,) float64, starting with the direct sound."""
+    """Impulse response of a room in one place: h (n_samples,) float64, starting with the direct sound."""
 
     h: NDArray[np.float64]
     n_early: int

@@ -28,7 +28,7 @@ SPECTRUM = "(void)re, (void)im;\nu->Y[s][0][f] = {0};\nu->Y[s][1][f] = {1};"
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn errors of the disk into an InputError that names what is written.
+    """Turn errors of the disk into an InputError that names the output.
 
     Args:
         path: file or folder.
@@ -170,7 +170,7 @@ def _values(name: str, method: Learned, program: Program, ends: tuple[str, str],
 
 
 def _window(window: object) -> tuple[str, str]:
-    """A window at any length: the terms of its sum of cosines, and what the sum becomes."""
+    """A window at any length: the terms of its sum of cosines, and the C expression of the window from that sum."""
     name = window.removeprefix("sqrt_") if isinstance(window, str) else ""
     if name not in COSINE_SUMS:
         raise InputError(f"export to C needs one of the windows {', '.join(COSINE_SUMS)}; got {window!r}")

@@ -18,7 +18,7 @@ def translate(graph: Graph, output: str, states: list[str]) -> tuple[Program, Vi
     Args:
         graph: with inputs "X" and the states, of which the axes that are open are 1.
         output: name of the answer.
-        states: names of the states; what they become has "_out" behind its name.
+        states: names of the states; the new states end in "_out".
 
     Returns:
         The program, whose first buffers are the states, and where it takes X and leaves its answer.
@@ -54,7 +54,7 @@ def _view(value: Value | None) -> View:
 
 
 def _needed(nodes: list[Node], wanted: list[str]) -> list[Node]:
-    """Those that what is wanted depends on, in order."""
+    """Those that the requested outputs depend on, in order."""
     names, kept = set(wanted), []
     for node in reversed(nodes):
         if names & set(node.outputs):

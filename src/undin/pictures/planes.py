@@ -1,4 +1,4 @@
-"""Pictures of numbers over time: masks, what a network looks at, embeddings."""
+"""Pictures of numbers over time: masks, attention, embeddings."""
 
 from collections.abc import Mapping
 from os import PathLike

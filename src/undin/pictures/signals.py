@@ -149,7 +149,7 @@ def overview(
 def _checked(
     signals: Mapping[str, Array] | Array, sr: int, max_seconds: float | None
 ) -> tuple[dict[str, NDArray[np.float32]], list[str]]:
-    """Signals as (n_channels, n_samples) float32, and what the title must say about them."""
+    """Signals as (n_channels, n_samples) float32, and notes for the title."""
     signals = labeled(signals, "signals")
     if not signals:
         raise InputError('signals must contain at least one signal; got none: pass {"noisy": x, "enhanced": y}')

@@ -17,7 +17,7 @@ from pipecat.frames.frames import FilterControlFrame, FilterEnableFrame  # noqa:
 
 
 class UndinFilter(BaseAudioFilter):  # type: ignore[misc]
-    """Removes noise from what a transport receives, packet by packet, at any sample rate.
+    """Removes noise from the audio a transport receives, packet by packet, at any sample rate.
 
     Args:
         method: an id of `undin.METHODS`, or the path of a model file.

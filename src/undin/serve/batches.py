@@ -51,7 +51,7 @@ class Batches:
         """Answer a packet; one at a time for each signal.
 
         Args:
-            signal: what the packet continues.
+            signal: the signal that the packet continues.
             packet: any number of samples.
 
         Raises:

@@ -20,7 +20,7 @@ class Gate:
     """Middleware that checks the token or the origin, and counts answers.
 
     Args:
-        app: what it guards.
+        app: the guarded application.
         token: None for no token.
         metrics: where answers are counted.
         paths: paths that are counted by their name; all others are counted as "other".

@@ -14,7 +14,7 @@ class Query:
     """Reads the values of a query by name.
 
     Args:
-        params: what the client sent.
+        params: the client's parameters.
         known: names that may occur, once each.
 
     Raises:

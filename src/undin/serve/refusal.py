@@ -28,12 +28,12 @@ class Refusal(Exception):
 
     @property
     def body(self) -> dict[str, dict[str, str]]:
-        """What is sent as JSON."""
+        """The JSON body."""
         return {"error": {"code": self.code, "message": self.message}}
 
     @property
     def reason(self) -> str:
-        """The message, cut to what a close frame holds."""
+        """The message, truncated to fit a close frame."""
         return self.message.encode()[:CLOSE_REASON].decode(errors="ignore")
 
     def response(self) -> JSONResponse:

@@ -35,7 +35,7 @@ PACKET_S, N_MEASURED = 0.02, 8  # packets, and how many in a batch, by which the
 
 @dataclass(frozen=True)
 class SocketSettings:
-    """What a client asks for in the query of /v1/stream."""
+    """Settings in the query of /v1/stream."""
 
     sr: int
     channels: int
@@ -45,7 +45,7 @@ class SocketSettings:
 
     @property
     def kind(self) -> tuple[str, int, int]:
-        """What the cost of a stream depends on."""
+        """Properties that determine the cost of a stream."""
         return self.method.id, self.sr, self.channels
 
 
@@ -72,7 +72,7 @@ class Session(Packets):
     """One client's signal.
 
     Args:
-        settings: what the client asks for.
+        settings: the client's settings.
     """
 
     def __init__(self, settings: SocketSettings) -> None:

@@ -33,7 +33,7 @@ def check_type(request: Request) -> str:
 
 @contextmanager
 def disk() -> Iterator[None]:
-    """Refuse (507) what the disk cannot take."""
+    """Reject uploads that do not fit on the disk (507)."""
     try:
         yield
     except OSError as error:
@@ -69,7 +69,7 @@ def _check_length(n_bytes: int, limits: Limits) -> None:
 
 
 async def drain(request: Request) -> None:
-    """Read and drop what a refused client still sends, for DRAIN_S at most."""
+    """Read and discard data that a rejected client still sends, for DRAIN_S at most."""
     end = time.monotonic() + DRAIN_S
     while (left := end - time.monotonic()) > 0:
         try:

@@ -1,4 +1,4 @@
-"""What a network learns from: mixtures and what they are made of."""
+"""Training batches: mixtures and their components."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -17,7 +17,7 @@ class Batch:
 
     Attributes:
         noisy: (B, n_samples) float32, the input of the network.
-        speech: (B, n_samples), what it shall give: the target; of several talkers their sum.
+        speech: (B, n_samples), the target; of several talkers their sum.
         noise: (B, n_samples), the rest.
         sr: Hz.
         sources: (B, n_src, n_samples), the talkers one by one, where there are several; else None.

@@ -17,7 +17,7 @@ Signals = NDArray[np.float32]
 
 
 class CachedExample(NamedTuple):
-    """What is kept of a mixture: (n_samples,) twice, (n_src, n_samples) of several talkers, (n, 2, T, F) of all."""
+    """Arrays stored for a mixture: (n_samples,) twice, (n_src, n_samples) of several talkers, (n, 2, T, F) of all."""
 
     noisy: Signals
     speech: Signals

@@ -1,4 +1,4 @@
-"""What a run does inside Lightning's loop: schedules, validations, checkpoints, and when to stop.
+"""A run's work inside Lightning's loop: schedules, validations, checkpoints, and when to stop.
 
 Lightning moves tensors, spreads processes, clips and scales gradients. What makes a run repeatable is here: the random
 numbers of a step follow from the seed and the step, and `State` with the weights is all there is to remember.
@@ -37,7 +37,7 @@ AGAIN_S = 1.0  # a signal sooner after the first is the same request, from the t
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is; see `undin.training.fit.fit`.
+    """Definition of a run; see `undin.training.fit.fit`.
 
     Attributes:
         deadline: on the clock of time.monotonic, by when to have stopped; None for never.
@@ -185,7 +185,7 @@ class RunCallback(Callback):
                     show(state.step, self.options.steps, self.row)
 
     def _pause(self, trainer: L.Trainer, now: float) -> None:
-        """Between two steps: do what is due."""
+        """Between two steps: log, validate and save when due."""
         log_due, due = self.state.step % self.options.log_every == 0, self._due(self.state.step)
         if self.world > 1 and not (log_due or due):
             return  # processes would have to agree

@@ -26,7 +26,7 @@ Pair = dict[str, Tensor]
 
 
 class Example(Protocol):
-    """What is used of `undin.mixing.Mixture`."""
+    """Members used of `undin.mixing.Mixture`."""
 
     @property
     def noisy(self) -> np.ndarray[Any, np.dtype[np.float32]]: ...  # noqa: D102
@@ -35,7 +35,7 @@ class Example(Protocol):
 
 
 class ExampleSource(Protocol):
-    """What is used of `undin.mixing.Examples`: mixture i of an endless list follows from i alone."""
+    """Members used of `undin.mixing.Examples`: mixture i of an endless list follows from i alone."""
 
     @property
     def sr(self) -> int: ...  # noqa: D102

@@ -83,7 +83,7 @@ def write_graph(loaded: Loaded, path: Path, *, weights: Weights = "fp32", card: 
 
 
 def _finish(model: onnx.ModelProto, loaded: Loaded, weights: Weights, card: dict[str, Any]) -> None:
-    """Shrink a traced graph and write into it what it is."""
+    """Shrink a traced graph and add its metadata."""
     if weights != "fp32":
         _shrink(model.graph, weights)
     for node in model.graph.node:
@@ -199,7 +199,7 @@ def loss_db(loaded: Loaded, path: Path, x: Array) -> float:
     """Error of a file's output relative to the network's own, in dB of the latter's energy.
 
     Args:
-        loaded: what was exported.
+        loaded: the exported network.
         path: the .onnx file.
         x: (n_samples,), the input.
     """

@@ -232,7 +232,7 @@ def _is_over(state: State, options: Options) -> bool:
 
 
 def _finish(plan: Plan, content: dict[str, Any], *, trained: bool) -> bool:
-    """What a network does at the end, on its best weights; whether there was the time for it."""
+    """Run the network's final step on its best weights; return whether time sufficed."""
     state: State = content["state"]
     best = load_weights(plan.best)
     if type(best.net).finish is not Network.finish:

@@ -1,4 +1,4 @@
-"""What a run reports: log.csv, curve.png and a progress bar on the terminal."""
+"""Reports of a run: log.csv, curve.png and a progress bar on the terminal."""
 
 import csv
 import math
@@ -76,7 +76,7 @@ def of_input(metric: str) -> str:
 
 
 def gains(row: Row) -> dict[str, float]:
-    """What the estimate gains over the input, of each metric that has both.
+    """Gain of the estimate over the input, for each metric that has both.
 
     >>> gains({"step": 500, "snr_db": 9.0, "snr_in_db": 5.0, "stoi": 0.75, "stoi_in": 0.5})
     {'snr_gain_db': 4.0, 'stoi_gain': 0.25}

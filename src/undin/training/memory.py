@@ -1,4 +1,4 @@
-"""Memory of training: what a step frees is kept for the next one.
+"""Memory of training: memory freed by a step is kept for the next one.
 
 glibc returns large blocks to the kernel, which hands them out again page by page, each cleared first; every step would
 pay for that. torch asks for pages of 2 MB where a variable says so, read when it allocates for the first time.

@@ -38,7 +38,7 @@ class State:
         lr_stale: validations since the best or since that changed.
         sums: of each part of the loss since the last line of log.csv.
         count: of the steps in them.
-        valid_s: what the last validation took.
+        valid_s: duration of the last validation.
         finished: whether training is complete.
     """
 

@@ -24,7 +24,7 @@ from undin.corpora.layouts import (
 
 
 class KnownLayout(Protocol):
-    """What a module must have to be one."""
+    """Interface of a layout module."""
 
     def recognise(self, root: Path) -> bool:
         """Whether the folder has this layout."""

@@ -19,7 +19,7 @@ BLOCK = 1 << 18
 
 @dataclass(frozen=True)
 class Check:
-    """What was found in a recording."""
+    """Findings for a recording."""
 
     name: str
     sr: int
@@ -35,7 +35,7 @@ class Check:
 
 
 def check_recording(path: str, *, progress: Callable[[float], object] | None = None) -> Check:
-    """Say what is wrong with a recording.
+    """Find faults in a recording.
 
     Args:
         path: a sound file or a video; "-" for standard input. A file that ends too early is taken as far as it goes.
@@ -55,7 +55,7 @@ def check_recording(path: str, *, progress: Callable[[float], object] | None = N
 
 
 def _damage(path: str, subtype: str) -> list[Finding]:
-    """What a strict reader says about a file: it ends too early, or holds nan."""
+    """Errors of a strict reader: a truncated file, or NaN."""
     if path == "-":
         return []  # a pipe is read once
     try:

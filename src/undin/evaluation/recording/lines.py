@@ -1,4 +1,4 @@
-"""Faults that a spectrum over the whole recording shows: mains hum, and a bandwidth below what the rate can hold."""
+"""Faults that a spectrum over the whole recording shows: mains hum, and a bandwidth below half the sample rate."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +78,7 @@ class Hum:
 
 
 class Bandwidth:
-    """Where the spectrum ends, when it ends steeply below what the sample rate can hold."""
+    """Where the spectrum ends, if it ends steeply below half the sample rate."""
 
     def __init__(self, recording: Recording) -> None:
         self.sr = recording.sr

@@ -1,4 +1,4 @@
-"""What every test for a fault is: it processes the recording block by block and returns its findings at the end."""
+"""Base of all fault tests: process a recording block by block and return the findings at the end."""
 
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -15,7 +15,7 @@ class Finding:
     Attributes:
         what: "clipping", "hum", ...
         status: "fault", or "fine" where the test found nothing.
-        text: what was found, in words.
+        text: description of the finding.
         cure: what helps; "" for nothing to do.
         values: the numbers behind it.
     """
@@ -46,7 +46,7 @@ class Probe(Protocol):
         """Hear the next block, (n_channels, n_samples)."""
 
     def findings(self) -> list[Finding]:
-        """Say what was found."""
+        """Return the findings."""
 
 
 def at(sample: int, sr: int) -> str:

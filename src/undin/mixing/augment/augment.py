@@ -1,4 +1,4 @@
-"""What makes training mixtures richer than the recordings: settings, and what is drawn from them.
+"""Augmentation of training mixtures: settings, and random draws from them.
 
 What belongs to the voice, or must not be undone, changes the target as well: speed, pitch and color of the voice, the
 first reflections of a room, the band and the level of a channel, and where nothing comes through. What should be undone

@@ -1,4 +1,4 @@
-"""Lossy codecs, there and back in memory: what a call or a file does to sound, at its place to the sample.
+"""Lossy codecs, there and back in memory: the effect of calls and files on audio, aligned to the sample.
 
 Encoders delay and pad, and whether the decoder takes that back depends on the codec, the rate and the bit rate. So the
 delay of each combination is measured once, on a noise, and removed. The rest is less than a sample, except for Opus

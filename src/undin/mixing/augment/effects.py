@@ -1,4 +1,4 @@
-"""What a voice or a recording chain does to sound: arrays in, arrays of the same length out, nothing drawn.
+"""Effects of voices and recording chains: arrays in, arrays of the same length out, nothing drawn.
 
 Filters multiply the spectrum of the whole signal by a real gain: no phase changes, so the signal stays where it was,
 and a filter of any shape costs the same. `augment.py` draws the settings.

@@ -27,7 +27,7 @@ CROSSOVER_HZ = 2000.0
 
 @dataclass(frozen=True)
 class FastResponse:
-    """What a room makes of a click in one place: h (n_samples,) float32, the direct sound of 1 first."""
+    """Impulse response of a room in one place: h (n_samples,) float32, the direct sound of 1 first."""
 
     h: Samples
     n_early: int

@@ -29,7 +29,7 @@ def synthesise(kind: str, n_samples: int, sr: int, rng: np.random.Generator) -> 
         kind: of `SYNTHETIC`.
         n_samples: how long, 1 or more.
         sr: sample rate in Hz.
-        rng: what it is like.
+        rng: draws its properties.
 
     Returns:
         (n_samples,) float32 of RMS 0.1.

@@ -117,7 +117,7 @@ class Cmask(Network):
         return torch.cat(planes, 1), own, new
 
     def _mask(self, a: Tensor, own: Tensor) -> Tensor:
-        """What the dense layers say (B, n_out, T, F) -> the mask (B, 1 or 2, T, F)."""
+        """Output of the dense layers (B, n_out, T, F) -> the mask (B, 1 or 2, T, F)."""
         c = self.config
         of_own = (0.5 + a[:, -1:]) * own[:, None] if c.skip else 0.0
         if c.mask == "complex":

@@ -86,14 +86,14 @@ class DNN(Network):
         return torch.exp((o - answered[:, None]) / 2).clamp(max=GAIN_MAX), new
 
     def _delay(self, f: Tensor, state: State) -> tuple[Tensor, State]:
-        """The frames (B, T, F) that are answered, and what the next call needs."""
+        """The frames (B, T, F) that are answered, and the state for the next call."""
         if "delayed" not in state:
             return f, {}
         f, n = torch.cat([state["delayed"], f], 1), self.config.future
         return f[:, :-n], {"delayed": f[:, -n:]}
 
     def _features(self, X: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor, State]:
-        """X -> f (B, T, F), z (B, T, F), log level (B, T, 1) and what the next frames need."""
+        """X -> f (B, T, F), z (B, T, F), log level (B, T, 1) and the state for the next frames."""
         power = X.square().sum(1)  # (B, T, F)
         level, past = running_level(power, state["level"])
         level, new = level.log()[..., None], {"level": past}
@@ -205,7 +205,7 @@ class DNN(Network):
 
     @torch.no_grad()
     def tables(self, batch: Batch) -> Tables:
-        """What the network is shown and asked for, to look at: file name -> array name -> array.
+        """Inputs and targets of the network, for plots: file name -> array name -> array.
 
         features: x (n, past + 1 + future, F), normalized frames, the one that is asked for at `past`; noise (n, F),
         the noise estimate; y (n, n_heads, F), log power relative to the level. scaler: mean and std of both.

@@ -14,7 +14,7 @@ def running_level(power: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         power: (B, T, F), any T >= 1.
-        past: (B, n - 1), what the last call gave; zeros before the first.
+        past: (B, n - 1), state from the last call; zeros before the first.
 
     Returns:
         (B, T) power, 1 before the first sound; and the next `past`.

@@ -149,7 +149,7 @@ class BandSplit(nn.Module):
 
 
 class BandMerge(nn.Module):
-    """The way back: (B, T, K, C) -> (B, T, F, n); the bin at sr / 2 gets what the one below it gets."""
+    """Bands to bins: (B, T, K, C) -> (B, T, F, n); the bin at sr / 2 copies the one below."""
 
     def __init__(self, band_bins: tuple[int, ...], C: int, n: int) -> None:
         super().__init__()

@@ -70,7 +70,7 @@ class MANN(Network):
         return masks[:, :1], new
 
     def _masks(self, X: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
-        """Masks of speech and noise (B, 2, T, F); what the heads look at (B, T, heads, n_rows); and the next state."""
+        """Masks of speech and noise (B, 2, T, F); attention of the heads (B, T, heads, n_rows); and the next state."""
         f, new = self._features(X, state)
         u, _, below = self.below(torch.relu(self.first(f)), _part(state, "below_"))
         u, looks, layer = self.layer(u, _part(state, "layer_"))
@@ -81,7 +81,7 @@ class MANN(Network):
         return a / (a.sum(1, keepdim=True) + TINY_M), looks, new
 
     def _features(self, X: Tensor, state: State) -> tuple[Tensor, State]:
-        """X -> (B, T, context F), and what the next frames need."""
+        """X -> (B, T, context F), and the state for the next frames."""
         n, new = self.config.context - 1, dict[str, Tensor]()
         f, new["level"] = self._relative(X, state["level"])
         f = (f - self.mean) / self.std
@@ -142,7 +142,7 @@ class MANN(Network):
 
     @torch.no_grad()
     def tables(self, batch: Batch) -> Tables:
-        """What the heads look at in a batch, to be drawn: attention: read and write, (B, heads, T, n_rows)."""
+        """Attention of the heads in a batch, for plots: read and write, (B, heads, T, n_rows)."""
         if not isinstance(self.layer, NTM):
             return {}
         X = batch.spectrum("noisy", self.stft)

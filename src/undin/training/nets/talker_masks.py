@@ -26,7 +26,7 @@ SILENT = 1e-8  # power re that of the mixture under which a talker is silent
 
 
 class TalkerMasks(Network):
-    """See the file; the subclasses say what the layers are."""
+    """See the file; subclasses define the layers."""
 
     config: MaskConfig
     beside, shared = ("embedding.",), ("trunk.",)
@@ -136,7 +136,7 @@ class TalkerMasks(Network):
         self.trunk.calibrate(batch.spectrum("noisy", self.stft) for batch in batches)
 
     def tables(self, batch: Batch) -> Tables:
-        """What the features are normalized by, (F,) each: file name -> array name -> array."""
+        """Normalization of the features, (F,) each: file name -> array name -> array."""
         return {"scaler": {"mean": self.trunk.mean, "std": self.trunk.std}}
 
 

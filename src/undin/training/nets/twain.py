@@ -182,7 +182,7 @@ class BandSplit(nn.Module):
 
 
 class BandMerge(nn.Module):
-    """The way back: (T / patch, B, K, C) -> (B, n, T, F); the bin at sr / 2 gets what the one below it gets."""
+    """Bands to bins: (T / patch, B, K, C) -> (B, n, T, F); the bin at sr / 2 copies the one below."""
 
     def __init__(self, config: TwainConfig, n: int) -> None:
         super().__init__()
