@@ -1,4 +1,4 @@
-"""Files appear complete or not at all, whatever others plant beside them, and what the dead have left goes."""
+"""Files appear complete or not at all, whatever others plant next to them, and what the dead have left goes."""
 
 import errno
 import os

@@ -67,7 +67,7 @@ def ready(name: str) -> Method:
     return READY[name]
 
 
-MODELS = sorted(name for name in ALL if not ready(name).n_src)  # those that separate have a contract of their own
+MODELS = sorted(name for name in ALL if not ready(name).n_src)  # methods that separate have a separate contract
 
 
 @pytest.fixture(params=MODELS)
@@ -240,7 +240,7 @@ def test_nan_is_repaired_on_request(model):
 
 def test_blocks_of_a_sound_card_are_turned(model):
     if not model.causal:
-        pytest.skip("hears the whole signal")
+        pytest.skip("needs the complete signal")
     with pytest.raises(InputError, match=r"got \(480, 2\): time comes last, so pass x.T"):
         model.stream(SR).process(np.zeros((480, 2), np.float32), equal=True)
 

@@ -162,12 +162,12 @@ def order(names: set[str]) -> list[str]:
 
 
 def _write(path: Path, rows: Sequence[Scores], columns: Sequence[str] = ()) -> None:
-    beside = path.with_suffix(".part")
-    with beside.open("w", newline="") as file:
+    part = path.with_suffix(".part")
+    with part.open("w", newline="") as file:
         table = csv.DictWriter(file, columns or list(rows[0]), lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
-    beside.replace(path)
+    part.replace(path)
 
 
 def _rows(path: Path) -> list[Scores]:

@@ -124,7 +124,7 @@ def test_mp3_without_a_count_of_frames_is_read_to_its_end(tmp_path, sr, n_channe
     format = info(tmp_path / "b.mp3")
     assert format.n_samples == y.shape[-1] and (y.shape[-1] + 529) % 576 == 0 and format.tags["title"] == "T"
     assert 2 * sr <= y.shape[-1] < 2 * sr + 3 * 1152
-    delay = 576  # of the encoder, which the first frame would have told; the decoder's 529 are taken off
+    delay = 576  # of the encoder, which the first frame would have stated; the decoder's 529 are taken off
     np.testing.assert_allclose(y[..., delay : delay + 2 * sr], whole, atol=1e-4)
     assert format.bitrate == pytest.approx(info(tmp_path / "a.mp3").bitrate, rel=0.1)
 

@@ -28,7 +28,7 @@ def undin(capsys):
 
 @pytest.fixture
 def shell():
-    """Start the command as a process of its own, for pipes and signals."""
+    """Start the command as a separate process, for pipes and signals."""
     started = []
 
     def start(*args, **settings):

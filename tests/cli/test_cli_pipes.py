@@ -1,4 +1,4 @@
-"""Pipes, signals and full disks: what needs a process of its own."""
+"""Pipes, signals and full disks: cases that need a separate process."""
 
 import os
 import pty

@@ -243,7 +243,7 @@ def test_tables_come_back_as_they_were_written(root, tmp_path_factory):
     heads = [table.read_text().split("\n")[0].split(",") for table in written]
     assert ["speaker" in head for head in heads] == [True, False]
     assert ["noise_type" in head for head in heads] == [False, True]
-    assert back.rows == tuple(rows)  # beside the sound: relative
+    assert back.rows == tuple(rows)  # next to the audio: relative
     assert sorted(path.name for path in root.iterdir()) == sorted(
         ["a.wav", "b.flac", "c.ogg", "inner", "noise.csv", "speech.csv"]
     )

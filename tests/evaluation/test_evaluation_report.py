@@ -1,4 +1,4 @@
-"""The report shows what scores.csv says, with the input beside it, and hides nothing."""
+"""The report shows what scores.csv says, next to the input, and hides nothing."""
 
 import csv
 import json

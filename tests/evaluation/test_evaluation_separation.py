@@ -187,7 +187,7 @@ def test_a_page_of_talkers_to_read_and_to_listen_to(rows, tmp_path, monkeypatch)
     for example in examples:
         labels = [f"talker {k}{name}" for k in (1, 2) for name in ("", ", good", ", poor", ", picky")]
         assert [x for x in labels if x in example.sounds or "picky" not in x] == list(example.sounds)[1:]
-        for k in (1, 2):  # an estimate is played beside the talker it belongs to
+        for k in (1, 2):  # an estimate is played next to its talker
             ref, est = (example.sounds[f"talker {k}{name}"] for name in ("", ", good"))
             assert si_sdr(ref=ref, est=est) > 10
     about = evaluation.about_run(result, manifest=tmp_path / "two.csv", data=corpora.mini().root)

@@ -1,4 +1,4 @@
-"""A PulseAudio server without hardware, on a socket of its own: files are played into the sink "room"."""
+"""A PulseAudio server without hardware, on a separate socket: files are played into the sink "room"."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What the shipped networks do to sound: no score shows a single bin that was never learned, but everyone hears it."""
+"""Output of the shipped networks: a single untrained bin is audible but does not show in any score."""
 
 import numpy as np
 import pytest
@@ -52,4 +52,4 @@ def test_two_talkers_come_apart_in_wide_and_in_narrow_band(name, least_db, sr):
 @pytest.mark.parametrize("name", METHODS)
 def test_what_is_shipped_has_our_license(name):
     licence = METHODS[name]().card.licence
-    assert "MIT" in licence and "yours" not in licence  # which is what undin export writes unless it is told
+    assert "MIT" in licence and "yours" not in licence  # which is what undin export writes by default

@@ -11,7 +11,7 @@ scipy_signal = pytest.importorskip("scipy.signal")
 
 
 def colored(n_src, n_samples, seed=0):
-    """Sources with spectra and rhythms of their own, as voices have."""
+    """Sources with distinct spectra and rhythms, like voices."""
     rng = np.random.default_rng(seed)
     t = np.arange(n_samples)
     rows = []

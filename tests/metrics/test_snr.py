@@ -116,7 +116,7 @@ def test_longer_than_a_block_of_frames_scores_the_same(monkeypatch):
 def test_lsd_of_a_gain_is_that_gain_in_db():
     ref, est = noisy_pair()
     assert lsd(ref=ref, est=ref / 2, sr=8000, range_db=200) == pytest.approx(20 * np.log10(2), abs=1e-9)
-    assert lsd(ref=ref, est=-ref, sr=8000) == pytest.approx(0, abs=1e-12)  # phase is not heard
+    assert lsd(ref=ref, est=-ref, sr=8000) == pytest.approx(0, abs=1e-12)  # phase does not count
     assert lsd(ref=9 * ref, est=9 * est, sr=8000) == pytest.approx(lsd(ref=ref, est=est, sr=8000), abs=1e-9)
 
 

@@ -25,7 +25,7 @@ SR = 1000
 
 
 class Sound:
-    """A reader without files: a constant of its own for each, 0 where the name says so."""
+    """A reader without files: a different constant for each, 0 where the name says so."""
 
     mono, clips = True, ()
 
@@ -96,7 +96,7 @@ def test_a_range_of_snrs_is_drawn_evenly(packed):
 
 
 def test_further_noises_lie_under_the_first():
-    """Noises that take turns in time, so that their levels can be told apart."""
+    """Noises that take turns in time, so that their levels can be distinguished."""
     corpus = corpus_of(*talk("a", 9.0), *rain(20.0, kind="half"))
     examples = Examples(corpus, Settings(duration_s=20.0, noises=2, noise_db=(6.0, 6.0), snr_db=0.0), seed=0)
     m = examples[0]  # the same recording twice: n + 10^(-6/20) n
@@ -240,7 +240,7 @@ def test_voices_with_too_little_speech_may_be_dropped():
 
 
 def test_a_crop_in_a_pause_is_redrawn():
-    """Half of each is silence; beside it a clip whose known level says that it is a pause."""
+    """Half of each is silence; next to it is a clip whose known level says that it is a pause."""
     halves = [*talk("a", 60.0, name="half-a"), *rain(60.0, kind="half")]
     examples = Examples(corpus_of(*halves), Settings(duration_s=1.0), seed=0)
     assert all(examples[i].speech.any() and examples[i].noise.any() for i in range(50))

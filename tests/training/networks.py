@@ -64,7 +64,7 @@ CASES = [(name, settings) for name in NETS for settings in SMALL.get(name, [{}])
 
 
 def network(name: str, settings: dict[str, Any]) -> Loaded:
-    """A network with statistics of its own, as after training."""
+    """A network with nontrivial statistics, as after training."""
     torch.manual_seed(0)
     config = LEARNED[name].Config(**settings)
     net = NETS[name](config)

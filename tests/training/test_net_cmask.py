@@ -20,7 +20,7 @@ SMALL = CmaskConfig(
 
 
 def make(config: CmaskConfig = SMALL) -> Cmask:
-    """A network with statistics of its own in the norms, as after training."""
+    """A network with nontrivial statistics in the norms, as after training."""
     torch.manual_seed(0)
     net = Cmask(config).train()
     with torch.no_grad():
@@ -45,7 +45,7 @@ def test_masks_keep_their_bounds(mask: str, skip: bool) -> None:
 
 
 def test_a_complex_mask_turns_phases() -> None:
-    """By definition, beside numpy's product of complex numbers."""
+    """By definition, compared with numpy's product of complex numbers."""
     M, X = torch.randn(1, 2, 5, 4), torch.randn(1, 2, 5, 4)
     Y = multiply(M, X).numpy()
     product = (M[:, 0].numpy() + 1j * M[:, 1].numpy()) * (X[:, 0].numpy() + 1j * X[:, 1].numpy())

@@ -20,7 +20,7 @@ SMALL = LullConfig(n_fft=64, hop_length=32, band_bins=(2, 2, 4, 8, 8, 8), channe
 
 
 def make(config: LullConfig = SMALL) -> Lull:
-    """A network with statistics of its own in the norms, as after training."""
+    """A network with nontrivial statistics in the norms, as after training."""
     torch.manual_seed(0)
     net = Lull(config)
     with torch.no_grad():

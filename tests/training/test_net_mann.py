@@ -29,7 +29,7 @@ def make(**settings) -> MANN:
     torch.manual_seed(0)
     net = MANN(MANNConfig(**{**SMALL, **settings})).eval()
     net.calibrate([batch()])
-    with torch.no_grad():  # weights that make every head do something of its own
+    with torch.no_grad():  # weights that make every head do something different
         for name in ("w_0", "address.weight", "write.weight"):
             if (p := dict(net.layer.named_parameters()).get(name)) is not None:
                 p.copy_(torch.randn_like(p))

@@ -1,4 +1,4 @@
-"""What every network promises, over all of NETS in each of its forms: a new one is tested with no test of its own."""
+"""What every network promises, over all of NETS in each of its forms: a new one is tested without a separate test."""
 
 import numpy as np
 import pytest

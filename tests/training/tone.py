@@ -1,4 +1,4 @@
-"""A network and examples of a few samples, and the command that trains them in a process of its own.
+"""A network and examples of a few samples, and the command that trains them in a separate process.
 
 python tone.py FOLDER '{"steps": 8, ...}': options as JSON; "slow" is how long each example takes, in seconds.
 """
@@ -34,7 +34,7 @@ class ToneConfig:
 class ToneNet(Network):
     """A GRU on magnitudes, with dropout and one frame of look-ahead."""
 
-    beside = ("helper.",)
+    training_only = ("helper.",)
 
     def __init__(self, config):
         super().__init__(config)

@@ -140,7 +140,7 @@ class VideoWriter(Writer):
             self._open(codec, av)
         except (av.FFmpegError, ValueError, OSError) as error:
             self.abort()
-            others = f" beside the other tracks of {like}" if like else ""
+            others = f" next to the other tracks of {like}" if like else ""
             raise InputError(
                 f"{target}: {codec} in {extension} cannot hold {format.n_channels} channels at {format.sr} Hz{others} "
                 f"({error}): write .wav or .mkv"

@@ -221,7 +221,7 @@ def _set(document: dict[str, Any], key: str, value: Any) -> None:
     for part in (None, *inner):
         target = target if part is None else target.setdefault(part, {})
         if not isinstance(target, dict):
-            raise InputError(f"{key} cannot be set: {part or section} is {target!r}, which has no settings of its own")
+            raise InputError(f"{key} cannot be set: {part or section} is {target!r}, which has no settings")
     target[last] = value
 
 

@@ -106,7 +106,7 @@ def _describe(loaded: Loaded, weights: Weights, card: dict[str, Any]) -> dict[st
         "n_src": net.n_src,
         "states": {name: list(value.shape[1:]) for name, value in net.initial_state(1).items()},
         "weights": weights,
-        "parameters": sum(p.numel() for name, p in net.named_parameters() if not name.startswith(net.beside)),
+        "parameters": sum(p.numel() for name, p in net.named_parameters() if not name.startswith(net.training_only)),
         "card": {"version": "1", **card},
         "undin": undin.__version__,
         "commit": provenance.commit(),

@@ -192,7 +192,7 @@ def _network(plan: Plan, past: dict[str, Any] | None, start_from: Path | None, w
 def _take_over(network: Network, plan: Plan, path: Path) -> None:
     """Copy the weights of another run.
 
-    What is learned only beside what ships may be in one and not in the other; networks with `shared` parts give them
+    Parameters that only training uses may be missing from either; networks with `shared` parts give them
     to one another.
     """
     if path.suffix == ".onnx":
@@ -204,15 +204,15 @@ def _take_over(network: Network, plan: Plan, path: Path) -> None:
     theirs, ours = plain(loaded.config), plain(plan.config)
     differing = [name for name in ours if theirs.get(name) != ours[name]]
     differences = ", ".join(f"{name} = {theirs.get(name)!r} there and {ours[name]!r} here" for name in differing)
-    shared, beside = network.shared, network.beside
+    shared, training_only = network.shared, network.training_only
     if loaded.name != plan.net and not (shared and shared == loaded.net.shared):
         raise InputError(f"start_from {path} has the network {loaded.name!r}; this run trains {plan.net!r}")
     if set(differing) & set(FRAME) or loaded.net.lookahead != network.lookahead:
         raise InputError(f"start_from {path} has {differences}: frames and look-ahead must be the same")
     new, found = network.state_dict(), loaded.net.state_dict()
     if loaded.name == plan.net:
-        found = {name: value for name, value in found.items() if name in new or not name.startswith(beside)}
-        found |= {name: value for name, value in new.items() if name not in found and name.startswith(beside)}
+        found = {name: value for name, value in found.items() if name in new or not name.startswith(training_only)}
+        found |= {name: value for name, value in new.items() if name not in found and name.startswith(training_only)}
     else:  # bins above that, and additional layers of the source, are ignored
         found = {name: found.get(name, torch.empty(0)) if name.startswith(shared) else new[name] for name in new}
     try:

@@ -1,7 +1,7 @@
 /* undin @id@: blocks of samples -> frames -> network -> samples. See @name@.h.
  *
  * Frame t ends with the t-th hop, is windowed and transformed; channels are linked into one of their mean power, which
- * the network answers; that gain is applied to each channel. Bins above those that it knows get a gain of their own.
+ * the network answers; that gain is applied to each channel. Bins above its range get a separate gain.
  */
 #include "@name@.h"
 

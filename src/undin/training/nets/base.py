@@ -33,7 +33,7 @@ class Network(nn.Module):
         frames: number of frames T that `forward` accepts. "any"; 1 for a cell without an ONNX operator, which the
             runner loops over; "all" for a network that needs the entire signal and has no state.
         n_src: number of sources the masks separate; None for enhancement and for embeddings.
-        beside: prefixes of parameters that only training uses: not exported, and optional in weights to start from.
+        training_only: prefixes of parameters used in training only: not exported, and optional in initial weights.
         shared: prefixes of parameters that a network can take from another network with the same `shared`.
     """
 
@@ -41,7 +41,7 @@ class Network(nn.Module):
     output: Literal["mask", "shares", "spectrum", "embedding"] = "mask"
     frames: Literal["any", 1, "all"] = "any"
     n_src: int | None = None
-    beside: tuple[str, ...] = ()
+    training_only: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
 
     def __init__(self, config: Any) -> None:

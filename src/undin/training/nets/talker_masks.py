@@ -29,7 +29,7 @@ class TalkerMasks(Network):
     """See the file; subclasses define the layers."""
 
     config: MaskConfig
-    beside, shared = ("embedding.",), ("trunk.",)
+    training_only, shared = ("embedding.",), ("trunk.",)
     layer: Layer
 
     def __init__(self, config: MaskConfig) -> None:

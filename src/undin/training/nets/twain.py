@@ -39,7 +39,7 @@ class Twain(Network):
     """See the head of this file."""
 
     config: TwainConfig
-    output, beside = "shares", ("embedding.",)
+    output, training_only = "shares", ("embedding.",)
 
     def __init__(self, config: TwainConfig) -> None:
         super().__init__(config)
