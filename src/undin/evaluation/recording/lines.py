@@ -66,9 +66,9 @@ class Hum:
         for k in range(1, N_HARMONICS + 1):
             f = k * f0
             at = f - 1 + int(steady[f - 1 : f + 2].argmax())
-            line, around = float(steady[at]), float(max(steady[at - 3], steady[at + 3]))
+            line, beside = float(steady[at]), float(max(steady[at - 3], steady[at + 3]))
             around = float(np.median(np.concatenate([steady[f - 9 : f - 3], steady[f + 4 : f + 10]])))
-            is_narrow = line > 10 ** (NARROW_DB / 10) * around
+            is_narrow = line > 10 ** (NARROW_DB / 10) * beside
             if line > 10 ** (prominence_db / 10) * around and line > 1e-10 and is_narrow and calm[at]:
                 lines[k] = line
         return lines
