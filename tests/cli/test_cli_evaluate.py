@@ -1,3 +1,4 @@
+import csv
 import json
 import re
 import shlex
@@ -175,3 +176,49 @@ def test_the_folder_of_a_mix_knows_its_corpus(undin, manifest):
     code, _, err = undin("evaluate", "moved", "-m", "log-mmse", "-o", "s", *QUICK)
     assert (code, err) == (0, "")
     assert str(manifest.parent / "mine") in (manifest.parent / "s/summary.json").read_text()
+
+
+LISTENER = "import sys,wave; f=wave.open(sys.argv[1]); print('Rate,', f.getframerate(), *['talk'] * f.getnchannels())"
+LISTEN = shlex.join([sys.executable, "-c", LISTENER, "{in}"])
+
+
+def test_word_error_rate_with_the_words_in_the_manifest(undin, manifest):
+    header, *lines = manifest.read_text().splitlines()
+    texts = ["rate 16000 talk", "rate 8000 talk", ""]
+    manifest.write_text("\n".join([f"{header},text", *(f"{a},{b}" for a, b in zip(lines, texts, strict=True))]))
+    args = ("evaluate", "m.csv", "-m", "log-mmse", "-o", "s", "--wer-cmd", LISTEN, *QUICK)
+    code, out, err = undin(*args)
+    assert (code, err) == (0, "") and "WER" in out.splitlines()[0]
+    scores = _scores(manifest)
+    assert {name: [row[3] for row in rows] for name, rows in scores.items()} == {
+        "input": ["0.0", "0.3333333333333333", ""], "log-mmse": ["0.0", "0.3333333333333333", ""],
+    }  # fmt: skip
+    assert "no transcript of test-00002" in (manifest.parent / "s/report.html").read_text("utf-8")
+    manifest.write_text(manifest.read_text().replace("rate 8000 talk", "rate 16000 talk"))
+    code, out, _ = undin(*args)  # other words are other settings
+    assert code == 0 and "4 existing scores were reused" in out and _scores(manifest)["input"][1][3] == "0.0"
+
+
+def test_word_error_rate_of_separated_talkers_is_by_their_utterances(undin, manifest):
+    mixing.write_manifest("two.csv", mixing.make_manifest(corpora.mini(), n=1, seed=1, talkers=2))
+    row = next(iter(mixing.read_manifest("two.csv")))
+    lines = [f"{source.stem} {text}\n" for source, text in zip(row.speech, ("rate", "rate 1"), strict=True)]
+    (manifest.parent / "words.txt").write_text("".join(lines))
+    args = ("evaluate", "two.csv", "-m", "lstm-mask", "-o", "s", "--wer-cmd", LISTEN, "--transcripts", "words.txt")
+    code, _, err = undin(*args, *QUICK, "--examples", "0")
+    assert (code, err) == (0, "")
+    assert _scores(manifest)["lstm-mask"][0][3] == str(4 / 3)  # 2 errors in 1 word, 2 in 2
+
+
+def test_the_words_are_needed(undin, manifest):
+    code, _, err = undin("evaluate", "m.csv", "-m", "log-mmse", "-o", "s", "--wer-cmd", LISTEN, *QUICK)
+    assert code == 2 and "m.csv has no transcripts; expected CSV columns id and text" in err and "--transcripts" in err
+
+
+def _scores(manifest):
+    """method -> rows of id, si_sdr_db, ... : id, method, metric, wer"""
+    rows = list(csv.DictReader((manifest.parent / "s/scores.csv").read_text().splitlines()))
+    return {
+        method: [(row["id"], method, row["si_sdr_db"], row["wer"]) for row in rows if row["method"] == method]
+        for method in dict.fromkeys(row["method"] for row in rows)
+    }

@@ -1,4 +1,5 @@
 import json
+import shlex
 import sys
 from importlib.util import find_spec
 
@@ -87,3 +88,51 @@ def test_metrics_of_a_reference_are_those_of_its_rate(files):
     assert "pesq_wb" not in [metric.name for metric in choose_for_files(None, Reference.read("low.wav"))[0]]
     with pytest.raises(InputError, match="pesq_wb needs 16000 Hz"):
         choose_for_files(["pesq_wb"], Reference.read("low.wav"))
+
+
+LISTENER = """
+import sys, wave
+with wave.open(sys.argv[1]) as f:
+    print(f.getframerate(), 8 * f.getsampwidth(), f.getnchannels(), "words")
+"""
+LISTEN = shlex.join([sys.executable, "-c", LISTENER, "{in}"])
+
+
+def test_word_error_rate_by_any_recognizer(undin, files):
+    x = undin_.read("clean.wav")[0]
+    undin_.write("stereo.wav", np.stack([x, x]), SR)
+    undin_.write("phone.enhanced.wav", x[::2], SR // 2)
+    said = "16000 16 1 birds"  # the recognizer hears "words"
+    args = ("--wer-cmd", LISTEN, "--text", said, "--metrics", "wer", "--json")
+    code, out, err = undin("score", "stereo.wav", "phone.enhanced.wav", *args)
+    assert (code, err) == (0, "")
+    assert [json.loads(line)["scores"] for line in out.splitlines()] == [{"wer": 0.25}, {"wer": 0.25}]
+
+
+def test_transcripts_are_found_by_the_name_of_the_file(undin, files):
+    (files / "words.txt").write_text("clean 16000 16 1 words\nnoisy wrong\nempty\n")
+    args = ("score", "--wer-cmd", LISTEN, "--transcripts", "words.txt", "--metrics", "wer", "--json")
+    undin_.write("clean.enhanced.wav", undin_.read("clean.wav")[0], SR)
+    code, out, _ = undin(*args, "clean.wav", "clean.enhanced.wav", "noisy.wav", "better.wav")
+    scored = {json.loads(line)["file"]: json.loads(line) for line in out.splitlines()}
+    assert code == 0
+    assert [scored[f"{name}.wav"]["scores"]["wer"] for name in ("clean", "clean.enhanced", "noisy")] == [0, 0, 4]
+    assert scored["better.wav"]["undefined"]["wer"] == "WER is undefined: no transcript of better"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--metrics", "wer"], "wer needs a recognizer: use --wer-cmd 'COMMAND {in}'"),
+        (["--wer-cmd", "hear {in}"], "--wer-cmd needs the words that are spoken: use --text or --transcripts"),
+        (["--wer-cmd", "hear this", "--text", "x"], "--wer-cmd must be 'program {in}', a command that prints text"),
+        (["--wer-cmd", "hear 'this {in}", "--text", "x"], "No closing quotation: check its quotes"),
+        (["--wer-cmd", "no-such-recognizer {in}", "--text", "x"], "no-such-recognizer is not installed, or not on the"),
+        (["--wer-cmd", LISTEN, "--transcripts", "clean.wav"], "cannot read the transcripts clean.wav"),
+        (["--wer-cmd", LISTEN, "--transcripts", "empty.txt"], "empty.txt has no transcripts; expected CSV columns id"),
+    ],
+)
+def test_a_recognizer_that_cannot_work_is_refused_before_any_work(undin, files, args, message):
+    (files / "empty.txt").touch()
+    code, _, err = undin("score", "noisy.wav", *args)
+    assert code == 2 and message in err

@@ -84,13 +84,13 @@ def test_any_command_is_a_recognizer():
     est = 0.1 * np.sin(np.arange(800)).astype(np.float32)
     errors = wer_of(
         est=est, sr=8000, text="rate 8000 bits 16 frames eight hundred",
-        recogniser=[sys.executable, "-c", LISTENER, "{wav}"],
+        recognizer=[sys.executable, "-c", LISTENER, "{in}"],
     )  # fmt: skip
     assert errors == WordErrors(substitutions=1, deletions=1, insertions=0, n_words=7)
-    with pytest.raises(InputError, match=r"must be a command with \{wav\} in it"):
-        wer_of(est=est, sr=8000, text="x", recogniser="hear this")
-    with pytest.raises(InputError, match="no-such-recogniser cannot be run: No such file"):
-        wer_of(est=est, sr=8000, text="x", recogniser="no-such-recogniser {wav}")
+    with pytest.raises(InputError, match=r"must be a command with \{in\} in it"):
+        wer_of(est=est, sr=8000, text="x", recognizer="hear this")
+    with pytest.raises(InputError, match="no-such-recognizer cannot be run: No such file"):
+        wer_of(est=est, sr=8000, text="x", recognizer="no-such-recognizer {in}")
 
 
 @pytest.mark.parametrize(
@@ -104,6 +104,6 @@ def test_any_command_is_a_recognizer():
 def test_a_recognizer_that_fails_is_an_error(code, settings, message):
     with pytest.raises(InputError, match=message):
         wer_of(
-            est=0.1 * np.sin(np.arange(80)), sr=8000, text="x", recogniser=[sys.executable, "-c", code, "{wav}"],
+            est=0.1 * np.sin(np.arange(80)), sr=8000, text="x", recognizer=[sys.executable, "-c", code, "{in}"],
             **settings,
         )  # fmt: skip

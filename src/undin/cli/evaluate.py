@@ -40,6 +40,14 @@ Commands = Annotated[
     ),
 ]
 
+WerCmd = Annotated[
+    str | None,
+    o.how(
+        metavar="COMMAND",
+        help="Speech recognizer for the word error rate (wer): a command that prints the words of the WAV file {in}.",
+    ),
+]
+
 
 def evaluate(
     context: typer.Context,
@@ -67,6 +75,15 @@ def evaluate(
             metavar="NAMES",
             help="Metrics, e.g. pesq_wb,lsd_db.",
             show_default="pesq_wb,estoi,si_sdr_db; of talkers si_sdr_db,sdr_db,accuracy",
+        ),
+    ] = None,
+    wer_cmd: WerCmd = None,
+    transcripts: Annotated[
+        Path | None,
+        o.how(
+            metavar="PATH",
+            help="Words for --wer-cmd: CSV with columns id and text, lines of id and words, or a folder of .txt files.",
+            show_default="the manifest's own column text",
         ),
     ] = None,
     trained_on: Annotated[
@@ -100,6 +117,8 @@ def evaluate(
     [dim]Two talkers:[/]  undin evaluate two.csv -m blstm-mask -m deep-clustering
 
     [dim]An external program:[/]  undin evaluate test.csv -m log-mmse --cmd 'sox=sox {in} {out} highpass 100'
+
+    [dim]Word error rate:[/]  undin evaluate pairs/ -m lull --wer-cmd 'whisper-cli -np -nt -f {in}'
     """
     from undin import evaluation, mixing
     from undin.experiment import is_recipe
@@ -120,7 +139,8 @@ def evaluate(
     seen = None if trained_on is None else {row.kind for row in mixing.read_manifest(trained_on)}
     task = evaluation.Separation.of(corpus) if separate else evaluation.Enhancement(seen)
     wanted = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
-    measures, notes = evaluation.choose(wanted, corpus.sr, task)
+    words = evaluation.Recognizer.make(wer_cmd, transcripts or manifest) if wer_cmd else None
+    measures, notes = evaluation.choose(wanted, corpus.sr, task, wer=bool(words))
     if align:
         systems = evaluation.align(systems, corpus.sr)
         notes += evaluation.lag_notes(systems)
@@ -135,7 +155,7 @@ def evaluate(
         mixing.write_manifest(manifest, (row for row in rows if isinstance(row, mixing.MixtureRow)))
     with show.bar("scoring", wanted=not quiet) as progress:
         result = evaluation.evaluate(
-            rows, corpus, systems, measures, output, task=task, workers=workers, progress=progress
+            rows, corpus, systems, measures, output, task=task, recognizer=words, workers=workers, progress=progress
         )
     about = evaluation.about_run(result, manifest=manifest, data=corpus.root, command=["undin", *_typed(context)])
     evaluation.write_per_kind(output, result)

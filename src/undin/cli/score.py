@@ -2,6 +2,7 @@
 
 import json as json_
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,8 +10,10 @@ import typer
 from undin.cli import options as o
 from undin.cli import show
 from undin.cli.check import found_files
+from undin.cli.evaluate import WerCmd
 
 if TYPE_CHECKING:
+    from undin.evaluation import Recognizer
     from undin.evaluation.files import FileScores
     from undin.metrics import Metric
 
@@ -26,6 +29,12 @@ def score(
             show_default="pesq_wb,estoi,si_sdr_db; without --ref dnsmos_sig,dnsmos_bak,dnsmos_ovrl",
         ),
     ] = None,
+    wer_cmd: WerCmd = None,
+    text: Annotated[str | None, o.how(metavar="WORDS", help="Words of every file, for --wer-cmd.")] = None,
+    transcripts: Annotated[
+        Path | None,
+        o.how(metavar="PATH", help="Words of each file, by its name without suffix, as in `undin evaluate`."),
+    ] = None,
     align: Annotated[
         bool, o.how("--align/--no-align", help="Remove a constant lag of up to 100 ms against the reference.")
     ] = True,
@@ -39,6 +48,8 @@ def score(
 
     [dim]Without one:[/]  undin score enhanced.wav
 
+    [dim]Word error rate:[/]  undin score enhanced.wav --wer-cmd 'whisper-cli -np -nt -f {in}' --text 'hello world'
+
     [dim]For a program:[/]  undin score --ref clean.wav out/ --metrics si_sdr_db,stoi --json
     """
     from undin.errors import UndinError
@@ -46,13 +57,14 @@ def score(
 
     names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     clean = None if ref is None else Reference.read(ref)
-    measures, notes = choose_for_files(names, clean)
     paths = found_files(files)
+    words = _recognizer(wer_cmd, text, transcripts, paths) if wer_cmd else None
+    measures, notes = choose_for_files(names, clean, wer=bool(words))
     scored: list[FileScores] = []
     for path in paths:
         try:
             with show.busy(f"scoring {path}"):
-                scores = score_file(path, measures, clean, align=align)
+                scores = score_file(path, measures, clean, align=align, recognizer=words)
         except (UndinError, OSError) as error:
             show.say(f"undin: {show.as_option(' '.join(str(error).split()))}", stderr=True)
             continue
@@ -63,6 +75,17 @@ def score(
         _show(scored, measures, notes)
     n_failed = len(paths) - len(scored)
     return 0 if not n_failed else 2 if len(paths) == 1 else 1
+
+
+def _recognizer(command: str, text: str | None, transcripts: Path | None, paths: list[str]) -> "Recognizer":
+    from undin.errors import InputError
+    from undin.evaluation import Recognizer
+
+    if text is not None:
+        return Recognizer(command, {Path(path).stem: text for path in paths})
+    if transcripts is None:
+        raise InputError("--wer-cmd needs the words that are spoken: use --text or --transcripts")
+    return Recognizer.make(command, transcripts)
 
 
 def _show(scored: "list[FileScores]", measures: "list[Metric]", notes: list[str]) -> None:

@@ -8,6 +8,7 @@ systems.py      what is evaluated: a method, weights, any other program, an orac
 task.py         what differs between tasks: enhancement.py (one reference), separation.py (talkers, best order)
 lag.py          the delay of other programs, taken out
 measures.py     the metrics, by name
+recognizer.py   word error rate by any recognizer, a command
 files.py        scores of files, without mixtures
 run.py          evaluate: every mixture, every method; resumes, isolates failures
 scores.py       the rows of scores.csv
@@ -24,6 +25,7 @@ from undin.evaluation.lag import align, lag_notes
 from undin.evaluation.measures import choose
 from undin.evaluation.per_kind import write_per_kind
 from undin.evaluation.per_speaker import write_seen_speakers
+from undin.evaluation.recognizer import Recognizer, read_transcripts
 from undin.evaluation.report import Example, draw_gains, make_examples, write_report
 from undin.evaluation.run import Evaluation, Failure, evaluate
 from undin.evaluation.scores import Score
@@ -43,6 +45,7 @@ __all__ = [
     "MethodSystem",
     "Oracle",
     "PairedTest",
+    "Recognizer",
     "Score",
     "Separation",
     "System",
@@ -57,6 +60,7 @@ __all__ = [
     "make_systems",
     "mean_of",
     "paired_test",
+    "read_transcripts",
     "write_per_kind",
     "write_report",
     "write_seen_speakers",

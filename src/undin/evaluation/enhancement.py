@@ -43,6 +43,10 @@ class Enhancement(Task):
         """The clean voice, or the sum of the voices."""
         return mixture.speech
 
+    def spoken(self, row: MixtureRow) -> list[list[str]]:
+        """The mixture, or the utterance of its only talker."""
+        return [[row.id, *([row.speech[0].stem] if len(row.speech) == 1 else [])]]
+
     def unprocessed(self, mixture: Mixture, sr: int) -> Array:
         """The noisy signal."""
         return mixture.noisy

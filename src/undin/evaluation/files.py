@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from undin import audio
 from undin.errors import InputError
 from undin.evaluation.lag import find_lag
 from undin.evaluation.measures import choose, measure_all
+from undin.evaluation.recognizer import WER, Recognizer
 from undin.metrics import METRICS, Metric
 from undin.spectrum import Array
 
@@ -58,23 +60,37 @@ class FileScores:
     undefined: dict[str, str] = field(default_factory=dict)
 
 
-def choose_for_files(names: Iterable[str] | None, ref: Reference | None) -> tuple[list[Metric], list[str]]:
+def choose_for_files(
+    names: Iterable[str] | None, ref: Reference | None, *, wer: bool = False
+) -> tuple[list[Metric], list[str]]:
     """Choose metrics; see `choose`. By default those of enhancement, or DNSMOS without a reference.
+
+    Args:
+        names: of metrics; None for the default.
+        ref: the reference, if there is one.
+        wer: there is a recognizer.
 
     Raises:
         InputError: a metric is unknown, not defined at the reference's rate, or needs a reference.
         MissingExtraError: a package is not installed.
     """
     if ref is not None:
-        return choose(names, ref.sr)
+        return choose(names, ref.sr, wer=wer)
     names = list(FREE if names is None else names)
     for name in names:
         if name in METRICS and METRICS[name].reference:
             raise InputError(f"{name} needs a reference: use --ref FILE, or a metric that needs none, as {FREE[-1]}")
-    return choose(names, HIGHEST_SR)  # a file of a lower rate reports undefined metrics itself
+    return choose(names, HIGHEST_SR, wer=wer)  # a file of a lower rate reports undefined metrics itself
 
 
-def score_file(path: str, measures: Iterable[Metric], ref: Reference | None, *, align: bool = True) -> FileScores:
+def score_file(
+    path: str,
+    measures: Iterable[Metric],
+    ref: Reference | None,
+    *,
+    align: bool = True,
+    recognizer: Recognizer | None = None,
+) -> FileScores:
     """Score one file.
 
     Args:
@@ -82,11 +98,14 @@ def score_file(path: str, measures: Iterable[Metric], ref: Reference | None, *, 
         measures: from `choose_for_files`.
         ref: the reference; None if no metric needs it.
         align: take out a constant lag of up to 100 ms, found by cross-correlation; what both have is scored.
+        recognizer: for the word error rate, with the words of files by their names.
 
     Raises:
         InputError: the file cannot be read, or its sample rate, channels or length differ from the reference's.
     """
     est, sr = audio.read(path)
+    if recognizer:
+        measures = [recognizer.metric([_names(path)]) if metric is WER else metric for metric in measures]
     if ref is None:
         values, undefined = measure_all(measures, None, est, sr)
         return FileScores(path, sr, est.shape[-1] / sr, 0.0, values, undefined)
@@ -96,6 +115,11 @@ def score_file(path: str, measures: Iterable[Metric], ref: Reference | None, *, 
     n = min(x.shape[-1], y.shape[-1])
     values, undefined = measure_all(measures, x[..., :n], y[..., :n], sr)
     return FileScores(path, sr, n / sr, 1000 * lag / sr, values, undefined)
+
+
+def _names(path: str) -> list[str]:
+    """The names under which a file's words may be found: noisy.enhanced, noisy."""
+    return [Path(path).stem, Path(path).name.partition(".")[0]]
 
 
 def _check_alike(path: str, est: Array, sr: int, ref: Reference) -> None:

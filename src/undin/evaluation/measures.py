@@ -8,18 +8,22 @@ import numpy as np
 from undin.checks import check_known
 from undin.errors import InputError, MissingExtraError
 from undin.evaluation.enhancement import Enhancement
+from undin.evaluation.recognizer import WER
 from undin.evaluation.task import Task
 from undin.metrics import Metric, score_all
 from undin.spectrum import Array
 
 
-def choose(names: Iterable[str] | None, sr: int, task: Task | None = None) -> tuple[list[Metric], list[str]]:
+def choose(
+    names: Iterable[str] | None, sr: int, task: Task | None = None, *, wer: bool = False
+) -> tuple[list[Metric], list[str]]:
     """Choose metrics; by default those of the task whose packages are installed and that are defined at the rate.
 
     Args:
         names: of the task's metrics; None for its default.
         sr: sample rate of the mixtures in Hz.
         task: kind of evaluation; `Enhancement()` when None.
+        wer: there is a recognizer, so the word error rate is one of them.
 
     Returns:
         the metrics, and a sentence for each default one that is left out.
@@ -33,8 +37,12 @@ def choose(names: Iterable[str] | None, sr: int, task: Task | None = None) -> tu
     """
     task = task or Enhancement()
     chosen, left_out = [], []
-    for name in task.default if names is None else dict.fromkeys(names):
-        metric = _metric(name, task)
+    known = {**task.metrics, WER.name: WER}
+    for name in dict.fromkeys([*(task.default if names is None else names), *([WER.name] if wer else [])]):
+        check_known(name, known, "metric")
+        metric = known[name]
+        if metric is WER and not wer:
+            raise InputError("wer needs a recognizer: use --wer-cmd 'COMMAND {in}'")
         try:
             _try_out(metric, sr)
         except (MissingExtraError, InputError) as error:
@@ -73,11 +81,6 @@ def measure_all(
         else:
             missing[measure.name] = f"{measure.label} is infinite"
     return values, missing
-
-
-def _metric(name: str, task: Task) -> Metric:
-    check_known(name, task.metrics, "metric")
-    return task.metrics[name]
 
 
 def _try_out(metric: Metric, sr: int) -> None:

@@ -17,6 +17,7 @@ from undin.errors import InputError, UndinError
 from undin.evaluation.enhancement import Enhancement
 from undin.evaluation.lag import lag_ms
 from undin.evaluation.measures import measure_all
+from undin.evaluation.recognizer import WER, Recognizer
 from undin.evaluation.scores import Score, ScoreFile
 from undin.evaluation.systems import INPUT, Answer, Oracle, System
 from undin.evaluation.task import Task
@@ -97,6 +98,7 @@ class Scorer:
     corpus: Corpus
     systems: Sequence[System]
     measures: Sequence[str]
+    recognizer: Recognizer | None = None
 
     def __call__(self, _: Progress) -> Callable[[Pending], list[Score]]:
         """Load every system."""
@@ -109,13 +111,14 @@ class Scorer:
             mixture = render(pending.row, self.corpus)
         except Exception as error:
             return pending.failed(self.task, f"the mixture cannot be rendered: {_one_line(error)}")
+        measures = self._metrics(pending.row)
         return [
-            self._score(pending.blank(self.task, system.name), mixture, answers[system.name], timed=system.timed)
+            self._score(pending.blank(self.task, system.name), mixture, answers[system.name], measures, system.timed)
             for system in self.systems
             if system.name in pending.keys
         ]
 
-    def _score(self, blank: Score, mixture: Mixture, answer: Answer, *, timed: bool) -> Score:
+    def _score(self, blank: Score, mixture: Mixture, answer: Answer, measures: Sequence[Metric], timed: bool) -> Score:
         sr, ref = self.corpus.sr, self.task.references(mixture)
         score = replace(blank, duration_s=mixture.noisy.shape[-1] / sr)
         start = time.perf_counter()
@@ -123,12 +126,24 @@ class Scorer:
             est = answer(mixture, sr)
             seconds = time.perf_counter() - start if timed else 0.0
             _check_output(est, ref, sr)
-            measures = [self.task.metrics[name] for name in self.measures]
             values, undefined = measure_all(measures, ref, self.task.matched(ref, est), sr)
             lag = lag_ms(est if est.ndim == 1 else est.sum(0), mixture.noisy, sr)
         except Exception as error:  # whatever a method does, the others are scored
             return replace(score, error=_one_line(error))
         return replace(score, values=values, undefined=undefined, seconds=seconds, lag_ms=lag)
+
+    def words(self, row: MixtureRow) -> dict[str, Any]:
+        """What shapes the word error rate of a mixture; empty if it is not measured."""
+        if self.recognizer is None:
+            return {}
+        texts = [self.recognizer.text_of(names) for names in self.task.spoken(row)]
+        return {"wer": [self.recognizer.command, texts]}
+
+    def _metrics(self, row: MixtureRow) -> list[Metric]:
+        metrics = dict(self.task.metrics)
+        if self.recognizer:
+            metrics[WER.name] = self.recognizer.metric(self.task.spoken(row))
+        return [metrics[name] for name in self.measures]
 
 
 def evaluate(
@@ -139,6 +154,7 @@ def evaluate(
     folder: str | Path,
     *,
     task: Task | None = None,
+    recognizer: Recognizer | None = None,
     workers: int | Executor = 1,
     progress: Callable[[int, int], object] | None = None,
 ) -> Evaluation:
@@ -151,6 +167,7 @@ def evaluate(
         measures: from `choose`.
         folder: output folder for `scores.csv`.
         task: kind of evaluation; `Enhancement()` when None.
+        recognizer: for the word error rate; None if `WER` is not among the measures.
         workers: how many processes, or an `Executor`.
         progress: called with (mixtures done, of all).
 
@@ -163,7 +180,7 @@ def evaluate(
         OSError: the folder cannot be written.
     """
     pool, task = executor(workers), task or Enhancement()
-    scorer = Scorer(task, corpus, _with_oracles(systems, task), [measure.name for measure in measures])
+    scorer = Scorer(task, corpus, _with_oracles(systems, task), [measure.name for measure in measures], recognizer)
     mixtures, failures = _pending(rows, scorer)
     if not mixtures:
         why = f"row {failures[0].row}: {failures[0].reason}" if failures else "the manifest has no rows"
@@ -243,7 +260,8 @@ def _pending(rows: Iterable[MixtureRow | InputError], scorer: Scorer) -> tuple[l
         elif reason := _refusal(row, mixtures, task):
             failures.append(Failure(row.id, number, "", reason))
         else:
-            keys = {name: _digest({**facts, "row": asdict(row)}) for name, facts in about.items()}
+            about_row = {"row": asdict(row), **scorer.words(row)}
+            keys = {name: _digest({**facts, **about_row}) for name, facts in about.items()}
             mixtures[row.id] = Pending(number, row, keys)
     return list(mixtures.values()), failures
 

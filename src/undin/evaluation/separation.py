@@ -125,6 +125,10 @@ class Separation(Task):
         """The talkers, (n_src, n_samples)."""
         return mixture.sources
 
+    def spoken(self, row: MixtureRow) -> list[list[str]]:
+        """The utterance of each talker."""
+        return [[source.stem] for source in row.speech]
+
     def unprocessed(self, mixture: Mixture, sr: int) -> Array:
         """The noisy signal, once per talker."""
         return np.broadcast_to(mixture.noisy, mixture.sources.shape)

@@ -49,6 +49,10 @@ class Task(ABC):
         """Clean signals, (n_samples,) or (n_src, n_samples)."""
 
     @abstractmethod
+    def spoken(self, row: MixtureRow) -> list[list[str]]:
+        """For each reference, the names under which its transcript may be found."""
+
+    @abstractmethod
     def unprocessed(self, mixture: Mixture, sr: int) -> Array:
         """The noisy signal in the shape of the references."""
 

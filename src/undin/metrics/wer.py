@@ -100,7 +100,7 @@ def word_errors(*, ref: Words, est: Words) -> WordErrors:
 
 
 def wer_of(
-    *, est: Array, sr: int, text: Words, recogniser: str | Sequence[str], timeout_s: float | None = None
+    *, est: Array, sr: int, text: Words, recognizer: str | Sequence[str], timeout_s: float | None = None
 ) -> WordErrors:
     """Run a recognizer on an estimate and count its errors; `.rate` is the word error rate.
 
@@ -109,25 +109,25 @@ def wer_of(
             of 16 bits at sr: resample first if it wants another rate.
         sr: sample rate, Hz.
         text: the reference text.
-        recogniser: a command that prints the transcript and nothing else, with {wav} where the file belongs, e.g.
-            "whisper-cli -np -nt -f {wav}"; or the list of its words. No shell reads it.
+        recognizer: a command that prints the transcript and nothing else, with {in} where the file belongs, e.g.
+            "whisper-cli -np -nt -f {in}"; or the list of its words. No shell reads it.
         timeout_s: seconds to wait for it; None for as long as it takes.
 
     Raises:
-        InputError: {wav} is missing, the command cannot be run, fails or takes too long, or est breaks the rules of
+        InputError: {in} is missing, the command cannot be run, fails or takes too long, or est breaks the rules of
             `undin.write`.
     """
     from undin.audio import write
 
-    command = shlex.split(recogniser) if isinstance(recogniser, str) else list(recogniser)
-    if not any("{wav}" in word for word in command):
+    command = shlex.split(recognizer) if isinstance(recognizer, str) else list(recognizer)
+    if not any("{in}" in word for word in command):
         raise InputError(
-            f'recogniser must be a command with {{wav}} in it, such as "transcribe {{wav}}"; got {recogniser!r}'
+            f'recognizer must be a command with {{in}} in it, such as "transcribe {{in}}"; got {recognizer!r}'
         )
     with tempfile.TemporaryDirectory() as folder:
         wav = Path(folder) / "est.wav"
         write(wav, est, sr, subtype="PCM_16")
-        transcript = _run([word.replace("{wav}", str(wav)) for word in command], timeout_s)
+        transcript = _run([word.replace("{in}", str(wav)) for word in command], timeout_s)
     return word_errors(ref=text, est=transcript)
 
 

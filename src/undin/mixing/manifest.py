@@ -62,6 +62,11 @@ class Source:
         check_fields(self)
 
     @property
+    def stem(self) -> str:
+        """The name of the file without its folder and suffix."""
+        return PureWindowsPath(self.path).stem
+
+    @property
     def leads_out(self) -> bool:
         """Whether the path may lead out of the corpus."""
         path = PureWindowsPath(self.path)  # which takes both kinds of slashes
