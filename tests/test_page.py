@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from undin.audio import resample
 from undin.errors import InputError
 from undin.page import Cell, Group, folded, prose, table, write_page, write_sections
 
@@ -85,6 +86,26 @@ def test_sound_is_flac_where_flac_can_hold_it(tmp_path):
     mono, stereo, nine = (content(uri)[1] for uri in uris)
     assert (mono[:4], stereo[:4], nine[:4]) == (b"fLaC", b"fLaC", b"RIFF")
     assert len(mono) < 0.8 * 2 * len(tone)
+
+
+@pytest.mark.parametrize(("sr", "rate"), [(8000, 8000), (11025, 12000), (44100, 48000), (96000, 48000)])
+def test_opus_keeps_length_and_sound_at_a_fraction_of_the_size(tmp_path, sr, rate):
+    t = np.arange(2 * sr) / sr
+    x = np.stack([0.1 * np.sin(2 * np.pi * hz * (t + t**2)) for hz in (300, 500)])
+    sounds = {"stereo": (x, sr), "three": (np.tile(x[0], (3, 1)), sr), "empty": (x[0, :0], sr)}
+    page = Page(write_page(tmp_path / "p.html", title="t", players={"a": sounds}, codec="opus"))
+    (kind, file), *others = (content(audio["src"]) for audio in page.all("audio"))
+    y, got = soundfile.read(io.BytesIO(file))
+    assert (kind, file[:4], got, len(y)) == ("audio/ogg", b"OggS", rate, 2 * rate)
+    assert len(file) < 0.4 * 2 * x.size and {other[:4] for _, other in others} == {b"fLaC", b"RIFF"}
+    assert np.corrcoef(resample(x[0], sr, rate), y[:, 0])[0, 1] > 0.99
+
+
+def test_a_slider_blends_enhanced_signals_with_the_unprocessed_one(tmp_path):
+    players = {name: {label: (signal(), SR) for label in labels} for name, labels in {"a": "xyz", "b": "yz"}.items()}
+    page = Page(write_page(tmp_path / "p.html", title="t", players=players, dry="x", wet=["z", "?"]))
+    assert [(e["data-dry"], e["data-wet"]) for e in page.all("input") if "data-dry" in e] == [("0", "2")]
+    assert "Strength" not in Page(write_page(tmp_path / "q.html", title="t", players=players)).text
 
 
 def test_samples_that_were_16_bits_come_through_exactly(tmp_path):

@@ -21,6 +21,9 @@
       this.radios = [...section.querySelectorAll("input[type=radio]")];
       this.seekBar = section.querySelector(".seek");
       this.clock = section.querySelector(".clock");
+      this.strength = section.querySelector(".strength input"); // of the wet signals, against the dry one
+      this.dry = Number(this.strength?.dataset.dry);
+      this.wet = (this.strength?.dataset.wet ?? "").split(" ").filter(Boolean).map(Number);
       this.panels = [...section.querySelectorAll(".panel")];
       this.voices = [];
       this.heard = Math.max(this.radios.findIndex((radio) => radio.checked), 0);
@@ -37,6 +40,7 @@
       this.button.addEventListener("click", () => this.toggle());
       this.radios.forEach((radio, i) => radio.addEventListener("change", () => this.choose(i)));
       this.seekBar.addEventListener("input", () => this.seek(Number(this.seekBar.value)));
+      this.strength?.addEventListener("input", () => this.mix());
       this.section.addEventListener("pointerdown", () => { active = active?.playing ? active : this; });
       this.panels.forEach((panel) => panel.addEventListener("click", (event) => {
         const box = panel.getBoundingClientRect();
@@ -95,7 +99,7 @@
       this.zero = when - this.position;
       this.voices = buffers.map((buffer, i) => {
         const source = new AudioBufferSourceNode(context, { buffer });
-        const gain = new GainNode(context, { gain: i === this.heard ? 1 : 0 });
+        const gain = new GainNode(context, { gain: this.level(i) });
         source.connect(gain).connect(context.destination);
         source.start(when, Math.min(this.position, buffer.duration));
         return { source, gain };
@@ -120,7 +124,18 @@
       if (!this.radios[i]) return;
       this.heard = i;
       this.radios[i].checked = true;
-      this.voices.forEach(({ gain }, j) => gain.gain.setTargetAtTime(j === i ? 1 : 0, context.currentTime, FADE_S / 3));
+      this.mix();
+    }
+
+    // y' = y + g (x - y), where g is 10^(-limit_db / 20): the blend is what --limit-db gives
+    level(i) {
+      const share = this.wet.includes(this.heard) ? this.strength.value / 100 : 1;
+      if (i === this.heard) return share;
+      return i === this.dry ? 1 - share : 0;
+    }
+
+    mix() {
+      this.voices.forEach(({ gain }, i) => gain.gain.setTargetAtTime(this.level(i), context.currentTime, FADE_S / 3));
       this.show();
     }
 
@@ -149,6 +164,13 @@
       this.button.setAttribute("aria-label", this.playing ? "Pause" : "Play");
       this.seekBar.value = seconds;
       this.seekBar.setAttribute("aria-valuetext", `${seconds.toFixed(1)} of ${this.duration.toFixed(1)} seconds`);
+      if (this.strength) {
+        const share = this.strength.value / 100;
+        const limit = share < 1 && share > 0 ? `, --limit-db ${(-20 * Math.log10(1 - share)).toFixed(1)}` : "";
+        this.strength.disabled = !this.wet.includes(this.heard);
+        this.strength.setAttribute("aria-valuetext", `${this.strength.value} %${limit}`);
+        this.strength.nextElementSibling.textContent = `${this.strength.value} %${limit}`;
+      }
       this.clock.textContent = `${clock(seconds)} / ${clock(this.duration)}`;
       this.panels.forEach((panel) => {
         const [start, stop] = [Number(panel.dataset.start), Number(panel.dataset.stop)];

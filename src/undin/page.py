@@ -5,8 +5,6 @@ network, so it can be mailed and archived. `page.html` frames it; `page.css` is 
 paper; `page.js` makes one player of several, and is all that is lost without scripts.
 """
 
-import base64
-import io
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -18,19 +16,13 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import soundfile
-from numpy.typing import NDArray
-
 from undin.atomic import atomic_write, check_folder
 from undin.errors import InputError
+from undin.player import Codec, File, Sound, data_uri, player, type_of
 from undin.workers import Executor, Progress, WorkerDied, executor
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-File = str | PathLike[str]
-Sound = tuple[NDArray[np.floating], int] | File
 
 
 @dataclass(frozen=True)
@@ -52,29 +44,10 @@ class Group:
 
 Table = Sequence[Mapping[str, object] | Group]
 
-AUDIO_TYPES = {
-    ".wav": "audio/wav",
-    ".flac": "audio/flac",
-    ".mp3": "audio/mpeg",
-    ".ogg": "audio/ogg",
-    ".opus": "audio/ogg",
-    ".m4a": "audio/mp4",
-}
 IMAGE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 NARROW = 3.6  # inches: the width at which a figure is drawn once more for phones, letters as large as before
 
 GENERATOR = b'<meta name="generator" content="undin">'
-PLAYER = """\
-<div class="player">
-<div class="controls" role="group" aria-label="Player: {name}" hidden>
-<button type="button" class="play" aria-label="Play"></button>
-<fieldset><legend>Signal</legend>{choices}</fieldset>
-<input type="range" class="seek" min="0" max="1" step="0.01" value="0" aria-label="Position">
-<output class="clock">0:00</output>
-<p class="keys"><kbd>1</kbd> &hellip; <kbd>{n}</kbd> choose, <kbd>space</kbd> plays and pauses{hint}</p>
-</div>
-<div class="plain">{audios}</div>
-{note}</div>"""
 
 
 def write_page(
@@ -85,6 +58,9 @@ def write_page(
     players: Mapping[str, Mapping[str, Sound]] | None = None,
     pictures: "Mapping[str, Figure | bytes | File] | None" = None,
     tables: Mapping[str, Table] | None = None,
+    dry: str = "",
+    wet: Sequence[str] = (),
+    codec: Codec = "flac",
 ) -> Path:
     """Write a self-contained HTML page with players, pictures and tables.
 
@@ -96,12 +72,15 @@ def write_page(
         path: the file to write; replaced only when the page is complete.
         title: heading of the page.
         intro: text below it; an empty line starts a paragraph.
-        players: heading -> label -> (x, sr) with x (n_samples,) or (n_channels, n_samples), embedded as 16-bit FLAC, or
-            the path of an audio file, embedded unchanged. Signals of a player share one position, so they should be
+        players: heading -> label -> (x, sr) with x (n_samples,) or (n_channels, n_samples), embedded by `codec`, or the
+            path of an audio file, embedded unchanged. Signals of a player share one position, so they should be
             aligned.
         pictures: heading -> a matplotlib figure, PNG bytes, or the path of a PNG, JPEG or WebP file.
         tables: heading -> rows, each column -> cell; the first column names the row. Put the unprocessed input in a
             separate row or column. None and nan show as missing.
+        dry: label of the unprocessed signal of each player.
+        wet: labels of the enhanced ones: a slider blends them with it.
+        codec: "flac" (16 bits) or "opus" (lossy, a fifth of the size).
 
     Returns:
         The path.
@@ -123,7 +102,8 @@ def write_page(
     for name in dict.fromkeys([*players, *pictures, *tables]):
         parts = sections.setdefault(name, [])
         if name in players:
-            parts.append(player(name, players[name], panels=hasattr(pictures.get(name), "savefig")))
+            panels = hasattr(pictures.get(name), "savefig")
+            parts.append(player(name, players[name], panels=panels, dry=dry, wet=wet, codec=codec))
         if name in pictures:
             parts.append(picture(name, pictures[name], list(players.get(name, []))))
         if name in tables:
@@ -225,72 +205,6 @@ def folded(summary: str, *parts: str) -> str:
     return f"<details><summary>{escape(summary)}</summary>\n" + "\n".join(parts) + "\n</details>"
 
 
-def player(name: str, sounds: Mapping[str, Sound], *, panels: bool = False) -> str:
-    """One player that switches between signals, as in `write_page`; `panels` where a picture of them follows.
-
-    Args:
-        name: of its section.
-        sounds: (x, sr) by label.
-        panels: whether a picture of them follows.
-    """
-    if not sounds:
-        raise InputError(f"players[{name!r}] must contain at least one signal; got none")
-    arrays = {label: _checked(name, label, sound) for label, sound in sounds.items() if isinstance(sound, tuple)}
-    peak = max((float(np.abs(x).max(initial=0)) for x, _ in arrays.values()), default=0.0)
-    gain = 1 / peak if peak > 1 else 1.0
-    uris = [
-        _uri("audio/flac", _flac(gain * arrays[label][0], arrays[label][1]))
-        if isinstance(sound, tuple)
-        else _uri(_type_of(sound, AUDIO_TYPES), Path(sound).read_bytes())
-        for label, sound in sounds.items()
-    ]
-    labels, group = [escape(label) for label in sounds], f"signal-{escape(name)}"
-    quieter = f'<p class="note">Attenuated by {-20 * math.log10(gain):.1f} dB, all equally, to prevent clipping.</p>\n'
-    return PLAYER.format(
-        name=escape(name),
-        n=min(len(labels), 9),
-        choices="".join(
-            f'<label><input type="radio" name="{group}" value="{i}"{" checked" * (i == 0)}>'
-            f'<span><kbd aria-hidden="true">{i + 1}</kbd>{label}</span></label>'
-            for i, label in enumerate(labels)
-        ),
-        audios="".join(
-            f'<figure><figcaption>{label}</figcaption><audio controls preload="metadata" aria-label="{label}" '
-            f'src="{uri}"></audio></figure>\n'
-            for label, uri in zip(labels, uris, strict=True)
-        ),
-        note=quieter if gain < 1 else "",
-        hint=", click a picture to play from there" if panels else "",
-    )
-
-
-def _checked(name: str, label: str, sound: tuple[NDArray[np.floating], int]) -> tuple[NDArray[np.floating], int]:
-    x, sr = np.asarray(sound[0]), sound[1]
-    what = f"players[{name!r}][{label!r}]"
-    if not np.issubdtype(x.dtype, np.floating) or x.ndim not in (1, 2):
-        raise InputError(
-            f"{what} must be floating point of shape (n_samples,) or (n_channels, n_samples); got {x.dtype} of shape "
-            f"{x.shape}: use undin.read(path), or divide integers by their full scale"
-        )
-    if not np.isfinite(x).all():
-        raise InputError(f"{what} must be finite; it contains NaN or infinity: repair it first")
-    if not isinstance(sr, int | np.integer) or sr <= 0:
-        raise InputError(f"the sample rate of {what} must be a positive whole number of Hz; got {sr!r}")
-    return x, int(sr)
-
-
-def _flac(x: NDArray[np.floating], sr: int) -> bytes:
-    """16-bit FLAC of (n_samples,) or (n_channels, n_samples): sample i is i / 32768, as readers take it.
-
-    Without samples, or with more channels than FLAC has, it is WAV, which browsers tell from its first bytes.
-    """
-    samples = np.clip(np.rint(x * 32768.0), -32768, 32767).astype(np.int16).T
-    fits = samples.size and (x.ndim == 1 or len(x) <= 8) and sr <= 655_350
-    file = io.BytesIO()
-    soundfile.write(file, samples, sr, format="FLAC" if fits else "WAV", subtype="PCM_16")
-    return file.getvalue()
-
-
 def picture(name: str, image: "Figure | bytes | File", signals: Sequence[str] = ()) -> str:
     """A picture as in `write_page`; `signals` are the labels of the section's player, in its order.
 
@@ -300,9 +214,9 @@ def picture(name: str, image: "Figure | bytes | File", signals: Sequence[str] = 
         signals: labels of the section's player, in its order.
     """
     if isinstance(image, bytes):
-        return f'<div class="shot"><img alt="{escape(name)}" src="{_uri("image/png", image)}"></div>'
+        return f'<div class="shot"><img alt="{escape(name)}" src="{data_uri("image/png", image)}"></div>'
     if isinstance(image, str | PathLike):
-        uri = _uri(_type_of(image, IMAGE_TYPES), Path(image).read_bytes())
+        uri = data_uri(type_of(image, IMAGE_TYPES), Path(image).read_bytes())
         return f'<div class="shot"><img alt="{escape(name)}" src="{uri}"></div>'
     return _shot(name, image, list(signals), None, "wide") + "\n" + _shot(name, image, list(signals), NARROW, "narrow")
 
@@ -312,7 +226,7 @@ def _shot(name: str, figure: "Figure", signals: list[str], width: float | None, 
     from undin.pictures.panels import BAR, shot
 
     drawn = shot(figure, width=width)
-    light, dark = (_uri("image/png", image) for image in (drawn.light, drawn.dark))
+    light, dark = (data_uri("image/png", image) for image in (drawn.light, drawn.dark))
     boxes = "".join(
         f'<div class="panel" data-signal="{signals.index(label)}" data-start="{start:.4f}" data-stop="{stop:.4f}" '
         f'style="left:{left:.3%};top:{top:.3%};width:{wide:.3%};height:{high:.3%}"></div>'
@@ -374,14 +288,3 @@ def _as_text(cell: object) -> str:
 def _unbroken(text: str) -> str:
     """Escaped, each word kept on one line: "SI-SDR dB" may break at its space, not at its hyphen."""
     return " ".join(f"<span>{escape(word)}</span>" for word in text.split())
-
-
-def _uri(media_type: str, content: bytes) -> str:
-    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def _type_of(path: File, types: Mapping[str, str]) -> str:
-    suffix = Path(path).suffix.lower()
-    if suffix not in types:
-        raise InputError(f"browsers show {', '.join(types)}; got {str(path)!r}: convert it, or pass the samples")
-    return types[suffix]

@@ -29,7 +29,7 @@ def sounds(path):
 def test_the_page_plays_input_and_outputs(undin, here):
     write("n.wav", seconds=1, n_channels=2, sr=22050)
     code, out, err = undin("compare", "n.wav", "-m", "log-mmse", "-m", "gate=spectral-gate", "-o", "p.html")
-    assert (code, err) == (0, "") and out == "n.wav -> p.html   open it in a browser\n"
+    assert (code, err) == (0, "") and out.startswith("n.wav -> p.html   0.") and " MB, open it in a browser" in out
     played = sounds(here / "p.html")
     x, sr = package.read(here / "n.wav")
     assert list(played) == ["input", "log-mmse", "gate"] and {rate for _, rate in played.values()} == {sr}
@@ -42,6 +42,18 @@ def test_the_page_plays_input_and_outputs(undin, here):
 def test_alone_it_plays_the_method_of_enhance_and_quietly_if_asked(undin, here):
     assert undin("compare", "a.wav", "-q") == (0, "", "")
     assert list(sounds(here / "a.html")) == ["input", package.methods.DEFAULT]
+
+
+def test_opus_is_a_fraction_of_the_size_and_the_outputs_blend_with_the_input(undin, here):
+    write("n.wav", seconds=2)
+    code, _, err = undin("compare", "n.wav", "-m", "log-mmse", "-m", "spectral-gate", "--page-audio", "opus")
+    text = (here / "n.html").read_text("utf-8")
+    assert (code, err) == (0, "") and 'data-dry="0" data-wet="1 2"' in text and not sounds(here / "n.html")
+    uris = [base64.b64decode(data) for data in re.findall(r"data:audio/ogg;base64,([^\"]+)", text)]
+    assert len(uris) == 3
+    for data in uris:
+        y, sr = soundfile.read(io.BytesIO(data))
+        assert (len(y), sr) == (32000, 16000) and len(data) < 0.5 * 2 * len(y)
 
 
 def test_a_part_of_it(undin, here):
@@ -118,5 +130,9 @@ def test_programs_are_aligned_and_what_is_played_is_saved(undin, here):
     np.testing.assert_allclose(soundfile.read(here / "kept/log-mmse.wav")[0], played, atol=1e-4)
     code, _, err = undin("compare", "n.wav", "--save", "kept")
     assert code == 2 and "kept/input.wav already exists; use another --save" in err
+    twins = ("-m", "a/b=spectral-gate", "-m", "a_b=spectral-gate", "--save", "both")
+    code, _, err = undin("compare", "n.wav", *twins)
+    assert code == 2 and "'a/b' and 'a_b' would both be saved as both/a_b.wav: rename one, as other=a/b" in err
+    assert not (here / "both").exists() and undin("compare", "n.wav", *twins[:4]).code == 0
     undin("compare", "n.wav", "--cmd", late, "--no-align", "-o", "late.html")
     assert "ms late" not in (here / "late.html").read_text("utf-8")

@@ -38,6 +38,7 @@ def compare(
         bool, o.how("--align/--no-align", help="Take out a constant lag of up to 100 ms of other programs.")
     ] = True,
     nan: o.Nan = "raise",
+    page_audio: o.PageAudio = "flac",
     quiet: o.Quiet = False,
 ) -> int:
     """Compare methods by ear on your own recording: one page with one player, no scores.
@@ -50,7 +51,8 @@ def compare(
     from undin.errors import InputError, MissingExtraError
     from undin.evaluation.systems import named
     from undin.methods import load
-    from undin.page import check_page, picture, player, prose, write_sections
+    from undin.page import check_page, picture, prose, write_sections
+    from undin.player import player
 
     if str(source) == "-":
         raise InputError("compare needs a file, not standard input: save the audio first")
@@ -92,14 +94,15 @@ def compare(
             shot = picture(name, overview(sounds, sr, title=source.name), list(sounds))
         except MissingExtraError as error:
             shot = prose(f"Without pictures: {error}")
-        players = player(name, {label: (y, sr) for label, y in sounds.items()}, panels="panel" in shot)
-        intro = f"{x.shape[-1] / sr:.1f} s from {start:g} s on, {sr} Hz, by {', '.join(list(sounds)[1:]) or 'nothing'}."
+        played, wet = {label: (y, sr) for label, y in sounds.items()}, list(sounds)[1:]
+        players = player(name, played, panels="panel" in shot, dry="input", wet=wet, codec=page_audio)
+        intro = f"{x.shape[-1] / sr:.1f} s from {start:g} s, {sr} Hz. Methods: {', '.join(wet) or 'none'}."
         write_sections(page, title=source.name, intro=intro, sections={name: [players, shot, *parts]})
     for label, path in files.items():
         if label in sounds:
             audio.write(path, sounds[label], sr, subtype="FLOAT")
     if not quiet:
-        show.say(f"{source} -> {page}   open it in a browser")
+        show.say(f"{source} -> {page}   {page.stat().st_size / 1e6:.1f} MB, open it in a browser")
     for failure in failures:
         show.say(f"undin: {failure}", stderr=True)
     return 1 if failures else 0
@@ -110,7 +113,9 @@ def _files(folder: Path, names: list[str]) -> dict[str, Path]:
     from undin.errors import InputError
 
     files = {name: folder / f"{name.replace('/', '_').replace(chr(92), '_').lstrip('.')}.wav" for name in names}
-    for path in files.values():
+    for name, path in files.items():
+        if other := next((other for other in files if other != name and files[other] == path), None):
+            raise InputError(f"{name!r} and {other!r} would both be saved as {path}: rename one, as other={name}")
         if path.exists():
             raise InputError(f"{path} already exists; use another --save")
     folder.mkdir(parents=True, exist_ok=True)

@@ -156,6 +156,8 @@ def _draw_and_write(output: Path, title: str, sounds: "dict[str, Array]", sr: in
         players={"Listen": {name: (x, sr) for name, x in sounds.items()}},
         pictures=pictures,
         tables={"Scores": scores},
+        dry="noisy",
+        wet=["enhanced"],
     )
     return missing
 

@@ -100,6 +100,7 @@ def evaluate(
     workers: o.Workers = 1,
     examples: Annotated[int, o.shown(min=0, metavar="N", help="Number of mixtures to listen to in the report.")] = 6,
     seed: Annotated[int, o.shown(min=0, help="Random seed for choosing them.")] = 0,
+    page_audio: o.PageAudio = "flac",
     json: Annotated[bool, o.shown("--json", help="Print the summary as one JSON object.")] = False,
     quiet: o.Quiet = False,
 ) -> int:
@@ -163,7 +164,7 @@ def evaluate(
     with show.bar("examples", wanted=not quiet) as progress:
         played = evaluation.make_examples(result, corpus, n=examples, seed=seed, progress=progress)
     with show.busy("drawing the report"):
-        evaluation.write_report(report, result, about, examples=played, notes=notes, workers=workers)
+        evaluation.write_report(report, result, about, examples=played, notes=notes, codec=page_audio, workers=workers)
     if json:
         print(json_.dumps(summary, ensure_ascii=False))
     elif not quiet:
@@ -228,7 +229,8 @@ def _show(result: "Evaluation", notes: list[str], output: Path) -> None:
     reused = f"; {result.n_kept} existing scores were reused" if result.n_kept else ""
     facts = f"means with 95 % intervals over {len(result.rows)} mixtures, in brackets the gain over the input{reused}"
     console.print(Text("\n".join([facts, *notes]), style="dim"))
-    console.print(f"\n[bold]{output / 'report.html'}[/]  [dim]open it in a browser[/]")
+    report = output / "report.html"
+    console.print(f"\n[bold]{report}[/]  [dim]{report.stat().st_size / 1e6:.1f} MB, open it in a browser[/]")
 
 
 def _plain(cell: object, *, with_gain: bool) -> Any:

@@ -44,6 +44,10 @@ Nan = Annotated[
 ]
 Truncated = Annotated[Literal["raise", "keep"], how(help="On truncated files: reject the file, or keep what is there.")]
 Workers = Annotated[int, how(min=1, metavar="N", help="Number of parallel processes.")]
+PageAudio = Annotated[
+    Literal["flac", "opus"],
+    shown(help="Audio in the page: flac (lossless), or opus (lossy, a fifth of the size)."),
+]
 Json = Annotated[bool, shown("--json", help="Print one JSON object per file.")]
 Quiet = Annotated[bool, shown("-q", "--quiet", help="Show errors only.")]
 

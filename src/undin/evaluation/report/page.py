@@ -17,6 +17,7 @@ from undin.evaluation.slices import ALL, Slices
 from undin.evaluation.statistics import number
 from undin.evaluation.systems import INPUT
 from undin.metrics import Metric
+from undin.player import Codec, player
 from undin.workers import Executor
 
 Parts = list[str | page.Drawing]
@@ -44,6 +45,7 @@ def write_report(
     examples: Sequence[Example] = (),
     notes: Sequence[str] = (),
     title: str | None = None,
+    codec: Codec = "flac",
     workers: int | Executor = 1,
 ) -> Path:
     """Write the report of an evaluation as one self-contained HTML page.
@@ -55,6 +57,7 @@ def write_report(
         examples: from `make_examples`, in the order they are shown.
         notes: sentences to add below the first table, such as which metric is left out.
         title: heading; the names of the methods when None.
+        codec: of the players: "flac", or "opus", which is lossy and a fifth of the size.
         workers: how many processes draw the pictures, or an `Executor`.
 
     Returns:
@@ -76,7 +79,7 @@ def write_report(
         sections["Gains over the input"] = [page.Drawing("Gains over the input", figure)]
     for i, example in enumerate(examples, 1):
         name = f"Example {i}: {evaluation.task.title(example.row)}"
-        sections[name] = _example(slices, name, example)
+        sections[name] = _example(slices, name, example, codec)
     sections["Failed and without a score"] = _failed(slices)
     sections["Repeat this run"] = _repeat(about)
     title = title or _title(evaluation.compared[1:])
@@ -194,11 +197,12 @@ def _cost(slices: Slices) -> Parts:
     return parts
 
 
-def _example(slices: Slices, name: str, example: Example) -> Parts:
+def _example(slices: Slices, name: str, example: Example, codec: Codec) -> Parts:
     from undin import pictures
 
     sounds = {label: (y, example.sr) for label, y in example.sounds.items()}
-    parts: Parts = [page.player(name, sounds, panels=can_draw())]
+    wet = slices.evaluation.compared[1:]
+    parts: Parts = [player(name, sounds, panels=can_draw(), dry=INPUT, wet=wet, codec=codec)]
     if can_draw():
         parts.append(page.Drawing(name, pictures.overview(example.sounds, example.sr), list(sounds)))
     by_method = {s.method: s for s in slices.evaluation.scores if s.id == example.row.id}
