@@ -2,8 +2,9 @@
 
 import io
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,10 @@ from undin.atomic import atomic_write
 from undin.errors import InputError, require
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 WIDTH, DPI = 7.2, 160  # inches, dots per inch; labels of 11 points stay readable at half that width
 DARK, ON_DARK = "#17181c", "#e6e6ea"  # ground and letters of a dark page
@@ -57,9 +60,12 @@ def shot(figure: "Figure", *, width: float | None = None) -> Shot:
         width: inches, with letters of the same size; the figure's own when None.
     """
     copy: Figure = pickle.loads(pickle.dumps(figure))
-    if width is not None:
-        copy.set_size_inches(width, copy.get_figheight())
-    light = _png(copy)
+    copy.set_size_inches(width or copy.get_figwidth(), copy.get_figheight())
+    copy.set_dpi(DPI)
+    canvas = require("matplotlib.backends.backend_agg", extra="plot").FigureCanvasAgg(copy)
+    for image in (image for axes in copy.axes for image in axes.images):
+        image.make_image = cache(image.make_image)  # type: ignore[method-assign]  # resampled once for both
+    light = _png(canvas)
     copy.set_layout_engine("none")  # it is laid out, which takes as long as drawing it
     panels = {str(axes.get_label()): (axes.get_position(), axes.get_xlim()) for axes in copy.axes}
     boxes = {
@@ -68,21 +74,20 @@ def shot(figure: "Figure", *, width: float | None = None) -> Shot:
         if name and name != BAR
     }
     _darken(copy)
-    return Shot(light, _png(copy), boxes)
+    return Shot(light, _png(canvas), boxes)
 
 
-def _png(figure: "Figure") -> bytes:
+def _png(canvas: Any) -> bytes:
     image_module = require("PIL.Image", extra="plot")
-    raw, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(raw, format="rgba", dpi=DPI)
-    size = tuple(int(v * DPI) for v in figure.get_size_inches())
-    image = image_module.frombytes("RGBA", size, raw.getvalue()).convert("RGB")
-    colors = image.quantize(256, image_module.Quantize.MAXCOVERAGE, dither=image_module.Dither.NONE)
+    canvas.draw()
+    image = image_module.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    colors = image.quantize(256, image_module.Quantize.FASTOCTREE, dither=image_module.Dither.NONE)
     ground, palette = colors.getpixel((0, 0)), colors.getpalette()
     palette[3 * ground : 3 * ground + 3] = image.getpixel((0, 0))  # exact, or the picture shows an edge on its page
     colors.putpalette(palette)
-    colors.save(small, format="png", optimize=True)
-    return small.getvalue()
+    file = io.BytesIO()
+    colors.save(file, format="png")
+    return file.getvalue()
 
 
 def panels_over_time(names: list[str], title: str | None, *, height: float) -> tuple["Figure", list["Axes"], "Axes"]:
@@ -159,10 +164,24 @@ def saved(figure: "Figure", path: str | PathLike[str] | None) -> "Figure":
 def _darken(figure: "Figure") -> None:
     """Draw text, ticks and frames light, on `DARK`."""
     figure.set_facecolor(DARK)
-    for text in figure.findobj(require("matplotlib.text", extra="plot").Text):
+    for text in _texts(figure):
         text.set_color(ON_DARK)
     for axes in figure.axes:
         axes.set_facecolor(DARK)
         axes.tick_params(colors=ON_DARK)
         for spine in axes.spines.values():
             spine.set_edgecolor("#8a8a94")
+
+
+def _texts(artist: "Artist") -> Iterator["Text"]:
+    """All but those of ticks, which `findobj` would make, hundreds that are not drawn."""
+    from matplotlib.axis import Axis
+    from matplotlib.text import Text
+
+    for child in artist.get_children():
+        if isinstance(child, Axis):
+            yield child.label
+        elif isinstance(child, Text):
+            yield child
+        else:
+            yield from _texts(child)
