@@ -128,6 +128,18 @@ def test_a_worker_is_made_ready_once():
     assert {n for _, n in found} == {1} and len({pid for pid, _ in found}) <= 2 and os.getpid() not in dict(found)
 
 
+@posix
+def test_workers_stay_for_the_next_items_and_end_with_their_pool():
+    pool = Processes(2)
+    pids = {pid for _, (pid, _) in pool.map(counted, range(20))}
+    again = {outcome for _, outcome in pool.map(counted, range(20))}
+    assert {pid for pid, _ in again} <= pids and {n for _, n in again} == {2}
+    assert list(pool.map(squares, range(3), ordered=True)) == [(0, 0), (1, 1), (2, 4)]
+    assert all(map(is_alive, pids))
+    del pool
+    assert not any(map(is_alive, pids))
+
+
 @pytest.mark.parametrize("ordered", [True, False])
 def test_a_death_fails_its_item_alone(ordered):
     found = dict(Processes(2).map(fatal, range(8), ordered=ordered))

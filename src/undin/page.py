@@ -113,14 +113,14 @@ def write_page(
 
 @dataclass(frozen=True)
 class Drawing:
-    """What `picture` takes, to be drawn by one of the workers of `write_sections`."""
+    """What `picture` takes, or a function that returns its image, for one of the workers of `write_sections`."""
 
     name: str
-    image: "Figure"
+    image: "Figure | Callable[[], Figure]"
     signals: Sequence[str] = ()
 
     def __str__(self) -> str:
-        return picture(self.name, self.image, self.signals)
+        return picture(self.name, self.image() if callable(self.image) else self.image, self.signals)
 
 
 def write_sections(

@@ -4,7 +4,8 @@
         for item, outcome in outcomes: ...
 
 Every worker calls `make` once and the function that it returns once per item. A worker that dies fails the item it had
-and is replaced. What the function raises is raised to the caller and ends the run: it returns what a run can survive.
+and is replaced; the others stay for the next `map`. What the function raises is raised to the caller and ends the run:
+it returns what a run can survive.
 """
 
 import multiprocessing
@@ -57,7 +58,7 @@ class Executor(Protocol):
             progress: called here with what workers report. Their warnings become warnings here.
 
         Yields:
-            (item, what the function returned, or `WorkerDied`). Workers end with the generator, however it ends.
+            (item, what the function returned, or `WorkerDied`). Work ends with the generator, however it ends.
         """
 
 
@@ -94,7 +95,7 @@ class Here:
 
 
 class Processes:
-    """Processes that are started when they are needed; BLAS takes one thread in each.
+    """Processes that are started when they are needed and end with this object; BLAS takes one thread in each.
 
     Args:
         n: how many.
@@ -102,6 +103,10 @@ class Processes:
 
     def __init__(self, n: int) -> None:
         self.n = n
+        self._idle: list[_Worker[Any, Any]] = []
+
+    def __del__(self) -> None:
+        _stop(self._idle)
 
     def map(
         self, make: Make[Item, Out], items: Iterable[Item], *, ordered: bool = False, progress: Progress | None = None
@@ -114,7 +119,9 @@ class Processes:
         Raises:
             WorkerDied: workers die before they take an item.
         """
-        crew = [_Worker[Item, Out](make) for _ in range(self.n)]
+        crew: list[_Worker[Item, Out]] = [self._idle.pop() if self._idle else _Worker() for _ in range(self.n)]
+        for worker in crew:
+            worker.prepare(make)
         numbered = enumerate(items)
         outcomes: dict[int, tuple[Item, Out | WorkerDied]] = {}
         due = 0
@@ -126,6 +133,7 @@ class Processes:
                 while (index := due if ordered else next(iter(outcomes), -1)) in outcomes:
                     yield outcomes.pop(index)
                     due += 1
+            self._idle, crew = crew, []
         finally:
             _stop(crew)
 
@@ -135,11 +143,12 @@ class _Worker(Generic[Item, Out]):
 
     line: "Connection[Any, Any]"
     process: Any = None
-    has_started = False
+    make: Make[Item, Out]
     task: tuple[int, Item] | None = None
 
-    def __init__(self, make: Make[Item, Out]) -> None:
-        self._make = make
+    def prepare(self, make: Make[Item, Out]) -> None:
+        """Have it call `make` before its next item."""
+        self.make, self.is_told, self.has_started = make, False, False
 
     def give(self, task: tuple[int, Item]) -> None:
         """Send it an item."""
@@ -147,11 +156,13 @@ class _Worker(Generic[Item, Out]):
         if self.process is None or not self.process.is_alive():
             self._start()
         with suppress(OSError):  # it has died: that is seen when its answer is read
-            self.line.send(task[1])
+            self.line.send((None if self.is_told else self.make, task[1]))
+        self.is_told = True
 
     def _start(self) -> None:
+        self.is_told = False
         self.line, theirs = SPAWN.Pipe()
-        self.process = SPAWN.Process(target=_serve, args=(theirs, self._make), daemon=True)
+        self.process = SPAWN.Process(target=_serve, args=(theirs,), daemon=True)
         try:
             with quiet_start():
                 self.process.start()
@@ -214,7 +225,7 @@ def _stop(crew: Sequence[_Worker[Item, Out]]) -> None:
         worker.process.join()
 
 
-def _serve(line: "Connection[Any, Any]", make: Make[Any, Any]) -> None:
+def _serve(line: "Connection[Any, Any]") -> None:
     """Loop of a worker until the parent closes the pipe or exits."""
 
     def tell(kind: str, value: Any = None) -> None:
@@ -226,10 +237,12 @@ def _serve(line: "Connection[Any, Any]", make: Make[Any, Any]) -> None:
     warnings.showwarning = lambda message, *_, **__: tell("warning", str(message))
     end_with_parent(PATIENCE_S)
     try:
-        work = make(partial(tell, "progress"))
-        tell("started")
         while True:
-            tell("done", work(_next(line)))
+            make, item = _next(line)
+            if make:
+                work = make(partial(tell, "progress"))
+                tell("started")
+            tell("done", work(item))
     except Exception as error:
         tell("raised", _portable(error))
 

@@ -125,6 +125,7 @@ def evaluate(
     from undin.experiment import is_recipe
     from undin.mixing.manifest import read_numbered
     from undin.page import check_page
+    from undin.workers import executor
 
     if is_recipe(str(manifest)):
         folder = None if output == OUTPUT else output  # a run has its own folder
@@ -154,17 +155,18 @@ def evaluate(
         output.mkdir(parents=True, exist_ok=True)
         manifest = output / "pairs.csv"
         mixing.write_manifest(manifest, (row for row in rows if isinstance(row, mixing.MixtureRow)))
+    pool = executor(workers)
     with show.bar("scoring", wanted=not quiet) as progress:
         result = evaluation.evaluate(
-            rows, corpus, systems, measures, output, task=task, recognizer=words, workers=workers, progress=progress
+            rows, corpus, systems, measures, output, task=task, recognizer=words, workers=pool, progress=progress
         )
     about = evaluation.about_run(result, manifest=manifest, data=corpus.root, command=["undin", *_typed(context)])
     evaluation.write_per_kind(output, result)
     summary = evaluation.write_summary(output / "summary.json", result, about)
     with show.bar("examples", wanted=not quiet) as progress:
-        played = evaluation.make_examples(result, corpus, n=examples, seed=seed, progress=progress)
+        played = evaluation.make_examples(result, corpus, n=examples, seed=seed, workers=pool, progress=progress)
     with show.busy("drawing the report"):
-        evaluation.write_report(report, result, about, examples=played, notes=notes, codec=page_audio, workers=workers)
+        evaluation.write_report(report, result, about, examples=played, notes=notes, codec=page_audio, workers=pool)
     if json:
         print(json_.dumps(summary, ensure_ascii=False))
     elif not quiet:

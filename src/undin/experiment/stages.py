@@ -11,6 +11,7 @@ from undin.experiment.mixtures import Mixtures
 from undin.experiment.progress import StageProgress
 from undin.experiment.recipe import Enhance, Evaluate
 from undin.jobs import process_file
+from undin.workers import executor
 
 
 def enhance(
@@ -82,8 +83,9 @@ def evaluate(
     task = evaluation.Separation.of(corpus) if mixtures.has_talkers else evaluation.Enhancement({*seen_kinds})
     systems = _systems(section, weights, separate=mixtures.has_talkers)
     measures, notes = evaluation.choose(section.metrics or None, corpus.sr, task)
+    pool = executor(workers)
     result = evaluation.evaluate(
-        mixtures.rows, corpus, systems, measures, place, task=task, workers=workers, progress=progress
+        mixtures.rows, corpus, systems, measures, place, task=task, workers=pool, progress=progress
     )
     if all(score.error for score in result.scores):
         raise InputError(f"no mixture could be scored; the first: {result.scores[0].error}")
@@ -92,8 +94,8 @@ def evaluate(
     evaluation.write_seen_speakers(place, result)
     evaluation.draw_gains(place / "gains.png", result)
     evaluation.write_summary(place / "summary.json", result, about)
-    examples = evaluation.make_examples(result, corpus, n=section.examples, seed=seed, progress=None)
-    evaluation.write_report(place / "report.html", result, about, examples=examples, notes=notes, workers=workers)
+    examples = evaluation.make_examples(result, corpus, n=section.examples, seed=seed, workers=pool)
+    evaluation.write_report(place / "report.html", result, about, examples=examples, notes=notes, workers=pool)
 
 
 def _systems(section: Evaluate, weights: Mapping[str, Path], *, separate: bool) -> Sequence[evaluation.System]:

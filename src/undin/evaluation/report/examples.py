@@ -1,7 +1,7 @@
 """Mixtures to listen to, spread from the least gain to the most, with the output of every system."""
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +9,11 @@ import numpy as np
 from undin.corpora import Corpus
 from undin.evaluation.run import Evaluation
 from undin.evaluation.slices import Slices
-from undin.evaluation.systems import INPUT
+from undin.evaluation.systems import INPUT, Answer, System
+from undin.evaluation.task import Task
 from undin.mixing import MixtureRow, render
 from undin.spectrum import Array
+from undin.workers import Executor, Progress, WorkerDied, executor
 
 SECONDS = 12.0  # of an example at most, so that the page can be mailed
 
@@ -58,12 +60,36 @@ def _spread(gains: Mapping[str, float], n: int, seed: int) -> list[str]:
     return [str(part[rng.integers(len(part))]) for part in parts if len(part)]
 
 
+@dataclass(frozen=True)
+class ExampleMaker:
+    """State for making examples in a process; calling it loads the systems and returns the function that makes one."""
+
+    task: Task
+    corpus: Corpus
+    systems: Sequence[System]
+
+    def __call__(self, _: Progress) -> Callable[[MixtureRow], Example]:
+        """Load every system."""
+        answers = {system.name: system.answer() for system in self.systems}
+        return lambda row: self.example(row, answers)
+
+    def example(self, row: MixtureRow, answers: Mapping[str, Answer]) -> Example:
+        """Render and process one mixture; a system that fails is left out."""
+        mixture, outputs, sr = render(row, self.corpus), dict[str, Array](), self.corpus.sr
+        for name, answer in answers.items():
+            with suppress(Exception):  # it is among the failures
+                outputs[name] = self.task.matched(self.task.references(mixture), answer(mixture, sr))
+        sounds = {label: y[: round(SECONDS * sr)] for label, y in self.task.sounds(mixture, outputs).items()}
+        return Example(row, sounds, sr)
+
+
 def make_examples(
     evaluation: Evaluation,
     corpus: Corpus,
     *,
     n: int,
     seed: int,
+    workers: int | Executor = 1,
     progress: Callable[[int, int], object] | None = None,
 ) -> list[Example]:
     """Render the chosen mixtures and process them again; a system that fails on one is left out there.
@@ -73,18 +99,15 @@ def make_examples(
         corpus: that of the mixtures.
         n: how many; fewer where there are fewer.
         seed: of the drawing.
+        workers: number of processes, or an `Executor`.
         progress: called with (examples done, of all).
     """
-    ids, task, examples = choose_examples(evaluation, n, seed), evaluation.task, []
-    answers = {system.name: system.answer() for system in evaluation.systems} if ids else {}
-    for i, id in enumerate(ids, 1):
-        mixture, outputs = render(evaluation.rows[id], corpus), dict[str, Array]()
-        for name, answer in answers.items():
-            with suppress(Exception):  # it is among the failures
-                outputs[name] = task.matched(task.references(mixture), answer(mixture, corpus.sr))
-        stop = round(SECONDS * corpus.sr)
-        sounds = {label: y[:stop] for label, y in task.sounds(mixture, outputs).items()}
-        examples.append(Example(evaluation.rows[id], sounds, corpus.sr))
-        if progress:
-            progress(i, len(ids))
+    rows = [evaluation.rows[id] for id in choose_examples(evaluation, n, seed)]
+    maker, examples = ExampleMaker(evaluation.task, corpus, evaluation.systems), []
+    with closing(executor(workers).map(maker, rows, ordered=True)) as outcomes:
+        for _, outcome in outcomes:
+            if not isinstance(outcome, WorkerDied):  # whatever it died of is among the failures
+                examples.append(outcome)
+            if progress:
+                progress(len(examples), len(rows))
     return examples

@@ -4,6 +4,7 @@ import json
 import shlex
 import statistics
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +205,7 @@ def _example(slices: Slices, name: str, example: Example, codec: Codec) -> Parts
     wet = slices.evaluation.compared[1:]
     parts: Parts = [player(name, sounds, panels=can_draw(), dry=INPUT, wet=wet, codec=codec)]
     if can_draw():
-        parts.append(page.Drawing(name, pictures.overview(example.sounds, example.sr), list(sounds)))
+        parts.append(page.Drawing(name, partial(pictures.overview, example.sounds, example.sr), list(sounds)))
     by_method = {s.method: s for s in slices.evaluation.scores if s.id == example.row.id}
     rows: tables.Rows = [
         {"": method} | {m.title: _value(by_method[method].values.get(m.name), m) for m in slices.evaluation.measures}
