@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -312,3 +313,16 @@ def test_messages_about_raw_name_the_option(undin, here):
 def test_two_methods_are_for_compare(undin, here):
     code, _, err = undin("enhance", "a.wav", "-m", "log-mmse", "-m", "nmf")
     assert code == 2 and "enhance takes one -m" in err and "undin compare FILE -m log-mmse -m nmf" in err
+
+
+def test_the_output_has_the_loudness_that_is_asked_for(undin, here):
+    write("a.wav", seconds=1)
+    code, out, err = undin("enhance", "a.wav", "-m", "log-mmse", "--limit-db", "3", "--loudness", "-16")
+    assert (code, err) == (0, "") and re.search(r", -\d+\.\d dB to the loudness$", out.strip())
+    assert "skipped" in undin("enhance", "a.wav", "-m", "log-mmse", "--limit-db", "3", "--loudness", "-16").out
+    before = soundfile.read("a.enhanced.wav")[0]
+    row = json.loads(undin("enhance", "a.wav", "-m", "log-mmse", "--limit-db", "3", "--json", "--loudness", "-30").out)
+    after = soundfile.read("a.enhanced.wav")[0]
+    np.testing.assert_allclose(20 * np.log10(after.std() / before.std()), -14, atol=0.05)
+    assert row["status"] == "done" and row["gain_db"] < -10
+    assert undin("enhance", "a.wav", "--loudness", "1").code == 2

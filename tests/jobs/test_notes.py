@@ -82,3 +82,7 @@ def test_a_pipe_is_never_the_same(output):
     note = describe("-", fingerprint(load("log-mmse")), FileSettings())
     assert note["key"] is None
     assert json.dumps(note, default=str)
+
+
+def test_notes_without_a_loudness_are_those_of_earlier_versions():
+    assert "loudness" not in FileSettings().as_dict() and FileSettings(loudness=-16).as_dict()["loudness"] == -16

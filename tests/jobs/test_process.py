@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 import undin
+from undin.audio.loudness import LoudnessMeter
 from undin.errors import InputError
 from undin.jobs import process_file
 from undin.jobs.process import BLOCK_S
@@ -171,3 +172,43 @@ def test_a_file_in_one_call(make_wav, here):
     np.testing.assert_allclose(undin.read("1.wav")[0] + undin.read("2.wav")[0], x, atol=1e-4)
     with pytest.raises(InputError, match="use deep-clustering, or a model for 3 talkers"):
         undin.separate_file("a.wav", ["1.wav", "2.wav", "3.wav"])
+
+
+def lufs(x, sr=16000):
+    meter = LoudnessMeter(sr)
+    meter.process(x)
+    return meter.lufs
+
+
+def test_the_output_is_brought_to_a_loudness(make_wav, here):
+    source = make_wav(seconds=2 * BLOCK_S + 0.3, n_channels=2, subtype="FLOAT", peak=0.02)
+    report = process_file(Gain(), source, "o.wav", residual="r.wav", loudness=-30)
+    x, y = samples(source), samples("o.wav")
+    assert lufs(y) == pytest.approx(-30, abs=0.01) and report.gain_db > 3 and report.limited_db == 0
+    np.testing.assert_allclose(y, 10 ** (report.gain_db / 20) * 0.5 * x, atol=1e-6)
+    np.testing.assert_allclose(samples("r.wav"), 0.5 * x, atol=1e-6)  # the residual keeps its level
+    assert sorted(path.name for path in here.iterdir()) == ["a.wav", "o.wav", "r.wav"]
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
+def test_peaks_stay_below_full_scale_and_it_is_said(make_wav, here, subtype):
+    report = process_file(Gain(), make_wav(subtype=subtype), "o.wav", loudness=-1)
+    y = samples("o.wav")
+    assert np.abs(y).max() <= 10 ** (-1 / 20) + 1e-4
+    assert np.abs(y).max() == pytest.approx(10 ** (-1 / 20), abs=0.01) and report.limited_db > 1
+
+
+def test_talkers_share_the_gain_of_their_sum(make_wav, here):
+    source = make_wav(seconds=3, peak=0.01, subtype="FLOAT")
+    report = process_file(Split(gain=0.8), source, ["1.wav", "2.wav"], loudness=-40)
+    total = samples("1.wav") + samples("2.wav")
+    assert lufs(total) == pytest.approx(-40, abs=0.05)
+    np.testing.assert_allclose(total, 10 ** (report.gain_db / 20) * samples(source), atol=1e-6)
+
+
+def test_silence_and_nothing_have_no_loudness(make_wav, here):
+    for seconds in (0, 1):
+        report = process_file(Gain(), make_wav(seconds=seconds, peak=0), "o.wav", loudness=-16)
+        assert report.gain_db == 0 and not samples("o.wav").any()
+    with pytest.raises(InputError, match="loudness must be a finite number, -70 to 0; got 3"):
+        process_file(Gain(), make_wav(), "o.wav", loudness=3)

@@ -8,6 +8,7 @@
     part.py     the file in the making, with its disk errors
     format.py   AudioFormat, what a file is; format_for, what an output becomes; compression, bit rates
     level.py    active_level_db: how loud speech is without its pauses
+    loudness.py LoudnessMeter: the loudness of a program, ITU-R BS.1770-4
     limiter.py  Limiter, for integer formats: nothing exceeds full scale, nothing else is touched
     samples.py  bytes and integers <-> floats, exactly
     riff.py     WAV headers of pipes; how much sound a header promises

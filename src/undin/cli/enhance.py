@@ -26,6 +26,7 @@ def enhance(
     independent: Annotated[
         bool, o.how("--independent", help="Process channels independently instead of linked.")
     ] = False,
+    loudness: o.Loudness = None,
     set: o.Set = None,
     nan: o.Nan = "raise",
     truncated: o.Truncated = "raise",
@@ -58,6 +59,6 @@ def enhance(
         if n_src := make().n_src:
             raise InputError(f"{method} separates {n_src} talkers: use undin separate -m {method}")
         tasks = plan(inputs, output, residual=residual, picture=plot)
-    settings = FileSettings(limit_db=limit_db, independent=independent, nan=nan, truncated=truncated, raw=raw)
+    settings = FileSettings(limit_db, independent, nan, truncated, raw, loudness)
     view = View(quiet=quiet, as_json=json, debug=bool(context.obj))
     return work(tasks, make, settings, view, workers=workers, overwrite=overwrite, to_pipe=to_pipe)

@@ -36,6 +36,16 @@ LimitDb = Annotated[
     float | None,
     how(min=0, metavar="DB", help="Maximum attenuation in dB; 0 leaves the audio unchanged.", show_default="no limit"),
 ]
+Loudness = Annotated[
+    float | None,
+    how(
+        min=-70,
+        max=0,
+        metavar="LUFS",
+        help="Loudness of the output, e.g. -16 (ITU-R BS.1770-4); peaks are limited to -1 dBFS.",
+        show_default="as the method leaves it",
+    ),
+]
 Set = Annotated[
     list[str] | None, how("--set", metavar="NAME=VALUE", help="Change a setting of the method; may be repeated.")
 ]

@@ -18,6 +18,7 @@ def separate(
     method: Annotated[
         str, o.how("-m", "--method", metavar="MODEL", help="Id or file of a method that separates talkers.")
     ] = "blstm-mask",
+    loudness: o.Loudness = None,
     set: o.Set = None,
     nan: o.Nan = "raise",
     truncated: o.Truncated = "raise",
@@ -45,6 +46,6 @@ def separate(
             cure = f"-m deep-clustering, or a model for {talkers} talkers" if n_src else "another -m, or undin enhance"
             raise InputError(f"{method} {found}; got --talkers {talkers}: use {cure}")
         tasks = plan(inputs, output, n_src=n_src)
-    settings = FileSettings(nan=nan, truncated=truncated, raw=raw)
+    settings = FileSettings(nan=nan, truncated=truncated, raw=raw, loudness=loudness)
     view = View(quiet=quiet, as_json=json, debug=bool(context.obj))
     return work(tasks, make, settings, view, workers=workers, overwrite=overwrite, to_pipe=False)

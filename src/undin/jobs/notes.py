@@ -26,6 +26,11 @@ class FileSettings:
     nan: Literal["raise", "zero"] = "raise"
     truncated: Literal["raise", "keep"] = "raise"
     raw: str | None = None
+    loudness: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Name -> value; `loudness` only if it is set, as notes of undin 0.1 do not have it."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("loudness", None)}
 
 
 def describe(source: str, method: dict[str, Any], settings: FileSettings) -> dict[str, Any]:
@@ -39,7 +44,7 @@ def describe(source: str, method: dict[str, Any], settings: FileSettings) -> dic
     Raises:
         OSError: the source is not there.
     """
-    note: dict[str, Any] = {"input": source, "version": __version__, **method, "settings": asdict(settings)}
+    note: dict[str, Any] = {"input": source, "version": __version__, **method, "settings": settings.as_dict()}
     if source == "-":
         return {**note, "key": None}
     stat = Path(source).stat()

@@ -20,6 +20,7 @@ def enhance_file(
     independent: bool = False,
     nan: Nan = "raise",
     truncated: Truncated = "raise",
+    loudness: float | None = None,
     **settings: Any,
 ) -> FileReport:
     """Remove noise from the speech in a file; rate, channels, length, sample format and tags are kept.
@@ -32,6 +33,8 @@ def enhance_file(
         independent: process channels independently instead of with one linked gain.
         nan: "raise" at the first NaN or Inf, or "zero" to repair them.
         truncated: "raise" if the file is shorter than its header says, or "keep" the samples it has.
+        loudness: loudness of the output in LUFS, e.g. -16 (ITU-R BS.1770-4), with peaks limited to -1 dBFS; None keeps
+            the level.
         settings: changes to the method's config, by name.
 
     Returns:
@@ -40,9 +43,9 @@ def enhance_file(
     Raises:
         InputError: the file cannot be read or written, or a setting breaks a rule.
     """
-    model = find_enhancer(method, settings, "limit_db", "independent", "nan", "truncated", "method")
+    model = find_enhancer(method, settings, "limit_db", "independent", "nan", "truncated", "loudness", "method")
     options: dict[str, Any] = {"limit_db": limit_db, "independent": independent, "nan": nan, "truncated": truncated}
-    return process_file(model, os.fspath(path), os.fspath(out), **options)
+    return process_file(model, os.fspath(path), os.fspath(out), loudness=loudness, **options)
 
 
 def separate_file(
@@ -52,6 +55,7 @@ def separate_file(
     method: str | os.PathLike[str] | Method = SEPARATOR,
     nan: Nan = "raise",
     truncated: Truncated = "raise",
+    loudness: float | None = None,
     **settings: Any,
 ) -> FileReport:
     """Separate the talkers in a file into one file each; they sum to the input, and a lone voice is the first output.
@@ -62,6 +66,8 @@ def separate_file(
         method: as in `undin.separate`.
         nan: "raise" at the first NaN or Inf, or "zero" to repair them.
         truncated: "raise" if the file is shorter than its header says, or "keep" the samples it has.
+        loudness: loudness of the output in LUFS, e.g. -16 (ITU-R BS.1770-4), with peaks limited to -1 dBFS; None keeps
+            the level.
         settings: changes to the method's config, by name.
 
     Returns:
@@ -71,5 +77,6 @@ def separate_file(
         InputError: the file cannot be read or written, a setting breaks a rule, or the method separates another number
             of talkers than there are files.
     """
-    model = find_separator(method, len(outs), settings, "nan", "truncated", "method")
-    return process_file(model, os.fspath(path), [os.fspath(out) for out in outs], nan=nan, truncated=truncated)
+    model = find_separator(method, len(outs), settings, "nan", "truncated", "loudness", "method")
+    targets = [os.fspath(out) for out in outs]
+    return process_file(model, os.fspath(path), targets, nan=nan, truncated=truncated, loudness=loudness)

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
 from undin.audio import VIDEO_EXTENSIONS, Limiter, Reader, Writer, open_reader, open_writer
+from undin.checks import check
 from undin.errors import InputError
+from undin.jobs.levelled import Levelled, Sink
 from undin.methods import Method, lone_order
 from undin.spectrum import Array
 from undin.stream import Stream
@@ -19,6 +21,7 @@ from undin.workers import Progress
 
 STDIN = "standard input"  # as the reader of "-" is named
 PICTURE_EXTENSIONS = tuple(name for name in VIDEO_EXTENSIONS if name not in (".m4a", ".mka"))
+Lufs = Annotated[float, ">= -70", "<= 0"]
 BLOCK_S = 2.0  # seconds read at a time; a live pipe gives what it has
 
 
@@ -38,6 +41,7 @@ class FileReport:
     limited_db: float  # greatest attenuation by the limiter, 0.0 where nothing exceeded full scale
     wall_s: float
     near_silence: tuple[str, ...] = ()  # targets of talkers that were not found
+    gain_db: float = 0.0  # that brought the output to the wanted loudness
 
     @property
     def times_real_time(self) -> float:
@@ -56,6 +60,7 @@ def process_file(
     nan: Literal["raise", "zero"] = "raise",
     truncated: Literal["raise", "keep"] = "raise",
     raw: str | None = None,
+    loudness: float | None = None,
     progress: Progress | None = None,
 ) -> FileReport:
     """Enhance or separate one file or pipe into one file or pipe, or into one per source.
@@ -72,6 +77,8 @@ def process_file(
         nan: "raise" at the first NaN or Inf, or "zero" to repair them.
         truncated: "raise" if the file is shorter than its header says, or "keep" the samples it has.
         raw: format of headerless audio, in and out, e.g. "s16le:16000:1".
+        loudness: loudness of the output in LUFS (ITU-R BS.1770-4); one gain for the whole file and all talkers, and
+            peaks are limited to -1 dBFS. The output waits on disk until its loudness is known. None keeps the level.
         progress: called after every block with the seconds of audio in it.
 
     Returns:
@@ -97,7 +104,10 @@ def process_file(
         def opened(target: str) -> Writer:
             return stack.enter_context(open_writer(target, reader.format, like=source))
 
-        sink = _Talkers([opened(target) for target in targets]) if method.n_src else _One(opened(targets[0]))
+        sink: Sink = _Talkers([opened(target) for target in targets]) if method.n_src else _One(opened(targets[0]))
+        if loudness is not None:
+            check("loudness", loudness, Lufs)
+            sink = Levelled(sink, loudness, sr, stack)
         rest = _Residual(opened(residual)) if residual else None
         _pump(reader, stream, sink, rest, progress)
     before, after = reader.format, sink.writers[0].format
@@ -114,6 +124,7 @@ def process_file(
         limited_db=max(sink.limited_db, rest.limited_db if rest else 0.0),
         wall_s=time.perf_counter() - start,
         near_silence=targets[len(targets) - sink.n_silent :],
+        gain_db=sink.gain_db if isinstance(sink, Levelled) else 0.0,
     )
 
 
@@ -127,9 +138,7 @@ def _check_picture(reader: Reader, targets: Sequence[str]) -> None:
             )
 
 
-def _pump(
-    reader: Reader, stream: Stream, sink: "_One | _Talkers", rest: "_Residual | None", progress: Progress | None
-) -> None:
+def _pump(reader: Reader, stream: Stream, sink: Sink, rest: "_Residual | None", progress: Progress | None) -> None:
     """Move all samples from the reader through the stream to the writers."""
     sr = reader.format.sr
     while (x := reader.read(max(round(BLOCK_S * sr), 1))).shape[-1]:
