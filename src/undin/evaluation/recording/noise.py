@@ -40,7 +40,6 @@ class Noise:
         n_new = min(self.n_new, X.shape[-1])  # frames with the step from the zeros before the start to an offset
         self.n_new -= n_new
         X = X[..., n_new:]
-        X[:, :2] = 0
         X = X if self.rest is None else np.concatenate([self.rest, X], -1)
         stop = X.shape[-1] // N_BLOCK * N_BLOCK
         for t in range(0, stop, N_BLOCK):
