@@ -1,7 +1,6 @@
 """`undin run`, and a recipe given to mix, train and evaluate: one stage each."""
 
 import html
-import importlib
 import json
 import shlex
 
@@ -9,6 +8,7 @@ import pytest
 
 from undin.cli import main
 from undin.corpora import MINI
+from undin.errors import InputError
 from undin.experiment import Run, read_recipe
 
 
@@ -73,16 +73,18 @@ def test_the_line_that_repeats_a_run_resolves_to_the_same_recipe(recipe, tmp_pat
     words = json.loads((tmp_path / "out/evaluate/summary.json").read_text())["run"]["command"]
     line = shlex.join(words)
     assert line in html.unescape((tmp_path / "out/evaluate/report.html").read_text())
-    parsed = {}
-    module = importlib.import_module("undin.cli.run")  # undin.cli.run is the function
-    monkeypatch.setattr(
-        module, "run_stages", lambda recipe, only, **options: parsed.update(options, recipe=recipe) or 0
-    )
-    assert shlex.split(line)[0] == "undin" and call(*shlex.split(line)[1:]) == 0
-    again = read_recipe(parsed["recipe"], parsed["changes"], preset=parsed["preset"])
+    begun = []
+
+    def begin(recipe, folder, *, data):
+        begun.extend((recipe, data))
+        raise InputError("enough is known")
+
+    monkeypatch.setattr("undin.experiment.Run", begin)
+    assert shlex.split(line)[0] == "undin" and call(*shlex.split(line)[1:]) == 2
+    again, data = begun
     done = json.loads((tmp_path / "out/stages.json").read_text())
     assert json.loads(json.dumps(again.text())) == done["settings"] and again.mix.n == 1
-    assert Run(again, tmp_path / "out", data=parsed["data"]).status("evaluate") == "finished"
+    assert Run(again, tmp_path / "out", data=data).status("evaluate") == "finished"
 
 
 def test_the_corpus_of_the_environment_is_part_of_the_line(recipe, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import typer
 
 from undin.cli import options as o
 from undin.cli import show
-from undin.cli.run import run_stages
+from undin.cli.run import run
 
 if TYPE_CHECKING:
     from undin.corpora import Corpus
@@ -129,9 +129,7 @@ def evaluate(
 
     if is_recipe(str(manifest)):
         folder = None if output == OUTPUT else output  # a run has its own folder
-        return run_stages(
-            str(manifest), ["evaluate"], output=folder, data=data, workers=workers, json=json, quiet=quiet
-        )
+        return run(str(manifest), folder, data, ["evaluate"], workers=workers, json=json, quiet=quiet)
     if (inside := manifest / "manifest.csv").is_file():  # the folder of a mix
         manifest = inside
     systems = evaluation.make_systems(method or [], cmd or [])

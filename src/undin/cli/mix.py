@@ -13,7 +13,7 @@ import typer
 
 from undin.cli import options as o
 from undin.cli import show
-from undin.cli.run import run_stages
+from undin.cli.run import run
 from undin.errors import InputError
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def mix(
         from undin.experiment import is_recipe
 
         if is_recipe(inputs[0]):
-            return run_stages(inputs[0], ["mix"], output=output, data=data, workers=workers, json=json, quiet=quiet)
+            return run(inputs[0], only=["mix"], output=output, data=data, workers=workers, json=json, quiet=quiet)
     from undin import corpora
     from undin.mixing import Drawing
     from undin.mixing.layout import parse_layout

@@ -59,65 +59,14 @@ def run(
     [dim]A network, an hour at a time:[/]  undin run dnn-xu2015 --preset small --max-minutes 60
     """
     if recipe is None:
-        from undin import experiment
-
-        for name, path in experiment.recipes().items():
-            text = path.read_text(encoding="utf-8")
-            about = takewhile(lambda line: line != "#", text.splitlines()[2:])  # the first paragraph
-            show.say(f"undin run {name}")
-            show.say(indent(fill(" ".join(line.removeprefix("# ") for line in about), 100), "    "))
-            if presets := tomllib.loads(text).get("presets"):
-                show.say(f"    --preset {' | '.join(presets)}")
-        return 0
-    return run_stages(
-        recipe,
-        only,
-        output=output,
-        data=data,
-        preset=preset,
-        changes=set_,
-        max_minutes=max_minutes,
-        workers=workers,
-        json=json,
-        quiet=quiet,
-        start_from=from_,
-    )
-
-
-def run_stages(
-    recipe: str,
-    only: list[str] | None,
-    *,
-    output: Path | None,
-    data: Path | None,
-    workers: int,
-    json: bool,
-    quiet: bool,
-    preset: str | None = None,
-    changes: list[str] | None = None,
-    max_minutes: float | None = None,
-    start_from: Path | None = None,
-) -> int:
-    """Run stages of a recipe and report each.
-
-    Args:
-        recipe: name or .toml file.
-        only: stages to run; None for all.
-        output: run folder; None for runs/RECIPE.
-        data: corpus; None for the default.
-        workers: number of processes.
-        json, quiet: how stages are reported.
-        preset, changes: variation and SECTION.NAME=VALUE texts that change the recipe.
-        max_minutes: when to pause training, in minutes.
-        start_from: weights to start a training from.
-    """
+        return _list_recipes()
     from undin import experiment
 
-    read = experiment.read_recipe(recipe, changes or [], preset=preset)
+    read = experiment.read_recipe(recipe, set_ or [], preset=preset)
     folder = output or Path("runs") / "-".join(filter(None, (read.name, preset)))
     work = experiment.Run(read, folder, data=data)
     with _bar(wanted=not quiet and not json) as progress:
-        did = work.run(only or [], workers=workers, progress=progress, max_minutes=max_minutes, start_from=start_from)
+        did = work.run(only or [], workers=workers, progress=progress, max_minutes=max_minutes, start_from=from_)
         for stage, status in did:
             if json:
                 print(json_.dumps({"stage": stage, "status": status, "folder": str(work.folder / stage)}), flush=True)
@@ -128,6 +77,19 @@ def run_stages(
     report = work.folder / "evaluate" / "report.html"
     if report.exists() and not quiet and not json:
         show.say(f"\n{report}    open it in a browser to read and listen")
+    return 0
+
+
+def _list_recipes() -> int:
+    from undin import experiment
+
+    for name, path in experiment.recipes().items():
+        text = path.read_text(encoding="utf-8")
+        about = takewhile(lambda line: line != "#", text.splitlines()[2:])  # the first paragraph
+        show.say(f"undin run {name}")
+        show.say(indent(fill(" ".join(line.removeprefix("# ") for line in about), 100), "    "))
+        if presets := tomllib.loads(text).get("presets"):
+            show.say(f"    --preset {' | '.join(presets)}")
     return 0
 
 

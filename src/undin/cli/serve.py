@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from undin.cli import options as o
 from undin.errors import InputError, require
 
-LIMITS = "Limits"
+limit = o.panel("Limits")
 LEAST_TOKEN = 8  # characters
 
 
@@ -19,34 +20,15 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 takes a free one.")] = 8000,
     token: Annotated[
         str | None,
-        typer.Option(
-            envvar="UNDIN_TOKEN",
-            metavar="TEXT",
-            help="Token that clients must send.",
-            show_default="none",
-            show_envvar=True,
-        ),
+        typer.Option(envvar="UNDIN_TOKEN", metavar="TEXT", help="Token that clients must send.", show_default="none"),
     ] = None,
-    max_mb: Annotated[float, typer.Option(metavar="MB", help="Largest upload.", rich_help_panel=LIMITS)] = 256,
-    jobs: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Files processed at the same time.", rich_help_panel=LIMITS)
-    ] = 1,
-    queue: Annotated[int, typer.Option(min=0, metavar="N", help="Files that may wait.", rich_help_panel=LIMITS)] = 8,
+    max_mb: Annotated[float, limit(metavar="MB", help="Largest upload.")] = 256,
+    jobs: Annotated[int, limit(min=1, metavar="N", help="Files processed at the same time.")] = 1,
+    queue: Annotated[int, limit(min=0, metavar="N", help="Files that may wait.")] = 8,
     max_sockets: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            metavar="N",
-            help="Maximum number of live sockets; fewer if the CPU is the limit.",
-            rich_help_panel=LIMITS,
-        ),
+        int, limit(min=0, metavar="N", help="Maximum number of live sockets; fewer if the CPU is the limit.")
     ] = 256,
-    idle: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS", help="Close connections that are silent for this long.", rich_help_panel=LIMITS
-        ),
-    ] = 60,
+    idle: Annotated[float, limit(metavar="SECONDS", help="Close connections that are silent for this long.")] = 60,
 ) -> None:
     """Serve enhancement and separation over HTTP, and live enhancement over WebSocket.
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from undin.cli import options as o
-from undin.cli.run import Changes, Data, From, Json, MaxMinutes, Output, Preset, run_stages
+from undin.cli.run import Changes, Data, From, Json, MaxMinutes, Output, Preset, run
 
 
 def train(
@@ -34,16 +34,4 @@ def train(
 
     [dim]The founding NMF system's models:[/]  undin train nmf-kwon2016 -o run/
     """
-    return run_stages(
-        recipe,
-        ["train"],
-        output=output,
-        data=data,
-        preset=preset,
-        changes=set_,
-        max_minutes=max_minutes,
-        workers=workers,
-        json=json,
-        quiet=quiet,
-        start_from=from_,
-    )
+    return run(recipe, output, data, ["train"], preset, from_, set_, max_minutes, workers, json, quiet)

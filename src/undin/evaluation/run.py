@@ -180,7 +180,8 @@ def evaluate(
         OSError: the folder cannot be written.
     """
     pool, task = executor(workers), task or Enhancement()
-    scorer = Scorer(task, corpus, _with_oracles(systems, task), [measure.name for measure in measures], recognizer)
+    compared = [Oracle(INPUT, task.unprocessed), *systems, *task.oracles]
+    scorer = Scorer(task, corpus, compared, [measure.name for measure in measures], recognizer)
     mixtures, failures = _pending(rows, scorer)
     if not mixtures:
         why = f"row {failures[0].row}: {failures[0].reason}" if failures else "the manifest has no rows"
@@ -221,10 +222,6 @@ def _missing(
             yield from scores
             if progress:
                 progress(n_done, len(mixtures))
-
-
-def _with_oracles(systems: Sequence[System], task: Task) -> list[System]:
-    return [Oracle(INPUT, task.unprocessed), *systems, *task.oracles]
 
 
 def _one_line(error: Exception) -> str:

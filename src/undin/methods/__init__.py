@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from undin.checks import suggest
-from undin.errors import InputError
+from undin.errors import InputError, WeightsError
 from undin.methods.base import Card, Look, Method, Nan
 from undin.methods.cmask import Cmask
 from undin.methods.deep_clustering import DeepClustering
 from undin.methods.dnn import DNN
 from undin.methods.hush import Hush
-from undin.methods.learned import Learned, find_class
+from undin.methods.learned import Learned
 from undin.methods.log_mmse import LogMMSE
 from undin.methods.lull import Lull
 from undin.methods.mann import MANN, MANNDNN, MANNLSTM
@@ -96,7 +96,10 @@ def load(name: str | Path = DEFAULT, **settings: Any) -> Method:
         return NMF.load(path).with_settings(**settings)
     if path.suffix == ".onnx":
         runner = Runner(path)
-        return find_class(path, runner.meta["method"], LEARNED)(runner, **settings)
+        if (held := runner.meta["method"]) not in LEARNED:
+            hint = suggest(held, LEARNED)
+            raise WeightsError(f"{path} holds the method {held!r}, unknown to this version ({hint}): upgrade undin")
+        return LEARNED[held](runner, **settings)
     hint = suggest(str(name), METHODS, ", or give a saved .npz or .onnx")
     if re.sub(r"[-_ ]", "", str(name).lower()) in PROGRAMS:
         hint = f"{name} is another program; undin compare FILE --cmd '{name}=PROGRAM {{in}} {{out}}' runs it too"

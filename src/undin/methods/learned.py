@@ -15,7 +15,6 @@ from typing import Any, Self
 import numpy as np
 
 from undin.audio import check_audio, resample
-from undin.checks import suggest
 from undin.cores import State
 from undin.errors import InputError, WeightsError
 from undin.methods.base import Card, Look, Method, make_config
@@ -199,20 +198,3 @@ def _card(default: Card, about: dict[str, Any], parameters: int) -> Card:
 def _with_tuples(settings: dict[str, Any]) -> dict[str, Any]:
     """JSON knows no tuples; a config has no lists."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
-
-
-def find_class(path: os.PathLike[str], name: str, classes: dict[str, type[Learned]]) -> type[Learned]:
-    """The class of the method that a file names.
-
-    Args:
-        path: of the file, for the message.
-        name: the method that it names.
-        classes: the methods by name.
-
-    Raises:
-        WeightsError: this undin has no such method.
-    """
-    if name in classes:
-        return classes[name]
-    hint = suggest(name, classes)
-    raise WeightsError(f"{path} holds the method {name!r}, unknown to this version ({hint}): upgrade undin")

@@ -103,7 +103,7 @@ class Drawing:
         self._snrs = None if isinstance(snr_db, tuple) else Turns([float(v) for v in values], seed, SNRS)
 
     def __reduce__(self) -> Any:  # another process sorts the clips again, which is faster than sending them twice
-        return _remade, (self.corpus, self.settings, self.seed, self.seen)
+        return partial(Drawing, seed=self.seed, seen=self.seen), (self.corpus, self.settings)
 
     @property
     def n_pairs(self) -> int:
@@ -174,8 +174,8 @@ class Drawing:
         turn, part = divmod(i, len(self._sentences))
         clips = [self._sentences[part][turn]]
         for turns in self._further:
-            taken = frozenset(clip.speaker for clip in clips)
-            clips.append(turns.first(i, partial(_is_other, taken)))
+            taken = {clip.speaker for clip in clips}
+            clips.append(turns.first(i, lambda clip: clip.speaker not in taken))  # noqa: B023 (called at once)
         low, high = self.settings.noise_range
         noises = []
         for slot in range(i * high, i * high + int(rng.integers(low, high + 1))):
@@ -268,14 +268,6 @@ def counts(part: Corpus) -> str:
     """Description of the available clips."""
     numbers = {"utterance": len(part.speech), "recording": len(part.noise)}
     return " and ".join(f"{n} {name}{'s' * (n != 1)}" for name, n in numbers.items()) + " of noise"
-
-
-def _is_other(taken: frozenset[str], clip: Clip) -> bool:
-    return clip.speaker not in taken
-
-
-def _remade(corpus: Corpus, settings: Settings, seed: int, seen: Seen | None) -> Drawing:
-    return Drawing(corpus, settings, seed=seed, seen=seen)
 
 
 def _utterances(part: Corpus, settings: Settings) -> Sequence[Clip]:

@@ -64,7 +64,7 @@ class Examples:
         self.sr, self.n_samples, self.clips = self._crops.sr, self._crops.n_samples, self._crops.clips
 
     def __reduce__(self) -> Any:  # another process sorts the clips again
-        return partial(_remade, self.seed), (self.corpus, self.settings, self.augment)
+        return partial(Examples, seed=self.seed), (self.corpus, self.settings, self.augment)
 
     def __getitem__(self, i: int) -> Mixture:
         """Mixture i.
@@ -228,7 +228,3 @@ def _mixed(
     noise = amplified([noise], [gain_db + scale_db])[0] if scale_db else louder
     noisy = (speech if wet is None else amplified([wet], [scale_db])[0]) + noise
     return Mixture(noisy, speech, noise, stack, onset=0, noise_gain_db=gain_db, scale_db=scale_db)
-
-
-def _remade(seed: int, corpus: Corpus, settings: Settings, augment: "Augment | None") -> Examples:
-    return Examples(corpus, settings, augment, seed=seed)

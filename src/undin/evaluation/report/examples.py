@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from undin.corpora import Corpus
 from undin.evaluation.run import Evaluation
 from undin.evaluation.slices import Slices
-from undin.evaluation.systems import INPUT, Answer, System
+from undin.evaluation.systems import INPUT, System
 from undin.evaluation.task import Task
 from undin.mixing import MixtureRow, render
 from undin.spectrum import Array
@@ -60,29 +61,6 @@ def _spread(gains: Mapping[str, float], n: int, seed: int) -> list[str]:
     return [str(part[rng.integers(len(part))]) for part in parts if len(part)]
 
 
-@dataclass(frozen=True)
-class ExampleMaker:
-    """State for making examples in a process; calling it loads the systems and returns the function that makes one."""
-
-    task: Task
-    corpus: Corpus
-    systems: Sequence[System]
-
-    def __call__(self, _: Progress) -> Callable[[MixtureRow], Example]:
-        """Load every system."""
-        answers = {system.name: system.answer() for system in self.systems}
-        return lambda row: self.example(row, answers)
-
-    def example(self, row: MixtureRow, answers: Mapping[str, Answer]) -> Example:
-        """Render and process one mixture; a system that fails is left out."""
-        mixture, outputs, sr = render(row, self.corpus), dict[str, Array](), self.corpus.sr
-        for name, answer in answers.items():
-            with suppress(Exception):  # it is among the failures
-                outputs[name] = self.task.matched(self.task.references(mixture), answer(mixture, sr))
-        sounds = {label: y[: round(SECONDS * sr)] for label, y in self.task.sounds(mixture, outputs).items()}
-        return Example(row, sounds, sr)
-
-
 def make_examples(
     evaluation: Evaluation,
     corpus: Corpus,
@@ -102,12 +80,27 @@ def make_examples(
         workers: number of processes, or an `Executor`.
         progress: called with (examples done, of all).
     """
-    rows = [evaluation.rows[id] for id in choose_examples(evaluation, n, seed)]
-    maker, examples = ExampleMaker(evaluation.task, corpus, evaluation.systems), []
-    with closing(executor(workers).map(maker, rows, ordered=True)) as outcomes:
+    rows, examples = [evaluation.rows[id] for id in choose_examples(evaluation, n, seed)], list[Example]()
+    make = partial(_maker, evaluation.task, corpus, evaluation.systems)
+    with closing(executor(workers).map(make, rows, ordered=True)) as outcomes:
         for _, outcome in outcomes:
             if not isinstance(outcome, WorkerDied):  # whatever it died of is among the failures
                 examples.append(outcome)
             if progress:
                 progress(len(examples), len(rows))
     return examples
+
+
+def _maker(task: Task, corpus: Corpus, systems: Sequence[System], _: Progress) -> Callable[[MixtureRow], Example]:
+    """Load every system; return what makes one example."""
+    answers = {system.name: system.answer() for system in systems}
+
+    def example(row: MixtureRow) -> Example:
+        mixture, outputs = render(row, corpus), dict[str, Array]()
+        for name, answer in answers.items():
+            with suppress(Exception):  # it is among the failures
+                outputs[name] = task.matched(task.references(mixture), answer(mixture, corpus.sr))
+        stop = round(SECONDS * corpus.sr)
+        return Example(row, {label: y[:stop] for label, y in task.sounds(mixture, outputs).items()}, corpus.sr)
+
+    return example
