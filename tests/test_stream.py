@@ -158,6 +158,28 @@ def test_streams_refuse_what_they_cannot_do():
         Whole().stream(SR, limit_db=6)
 
 
+@pytest.mark.parametrize("bad", [np.nan, 1e30])
+def test_a_first_chunk_that_is_refused_changes_nothing(bad):
+    stream = Identity().stream(SR)
+    with pytest.raises(InputError):
+        stream.process(np.full((2, 300), bad, np.float32), equal=True)
+    assert stream.flush().shape == (0,)
+    x = noise(999).astype(np.float64)
+    y = np.concatenate([stream.process(x), stream.flush()])
+    assert y.dtype == np.float64
+    np.testing.assert_allclose(y, x, atol=1e-6)
+
+
+def test_samples_beyond_the_largest_level_are_repaired_as_infinite_ones():
+    x = noise(2, 900)
+    bad, clean = x.copy(), x.copy()
+    bad[1, 500:503], clean[1, 500:503] = [np.inf, 1e30, -1e16], 0
+    stream = Identity().stream(SR, nan="zero")
+    y = np.concatenate([stream.process(bad), stream.flush()], -1)
+    np.testing.assert_allclose(y, clean, atol=1e-6)
+    assert bad[1, 501] == np.float32(1e30)
+
+
 def test_many_channels_may_come_in_short_chunks():
     x = np.random.default_rng(0).normal(0, 0.1, (40, 2000)).astype(np.float32)
     stream = undin.load("log-mmse").stream(SR)

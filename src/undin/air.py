@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from undin.spectrum import Array, ComplexArray
 
 Gains = NDArray[np.float32]
+State = dict[str, Any]  # arrays, batch first
 
 BAND_HZ = 1000.0
 FALL_S, RISE_S = 0.1, 0.5  # time constants of the noise floor
@@ -50,7 +51,7 @@ def mean_masks(X: ComplexArray, Y: ComplexArray) -> Array:
 
 
 class Air:
-    """Gains of the upper bins of one signal, frame by frame.
+    """Gains of the upper bins, frame by frame.
 
     Args:
         n_upper: bins above those that the method knows.
@@ -62,43 +63,44 @@ class Air:
         self.n_upper, self.frames_per_s = n_upper, frames_per_s
         self._starts = np.arange(0, n_upper, max(round(BAND_HZ / bin_hz), 1))
         self._counts = np.diff(self._starts, append=n_upper).astype(np.float32)
-        self._state: dict[str, Any] | None = None
 
-    def gains(self, power: Gains, below: Gains) -> Gains:
+    def initial_state(self, batch: int) -> State:
+        """State before the first frame: frames so far, noise floor N and speech S = G^2 P."""
+        empty = np.zeros((batch, len(self._starts)), np.float32)
+        return {"n": np.zeros((batch, 1), np.float32), "N": empty, "S": empty}
+
+    def gains(self, power: Gains, below: Gains, state: State) -> tuple[Gains, State]:
         """Gains of the next frames.
 
         Args:
             power: (batch, n_upper, T), power of the upper bins.
             below: (batch, T), the gain that the method gave the top of what it knows, 0 to 1.
+            state: for these frames.
 
         Returns:
-            (batch, n_upper, T), `FLOOR` to 1.
+            (batch, n_upper, T), `FLOOR` to 1; and the next state.
         """
         P = (np.add.reduceat(power, self._starts, 1) / self._counts[:, None]).astype(np.float32)  # (batch, n_bands, T)
-        state = self._state or {"n": 0.0, "N": np.zeros_like(P[..., 0]), "S": np.zeros_like(P[..., 0])}
         G = np.empty_like(P)
         for t in range(P.shape[-1]):
-            G[..., t] = self._gain(P[..., t], below[:, None, t], state)
-        self._state = state
-        return np.repeat(G, self._counts.astype(int), 1)
+            G[..., t], state = self._gain(P[..., t], below[:, None, t], state)
+        return np.repeat(G, self._counts.astype(int), 1), state
 
-    def _gain(self, P_t: Gains, g_t: Gains, state: dict[str, Any]) -> Gains:
-        state["n"] += 1
+    def _gain(self, P_t: Gains, g_t: Gains, state: State) -> tuple[Gains, State]:
+        n = state["n"] + 1
         p_t = np.minimum(4 * g_t, 1)
-        N = self._noise(P_t, g_t, p_t, state["N"], state["n"])
+        N = self._noise(P_t, g_t, p_t, state["N"], n)
         least = np.maximum(np.maximum(P_t, state["S"]) * LEAST, TINY)  # of the noise, against overflow
         ratio = P_t / np.maximum(N, least)
         xi = MEMORY * state["S"] / np.maximum(N, least) + (1 - MEMORY) * np.maximum(ratio - 1, 0)
         G: Gains = FLOOR ** (1 - p_t) * np.maximum(xi / (1 + xi), FLOOR) ** p_t
-        state["N"], state["S"] = N, G**2 * P_t
-        return G
+        return G, {"n": n, "N": N, "S": G**2 * P_t}
 
-    def _noise(self, P_t: Gains, g_t: Gains, p_t: Gains, N: Gains, n: int) -> Gains:
+    def _noise(self, P_t: Gains, g_t: Gains, p_t: Gains, N: Gains, n: Gains) -> Gains:
         """The next noise floor, from that before the n-th frame."""
-        if n == 1:
-            N = np.float32(1e-3) * (1 - g_t) * P_t
+        N = np.where(n == 1, np.float32(1e-3) * (1 - g_t) * P_t, N)
         fall, rise = (1 - np.exp(-1 / (tau_s * self.frames_per_s)) for tau_s in (FALL_S, RISE_S))
-        rise = max(rise, 1 / n) if n <= START_S * self.frames_per_s else rise
+        rise = np.where(n <= START_S * self.frames_per_s, np.maximum(rise, 1 / n), rise)
         creep = N * (10 ** (CREEP_DB / 10 / self.frames_per_s * (1 - g_t)) - 1)
         up = np.maximum(rise * (1 - p_t) * (P_t - N), np.minimum(creep, P_t - N))
         N_t: Gains = np.where(P_t < N, N + fall * (P_t - N), N + up).astype(np.float32)

@@ -1,18 +1,19 @@
 """How a method answers frames that arrive: one core for causal methods, one for those that need the whole signal.
 
-Both take frames X_link (batch, n_bins, T) and give pairs of frames and answers, aligned and in order.
+Both take frames X (batch, n_channels, n_freq, T) and give frames with their answers, aligned and in order. They keep no
+signal: the state goes in and comes out, as with `step`, so that signals can be stacked.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from itertools import permutations
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
 from undin.spectrum import ComplexArray, Window
 
 State = dict[str, Any]
-Pairs = Iterator[tuple[ComplexArray, ComplexArray]]  # X_link and the method's answer to it, frame by frame
+Link = Callable[[ComplexArray], ComplexArray]  # (batch, n_channels, n_freq, T) -> (batch, n_bins, T)
 
 CHUNK_S = 20.0  # whole-signal methods see at least this much at once ...
 OVERLAP_S = 2.0  # ... and neighboring chunks are cross-faded over this
@@ -73,98 +74,109 @@ class Drivable(Protocol):
         """Answer a whole signal."""
 
 
+class Answered(NamedTuple):
+    """Frames and the method's answer to them, aligned.
+
+    Attributes:
+        X: (batch, n_channels, n_freq, T), any T >= 0.
+        X_link: (batch, n_bins, T), what the method saw of them.
+        Y_link: (..., batch, n_bins, T), its answer.
+    """
+
+    X: ComplexArray
+    X_link: ComplexArray
+    Y_link: ComplexArray
+
+
 class Causal:
-    """Runs `step` and lines its answers up with the frames they answer."""
+    """Runs `step` and lines its answers up with the frames they answer.
 
-    def __init__(self, method: Drivable) -> None:
-        self.method = method
-        self.reset()
+    Args:
+        method: a causal method.
+        link: frames X -> X_link.
+    """
 
-    def reset(self) -> None:
-        """Start a new signal."""
-        self._state: State | None = None
-        self._early = self.method.lookahead  # answers to frames before the first
-        self._unanswered: list[ComplexArray] = []
+    def __init__(self, method: Drivable, link: Link) -> None:
+        self.method, self._link = method, link
 
-    def push(self, X: ComplexArray) -> Pairs:
-        """Take the next frames X (batch, n_bins, T); give those that are answered."""
-        Y, state = self.method.step(X, self.state(X))
-        yield from self.take(X, Y, state)
+    def initial_state(self, X: ComplexArray) -> State:
+        """State before the first frames; X (batch, n_channels, n_freq, 0) gives the shape."""
+        return {"method": self.method.initial_state(len(X)), "X": X}  # X: frames that are not answered yet
 
-    def state(self, X: ComplexArray) -> State:
-        """Arguments of `step` in addition to the next frames X."""
-        return self.method.initial_state(X.shape[0]) if self._state is None else self._state
-
-    def take(self, X: ComplexArray, Y: ComplexArray, state: State) -> Pairs:
-        """Take the answer Y of `step` to the next frames X, and the new state; give the frames that are answered.
+    def step(self, X: ComplexArray, state: State) -> tuple[Answered, State]:
+        """Take the next frames; give those that are answered, and the next state.
 
         Args:
-            X: (batch, n_bins, T).
-            Y: the answer.
-            state: for the frames after X.
+            X: (batch, n_channels, n_freq, T).
+            state: for these frames.
         """
-        self._state = state
-        n_drop = min(self._early, Y.shape[-1])
-        self._early -= n_drop
-        yield from self._pair(X, Y[..., n_drop:])
-
-    def finish(self) -> Pairs:
-        """End the signal: give the frames that are still to be answered."""
-        if self._state is None or not self.method.lookahead:
-            return
-        last = self._unanswered[-1]
-        yield from self.push(np.zeros((*last.shape[:-1], self.method.lookahead), last.dtype))
-
-    def _pair(self, X: ComplexArray, Y: ComplexArray) -> Pairs:
+        X_link = self._link(X)
+        Y_link, new = self.method.step(X_link, state["method"])
         if not self.method.lookahead:
-            yield X, Y
-            return
-        X = join([*self._unanswered, X])
-        n_frames = Y.shape[-1]
-        self._unanswered = [X[..., n_frames:]]
-        if n_frames:
-            yield X[..., :n_frames], Y
+            return Answered(X, X_link, Y_link), {**state, "method": new}
+        X = np.concatenate([state["X"], X], -1)
+        n = max(X.shape[-1] - self.method.lookahead, 0)
+        answered = Answered(X[..., :n], self._link(X[..., :n]), Y_link[..., Y_link.shape[-1] - n :])
+        return answered, {"method": new, "X": X[..., n:]}
+
+    def finish(self, state: State) -> Answered | None:
+        """End the signal: give the frames that are still to be answered."""
+        if not self.method.lookahead:
+            return None
+        X = state["X"]
+        return self.step(np.zeros((*X.shape[:-1], self.method.lookahead), X.dtype), state)[0]
 
 
 class Whole:
-    """Runs `estimate` on overlapping chunks of at least CHUNK_S and cross-fades them; sources keep their order."""
+    """Runs `estimate` on overlapping chunks of at least CHUNK_S and cross-fades them; sources keep their order.
 
-    def __init__(self, method: Drivable, frames_per_s: float) -> None:
-        self.method = method
+    Args:
+        method: a method that needs the whole signal.
+        link: frames X -> X_link.
+        frames_per_s: frames per second.
+    """
+
+    def __init__(self, method: Drivable, link: Link, frames_per_s: float) -> None:
+        self.method, self._link = method, link
         self.n_chunk, self.n_overlap = round(CHUNK_S * frames_per_s), round(OVERLAP_S * frames_per_s)
-        self.reset()
 
-    def reset(self) -> None:
-        """Start a new signal."""
-        self._X: list[ComplexArray] = []
-        self._tail: ComplexArray | None = None  # the last chunk's answer to the overlap
+    def initial_state(self, X: ComplexArray) -> State:
+        """State before the first frames."""
+        return {"X": [], "tail": None}  # blocks that are not answered yet; the last chunk's answer to the overlap
 
-    def push(self, X: ComplexArray) -> Pairs:
-        """Take the next frames X (batch, n_bins, T); give those that are answered."""
-        self._X.append(X)
+    def step(self, X: ComplexArray, state: State) -> tuple[Answered | None, State]:
+        """Take the next frames; give those that are answered, if any, and the next state.
+
+        Args:
+            X: (batch, n_channels, n_freq, T).
+            state: for these frames.
+        """
+        blocks, tail, answered = [*state["X"], X], state["tail"], []
         # The rest must be a full chunk itself, so that the last one is never too short: it is in [n_chunk, 2 n_chunk).
         n_stride = self.n_chunk - self.n_overlap
-        while sum(X.shape[-1] for X in self._X) >= self.n_chunk + n_stride:
-            X = join(self._X)
-            yield from self._answer(X[..., : self.n_chunk], n_stride)
-            self._X = [X[..., n_stride:]]
+        while sum(X.shape[-1] for X in blocks) >= self.n_chunk + n_stride:
+            X = join(blocks)
+            each, tail = self._answer(X[..., : self.n_chunk], n_stride, tail)
+            answered.append(each)
+            blocks = [X[..., n_stride:]]
+        together = Answered(*map(join, zip(*answered, strict=True))) if answered else None
+        return together, {"X": blocks, "tail": tail}
 
-    def finish(self) -> Pairs:
+    def finish(self, state: State) -> Answered | None:
         """End the signal: give the frames that are still to be answered."""
-        if self._X:
-            X = join(self._X)
-            yield from self._answer(X, X.shape[-1])
+        X = join(state["X"])
+        return self._answer(X, X.shape[-1], state["tail"])[0]
 
-    def _answer(self, X: ComplexArray, n_keep: int) -> Pairs:
-        Y = self.method.estimate(X)
-        if self._tail is not None:
-            n = self._tail.shape[-1]
+    def _answer(self, X: ComplexArray, n_keep: int, tail: ComplexArray | None) -> tuple[Answered, ComplexArray]:
+        X_link = self._link(X)
+        Y = self.method.estimate(X_link)
+        if tail is not None:
+            n = tail.shape[-1]
             if self.method.n_src:
-                Y = Y[source_order(self._tail, Y[..., :n])]
+                Y = Y[source_order(tail, Y[..., :n])]
             fade = (np.arange(n, dtype=np.float32) + 0.5) / n
-            Y = np.concatenate([self._tail + fade * (Y[..., :n] - self._tail), Y[..., n:]], -1)
-        self._tail = Y[..., n_keep:]
-        yield X[..., :n_keep], Y[..., :n_keep]
+            Y = np.concatenate([tail + fade * (Y[..., :n] - tail), Y[..., n:]], -1)
+        return Answered(X[..., :n_keep], X_link[..., :n_keep], Y[..., :n_keep]), Y[..., n_keep:]
 
 
 def source_order(reference: ComplexArray, Y: ComplexArray) -> list[int]:
@@ -181,6 +193,6 @@ def source_order(reference: ComplexArray, Y: ComplexArray) -> list[int]:
     return max(orders, key=lambda order: float(similarity[range(len(Y)), order].sum()))
 
 
-def join(blocks: list[Any]) -> Any:
+def join(blocks: Sequence[Any]) -> Any:
     """Blocks of samples or frames as one, without a copy where there is but one."""
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, -1)

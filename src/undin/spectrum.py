@@ -201,20 +201,32 @@ class StftStream:
         Returns:
             (..., n_freq, n_frames), n_frames >= 0; a view whose frames are contiguous.
         """
-        x = _real(x)
+        return self.transform(self.cut(_real(x)))
+
+    def cut(self, x: Array) -> Array:
+        """First half of `process`: the samples of the frames that x completes.
+
+        Args:
+            x: (..., n_samples), float32 or float64.
+
+        Returns:
+            (..., n_frames, n_fft), overlapping views.
+        """
         if self._past is None:
             self._past = np.zeros((*x.shape[:-1], self.n_fft - self.hop_length), x.dtype)
-        x = np.concatenate([self._past, x], -1)
-        n_frames = max((x.shape[-1] - self.n_fft) // self.hop_length + 1, 0)
-        self._past = x[..., n_frames * self.hop_length :].copy()
-        if not n_frames:
-            return np.zeros((*x.shape[:-1], self.n_fft // 2 + 1, 0), np.result_type(x, np.complex64))
-        step = x.strides[-1]
-        frames = np.lib.stride_tricks.as_strided(
-            x, (*x.shape[:-1], n_frames, self.n_fft), (*x.strides[:-1], self.hop_length * step, step), writeable=False
-        )
-        w = (self.w * self.n_fft**0.5).astype(x.dtype)
+        n_past = self._past.shape[-1]
+        samples = np.empty((*x.shape[:-1], n_past + x.shape[-1]), x.dtype)
+        samples[..., :n_past], samples[..., n_past:] = self._past, x
+        n_frames = max((samples.shape[-1] - self.n_fft) // self.hop_length + 1, 0)
+        self._past = samples[..., n_frames * self.hop_length :].copy()
+        *strides, step = samples.strides
+        shape = (*x.shape[:-1], n_frames, self.n_fft)
+        return np.ndarray(shape, x.dtype, samples, 0, (*strides, self.hop_length * step, step))
+
+    def transform(self, frames: Array) -> ComplexArray:
+        """Second half of `process`, which keeps no state: frames (..., n_frames, n_fft) -> (..., n_freq, n_frames)."""
         # numpy computes an rfft of float32 in float32 only where it is to scale it: 6 times faster than without norm.
+        w = (self.w * self.n_fft**0.5).astype(frames.dtype)
         return np.swapaxes(np.fft.rfft(frames * w, norm="ortho"), -1, -2)
 
 
@@ -229,11 +241,12 @@ class IstftStream:
     ) -> None:
         self.n_fft, self.hop_length = n_fft, hop_length
         self.s = dual_window(get_window(window, n_fft if win_length is None else win_length, n_fft), hop_length)
+        self.tail_shape = -(-n_fft // hop_length) - 1, hop_length
         self.reset()
 
     def reset(self) -> None:
         """Forget the frames so far."""
-        self._tail: Array | None = None  # what earlier frames add to the samples still to come
+        self._tail: Array | None = None  # see `overlap`
 
     def process(self, X: ComplexArray) -> Array:
         """Take the next frames, give the samples that no later frame touches.
@@ -252,20 +265,32 @@ class IstftStream:
                 f"X must be complex of shape (..., n_freq = {self.n_fft // 2 + 1}, n_frames) for n_fft = {self.n_fft}; "
                 f"got {X.dtype} of shape {X.shape}"
             )
+        y, self._tail = self.overlap(X, self._tail)
+        return y
+
+    def overlap(self, X: ComplexArray, tail: Array | None) -> tuple[Array, Array]:
+        """`process` with the state as an argument.
+
+        Args:
+            X: (..., n_freq, n_frames).
+            tail: what earlier frames add to the samples still to come, (..., *tail_shape); None before the first.
+
+        Returns:
+            (..., n_frames * hop_length), and the next tail.
+        """
         lead, n_frames, hop = X.shape[:-2], X.shape[-1], self.hop_length
-        n_shifts = -(-self.n_fft // hop)
+        n_shifts = self.tail_shape[0] + 1
         frames = np.fft.irfft(np.swapaxes(X, -1, -2), self.n_fft)  # (..., n_frames, n_fft)
         frames *= self.s.astype(frames.dtype)
         if n_shifts * hop != self.n_fft:
             frames = np.pad(frames, [(0, 0)] * len(lead) + [(0, 0), (0, n_shifts * hop - self.n_fft)])
         frames = frames.reshape(*lead, n_frames, n_shifts, hop)
         y = np.zeros((*lead, n_frames + n_shifts - 1, hop), frames.dtype)
-        if self._tail is not None:
-            y[..., : n_shifts - 1, :] = self._tail
+        if tail is not None:
+            y[..., : n_shifts - 1, :] = tail
         for shift in range(n_shifts):
             y[..., shift : shift + n_frames, :] += frames[..., shift, :]
-        self._tail = y[..., n_frames:, :].copy()
-        return y[..., :n_frames, :].reshape(*lead, n_frames * hop)
+        return y[..., :n_frames, :].reshape(*lead, n_frames * hop), y[..., n_frames:, :].copy()
 
 
 def _real(x: Array) -> Array:

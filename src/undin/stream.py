@@ -12,18 +12,20 @@ n_fft + lookahead · hop_length samples later. That is `Stream.latency`. The fil
 the same object: they do not see the delay, because `process` gives aligned samples as soon as they are final.
 """
 
+import math
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from undin.air import Air, mean_masks
 from undin.audio import MOST_CHANNELS, check_audio, check_axes
-from undin.cores import Causal, Drivable, FrameConfig, Pairs, Whole, join
+from undin.cores import Answered, Causal, Drivable, FrameConfig, State, Whole, join
 from undin.errors import InputError
 from undin.spectrum import Array, ComplexArray, IstftStream, StftStream, n_frames_of
 
 BLOCK_CHANNELS = 31  # a block with more channels than this and fewer samples has its axes swapped
 MAX_LEVEL = 1e15  # beyond it powers overflow in float32
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 PIECE_S = 4.0  # longer input is processed in pieces of this length, to bound memory
 
 
@@ -55,7 +57,7 @@ class Stream:
         sr: sample rate of the signal in Hz.
         limit_db: maximum attenuation in dB; None for no limit, 0 returns the input.
         independent: process channels independently instead of with one linked gain.
-        nan: "raise" an InputError at the first NaN or Inf, or "zero" to repair them.
+        nan: "raise" an InputError at the first NaN or Inf, or "zero" to set them and samples beyond MAX_LEVEL to zero.
 
     Chunks are (n_samples,) or (..., n_channels, n_samples); leading axes before the channels are a batch. With a method
     that separates, the sources are a new first axis of the output.
@@ -86,7 +88,8 @@ class Stream:
         self.n_known = method.config.n_fft // 2 + 1  # bins that the method knows
         self._stft = StftStream(self.n_fft, self.hop_length, window=method.config.window)
         self._istft = IstftStream(self.n_fft, self.hop_length, window=method.config.window)
-        self.core = Causal(method) if method.causal else Whole(method, self._frames_per_s)
+        self._air = Air(self.n_fft // 2 + 1 - self.n_known, sr / self.n_fft, self._frames_per_s)
+        self.core = Causal(method, self._link) if method.causal else Whole(method, self._link, self._frames_per_s)
         self.reset()
 
     def __repr__(self) -> str:
@@ -123,12 +126,9 @@ class Stream:
     def reset(self) -> None:
         """Start a new signal with the same settings."""
         self._stft.reset()
-        self._istft.reset()
-        self.core.reset()
+        self.state: State = {}  # of `answer`, for the next frames
         self._lead: tuple[int, ...] | None = None
-        self._waiting: list[ComplexArray] = []  # frames of X that the core has not answered yet
         self._surplus = self.n_fft - self.hop_length  # samples still to drop, before the start
-        self._air = Air(self.n_fft // 2 + 1 - self.n_known, self.sr / self.n_fft, self._frames_per_s)
         self._n_in = self._n_out = 0
         self._equal: bool | None = None  # whether this signal's calls say equal=True
         self._fifo: Array | None = None  # for equal=True: samples ready but not yet returned
@@ -148,36 +148,32 @@ class Stream:
             InputError: not floating point, NaN or Inf, far beyond full scale, or other leading axes or another `equal`
                 than before.
         """
-        chunk = check_audio(chunk, self.sr, nan=self.nan, start=self._n_in)
-        self._check(chunk, equal)
+        chunk = self._check(chunk, equal)
         if 0 in chunk.shape[:-1]:  # no channels: nothing to do, in the right shape
             return np.zeros((*self._sources, *chunk.shape), chunk.dtype)
         piece = max(round(PIECE_S * self.sr), 1)
-        ys = [self._advance(chunk[..., i : i + piece]) for i in range(0, chunk.shape[-1], piece)]
-        y: Array = join(ys) if ys else self._advance(chunk)
+        y = join([self._advance(chunk[..., i : i + piece]) for i in range(0, max(chunk.shape[-1], 1), piece)])
         return self._equalize(y, chunk.shape[-1]) if equal else y
 
-    def begin(self, chunk: Array) -> ComplexArray | None:
-        """First half of `process(chunk, equal=True)`: the method's input, which `together` processes in batches.
+    def begin(self, chunk: Array) -> Array:
+        """First half of `process(chunk, equal=True)`, for `together`, which answers frames of several streams at once.
 
         Returns:
-            Frames X (batch, n_bins, T) for `core`, or None where no frame is complete.
+            Frames (batch, n_channels, T, n_fft) for `answer`, T >= 0.
 
         Raises:
             InputError: as in `process`.
         """
-        chunk = check_audio(chunk, self.sr, nan=self.nan, start=self._n_in)
-        self._check(chunk, True)
-        return self._analyze(chunk)
+        return self._cut(self._check(chunk, True))
 
-    def end(self, n_samples: int, answered: Pairs) -> Array:
+    def end(self, y: Array, n_samples: int) -> Array:
         """Second half of `process(chunk, equal=True)`.
 
         Args:
+            y: the answer to the frames that `begin` gave.
             n_samples: of the chunk.
-            answered: frames and answers, from `core`.
         """
-        return self._equalize(self._synthesize(answered), n_samples)
+        return self._equalize(self._shape(y), n_samples)
 
     def flush(self) -> Array:
         """End the signal: return the remaining samples and reset the stream.
@@ -190,8 +186,11 @@ class Stream:
             return np.zeros((*self._sources, *lead, 0), np.float32)
         n_missing = n_frames_of(self._n_in, self.n_fft, self.hop_length) * self.hop_length - self._n_in
         n_in = self._n_in
-        y: Array = self._advance(np.zeros((*self._lead, n_missing), self._dtype))
-        y = join([y, self._synthesize(self.core.finish())])
+        ys = [self._advance(np.zeros((*self._lead, n_missing), self._dtype))]
+        last = self.core.finish(self.state["core"]) if n_in else None
+        if last is not None:
+            ys.append(self._shape(self._synthesize(last, self.state, self.keep)[0]))
+        y: Array = join(ys)
         y = y[..., : y.shape[-1] - (self._n_out - n_in)]  # the frames reach past the end
         if self._fifo is not None:
             y = join([self._fifo, y])
@@ -204,7 +203,10 @@ class Stream:
     def __exit__(self, *_: object) -> None:
         self.reset()
 
-    def _check(self, chunk: Array, equal: bool) -> None:
+    def _check(self, chunk: Array, equal: bool) -> Array:
+        """The chunk as floating point; a chunk that is refused changes nothing."""
+        if not _is_sound(chunk):
+            chunk = self._repaired(chunk)
         if self._lead is None:
             check_axes(chunk, most=BLOCK_CHANNELS if equal else MOST_CHANNELS)
             self._lead, self._dtype, self._equal = chunk.shape[:-1], chunk.dtype, equal
@@ -215,26 +217,58 @@ class Stream:
             )
         if equal != self._equal:
             raise InputError(f"equal must not change within a signal, {self._equal} so far; got {equal}: reset() first")
-        if chunk.size and max(chunk.max(), -chunk.min()) > MAX_LEVEL:
-            raise InputError(f"x must be within ±{MAX_LEVEL:g}, full scale is 1; got a peak of {np.abs(chunk).max():g}")
+        return chunk
+
+    def _repaired(self, chunk: Array) -> Array:
+        """Any chunk, after all checks; with nan="zero" samples beyond MAX_LEVEL are zero, as infinite ones are."""
+        chunk = check_audio(chunk, self.sr, nan=self.nan, start=self._n_in)
+        if _is_sound(chunk):
+            return chunk
+        if self.nan == "raise":
+            peak = np.abs(chunk).max()
+            raise InputError(f"x must be within ±{MAX_LEVEL:g}, full scale is 1; got a peak of {peak:g}")
+        return np.where(np.abs(chunk) > MAX_LEVEL, chunk.dtype.type(0), chunk)
 
     def _advance(self, x: Array) -> Array:
         """Samples in, final samples out."""
-        X_link = self._analyze(x)
-        return self._synthesize(iter(()) if X_link is None else self.core.push(X_link))
+        y, self.state = self.answer(self._cut(x), self.state, self.keep)
+        return self._shape(y)
 
-    def _analyze(self, x: Array) -> ComplexArray | None:
-        """Samples -> new frames for the method; None where none is complete."""
+    def _cut(self, x: Array) -> Array:
+        """Samples -> new frames (batch, n_channels, T, n_fft)."""
         assert self._lead is not None
         self._n_in += x.shape[-1]
         n_channels = self._lead[-1] if self._lead and not self.independent else 1
-        n_rows = int(np.prod(self._lead, dtype=int))
-        x = x.reshape(n_rows // max(n_channels, 1), n_channels, x.shape[-1]).astype(np.float32)
-        X = self._stft.process(x)  # (batch, n_channels, n_freq, T)
-        if X.shape[-1] == 0 or X.size == 0:
-            return None
-        self._waiting.append(X)
-        return self._link(X)
+        n_rows = math.prod(self._lead)
+        batch = n_rows // max(n_channels, 1)
+        self.state = self.state or self._initial_state(batch, n_channels)
+        return self._stft.cut(x.reshape(batch, n_channels, x.shape[-1]).astype(np.float32))
+
+    def answer(self, frames: Array, state: State, keep: float | Array) -> tuple[Array, State]:
+        """Process frames; the batch may be that of several streams, stacked.
+
+        Args:
+            frames: (batch, n_channels, T, n_fft).
+            state: for these frames, arrays with the batch first.
+            keep: `keep` of the stream, or (batch, 1, 1, 1).
+
+        Returns:
+            (..., batch, n_channels, n), and the next state.
+        """
+        if not frames.size:
+            return np.zeros((*self._sources, *frames.shape[:2], 0), np.float32), state
+        X = self._stft.transform(frames)  # (batch, n_channels, n_freq, T)
+        answered, core = self.core.step(X, state["core"])
+        state = {**state, "core": core}
+        if answered is None:
+            return np.zeros((*self._sources, *frames.shape[:2], 0), np.float32), state
+        return self._synthesize(answered, state, keep)
+
+    def _initial_state(self, batch: int, n_channels: int) -> State:
+        """State of `answer` before the first frames."""
+        X = np.zeros((batch, n_channels, self.n_fft // 2 + 1, 0), np.complex64)
+        tail = np.zeros((batch, *self._sources, n_channels, *self._istft.tail_shape), np.float32)
+        return {"core": self.core.initial_state(X), "air": self._air.initial_state(batch), "tail": tail}
 
     @property
     def _sources(self) -> tuple[int, ...]:
@@ -255,59 +289,48 @@ class Stream:
                 X_link = np.pad(X_link, [(0, 0), (0, self.n_known - X_link.shape[1]), (0, 0)])
         return X_link
 
-    def _synthesize(self, pairs: Pairs) -> Array:
-        """Answered frames (X_link, Y_link) -> samples."""
-        ys = []
-        for X_link, Y_link in pairs:
-            X = self._take(X_link.shape[-1])
-            Y = self._spread(X, X_link, Y_link)
-            if self.keep:
-                Y = Y + np.float32(self.keep) * (X - Y)
-            y = self._istft.process(Y)
-            n_drop = min(self._surplus, y.shape[-1])
-            self._surplus -= n_drop
-            ys.append(y[..., n_drop:])
-        if not ys:
-            assert self._lead is not None
-            return np.zeros((*self._sources, *self._lead, 0), self._dtype)
-        y = join(ys)
-        self._n_out += y.shape[-1]
-        return self._shape(y)
+    def _synthesize(self, answered: Answered, state: State, keep: float | Array) -> tuple[Array, State]:
+        """Answered frames -> samples (..., batch, n_channels, n), and the next state."""
+        X = answered.X
+        Y, air = self._spread(*answered, state["air"])
+        if np.any(keep):
+            Y = Y + np.float32(keep) * (X - Y)
+        y, tail = self._istft.overlap(Y, np.swapaxes(state["tail"], 0, -4))
+        return y, {
+            **state,
+            "air": air,
+            "tail": np.swapaxes(tail, 0, -4),
+        }  # sources come first in Y, the batch in a state
 
-    def _take(self, n_frames: int) -> ComplexArray:
-        """The oldest waiting frames of X."""
-        taken = []
-        while n_frames:
-            X = self._waiting.pop(0)
-            if X.shape[-1] > n_frames:
-                self._waiting.insert(0, X[..., n_frames:])
-                X = X[..., :n_frames]
-            taken.append(X)
-            n_frames -= X.shape[-1]
-        X_taken: ComplexArray = join(taken)
-        return X_taken
-
-    def _spread(self, X: ComplexArray, X_link: ComplexArray, Y_link: ComplexArray) -> ComplexArray:
+    def _spread(
+        self, X: ComplexArray, X_link: ComplexArray, Y_link: ComplexArray, air: State
+    ) -> tuple[ComplexArray, State]:
         """Give all channels and bins of X what the method did to X_link -> (..., batch, n_channels, n_freq, T)."""
         n_freq, n_bins = X.shape[-2], X_link.shape[-2]
         if X.shape[1] == 1 and n_freq <= n_bins:
-            return Y_link[..., None, :n_freq, :] * np.float32(self.n_fft / self.method.config.n_fft)
+            return Y_link[..., None, :n_freq, :] * np.float32(self.n_fft / self.method.config.n_fft), air
         G = Y_link * X_link.conj() / np.maximum(_power(X_link), 1e-20)  # a complex gain
         if n_freq > n_bins:
             top = slice(n_bins - n_bins // 4, None)
-            G = np.concatenate([G, self._above(X[..., n_bins:, :], X_link[:, top], Y_link[..., top, :])], -2)
-        return G[..., None, :n_freq, :].astype(X.dtype) * X
+            G_above, air = self._above(X[..., n_bins:, :], X_link[:, top], Y_link[..., top, :], air)
+            G = np.concatenate([G, G_above], -2)
+        return G[..., None, :n_freq, :].astype(X.dtype) * X, air
 
-    def _above(self, U: ComplexArray, X_top: ComplexArray, Y_top: ComplexArray) -> Array:
+    def _above(self, U: ComplexArray, X_top: ComplexArray, Y_top: ComplexArray, air: State) -> tuple[Array, State]:
         """Gains of the bins U above the known ones, from the top quarter of these: (..., batch, n_upper, T)."""
         if self.method.n_src:
             M = mean_masks(X_top, Y_top)
-            return np.broadcast_to(M, (*M.shape[:-2], U.shape[-2], M.shape[-1]))
+            return np.broadcast_to(M, (*M.shape[:-2], U.shape[-2], M.shape[-1])), air
         change = _power(Y_top).sum(-2) / np.maximum(_power(X_top).sum(-2), 1e-20)  # of the energy
-        return self._air.gains(np.mean(_power(U), 1), np.minimum(np.sqrt(change), 1))
+        return self._air.gains(np.mean(_power(U), 1), np.minimum(np.sqrt(change), 1), air)
 
     def _shape(self, y: Array) -> Array:
+        """The samples of an answer that are not before the start, with the signal's own axes."""
         assert self._lead is not None
+        n_drop = min(self._surplus, y.shape[-1])
+        self._surplus -= n_drop
+        self._n_out += y.shape[-1] - n_drop
+        y = y[..., n_drop:]
         return y.reshape(*self._sources, *self._lead, y.shape[-1]).astype(self._dtype, copy=False)
 
     def _equalize(self, y: Array, n_samples: int) -> Array:
@@ -316,6 +339,13 @@ class Stream:
         ready = np.concatenate([self._fifo, y], -1)
         self._fifo = ready[..., n_samples:]
         return ready[..., :n_samples]
+
+
+def _is_sound(x: Array) -> bool:
+    """Whether samples need no further check: float32 or float64 and within MAX_LEVEL, which NaN is not."""
+    if not isinstance(x, np.ndarray) or x.dtype not in FLOATS or not x.ndim:
+        return False
+    return not x.size or bool(x.max() <= MAX_LEVEL and x.min() >= -MAX_LEVEL)
 
 
 def _power(X: ComplexArray) -> Array:

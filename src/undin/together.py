@@ -1,21 +1,19 @@
 """Several live streams at once: frames of streams that use the same method are processed in one call.
 
-A graph costs several times less per frame in a batch than alone. Where a method's state is batch first in all of its
-parts, as those of networks are, streams are stacked for the call and taken apart behind it; others are called one by
-one.
+A graph costs several times less per frame in a batch than alone, and so does the rest of the way from samples to
+samples. Where all parts of a method's state are batch first, as those of networks are, streams are stacked for the call
+and taken apart behind it; others are called one by one.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 import numpy as np
 
-from undin.cores import Causal, State
+from undin.cores import State
 from undin.errors import InputError
-from undin.spectrum import Array, ComplexArray
+from undin.spectrum import Array
 from undin.stream import Stream
-
-Asked = tuple[int, Causal, ComplexArray]  # number of the stream, its core, its frames
 
 
 def process_together(streams: Sequence[Stream], chunks: Sequence[Array]) -> list[Array | InputError]:
@@ -31,37 +29,57 @@ def process_together(streams: Sequence[Stream], chunks: Sequence[Array]) -> list
     Raises:
         WeightsError: a method fails.
     """
-    answers: list[Array | InputError] = []
-    groups: defaultdict[Hashable, list[Asked]] = defaultdict(list)
+    answers: list[Array | InputError] = list(chunks)
+    groups: defaultdict[Hashable, list[tuple[int, Stream, Array]]] = defaultdict(list)
     for i, (stream, chunk) in enumerate(zip(streams, chunks, strict=True)):
         try:
-            X, core = stream.begin(chunk), stream.core
+            frames = stream.begin(chunk)
         except InputError as error:
-            answers.append(error)
-            continue
-        answers.append(chunk)
-        if X is None:
-            answers[i] = stream.end(chunk.shape[-1], iter(()))
+            answers[i] = error
         else:
-            assert isinstance(core, Causal)
-            shapes = {name: np.shape(part) for name, part in core.state(X).items()}
-            alone = any(shape[:1] != X.shape[:1] for shape in shapes.values())
-            key = tuple((name, shape[1:]) for name, shape in shapes.items())
-            groups[id(stream.method), X.shape[1:], key, i if alone else None].append((i, core, X))
+            groups[_kind(stream, frames) or i].append((i, stream, frames))
     for group in groups.values():
-        for (i, core, X), (Y, state) in zip(group, _step(group), strict=True):
-            answers[i] = streams[i].end(chunks[i].shape[-1], core.take(X, Y, state))
+        for (i, stream, _), y in zip(group, _answer(group), strict=True):
+            answers[i] = stream.end(y, chunks[i].shape[-1])
     return answers
 
 
-def _step(group: Sequence[Asked]) -> list[tuple[ComplexArray, State]]:
-    """Answers and new states of streams with the same method and the same shape of frames."""
-    method = group[0][1].method
-    states = [core.state(X) for _, core, X in group]
+def _kind(stream: Stream, frames: Array) -> Hashable:
+    """What streams have in common that can be stacked; None for one that cannot."""
+    core = stream.state["core"]
+    shapes = [getattr(part, "shape", ()) for part in (core["X"], *core["method"].values())]
+    if not frames.size or any(shape[:1] != frames.shape[:1] for shape in shapes):
+        return None
+    return id(stream.method), stream.sr, frames.shape[1:], tuple([shape[1:] for shape in shapes])
+
+
+def _answer(group: Sequence[tuple[int, Stream, Array]]) -> Iterator[Array]:
+    """Answers to frames of streams of one kind, whose states become those for the next frames."""
+    _, first, frames = group[0]
     if len(group) == 1:
-        return [method.step(group[0][2], states[0])]
-    stacked = {name: np.concatenate([state[name] for state in states]) for name in states[0]}
-    Y, new = method.step(np.concatenate([X for _, _, X in group]), stacked)
-    ends = np.cumsum([len(X) for _, _, X in group])[:-1]
-    parts = [dict(zip(new, each, strict=True)) for each in zip(*(np.split(x, ends) for x in new.values()), strict=True)]
-    return list(zip(np.split(Y, ends, -3), parts or [{}] * len(group), strict=True))
+        y, first.state = first.answer(frames, first.state, first.keep)
+        yield y
+        return
+    counts = [len(frames) for _, _, frames in group]
+    keep = np.repeat([stream.keep for _, stream, _ in group], counts)[:, None, None, None]
+    stacked = np.concatenate([frames for _, _, frames in group])
+    y, state = first.answer(stacked, _stack([stream.state for _, stream, _ in group]), keep)
+    start = 0
+    for (_, stream, _), n in zip(group, counts, strict=True):
+        stream.state = _slice(state, start, start + n)
+        yield y[..., start : start + n, :, :]
+        start += n
+
+
+def _stack(states: Sequence[State]) -> State:
+    stacked = {}
+    for name, part in states[0].items():
+        parts = [state[name] for state in states]
+        stacked[name] = _stack(parts) if isinstance(part, dict) else np.concatenate(parts)
+    return stacked
+
+
+def _slice(state: State, start: int, stop: int) -> State:
+    return {
+        name: _slice(part, start, stop) if isinstance(part, dict) else part[start:stop] for name, part in state.items()
+    }

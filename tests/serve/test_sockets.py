@@ -176,6 +176,38 @@ def test_an_unexpected_error_of_a_batch_reaches_every_socket_of_it(monkeypatch):
     assert [type(error) for error in asyncio.run(ask_twice())] == [MemoryError] * 2
 
 
+def test_batches_grow_with_the_load_and_a_lone_packet_does_not_wait(monkeypatch):
+    monkeypatch.setattr("undin.serve.batches.BATCH_S", 0.5)
+    sizes = []
+
+    def process(signals, packets):
+        sizes.append(len(packets))
+        return list(packets)
+
+    monkeypatch.setattr("undin.serve.batches.process_packets", process)
+
+    async def ask_in_turn():
+        with ThreadPoolExecutor(1) as pool:
+            batches, loop = Batches(pool, 1), asyncio.get_running_loop()
+            start = loop.time()
+            await batches.process(None, b"0")
+            alone = loop.time() - start
+            waiting = []
+            for _ in range(3):  # one by one, while the next batch is not due yet
+                waiting.append(asyncio.create_task(batches.process(None, b"1")))
+                await asyncio.sleep(0.01)
+            await asyncio.gather(*waiting)
+            few = loop.time() - start
+            answers = await asyncio.gather(*(batches.process(None, b"2") for _ in range(40)))
+            assert [answer.n_batch for answer in answers] == [16] * 32 + [8] * 8
+            return alone, few, loop.time() - start
+
+    alone, few, many = asyncio.run(ask_in_turn())
+    assert sizes == [1, 3, 16, 16, 8]
+    assert alone < 0.4 and few >= 0.5  # a full batch does not wait either, the last 8 do
+    assert few < many
+
+
 def test_idle_sockets_are_closed():
     with running(Limits(idle_s=0.3, threads=64)) as server, open_(server, method="spectral-gate") as socket:
         assert closed(socket) == (1001, "idle for 0.3 s")
@@ -201,7 +233,7 @@ def gauge(server, name):
 
 def test_the_gate_admits_by_cost_and_closes_while_packets_are_late():
     gate = SocketGate(Limits(threads=1, sockets=100))
-    gate.learn("a", 0.13)
+    gate.learn("a", 0.16)
     with gate.place("a"), gate.place("a"), gate.place("a"), gate.place("a"), gate.place("a"):
         assert 0.8 < gate.load <= 1
         with pytest.raises(Refusal, match="at capacity with 5 sockets"), gate.place("a"):

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from undin.serve.limits import Limits
 from undin.serve.refusal import Refusal
 
-HEADROOM = 0.75  # of the threads' time that sockets may take
+HEADROOM = 0.9  # of the threads' time that sockets may take
 OVERHEAD = 0.01  # of a thread's time that a socket costs in the event loop
 FOLLOW = 0.02  # how quickly a cost follows new measurements
 LATE_SHARE = 0.01  # of recent packets that may be late
 RECENT_S = 5.0
-LEAST_BATCH = 4  # packets of a batch whose cost is followed
+LEAST_BATCH = 8  # packets of a batch whose cost is followed
 PROBATION_S = 10.0  # after its admission, in which a socket may be closed for the sake of the others
 SHED_S = 0.25  # between two that are closed, in which the effect shows
 MOST_KINDS = 256

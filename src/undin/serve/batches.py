@@ -1,7 +1,7 @@
 """Packets of several sockets processed in one call.
 
-Nothing waits for a batch to fill: packets that arrive while others are at work are the next batch, so batches grow with
-the load, and a packet that comes alone is answered at once.
+A batch starts no sooner than BATCH_S after the one before, unless it is full: a packet that comes alone is answered at
+once, and the more come, the larger batches grow and the less a packet costs.
 """
 
 import asyncio
@@ -9,12 +9,12 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import NamedTuple
 
 from undin.packets import Packets, process_packets
 
 MOST = 16  # packets in a batch: more make it longer without making a packet cheaper
+BATCH_S = 0.007  # between the starts of batches; with it, packets of 20 ms are answered within 10 to 15 ms
 
 
 class Answer(NamedTuple):
@@ -46,6 +46,8 @@ class Batches:
     def __init__(self, pool: ThreadPoolExecutor, n_threads: int) -> None:
         self._pool, self._n_free = pool, n_threads
         self._waiting: deque[tuple[Packets, bytes, asyncio.Future[Answer]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._next = 0.0  # when the next batch may start
 
     async def process(self, signal: Packets, packet: bytes) -> Answer:
         """Answer a packet; one at a time for each signal.
@@ -58,24 +60,38 @@ class Batches:
             InputError: part of a sample, NaN or infinity.
             Exception: any error of the method, for each packet of its batch.
         """
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Answer] = loop.create_future()
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((signal, packet, answer))
-        loop.call_soon(self._start)  # behind the packets that the event loop has already received
+        self._plan()
         return await answer
 
+    def _plan(self) -> None:
+        if self._timer is None and self._waiting and self._n_free:
+            full = len(self._waiting) >= MOST
+            self._timer = asyncio.get_running_loop().call_at(0 if full else self._next, self._start)
+        elif self._timer is not None and len(self._waiting) == MOST:
+            self._timer.cancel()
+            self._start()
+
     def _start(self) -> None:
+        loop, self._timer = asyncio.get_running_loop(), None
         while self._waiting and self._n_free:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST))]
             signals, packets, answers = zip(*batch, strict=True)
-            self._n_free -= 1
-            work = asyncio.get_running_loop().run_in_executor(self._pool, _process, signals, packets)
-            work.add_done_callback(partial(self._finish, answers))
+            self._n_free, self._next = self._n_free - 1, loop.time() + BATCH_S
+            self._pool.submit(self._work, loop, signals, packets, answers)
 
-    def _finish(self, answers: Answers, work: "asyncio.Future[Results]") -> None:
+    def _work(
+        self, loop: asyncio.AbstractEventLoop, signals: Sequence[Packets], packets: Sequence[bytes], answers: Answers
+    ) -> None:
+        """Process a batch; runs in a thread."""
+        results = _process(signals, packets)
+        loop.call_soon_threadsafe(self._finish, answers, results)
+
+    def _finish(self, answers: Answers, results: Results) -> None:
         self._n_free += 1
-        self._start()
-        _settle(answers, work.result())
+        self._plan()
+        _settle(answers, results)
 
 
 def _process(signals: Sequence[Packets], packets: Sequence[bytes]) -> Results:

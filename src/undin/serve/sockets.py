@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from undin.audio.samples import encode
@@ -30,7 +31,7 @@ MOST_BYTES = 1 << 20  # per message
 PIECE_S = 0.1  # a longer packet is processed in pieces, so that other sockets get their turn
 LATE_S = 0.02  # a packet is late when its answer takes longer than this and than its own duration
 AHEAD_S = 5.0  # of live sound that a client may be ahead of the clock
-PACKET_S, N_MEASURED = 0.02, 8  # packets, and how many in a batch, by which the cost of a stream is measured
+PACKET_S, N_MEASURED = 0.02, 16  # packets, and how many in a batch, by which the cost of a stream is measured
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Conversation:
 
     def __init__(self, worker: SocketWorker, socket: WebSocket, session: Session, place: Place) -> None:
         self._worker, self._socket, self._session, self._place = worker, socket, session, place
-        self._idle_s = worker.limits.idle_s
+        self._idle_s, self._idle = worker.limits.idle_s, asyncio.timeout(None)
         self._audio_s, self._start = 0.0, time.monotonic()
         self._n_packets = self._n_late = 0
         self._answers: list[Answer] = []  # to the latest packet
@@ -131,18 +132,13 @@ class Conversation:
     async def run(self) -> tuple[int, str]:
         """Answer until the end; return the close code and its reason."""
         try:
-            while not self._place.shed:
-                async with asyncio.timeout(self._idle_s):
+            async with self._idle:
+                while not self._place.shed:
+                    self._extend()
                     message = await self._socket.receive()
-                if message["type"] == "websocket.disconnect":
-                    return 1000, ""
-                arrival = time.monotonic()
-                data = message.get("bytes")
-                answer = await (self._control(message["text"]) if data is None else self._packet(data))
-                async with asyncio.timeout(self._idle_s):
-                    await self._send(answer)
-                if data:
-                    await self._account(time.monotonic() - arrival, self._session.seconds(data))
+                    if message["type"] == "websocket.disconnect":
+                        return 1000, ""
+                    await self._answer(message, time.monotonic())
             raise self._worker.gate.refusal()
         except TimeoutError:
             return 1001, f"idle for {self._idle_s:g} s"
@@ -150,6 +146,19 @@ class Conversation:
             return 1007, Refusal(422, "bad_audio", str(error)).reason
         except WebSocketDisconnect:
             return 1000, ""
+
+    def _extend(self, pause_s: float = 0.0) -> None:
+        """Wait `idle_s` from now for the client, or a tenth longer: setting a timer costs more than a look at it."""
+        end, when = asyncio.get_running_loop().time() + pause_s + self._idle_s, self._idle.when()
+        if when is None or when < end:
+            self._idle.reschedule(end + self._idle_s / 10)
+
+    async def _answer(self, message: Message, arrival: float) -> None:
+        data = message.get("bytes")
+        answer = await (self._control(message["text"]) if data is None else self._packet(data))
+        await self._send(answer)
+        if data:
+            await self._account(time.monotonic() - arrival, self._session.seconds(data))
 
     async def _send(self, answer: bytes | dict[str, Any]) -> None:
         if isinstance(answer, bytes):
@@ -174,11 +183,12 @@ class Conversation:
         self._worker.gate.follow(self._place, work_s, audio_s, n_batch=n_batch, late=late)
         self._worker.metrics.add_packet(answer_s)
         self._worker.metrics.add("undin_socket_audio_seconds_total", audio_s)
-        if late:
-            self._worker.metrics.add("undin_packets_late_total")
+        self._worker.metrics.add("undin_packets_late_total", late)
         ahead_s = self._audio_s - (time.monotonic() - self._start)
         if ahead_s > AHEAD_S:
-            await asyncio.sleep(min(ahead_s - AHEAD_S, AHEAD_S))  # pings must still be answered
+            pause_s = min(ahead_s - AHEAD_S, AHEAD_S)  # pings must still be answered
+            self._extend(pause_s)
+            await asyncio.sleep(pause_s)
 
     async def _control(self, text: str) -> bytes | dict[str, Any]:
         """Obey a JSON message; one that is wrong is answered with an error and changes nothing."""
