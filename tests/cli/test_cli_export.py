@@ -62,6 +62,20 @@ def test_a_model_is_replaced_on_request_alone(undin, trained):
     assert undin("export", "run", "--overwrite").code == 0
 
 
+def test_a_setting_that_leaves_the_weights_alone_is_changed(undin, trained):
+    assert undin("export", "run", "-q").code == 0
+    assert undin("export", "run", "-q", "-o", "other.onnx", "--set", "activation=sigmoid").code == 0
+    x = np.random.default_rng(0).standard_normal(8000).astype(np.float32)
+    before, after = (undin_package.enhance(x, 16000, method=name) for name in ("model.onnx", "other.onnx"))
+    assert not np.allclose(before, after, atol=1e-3)
+    for settings, cure in (
+        (["n_hidden=64"], "--set n_hidden=64: other weights are needed for this: train with it"),
+        (["n_hiden=64"], "unknown setting 'n_hiden' in --set for dnn: did you mean n_hidden?"),
+    ):
+        code, _, err = undin("export", "run", "-o", "c.onnx", "--set", *settings)
+        assert code == 2 and cure in err and not Path("c.onnx").exists()
+
+
 def test_a_folder_of_several_trainings_asks_which(undin, trained):
     Path("run/a").mkdir()
     Path("run/b").mkdir()

@@ -78,6 +78,17 @@ def test_bins_above_level_hz_are_attenuated_by_at_most_the_limit_in_the_graph_to
     np.testing.assert_allclose(est, M_limited.numpy(), atol=1e-4)
 
 
+def test_slope_and_offset_lower_uncertain_gains_above_level_hz_only() -> None:
+    config = replace(SMALL, level_hz=4000.0)
+    n, X = 17, torch.randn(1, 2, 10, 33, generator=torch.Generator().manual_seed(1))
+    plain, steep = make(config), make(replace(config, upper_slope=2.0, upper_offset=4.0))
+    steep.load_state_dict(plain.state_dict())
+    with torch.no_grad():
+        gain, steeper = (net(X, net.initial_state(1))[0].square().sum(1).sqrt() for net in (plain, steep))
+    assert torch.equal(gain[..., :n], steeper[..., :n])
+    torch.testing.assert_close(steeper[..., n:], torch.sigmoid(2 * torch.logit(gain[..., n:]) - 4))
+
+
 @pytest.mark.parametrize(("sr", "n_fft", "bins"), [(16000, 512, 257), (48000, 1536, 257), (32000, 64, 17)])
 def test_level_bins_end_at_level_hz(sr: int, n_fft: int, bins: int) -> None:
     assert LullConfig(sr=sr, n_fft=n_fft, band_bins=(n_fft // 2,)).level_bins == bins

@@ -39,6 +39,10 @@ def export(
     weights: Annotated[
         Literal["fp32", "fp16", "int8"], o.how(help="Precision of the stored weights: 32, 16 or 8 bits.")
     ] = "fp32",
+    settings: Annotated[
+        list[str] | None,
+        o.how("--set", metavar="NAME=VALUE", help="Change a setting that weights do not depend on; may be repeated."),
+    ] = None,
     data: Annotated[str, o.how(metavar="TEXT", help="Training data, for the model card.")] = "your own recordings",
     licence: Annotated[str, o.how(metavar="TEXT", help="License of the weights, for the model card.")] = "yours",
     quiet: o.Quiet = False,
@@ -53,18 +57,26 @@ def export(
 
     [dim]The same, to resume training from:[/]  undin export runs/a runs/b -o mean.pt
 
+    [dim]With at most 14 dB of attenuation above 8 kHz:[/]  undin export runs/lull -o my.onnx --set upper_limit_db=14
+
     [dim]The live enhancer as C source:[/]  undin export lull --to c -o denoiser/
 
     [dim]As a plugin for PipeWire, ffmpeg and audio editors:[/]  undin export lull --to ladspa -o undin_lull.so
     """
     card = {"data": data, "licence": licence}
     if to in ("c", "ladspa", "wasm"):
-        return _export_native(to, runs, output, overwrite, weights, card, quiet)
-    return _export_file(runs, output or Path("model.onnx"), overwrite, weights, card, quiet)
+        return _export_native(to, runs, settings or [], output, overwrite, weights, card, quiet)
+    return _export_file(runs, settings or [], output or Path("model.onnx"), overwrite, weights, card, quiet)
 
 
 def _export_file(
-    runs: list[Path], output: Path, overwrite: bool, weights: "Weights", card: dict[str, str], quiet: bool
+    runs: list[Path],
+    settings: list[str],
+    output: Path,
+    overwrite: bool,
+    weights: "Weights",
+    card: dict[str, str],
+    quiet: bool,
 ) -> int:
     """One .onnx or .pt."""
     from undin.atomic import check_folder
@@ -75,7 +87,7 @@ def _export_file(
     check_folder(output)
     if output.is_dir() or (output.exists() and not overwrite):
         raise InputError(f"{output} already exists; use --overwrite if it is a model, or another -o")
-    loaded, origin = _load(runs)
+    loaded, origin = _load(runs, settings)
     from undin.training.checkpoint import save_weights
     from undin.training.export import write_graph
 
@@ -92,8 +104,8 @@ def _export_file(
     return 0
 
 
-def _load(runs: list[Path]) -> tuple["Loaded", str]:
-    """The network of one run, or the mean of several; and where it is from."""
+def _load(runs: list[Path], settings: list[str]) -> tuple["Loaded", str]:
+    """The network of one run, or the mean of several, with other settings; and where it is from."""
     from undin.errors import require
 
     checkpoints = [find_checkpoint(run) for run in runs]
@@ -101,12 +113,34 @@ def _load(runs: list[Path]) -> tuple["Loaded", str]:
         require(module, extra="train")
     from undin.training.average import average
 
-    return average(checkpoints), " and ".join(map(str, checkpoints))
+    loaded = average(checkpoints)
+    return _changed(loaded, settings) if settings else loaded, " and ".join(map(str, checkpoints))
+
+
+def _changed(loaded: "Loaded", settings: list[str]) -> "Loaded":
+    """The same weights in a network with other settings."""
+    from dataclasses import replace
+
+    from undin.checks import check_known
+    from undin.errors import InputError
+    from undin.training.nets import NETS
+
+    changes = o.parse_settings(type(loaded.config), settings)
+    for name in changes:
+        check_known(name, list(vars(loaded.config)), "setting", f"--set for {loaded.name}")
+    config = replace(loaded.config, **changes)
+    net = NETS[loaded.name](config)
+    try:
+        net.load_state_dict(loaded.net.state_dict())
+    except RuntimeError as error:
+        raise InputError(f"--set {' '.join(settings)}: other weights are needed for this: train with it") from error
+    return loaded._replace(config=config, net=net.eval())
 
 
 def _export_native(
     to: str,
     runs: list[Path],
+    settings: list[str],
     output: Path | None,
     overwrite: bool,
     weights: "Weights",
@@ -116,7 +150,7 @@ def _export_native(
     """C source in a folder, or a library built from it."""
     from undin.native import SUFFIX, build_ladspa, build_wasm
 
-    library = _translate(runs, weights, card)
+    library = _translate(runs, settings, weights, card)
     name, lines = library.name, [f"{library.method.id}, latency {library.method.latency_ms:.0f} ms"]
     if to == "c":
         output = output or Path(name)
@@ -141,15 +175,18 @@ def _export_native(
     return 0
 
 
-def _translate(runs: list[Path], weights: "Weights", card: dict[str, str]) -> "Library":
+def _translate(runs: list[Path], settings: list[str], weights: "Weights", card: dict[str, str]) -> "Library":
     """A method, an .onnx or trainings as C files."""
     from tempfile import TemporaryDirectory
 
+    from undin.errors import InputError
     from undin.native import make_library
 
     if len(runs) == 1 and not runs[0].is_dir() and runs[0].suffix != ".pt":
+        if settings:
+            raise InputError(f"{runs[0]}: --set is for training runs and checkpoints; a graph has fixed settings")
         return make_library(str(runs[0]))
-    loaded, _ = _load(runs)
+    loaded, _ = _load(runs, settings)
     from undin.training.export import write_graph
 
     with TemporaryDirectory() as draft:

@@ -39,6 +39,8 @@ class LullConfig:
         envelope_weight: weight in the loss of 1 less the correlation of envelopes that ESTOI measures.
         upper_weight: weight in the spectral loss of a bin above level_hz, relative to one below.
         upper_limit_db: a bin above level_hz is attenuated by at most this much, so that hiss there stays steady.
+        upper_slope, upper_offset: the logit of a gain above level_hz is multiplied by the slope, then lowered by the
+            offset: uncertain gains fall to the limit, so that hiss does not follow the syllables. For trained weights.
     """
 
     sr: Count = 16000
@@ -62,6 +64,8 @@ class LullConfig:
     envelope_weight: NotNegative = 1.5
     upper_weight: NotNegative = 0.25
     upper_limit_db: Positive = 120.0
+    upper_slope: Positive = 1.0
+    upper_offset: NotNegative = 0.0
 
     def __post_init__(self) -> None:
         check_fields(self)

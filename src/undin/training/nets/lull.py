@@ -34,6 +34,8 @@ class Lull(Network):
     """See the head of this file."""
 
     config: LullConfig
+    slope: Tensor
+    offset: Tensor
     least: Tensor
 
     def __init__(self, config: LullConfig) -> None:
@@ -44,9 +46,11 @@ class Lull(Network):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.scene = Scene(config)
         self.merge = BandMerge(config.band_bins, C, 2)
-        least = torch.zeros(config.n_fft // 2 + 1)
-        least[config.level_bins :] = 10 ** (-config.upper_limit_db / 20)
-        self.register_buffer("least", least, persistent=False)
+        upper = torch.arange(config.n_fft // 2 + 1) >= config.level_bins
+        shape = {"slope": (1.0, config.upper_slope), "offset": (0.0, config.upper_offset)}
+        shape["least"] = (0.0, 10 ** (-config.upper_limit_db / 20))
+        for name, (below, above) in shape.items():
+            self.register_buffer(name, torch.where(upper, above, below), persistent=False)
 
     def initial_state(self, batch: int) -> State:
         """Silence before the first frame; none if the entire signal is needed."""
@@ -74,7 +78,7 @@ class Lull(Network):
                 u = self.scene(u, state, new)
         gain, u = self.merge(u).float().unbind(-1)  # (B, T, F) each
         # A gain of at most 1 and a turn by the angle whose half has the tangent u: near 1 and 0, what is clean passes.
-        scale = torch.maximum(torch.sigmoid(4 * gain + 1), self.least) / (1 + u * u)
+        scale = torch.maximum(torch.sigmoid((4 * gain + 1) * self.slope - self.offset), self.least) / (1 + u * u)
         return torch.stack([scale * (1 - u * u), scale * 2 * u], 1), new
 
     def _level(self, X: Tensor, state: State, new: State) -> Tensor:
