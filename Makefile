@@ -8,16 +8,20 @@ BIN    := $(VENV)/bin
 comma  := ,
 PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-native check fuzz bench results docs site wasm release clean
+.PHONY: demo test test-native test-cluster check fuzz bench results docs site wasm release clean
 demo: $(VENV)/.demo
 	$(BIN)/undin demo -o undin-demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest --ignore=tests/native
+	$(BIN)/python -m pytest --ignore=tests/native --ignore=tests/cluster
 
 # What needs a C compiler, hosts of plugins, Node or Chromium; tests skip where these are missing.
 test-native: $(VENV)/.test wasm
 	$(BIN)/python -m pytest tests/native
+
+# Ray (240 MB) and a server of S3 on this machine, in an environment of their own.
+test-cluster: $(VENV)-cluster/.done
+	$(VENV)-cluster/bin/python -m pytest tests/cluster
 
 check: $(VENV)/.check
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
@@ -60,7 +64,7 @@ release: $(VENV)/.test wasm
 	@ls -l dist
 
 clean:
-	rm -rf $(VENV) dist build undin-demo
+	rm -rf $(VENV) $(VENV)-cluster dist build undin-demo
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -75,6 +79,11 @@ $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) -e ".[test$(if $(TRAIN),$(comma)train)]"
 	$(if $(TRAIN),,@echo "without the extra train: tests that need torch are skipped (TRAIN=1 installs it)")
 	-@$(PIP) -e ".[pesq]" >/dev/null 2>&1 || echo "PESQ needs a C compiler; its tests will be skipped"
+	@touch $@
+
+$(VENV)-cluster/.done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)-cluster
+	$(VENV)-cluster/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[eval,ray]" pytest
 	@touch $@
 
 $(VENV)/.site: $(BIN)/python pyproject.toml constraints.txt

@@ -38,6 +38,7 @@ KINDS = {
     "weights": str,
 }
 MOST_STATE, MOST_LOOKAHEAD, MOST_K = 2**24, 1024, 256  # numbers in all states, frames, numbers per bin
+USE_GPU = "UNDIN_GPU"  # in the environment: run on the GPU where this onnxruntime can
 LARGEST = 1e6  # absolute value of an output, relative to the input for a spectrum
 Planes = NDArray[np.float32]  # (B, 1, 2, n_src or K, T, F)
 States = dict[str, NDArray[np.float32]]  # each (B, ...)
@@ -163,6 +164,11 @@ def open_graph(path: Path, threads: int = 1) -> Callable[[NDArray[np.float32]], 
     return lambda x: np.asarray(session.run(None, {name: x})[0])
 
 
+def _providers(ort: Any) -> list[str]:
+    gpu = ["CUDAExecutionProvider"] if os.environ.get(USE_GPU) else []
+    return [name for name in (*gpu, "CPUExecutionProvider") if name in ort.get_available_providers()]
+
+
 def _open(path: Path, model: bytes, threads: int) -> Any:
     import onnxruntime as ort
 
@@ -172,7 +178,7 @@ def _open(path: Path, model: bytes, threads: int) -> Any:
     # Weights kept as int8 become float32 once, here; else each call would do it (28 times slower at one frame).
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     try:
-        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(model, options, providers=_providers(ort))
     except Exception as error:  # onnxruntime's own have no common base
         raise WeightsError(
             f"{path} is damaged or is not an .onnx graph exported by undin "

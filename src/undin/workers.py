@@ -17,9 +17,12 @@ import threading
 import time
 import traceback
 import warnings
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -92,6 +95,40 @@ class Here:
         work = make(progress or (lambda _: None))
         for item in items:
             yield item, work(item)
+
+
+class Threads:
+    """Threads of this process, for work that lets others run, such as decoding; outcomes come in order.
+
+    Args:
+        n: how many.
+        ahead: items for each that are done or waiting before their outcomes are taken.
+    """
+
+    def __init__(self, n: int, ahead: int = AHEAD) -> None:
+        self.n, self.ahead = n, ahead
+
+    def map(
+        self, make: Make[Item, Out], items: Iterable[Item], *, ordered: bool = False, progress: Progress | None = None
+    ) -> Generator[tuple[Item, Out | WorkerDied], None, None]:
+        """See `Executor.map`.
+
+        Args:
+            make, items, ordered, progress: as in `Executor.map`; `make` is called once for all threads.
+        """
+        work, left = make(progress or (lambda _: None)), iter(items)
+        waiting: deque[tuple[Item, Future[Out]]] = deque()
+        pool = ThreadPoolExecutor(self.n)
+        try:
+            while True:
+                waiting.extend(
+                    (item, pool.submit(work, item)) for item in islice(left, self.n * self.ahead - len(waiting))
+                )
+                if not waiting:
+                    return
+                yield waiting[0][0], waiting.popleft()[1].result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 class Processes:
@@ -244,7 +281,7 @@ def _serve(line: "Connection[Any, Any]") -> None:
                 tell("started")
             tell("done", work(item))
     except Exception as error:
-        tell("raised", _portable(error))
+        tell("raised", portable(error))
 
 
 def _next(line: "Connection[Any, Any]") -> Any:
@@ -254,7 +291,7 @@ def _next(line: "Connection[Any, Any]") -> Any:
         sys.exit()
 
 
-def _portable(error: Exception) -> Exception:
+def portable(error: Exception) -> Exception:
     """The error, or where it does not survive pickling one that says the same; with its traceback as a note."""
     try:
         pickle.loads(pickle.dumps(error))

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,9 @@ from undin.errors import InputError, UndinError
 
 if TYPE_CHECKING:
     from undin.jobs import FileSettings, FileTask, Result
+    from undin.jobs.urls import UrlJob
     from undin.methods.base import Method
+    from undin.workers import Executor
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,35 @@ class MethodLoader:
         return load(self.name, **parse_settings(type(method.config), self.pairs)) if self.pairs else method
 
 
+def work_on_urls(
+    jobs: "Iterator[UrlJob]",
+    make: MethodLoader,
+    settings: "FileSettings",
+    view: View,
+    *,
+    workers: "int | Executor",
+    overwrite: bool,
+) -> int:
+    """Do the jobs, as `work` does tasks; how many there are is known at the end.
+
+    Args:
+        jobs: from `undin.jobs.plan_urls`.
+        make, settings, view, workers, overwrite: as in `work`.
+    """
+    from undin.jobs import run_urls
+
+    with show.files_bar(wanted=not view.quiet) as progress:
+        results = run_urls(jobs, make, settings, workers=workers, overwrite=overwrite, progress=progress)
+        return _show(results, view, to_pipe=False)
+
+
 def work(
     tasks: "list[FileTask]",
     make: MethodLoader,
     settings: "FileSettings",
     view: View,
     *,
-    workers: int,
+    workers: "int | Executor",
     overwrite: bool,
     to_pipe: bool,
 ) -> int:
@@ -96,28 +120,35 @@ def work(
         make: makes the method.
         settings: of the jobs.
         view: what to show.
-        workers: number of processes.
+        workers: number of processes, or where else to work.
         overwrite: reprocess finished outputs.
         to_pipe: whether standard output carries sound.
     """
     from undin.jobs import run
 
-    start, seconds, counts = time.perf_counter(), 0.0, Counter[str]()
-    failures: list[Result] = []
     with show.progress_bar(tasks, wanted=not view.quiet) as progress:
         results = run(tasks, make, settings, workers=workers, overwrite=overwrite, progress=progress)
-        with closing(results):
-            for result in results:
-                counts[result.status] += 1
-                seconds += result.report.seconds if result.report else 0.0
-                if result.status == "failed":
-                    failures.append(result)
-                _tell(result, view, to_pipe)
-    if len(tasks) > 1 and not view.quiet and not view.as_json:
+        return _show(results, view, to_pipe)
+
+
+def _show(results: "Generator[Result, None, None]", view: View, to_pipe: bool) -> int:
+    """Show each result and their sum; give the exit code."""
+    start, seconds, counts = time.perf_counter(), 0.0, Counter[str]()
+    kinds = set[str | None]()
+    with closing(results):
+        for result in results:
+            counts[result.status] += 1
+            seconds += result.report.seconds if result.report else 0.0
+            if result.status == "failed":
+                kinds.add(result.kind)
+            _tell(result, view, to_pipe)
+    if counts.total() > 1 and not view.quiet and not view.as_json:
         wall = time.perf_counter() - start
         summary = ", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed") if counts[status])
         show.say(f"{summary}; {seconds:,.1f} s of audio in {wall:.1f} s")
-    return _exit_code(failures, len(tasks))
+    if not kinds:
+        return 0
+    return 2 if counts.total() == 1 and kinds == {"input"} else 1  # the one input was bad
 
 
 def _tell(result: "Result", view: View, to_pipe: bool) -> None:
@@ -130,10 +161,3 @@ def _tell(result: "Result", view: View, to_pipe: bool) -> None:
             show.say(result.details, stderr=True)
     elif not view.quiet and not view.as_json:
         show.say(show.line(result), stderr=to_pipe)
-
-
-def _exit_code(failures: "list[Result]", n_tasks: int) -> int:
-    """2 where the one input was bad; 1 where something of several failed, or the machine did."""
-    if not failures:
-        return 0
-    return 2 if n_tasks == 1 and failures[0].kind == "input" else 1

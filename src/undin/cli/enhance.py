@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from undin.cli import options as o
-from undin.cli.batch import MethodLoader, View, check_pipes, errors_as_json, work
+from undin.cli.batch import MethodLoader, View, check_pipes, errors_as_json, work, work_on_urls
 
 DEFAULT_METHOD = "lull"  # undin.methods.DEFAULT, whose import would slow --help down; a test holds them together
 
@@ -30,7 +30,10 @@ def enhance(
     set: o.Set = None,
     nan: o.Nan = "raise",
     truncated: o.Truncated = "raise",
-    workers: o.Workers = 1,
+    workers: o.MaybeWorkers = None,
+    on: o.On = None,
+    num_cpus: o.NumCpus = 1.0,
+    num_gpus: o.NumGpus = 0.0,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
@@ -46,9 +49,11 @@ def enhance(
     """
     to_pipe = check_pipes(inputs, output, as_json=json)
     from undin.errors import InputError, require
-    from undin.jobs import FileSettings, plan
+    from undin.jobs import FileSettings, plan, plan_urls
+    from undin.store import is_url
 
     with errors_as_json(inputs, wanted=json):
+        where = o.pool(workers, on, num_cpus, num_gpus)
         method, *others = methods or [DEFAULT_METHOD]
         if others:
             options = " ".join(f"-m {name}" for name in methods or ())
@@ -58,7 +63,10 @@ def enhance(
         make = MethodLoader(method, set or ())
         if n_src := make().n_src:
             raise InputError(f"{method} separates {n_src} talkers: use undin separate -m {method}")
+        settings = FileSettings(limit_db, independent, nan, truncated, raw, loudness)
+        view = View(quiet=quiet, as_json=json, debug=bool(context.obj))
+        if any(map(is_url, (*inputs, output))):
+            jobs = plan_urls(inputs, output, residual=residual, picture=plot)
+            return work_on_urls(jobs, make, settings, view, workers=where, overwrite=overwrite)
         tasks = plan(inputs, output, residual=residual, picture=plot)
-    settings = FileSettings(limit_db, independent, nan, truncated, raw, loudness)
-    view = View(quiet=quiet, as_json=json, debug=bool(context.obj))
-    return work(tasks, make, settings, view, workers=workers, overwrite=overwrite, to_pipe=to_pipe)
+    return work(tasks, make, settings, view, workers=where, overwrite=overwrite, to_pipe=to_pipe)

@@ -97,7 +97,10 @@ def evaluate(
         bool, o.how("--align/--no-align", help="Remove a constant lag of up to 100 ms from other programs' output.")
     ] = True,
     allow_outside: o.AllowOutside = False,
-    workers: o.Workers = 1,
+    workers: o.MaybeWorkers = None,
+    on: o.On = None,
+    num_cpus: o.NumCpus = 1.0,
+    num_gpus: o.NumGpus = 0.0,
     examples: Annotated[int, o.shown(min=0, metavar="N", help="Number of mixtures to listen to in the report.")] = 6,
     seed: Annotated[int, o.shown(min=0, help="Random seed for choosing them.")] = 0,
     page_audio: o.PageAudio = "flac",
@@ -129,7 +132,10 @@ def evaluate(
 
     if is_recipe(str(manifest)):
         folder = None if output == OUTPUT else output  # a run has its own folder
-        return run(str(manifest), folder, data, ["evaluate"], workers=workers, json=json, quiet=quiet)
+        o.refuse_on(on)
+        return run(str(manifest), folder, data, ["evaluate"], workers=workers or 1, json=json, quiet=quiet)
+    pool = executor(o.pool(workers, on, num_cpus, num_gpus))
+    here = pool if on is None else executor(1)
     if (inside := manifest / "manifest.csv").is_file():  # the folder of a mix
         manifest = inside
     systems = evaluation.make_systems(method or [], cmd or [])
@@ -153,7 +159,6 @@ def evaluate(
         output.mkdir(parents=True, exist_ok=True)
         manifest = output / "pairs.csv"
         mixing.write_manifest(manifest, (row for row in rows if isinstance(row, mixing.MixtureRow)))
-    pool = executor(workers)
     with show.bar("scoring", wanted=not quiet) as progress:
         result = evaluation.evaluate(
             rows, corpus, systems, measures, output, task=task, recognizer=words, workers=pool, progress=progress
@@ -162,9 +167,9 @@ def evaluate(
     evaluation.write_per_kind(output, result)
     summary = evaluation.write_summary(output / "summary.json", result, about)
     with show.bar("examples", wanted=not quiet) as progress:
-        played = evaluation.make_examples(result, corpus, n=examples, seed=seed, workers=pool, progress=progress)
+        played = evaluation.make_examples(result, corpus, n=examples, seed=seed, workers=here, progress=progress)
     with show.busy("drawing the report"):
-        evaluation.write_report(report, result, about, examples=played, notes=notes, codec=page_audio, workers=pool)
+        evaluation.write_report(report, result, about, examples=played, notes=notes, codec=page_audio, workers=here)
     if json:
         print(json_.dumps(summary, ensure_ascii=False))
     elif not quiet:

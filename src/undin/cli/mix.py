@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from undin.mixing.draw import Seen
     from undin.mixing.maker import Made
     from undin.mixing.write import MixtureWriter
+    from undin.workers import Executor
 
 what, talk, room = o.panel("What is mixed"), o.panel("Talkers and noises"), o.panel("Rooms")
 OPTIONS = {  # settings by the options that set them
@@ -112,7 +113,10 @@ def mix(
     format: Annotated[Literal["flac", "wav"] | None, o.where(help="File format; 16 bit.", show_default="flac")] = None,
     manifest_only: Annotated[bool, o.where("--manifest-only", help="Write the manifest only.")] = False,
     shard: Annotated[str, o.how(metavar="I/N", help="Write part I of N.")] = "1/1",
-    workers: o.Workers = 1,
+    workers: o.MaybeWorkers = None,
+    on: o.On = None,
+    num_cpus: o.NumCpus = 1.0,
+    num_gpus: o.NumGpus = 0.0,
     overwrite: o.Overwrite = False,
     allow_outside: o.AllowOutside = False,
     json: o.Json = False,
@@ -134,7 +138,8 @@ def mix(
         from undin.experiment import is_recipe
 
         if is_recipe(inputs[0]):
-            return run(inputs[0], only=["mix"], output=output, data=data, workers=workers, json=json, quiet=quiet)
+            o.refuse_on(on)
+            return run(inputs[0], only=["mix"], output=output, data=data, workers=workers or 1, json=json, quiet=quiet)
     from undin import corpora
     from undin.mixing import Drawing
     from undin.mixing.layout import parse_layout
@@ -145,6 +150,7 @@ def mix(
         raise InputError("mix needs -o DIR, the folder to write to")
     if config is not None and inputs:
         raise InputError("--config names the folders itself: leave out CORPUS")
+    where = o.pool(workers, on, num_cpus, num_gpus)
     common: dict[str, Any] = {"out": output, "shard": _shard(shard), "files": not manifest_only, "overwrite": overwrite}
     listed = _listed(inputs or [])
     if config is not None:
@@ -182,7 +188,7 @@ def mix(
             drawing = Drawing(corpus, settings, seed=seed, seen=_seen(seen, corpus))
             n = n if n is not None else drawing.n_pairs if every_noise else 1000
         jobs = [MixtureWriter(corpus, layout=layout, drawing=drawing, n=n, **common)]
-    return max(_work(job, workers, as_json=json, quiet=quiet) for job in jobs)
+    return max(_work(job, where, as_json=json, quiet=quiet) for job in jobs)
 
 
 @contextmanager
@@ -302,7 +308,7 @@ def _configured(config: Path, seed: int, common: dict[str, Any]) -> "list[Mixtur
     ]
 
 
-def _work(job: "MixtureWriter", workers: int, *, as_json: bool, quiet: bool) -> int:
+def _work(job: "MixtureWriter", workers: "int | Executor", *, as_json: bool, quiet: bool) -> int:
     """Write the mixtures, report failures, return the exit code."""
     counts = Counter[str]()
     with show.bar("mixtures", wanted=not quiet) as progress, closing(job.run(workers)) as results:

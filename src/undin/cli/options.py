@@ -5,11 +5,14 @@ import typing
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from undin.errors import InputError
+
+if TYPE_CHECKING:
+    from undin.workers import Executor
 
 
 def panel(title: str) -> Callable[..., Any]:
@@ -20,9 +23,14 @@ def panel(title: str) -> Callable[..., Any]:
 where, how, shown = panel("Input and output"), panel("Processing"), panel("Display")
 
 Inputs = Annotated[
-    list[str], typer.Argument(metavar="INPUTS...", help="Files, folders (searched for audio), or - for standard input.")
+    list[str],
+    typer.Argument(
+        metavar="INPUTS...", help="Files, folders (searched for audio), URLs of these, or - for standard input."
+    ),
 ]
-Output = Annotated[str | None, where("-o", "--output", metavar="PATH", help="File, folder, or - for standard output.")]
+Output = Annotated[
+    str | None, where("-o", "--output", metavar="PATH", help="File, folder, URL, or - for standard output.")
+]
 Overwrite = Annotated[
     bool,
     where(
@@ -58,8 +66,49 @@ PageAudio = Annotated[
     Literal["flac", "opus"],
     shown(help="Audio in the page: flac (lossless), or opus (lossy, a fifth of the size)."),
 ]
+MaybeWorkers = Annotated[
+    int | None,
+    how("--workers", min=1, metavar="N", help="Number of parallel processes.", show_default="1; all there is room for"),
+]
+on_ray = panel("Several machines")
+On = Annotated[
+    str | None,
+    on_ray("--on", metavar="ray", help="Work on a Ray cluster: ray, or ray://HOST:PORT.", show_default="this machine"),
+]
+NumCpus = Annotated[float, on_ray("--num-cpus", min=0, metavar="N", help="Cores for each worker of --on.")]
+NumGpus = Annotated[float, on_ray("--num-gpus", min=0, metavar="N", help="GPUs for each worker of --on.")]
 Json = Annotated[bool, shown("--json", help="Print one JSON object per file.")]
 Quiet = Annotated[bool, shown("-q", "--quiet", help="Show errors only.")]
+
+
+def pool(workers: int | None, on: str | None, num_cpus: float, num_gpus: float) -> "int | Executor":
+    """Where to work, from the options.
+
+    Args:
+        workers: how many; None for 1 here, for all that there is room for on a cluster.
+        on: the cluster, or None for this machine.
+        num_cpus: cores that each worker takes there.
+        num_gpus: GPUs.
+
+    Raises:
+        InputError: on is no cluster of Ray, or num_cpus and num_gpus are 0.
+        MissingExtraError: Ray is not installed.
+    """
+    if on is None:
+        return workers or 1
+    from undin.cluster import Ray
+
+    return Ray(on, workers, num_cpus=num_cpus, num_gpus=num_gpus)
+
+
+def refuse_on(on: str | None) -> None:
+    """Say that a recipe runs here.
+
+    Raises:
+        InputError: a cluster was given.
+    """
+    if on is not None:
+        raise InputError("--on is for folders and manifests; a recipe runs on one machine: leave out --on")
 
 
 def parse_settings(config: type[Any], pairs: Sequence[str]) -> dict[str, Any]:

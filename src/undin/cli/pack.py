@@ -32,7 +32,10 @@ def pack(
     sr: Annotated[int, o.how(metavar="HZ", help="Resample to this rate in Hz.")] = 16000,
     mono: Annotated[bool, o.how("--mono", help="Mix channels down.")] = False,
     check: Annotated[bool, o.how("--check", help="Verify the checksums of packs.")] = False,
-    workers: o.Workers = 1,
+    workers: o.MaybeWorkers = None,
+    on: o.On = None,
+    num_cpus: o.NumCpus = 1.0,
+    num_gpus: o.NumGpus = 0.0,
     overwrite: o.Overwrite = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
@@ -56,13 +59,14 @@ def pack(
         raise InputError("pack needs -o NAME.pack, the file to write")
     from undin import corpora
 
+    where = o.pool(workers, on, num_cpus, num_gpus)
     with show.busy("listing the sound"):
         corpus = reduce(add, (corpora.open(path, sr=sr, mono=mono) for path in inputs))
         if split:
             corpus = corpus.select(split=split.split(","))
     with show.bar("packing", wanted=not quiet, count=show.SECONDS) as tick:
         made = corpora.pack(
-            corpus, output, part_mb=part_mb, workers=workers, overwrite=overwrite, errors=_ignore, tick=tick
+            corpus, output, part_mb=part_mb, workers=where, overwrite=overwrite, errors=_ignore, tick=tick
         )
     for each in made:
         if json:

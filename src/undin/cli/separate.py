@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from undin.cli import options as o
-from undin.cli.batch import MethodLoader, View, check_pipes, errors_as_json, work
+from undin.cli.batch import MethodLoader, View, check_pipes, errors_as_json, work, work_on_urls
 
 
 def separate(
@@ -22,7 +22,10 @@ def separate(
     set: o.Set = None,
     nan: o.Nan = "raise",
     truncated: o.Truncated = "raise",
-    workers: o.Workers = 1,
+    workers: o.MaybeWorkers = None,
+    on: o.On = None,
+    num_cpus: o.NumCpus = 1.0,
+    num_gpus: o.NumGpus = 0.0,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
@@ -34,9 +37,11 @@ def separate(
     """
     check_pipes(inputs, output, as_json=json)
     from undin.errors import InputError
-    from undin.jobs import FileSettings, plan
+    from undin.jobs import FileSettings, plan, plan_urls
+    from undin.store import is_url
 
     with errors_as_json(inputs, wanted=json):
+        where = o.pool(workers, on, num_cpus, num_gpus)
         make = MethodLoader(method, set or ())
         if make().adjusts("talkers"):
             make = MethodLoader(method, [*(set or ()), f"talkers={talkers}"])
@@ -45,7 +50,10 @@ def separate(
             found = f"separates {n_src} talkers" if n_src else "enhances; it does not separate talkers"
             cure = f"-m deep-clustering, or a model for {talkers} talkers" if n_src else "another -m, or undin enhance"
             raise InputError(f"{method} {found}; got --talkers {talkers}: use {cure}")
+        settings = FileSettings(nan=nan, truncated=truncated, raw=raw, loudness=loudness)
+        view = View(quiet=quiet, as_json=json, debug=bool(context.obj))
+        if any(map(is_url, (*inputs, output))):
+            jobs = plan_urls(inputs, output, n_src=n_src)
+            return work_on_urls(jobs, make, settings, view, workers=where, overwrite=overwrite)
         tasks = plan(inputs, output, n_src=n_src)
-    settings = FileSettings(nan=nan, truncated=truncated, raw=raw, loudness=loudness)
-    view = View(quiet=quiet, as_json=json, debug=bool(context.obj))
-    return work(tasks, make, settings, view, workers=workers, overwrite=overwrite, to_pipe=False)
+    return work(tasks, make, settings, view, workers=where, overwrite=overwrite, to_pipe=False)

@@ -88,6 +88,17 @@ def progress_bar(tasks: "Sequence[FileTask]", *, wanted: bool) -> Iterator[Calla
 
 
 @contextmanager
+def files_bar(*, wanted: bool) -> Iterator[Callable[[float], object] | None]:
+    """Show on a terminal how much is done of what nobody has counted; give the function that adds to it, or None."""
+    if not (wanted and sys.stderr.isatty()):
+        yield None
+        return
+    with _progress(SECONDS_DONE) as bar:
+        task = bar.add_task("files", total=None)
+        yield lambda seconds: bar.advance(task, seconds)
+
+
+@contextmanager
 def bar(text: str, *, wanted: bool = True, count: str = "") -> Iterator[Callable[[float, float], object] | None]:
     """Show a bar on a terminal; return a function of the amount done and the total, or None.
 

@@ -10,10 +10,10 @@ import hashlib
 import json
 import math
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import astuple, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +30,7 @@ from undin.corpora.pack_file import Packed, PackWriter
 from undin.corpora.packed import check_pack, open_pack
 from undin.corpora.scan import Fault, fault_of
 from undin.errors import InputError, UndinError
+from undin.workers import Executor, Progress, Threads, WorkerDied
 
 __all__ = ["Packed", "check_pack", "is_pack_of", "open_pack", "pack"]
 
@@ -62,7 +63,7 @@ def pack(
     path: str | os.PathLike[str],
     *,
     part_mb: float | None = None,
-    workers: int = 1,
+    workers: int | Executor = 1,
     overwrite: bool = False,
     errors: Callable[[Fault], object] | None = None,
     tick: Callable[[float, float], object] | None = None,
@@ -73,7 +74,7 @@ def pack(
         corpus: what to pack, at its rate `corpus.sr`; noisy twins (`Clip.noisy_path`) are left out.
         path: the file, which must end in .pack; in parts <name>.1-of-<n>.pack and so on, each a pack of some clips.
         part_mb: greatest size of a part, in 10^6 bytes; None for one file.
-        workers: files decoded in parallel, in threads.
+        workers: files decoded in parallel, in threads; or an `Executor`.
         overwrite: replace files with other content.
         errors: called with each unreadable audio file, which is then skipped; None raises the error.
         tick: called with (seconds of clips done, seconds in all).
@@ -87,7 +88,7 @@ def pack(
             an audio file cannot be read; no file is left half-written.
     """
     path = Path(path)
-    if workers < 1:
+    if isinstance(workers, int) and workers < 1:
         raise InputError(f"workers must be at least 1; got {workers}")
     if not corpus.rows:
         raise InputError(f"the corpus at {corpus.root} has no clips to pack: choose another split or folder")
@@ -231,27 +232,23 @@ def _there(path: Path, digest: str, overwrite: bool) -> Packed | None:
 
 
 def _cuts(
-    corpus: Corpus, pieces: Sequence[Piece], todo: Sequence[tuple[int, Piece]], workers: int
+    corpus: Corpus, pieces: Sequence[Piece], todo: Sequence[tuple[int, Piece]], workers: int | Executor
 ) -> Iterator[tuple[int, Piece, Cut | Fault]]:
     """Decode each file once, several side by side, a few ahead; give (part, piece, its samples) in order."""
     ends = {path: max(p.stop for p in part) for path, part in groupby(pieces, key=lambda piece: piece.clip.path)}
-    jobs = (list(group) for _, group in groupby(todo, key=lambda item: item[1].clip.path))
-    waiting: deque[tuple[list[tuple[int, Piece]], Future[list[Cut] | Fault]]] = deque()
-    pool = ThreadPoolExecutor(workers)  # libsndfile lets other threads work
-    try:
-        while True:
-            while len(waiting) < workers * AHEAD and (job := next(jobs, None)):
-                of_file = [piece for _, piece in job]
-                waiting.append((job, pool.submit(_cut, corpus, of_file, ends[of_file[0].clip.path])))
-            if not waiting:
-                return
-            job, future = waiting.popleft()
-            found = future.result()
+    jobs = ((list(group), ends[path]) for path, group in groupby(todo, key=lambda item: item[1].clip.path))
+    pool = Threads(workers, AHEAD) if isinstance(workers, int) else workers
+    with closing(pool.map(partial(_cutter, corpus), jobs, ordered=True)) as outcomes:
+        for (job, _), found in outcomes:
+            if isinstance(found, WorkerDied):
+                found = Fault(job[0][1].clip.path, str(found))
             for n, (k, piece) in enumerate(job):
                 yield k, piece, found if isinstance(found, Fault) else found[n]
-            del found, future
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+
+def _cutter(corpus: Corpus, _: Progress) -> Callable[[tuple[list[tuple[int, Piece]], int]], list[Cut] | Fault]:
+    """The work of a worker."""
+    return lambda job: _cut(corpus, [piece for _, piece in job[0]], job[1])
 
 
 def _cut(corpus: Corpus, pieces: Sequence[Piece], end: int) -> list[Cut] | Fault:

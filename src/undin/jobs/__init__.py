@@ -12,6 +12,7 @@ from undin.jobs.one_file import enhance_file, separate_file
 from undin.jobs.plan import FileTask, plan
 from undin.jobs.process import FileReport, process_file
 from undin.jobs.result import Result
+from undin.jobs.urls import plan_urls, run_urls
 from undin.jobs.walk import find_audio
 
 __all__ = [
@@ -23,7 +24,9 @@ __all__ = [
     "enhance_file",
     "find_audio",
     "plan",
+    "plan_urls",
     "process_file",
     "run",
+    "run_urls",
     "separate_file",
 ]

@@ -49,6 +49,25 @@ def describe(source: str, method: dict[str, Any], settings: FileSettings) -> dic
         return {**note, "key": None}
     stat = Path(source).stat()
     note |= {"input": os.path.abspath(source), "input_size": stat.st_size, "input_mtime_ns": stat.st_mtime_ns}  # noqa: PTH100 (keeps links as they are)
+    return _keyed(note)
+
+
+def describe_entry(
+    source: str, size: int, version: str, method: dict[str, Any], settings: FileSettings
+) -> dict[str, Any]:
+    """Make the note of a job whose input is known by what a listing says of it; see `describe`.
+
+    Args:
+        source: URL or absolute path.
+        size: bytes.
+        version: changes when the input is written again.
+        method, settings: as in `describe`.
+    """
+    note = {"input": source, "version": __version__, **method, "settings": asdict(settings)}
+    return _keyed({**note, "input_size": size, "input_version": version})
+
+
+def _keyed(note: dict[str, Any]) -> dict[str, Any]:
     key = hashlib.sha256(json.dumps(note, sort_keys=True, default=str).encode()).hexdigest()
     return {**note, "key": key[:32]}
 

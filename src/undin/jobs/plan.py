@@ -71,7 +71,7 @@ def plan(
         tasks = [
             FileTask(str(each.source), (), problem=each.problem)
             if each.problem
-            else _task(str(each.source), *_place(each, output, suffix), extras)
+            else name_outputs(str(each.source), *_place(each, output, suffix), extras)
             for each in found
         ]
         tasks = _without_own(tasks, {str(each.source) for each in found if each.is_walked})
@@ -96,7 +96,7 @@ def _pipe(inputs: Sequence[str], output: str | None, extras: Extras) -> FileTask
     if output not in (None, "-"):
         if _is_folder(str(output)):
             raise InputError(f"audio from a pipe has no name to keep in the folder {output}; use -o FILE")
-        return _task(inputs[0], Path(str(output)), "", extras)
+        return name_outputs(inputs[0], Path(str(output)), "", extras)
     if extras.n_src or extras.residual:
         raise InputError("a pipe carries one signal, not several talkers or a residual; use -o FILE")
     return FileTask(inputs[0], ("-",))
@@ -196,7 +196,16 @@ def _place(found: Found, output: str | None, suffix: str) -> tuple[Path, str]:
     return place, suffix if output is None else ""
 
 
-def _task(source: str, place: Path, tag: str, extras: Extras) -> FileTask:
+def name_outputs(source: str, place: Path, tag: str, extras: Extras) -> FileTask:
+    """The task with the names of all that it writes.
+
+    Args:
+        source: the input.
+        place: of the output.
+        tag: goes before its extension, except from a method that separates.
+        extras: what else is written.
+    """
+
     def tagged(tag: str, suffix: str = place.suffix) -> str:
         return str(place.with_name(place.stem + tag + suffix))
 

@@ -47,22 +47,30 @@ def do(job: Job, method: Method, settings: FileSettings, progress: Progress | No
         progress: called with the seconds of audio done since the last call.
     """
     task = job.task
-    files = [output for output in task.outputs if output != "-"]
     try:
-        for file in files:
-            _make_folder(file)
-        targets = task.targets if method.n_src else task.targets[0]
-        report = process_file(
-            method, task.source, targets, residual=task.residual, progress=progress, **asdict(settings)
-        )
-        if task.picture:
-            draw(task, task.picture)
-        note_down(files, job.note)
+        report = perform(task, method, settings, progress)
+        note_down([output for output in task.outputs if output != "-"], job.note)
         return Result(task, "done", report)
     except BrokenPipeError:
         raise
     except Exception as error:
         return failed(task, error)
+
+
+def perform(task: FileTask, method: Method, settings: FileSettings, progress: Progress | None) -> FileReport:
+    """Make the outputs of a task, and the folders for them.
+
+    Args:
+        task, method, settings, progress: as in `do`.
+    """
+    for file in task.outputs:
+        if file != "-":
+            _make_folder(file)
+    targets = task.targets if method.n_src else task.targets[0]
+    report = process_file(method, task.source, targets, residual=task.residual, progress=progress, **asdict(settings))
+    if task.picture:
+        draw(task, task.picture)
+    return report
 
 
 def _make_folder(file: str) -> None:

@@ -1,0 +1,291 @@
+"""Jobs whose inputs or outputs are URLs: fetched, done on the disk of the worker, put where they belong, noted.
+
+OUT/a.wav                  the output, whole or not there
+OUT/.undin/a.wav.json      its note, as in a folder's .undin.jsonl
+OUT/.undin/a.wav.1.claim   while a worker is at it: created by one of all that try, renewed, removed
+
+Names are listed as workers ask for them, and nothing is held of them afterwards. What is done already is found by the
+worker, from the note. A claim that is no longer renewed is followed by the next number, which again one worker gets.
+"""
+
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from undin.audio import AS_M4A
+from undin.errors import InputError, UndinError
+from undin.jobs.notes import FileSettings, describe_entry
+from undin.jobs.plan import Extras, FileTask, name_outputs
+from undin.jobs.result import Result, died, failed, perform
+from undin.jobs.walk import SUFFIXES, find_audio
+from undin.methods.base import Method
+from undin.provenance import fingerprint
+from undin.store import Entry, Store, is_url
+from undin.workers import Executor, Progress, WorkerDied, executor
+
+NOTES = ".undin"
+LEASE_S = 60.0  # after its last renewal a claim is void
+BUSY = "another run is at work on it"
+
+
+@dataclass(frozen=True)
+class UrlJob:
+    """One file to work on.
+
+    Attributes:
+        store: where the input is; None for a file on the disk.
+        entry: the input; its name is a path where there is no store.
+        out: where the outputs go.
+        task: names of the outputs below `out`.
+    """
+
+    store: Store | None
+    entry: Entry
+    out: Store
+    task: FileTask
+
+    @property
+    def shown(self) -> FileTask:
+        """The task with whole names, as results tell it."""
+        names = {name: name and self.out.at(name) for name in (self.task.residual, self.task.picture)}
+        return replace(
+            self.task,
+            targets=tuple(map(self.out.at, self.task.targets)),
+            residual=names[self.task.residual],
+            picture=names[self.task.picture],
+        )
+
+
+def plan_urls(
+    inputs: Sequence[str],
+    output: str | None,
+    *,
+    n_src: int | None = None,
+    residual: bool = False,
+    picture: bool = False,
+) -> Iterator[UrlJob]:
+    """List what is to be done, page by page.
+
+    Args:
+        inputs: URLs of files and folders, and files and folders on the disk.
+        output: URL of a folder, or, for one file, of a file with an extension.
+        n_src, residual, picture: as in `plan`.
+
+    Raises:
+        InputError: output is no URL, or an input is not there.
+    """
+    if not (output and is_url(output)):
+        raise InputError(f"-o must be a URL where inputs or outputs are URLs, such as s3://bucket/out/; got {output}")
+    extras = Extras(n_src, residual, picture)
+    one = len(inputs) == 1 and not output.endswith("/") and bool(PurePosixPath(output).suffix)
+    folder, name = output.rsplit("/", 1) if one else (output, "")
+    out = Store(folder)
+    for text in inputs:
+        for store, entry, relative in _find(text, wants_file=one):
+            place = PurePosixPath(name or relative)
+            place = place.with_suffix(".m4a") if place.suffix.lower() in AS_M4A else place
+            source = store.at(entry.name) if store else entry.name
+            yield UrlJob(store, entry, out, name_outputs(source, Path(place), "", extras))
+
+
+def _find(text: str, *, wants_file: bool) -> Iterator[tuple[Store | None, Entry, str]]:
+    """The files that an input means: where, what, and their name below the output."""
+    if not is_url(text):
+        root = Path(text)
+        if wants_file and root.is_dir():
+            raise InputError(f"-o must be a folder for a folder: end it in /; the input is {text}")
+        if not root.exists():
+            raise InputError(f"{text}: no such file: check the spelling and the folder you are in")
+        for path in find_audio(root) if root.is_dir() else (root,):
+            stat = path.stat()
+            relative = path.relative_to(root if root.is_dir() else root.parent).as_posix()
+            yield None, Entry(os.path.abspath(path), stat.st_size, str(stat.st_mtime_ns)), relative  # noqa: PTH100
+        return
+    store = Store(text)
+    if not text.endswith("/") and (entry := store.find()):
+        yield store, entry, PurePosixPath(text).name
+        return
+    n = 0
+    for entry in store.files():
+        if _is_audio(PurePosixPath(entry.name)):
+            n += 1
+            yield store, entry, entry.name
+    if not n:
+        raise InputError(f"{text} has no audio files; expected .wav, .flac, .ogg ... below it")
+
+
+def _is_audio(name: PurePosixPath) -> bool:
+    return name.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in name.parts)
+
+
+def run_urls(
+    jobs: Iterator[UrlJob],
+    make: Callable[[], Method],
+    settings: FileSettings | None = None,
+    *,
+    workers: int | Executor = 1,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Generator[Result, None, None]:
+    """Do jobs, and yield the result of each as soon as it is known; see `run`.
+
+    A file that another run is at work on is tried again at the end, and then left to it: its result is skipped.
+
+    Args:
+        jobs: from `plan_urls`, taken as workers become free.
+        make, settings, workers, overwrite, progress: as in `run`.
+    """
+    work = partial(_worker, make, settings or FileSettings(), overwrite)
+    pool, busy = executor(workers), list[UrlJob]()
+    with closing(pool.map(work, jobs, progress=progress)) as outcomes:
+        for job, outcome in outcomes:
+            if isinstance(outcome, Result) and outcome.error == BUSY:
+                busy.append(job)
+            else:
+                yield died(job.shown, outcome) if isinstance(outcome, WorkerDied) else outcome
+    if busy:
+        time.sleep(LEASE_S)  # so that what a run that died has claimed is free
+        with closing(pool.map(work, busy, progress=progress)) as outcomes:
+            for job, outcome in outcomes:
+                yield died(job.shown, outcome) if isinstance(outcome, WorkerDied) else outcome
+
+
+def _worker(
+    make: Callable[[], Method], settings: FileSettings, overwrite: bool, progress: Progress
+) -> Callable[[UrlJob], Result]:
+    method = make()
+    described = fingerprint(method)
+
+    def do(job: UrlJob) -> Result:
+        try:
+            return _do(job, method, described, settings, overwrite, progress)
+        except Exception as error:
+            return failed(job.shown, error)
+
+    return do
+
+
+def _do(
+    job: UrlJob,
+    method: Method,
+    described: dict[str, Any],
+    settings: FileSettings,
+    overwrite: bool,
+    progress: Progress,
+) -> Result:
+    note = describe_entry(job.task.source, job.entry.size, job.entry.version, described, settings)
+    if not overwrite and (found := _found(job)) and _is_same(found, note, _sizes(job)):
+        return Result(job.shown, "skipped")
+    with _claim(job) as is_ours:
+        if not is_ours:
+            return Result(job.shown, "skipped", error=BUSY)
+        if not overwrite and _is_done(job, note):
+            return Result(job.shown, "skipped")
+        return _spooled(job, note, method, settings, progress)
+
+
+def _found(job: UrlJob) -> dict[str, Any]:
+    """The note of the outputs that are there; empty where none is."""
+    text = job.out.read(_note(job))
+    return json.loads(text) if text else {}
+
+
+def _sizes(job: UrlJob) -> dict[str, int]:
+    return {name: entry.size for name in job.task.outputs if (entry := job.out.find(name))}
+
+
+def _is_same(found: dict[str, Any], note: dict[str, Any], sizes: dict[str, int]) -> bool:
+    return bool(found.get("key") == note["key"] and found["outputs"] == sizes)
+
+
+def _is_done(job: UrlJob, note: dict[str, Any]) -> bool:
+    """Whether the outputs are there, made of this input with these settings; asked by the one who may write them.
+
+    Raises:
+        InputError: what is there is another's.
+    """
+    found, sizes, cure = _found(job), _sizes(job), "use --overwrite or another -o"
+    if found and found["input"] != note["input"]:
+        raise InputError(f"{found['input']} and {note['input']} would both write {job.shown.targets[0]}; {cure}")
+    for name, size in sizes.items():
+        if found.get("outputs", {}).get(name) != size:
+            raise InputError(f"{job.out.at(name)} already exists and was not written by undin; {cure}")
+        if found["method"] != note["method"]:
+            raise InputError(f"{job.out.at(name)} already exists and was made by {found['method']}; {cure}")
+    return _is_same(found, note, sizes)
+
+
+def _note(job: UrlJob) -> str:
+    return f"{NOTES}/{job.task.targets[0]}.json"
+
+
+def _spooled(job: UrlJob, note: dict[str, Any], method: Method, settings: FileSettings, progress: Progress) -> Result:
+    """Fetch the input, work on the disk, put the outputs and then their note."""
+    with TemporaryDirectory(prefix="undin-") as folder:
+        source = Path(job.entry.name)
+        if job.store:
+            source = Path(folder, "in", PurePosixPath(job.task.source).name)
+            source.parent.mkdir()
+            job.store.fetch(job.entry.name, source, job.entry.size)
+        places = {name: Path(folder, "out", name) for name in job.task.outputs}
+        task = replace(
+            job.task,
+            source=str(source),
+            targets=tuple(str(places[name]) for name in job.task.targets),
+            residual=job.task.residual and str(places[job.task.residual]),
+            picture=job.task.picture and str(places[job.task.picture]),
+        )
+        try:
+            report = perform(task, method, settings, progress)
+        except UndinError as error:  # in terms of what was asked for
+            there = job.task.source.rpartition("/")[0]
+            message = str(error).replace(f"{folder}/in", there).replace(f"{folder}/out", job.out.url.rstrip("/"))
+            raise InputError(message) from error
+        for name, place in places.items():
+            job.out.put(name, place)
+        sizes = {name: place.stat().st_size for name, place in places.items()}
+        job.out.write(_note(job), json.dumps({**note, "outputs": sizes}, default=str).encode())
+    shown = job.shown
+    silent = tuple(job.out.at(name) for name, place in places.items() if str(place) in report.near_silence)
+    told = replace(report, source=shown.source, targets=shown.targets, residual=shown.residual, near_silence=silent)
+    return Result(shown, "done", told)
+
+
+@contextmanager
+def _claim(job: UrlJob) -> Iterator[bool]:
+    """Be the only one at work on a job, or learn that another is."""
+    token, n, base = secrets.token_hex(8), 1, f"{NOTES}/{job.task.targets[0]}"
+    while not job.out.create(f"{base}.{n}.claim", _lease(token)):
+        if (held := job.out.read(f"{base}.{n}.claim")) is not None:
+            if time.time() < json.loads(held)["until"]:
+                yield False
+                return
+            n += 1
+    ended = threading.Event()
+    thread = threading.Thread(target=_renew, args=(job.out, f"{base}.{n}.claim", token, ended), daemon=True)
+    thread.start()
+    try:
+        yield True
+    finally:
+        ended.set()
+        thread.join()  # or it would write the claim once more
+        for i in range(1, n + 1):
+            job.out.remove(f"{base}.{i}.claim")
+
+
+def _lease(token: str) -> bytes:
+    return json.dumps({"token": token, "until": time.time() + LEASE_S}).encode()
+
+
+def _renew(out: Store, name: str, token: str, ended: threading.Event) -> None:
+    while not ended.wait(LEASE_S / 3):
+        out.write(name, _lease(token))

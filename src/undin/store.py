@@ -1,0 +1,166 @@
+"""Places that are URLs, such as s3://bucket/in/: files come and go whole, are listed in pages, claimed by one of many.
+
+The only user of fsspec, which is imported when a URL is given. Credentials are its business: a URL that holds one is
+refused, so that none gets into notes, reports or messages.
+"""
+
+import errno
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from undin.errors import InputError, MissingExtraError, require
+
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+TRIES, FIRST_WAIT_S = 5, 0.2  # the wait doubles
+FINAL = (FileNotFoundError, PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
+Done = TypeVar("Done")
+
+
+def is_url(name: object) -> bool:
+    """Whether a name is a URL; C:\\x is none."""
+    return isinstance(name, str) and bool(URL.match(name))
+
+
+class Entry(NamedTuple):
+    """A file of a store: its name below the URL, its bytes, and what changes when it is written again."""
+
+    name: str
+    size: int
+    version: str
+
+
+class Store:
+    """What lies below a URL.
+
+    Args:
+        url: s3://bucket/folder/, gs://, az://: a protocol of fsspec whose uploads appear when they are complete.
+
+    Raises:
+        InputError: the URL holds a password or a signature.
+        MissingExtraError: fsspec, or its package for the protocol, is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        place = url.partition("://")[2]
+        if "@" in place.partition("/")[0] or (url.startswith("http") and "?" in place):
+            raise InputError(
+                f"{url.partition('://')[0]}://...: a URL must hold no password and no signature, which would get into "
+                "notes: give them in the environment or in ~/.config/fsspec"
+            )
+        self.url = url
+        fsspec = require("fsspec", extra="cloud")
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        except ImportError as error:
+            raise MissingExtraError(f"{url}: {error}") from error
+        except ValueError as error:
+            raise InputError(f"{url}: {error}") from error
+
+    def __reduce__(self) -> Any:
+        return Store, (self.url,)
+
+    def files(self) -> Iterator[Entry]:
+        """All files below, with at most one page (of a folder, where a store has folders) in memory."""
+        prefix = f"{self._root.rstrip('/')}/"
+        found = self._s3_pages(prefix) if hasattr(self._fs, "call_s3") else self._walk()
+        return (Entry(path[len(prefix) :], size, version) for path, size, version in found)
+
+    def _s3_pages(self, prefix: str) -> Iterator[tuple[str, int, str]]:
+        bucket, _, key = prefix.partition("/")
+        more: dict[str, str] = {}
+        while True:
+            page = self._patiently("", self._fs.call_s3, "list_objects_v2", Bucket=bucket, Prefix=key, **more)
+            for each in page.get("Contents", ()):
+                if not each["Key"].endswith("/"):  # a folder made by hand
+                    yield f"{bucket}/{each['Key']}", each["Size"], each["ETag"].strip('"')
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _walk(self) -> Iterator[tuple[str, int, str]]:
+        for _, _, files in self._fs.walk(self._root, detail=True):
+            for _, about in sorted(files.items()):
+                yield about["name"], about["size"], _version(about)
+
+    def find(self, name: str = "") -> Entry | None:
+        """A file, or None where none is; "" is the URL itself."""
+        try:
+            about = self._patiently(name, self._fs.info, self._path(name))
+        except FileNotFoundError:
+            return None
+        return Entry(name, about["size"], _version(about)) if about["type"] == "file" else None
+
+    def read(self, name: str = "") -> bytes | None:
+        """The bytes of a small file, or None where none is."""
+        try:
+            return bytes(self._patiently(name, self._fs.cat_file, self._path(name)))
+        except FileNotFoundError:
+            return None
+
+    def fetch(self, name: str, file: Path, size: int | None = None) -> None:
+        """Copy a file to the disk, again where fewer bytes come than `size`."""
+
+        def copy() -> None:
+            self._fs.get_file(self._path(name), str(file))
+            if size is not None and file.stat().st_size != size:
+                raise OSError(errno.EIO, f"{file.stat().st_size} of {size} bytes came")
+
+        self._patiently(name, copy)
+
+    def put(self, name: str, file: Path) -> None:
+        """Copy a file from the disk; it appears when it is complete."""
+        self._patiently(name, self._fs.put_file, str(file), self._path(name))
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a small file."""
+        self._patiently(name, self._fs.pipe_file, self._path(name), data)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a small file that is not there yet; False where it is, or another client was first.
+
+        Args:
+            name: below the URL.
+            data: that no other client writes, by which a repeated request knows its own first one.
+        """
+        try:
+            self._patiently(name, self._fs.pipe_file, self._path(name), data, mode="create")
+        except FileExistsError:
+            return self.read(name) == data
+        return True
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        try:
+            self._patiently(name, self._fs.rm_file, self._path(name))
+        except FileNotFoundError:
+            return
+
+    def at(self, name: str) -> str:
+        """The URL of a file below."""
+        return f"{self.url.rstrip('/')}/{name}" if name else self.url
+
+    def _path(self, name: str) -> str:
+        return f"{self._root.rstrip('/')}/{name}" if name else self._root
+
+    def _patiently(self, name: str, do: Callable[..., Done], *args: Any, **options: Any) -> Done:
+        """Ask again what a store, or the way to it, has refused; then name the file."""
+        for attempt in range(TRIES):
+            try:
+                return do(*args, **options)
+            except FINAL as error:
+                raise type(error)(error.errno, error.strerror or str(error), self.at(name)) from error
+            except Exception as error:
+                if attempt == TRIES - 1:
+                    why = " ".join(str(error).split()) or type(error).__name__
+                    raise OSError(errno.EIO, f"{why} ({TRIES} times)", self.at(name)) from error
+                time.sleep(FIRST_WAIT_S * 2**attempt)
+        raise AssertionError("unreachable")
+
+
+def _version(about: dict[str, Any]) -> str:
+    """What a store says of a file that changes with its content."""
+    found = (about.get(key) for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created"))
+    return str(next((each for each in found if each), about["size"])).strip('"')

@@ -1,0 +1,237 @@
+"""Inputs and outputs in a bucket of S3, served by moto over real sockets, which may fail, cut off or be slow."""
+
+import gc
+import hashlib
+import json
+import os
+import threading
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from undin import audio
+from undin.errors import InputError
+from undin.jobs import FileSettings, plan, plan_urls, run, run_urls, urls
+from undin.methods import LogMMSE, load
+from undin.store import Store
+
+pytest.importorskip("moto.server", reason="moto[server] is not installed")
+pytest.importorskip("s3fs", reason="s3fs is not installed")
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+make = partial(load, "spectral-gate")
+N = 5
+
+
+class Faults:
+    """Between client and server: answers 500, cuts bodies off, waits; counts the writes of each key."""
+
+    def __init__(self, app):
+        self.app, self.plan, self.seen, self.puts = app, {}, Counter(), Counter()
+
+    def __call__(self, environ, start_response):
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        fault = next((how for (verb, part), how in self.plan.items() if verb == method and part in path), None)
+        self.seen[method, path] += 1
+        first = self.seen[method, path] <= 2  # twice for each file
+        if (fault == "500" and first) or fault == "always 500":
+            start_response("500 Internal Server Error", [("Content-Length", "0")])
+            return [b""]
+        if fault == "slow" and first:
+            time.sleep(1)
+        if method == "PUT":
+            self.puts[path] += 1
+        body = b"".join(self.app(environ, start_response))
+        return [body[: len(body) // 2]] if fault == "cut" and first and len(body) > 1000 else [body]
+
+
+@pytest.fixture(scope="module")
+def server():
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
+
+    faults = Faults(DomainDispatcherApplication(create_backend_app))
+    made = make_server("127.0.0.1", 0, faults, threaded=True)
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    os.environ |= {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{made.server_port}",
+        "AWS_ACCESS_KEY_ID": "key-of-the-test",
+        "AWS_SECRET_ACCESS_KEY": "secret-of-the-test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    yield faults
+    made.shutdown()
+    for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        del os.environ[name]
+
+
+@pytest.fixture
+def bucket(server, tmp_path, monkeypatch):
+    """A bucket with recordings below in/, which also lie in the folder in/ with what undin makes of them in serial/."""
+    import s3fs
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("undin.store.FIRST_WAIT_S", 0.01)
+    Path("in/deep").mkdir(parents=True)
+    for i in range(N):
+        x = np.random.default_rng(i).uniform(-0.3, 0.3, 8000).astype(np.float32)
+        audio.write(Path("in", "deep" if i % 2 else "", f"{i}.wav"), x, 16000)
+    Path("in/readme.txt").write_text("not sound")
+    list(run(plan(["in"], "serial/"), make))
+    url = f"s3://b{hashlib.sha256(str(tmp_path).encode()).hexdigest()[:20]}"
+    s3fs.S3FileSystem(use_listings_cache=False).mkdir(url)
+    for path in Path("in").rglob("*.*"):
+        Store(url).put(path.as_posix(), path)
+    server.plan.clear()
+    server.seen.clear()
+    server.puts.clear()
+    return url
+
+
+def statuses(results):
+    return Counter(result.status for result in results)
+
+
+def check_outputs(url, folder="out"):
+    """All outputs are there, to the bit those of one process on the disk; of claims nothing is left."""
+    store = Store(f"{url}/{folder}/")
+    found = {entry.name for entry in store.files()}
+    wanted = {path.relative_to("serial").as_posix() for path in Path("serial").rglob("*.wav")}
+    assert found == wanted | {f".undin/{name}.json" for name in wanted} and len(wanted) == N
+    for name in wanted:
+        assert store.read(name) == Path("serial", name).read_bytes()
+
+
+def test_from_bucket_to_bucket_and_a_rerun_does_nothing(bucket, server):
+    def again(**changes):
+        return statuses(run_urls(plan_urls([f"{bucket}/in/"], f"{bucket}/out/"), make, **changes))
+
+    results = list(run_urls(plan_urls([f"{bucket}/in/"], f"{bucket}/out/"), make))
+    assert statuses(results) == {"done": N}
+    assert {result.report.source for result in results} >= {f"{bucket}/in/0.wav", f"{bucket}/in/deep/1.wav"}
+    check_outputs(bucket)
+    server.puts.clear()
+    assert again() == {"skipped": N} and not server.puts
+    assert again(settings=FileSettings(limit_db=6)) == {"done": N}
+    (*_, last) = run_urls(plan_urls([f"{bucket}/in/"], f"{bucket}/out/"), partial(load, "log-mmse"))
+    assert last.status == "failed" and "already exists and was made by spectral-gate; use --overwrite" in last.error
+
+
+def test_notes_and_messages_hold_no_credentials(bucket):
+    store = Store(f"{bucket}/out/")
+    results = list(run_urls(plan_urls([f"{bucket}/in/"], store.url), make))
+    texts = [store.read(entry.name).decode() for entry in store.files() if entry.name.endswith(".json")]
+    assert len(texts) == N and not any("of-the-test" in text for text in (*texts, *map(repr, results)))
+    for url in ("ftp://me:secret@host/in/", "https://host/a.wav?X-Amz-Signature=secret"):
+        with pytest.raises(InputError, match="must hold no password and no signature") as caught:
+            Store(url)
+        assert "secret" not in str(caught.value)
+
+
+def test_from_the_disk_and_one_file_by_name(bucket):
+    assert statuses(run_urls(plan_urls(["in"], f"{bucket}/there/"), make)) == {"done": N}
+    check_outputs(bucket, "there")
+    (result,) = run_urls(plan_urls([f"{bucket}/in/0.wav"], f"{bucket}/one/voice.flac"), make)
+    assert result.status == "done" and result.task.targets == (f"{bucket}/one/voice.flac",)
+    assert Store(f"{bucket}/one/").find("voice.flac")
+
+
+def test_several_processes(bucket):
+    jobs = plan_urls([f"{bucket}/in/"], f"{bucket}/out/")
+    assert statuses(run_urls(jobs, make, workers=2)) == {"done": N}
+    check_outputs(bucket)
+
+
+@pytest.mark.parametrize("fault", ["500", "cut", "slow"])
+def test_faults_are_outlasted_and_leave_nothing_half_written(bucket, server, fault):
+    server.plan = {("GET", ".wav"): fault, ("PUT", "out/"): "500" if fault == "500" else "slow"}
+    assert statuses(run_urls(plan_urls([f"{bucket}/in/"], f"{bucket}/out/"), make)) == {"done": N}
+    server.plan.clear()
+    check_outputs(bucket)
+
+
+def test_a_file_that_cannot_be_written_is_named_and_the_others_are_done(bucket, server, monkeypatch):
+    monkeypatch.setattr("undin.store.TRIES", 2)
+    server.plan = {("PUT", "out/0.wav"): "always 500"}
+    results = list(run_urls(plan_urls([f"{bucket}/in/"], f"{bucket}/out/"), make))
+    assert statuses(results) == {"done": N - 1, "failed": 1}
+    (failed,) = (result for result in results if result.status == "failed")
+    assert failed.kind == "system" and f"{bucket}/out/0.wav: " in failed.error and "(2 times)" in failed.error
+    server.plan.clear()
+    assert statuses(run_urls(plan_urls([f"{bucket}/in/"], f"{bucket}/out/"), make)) == {"done": 1, "skipped": N - 1}
+    check_outputs(bucket)
+
+
+def test_two_clients_at_once_do_each_file_once(bucket, server, monkeypatch):
+    monkeypatch.setattr(urls, "LEASE_S", 3.0)
+    found = []
+
+    def client():
+        found.extend(run_urls(plan_urls([f"{bucket}/in/"], f"{bucket}/out/"), make))
+
+    threads = [threading.Thread(target=client) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses(found) == {"done": N, "skipped": N}
+    check_outputs(bucket)
+    assert {path: n for path, n in server.puts.items() if path.endswith(".wav") and n > 1} == {}
+
+
+def test_a_claim_of_a_run_that_died_is_followed_by_another(bucket, monkeypatch):
+    monkeypatch.setattr(urls, "LEASE_S", 0.5)
+    store = Store(f"{bucket}/out/")
+    held = {"token": "gone", "until": time.time() + 0.4}
+    assert store.create(".undin/0.wav.1.claim", json.dumps(held).encode())
+    assert not store.create(".undin/0.wav.1.claim", b"another")
+    assert statuses(run_urls(plan_urls([f"{bucket}/in/"], store.url), make)) == {"done": N}
+    check_outputs(bucket)
+
+
+def test_a_claim_is_renewed_while_the_work_lasts(bucket, monkeypatch):
+    class Slow(LogMMSE):
+        def step(self, X, state):
+            time.sleep(5.0)
+            return super().step(X, state)
+
+    monkeypatch.setattr(urls, "LEASE_S", 3.0)
+    found = {}
+
+    def client(name, method):
+        found[name] = list(run_urls(plan_urls([f"{bucket}/in/0.wav"], f"{bucket}/out/"), method))
+
+    first = threading.Thread(target=client, args=("first", Slow))
+    first.start()
+    while Store(f"{bucket}/out/").find(".undin/0.wav.1.claim") is None:
+        time.sleep(0.02)
+    client("second", LogMMSE)
+    first.join()
+    assert [found[name][0].status for name in ("first", "second")] == ["done", "skipped"]
+
+
+def test_50000_names_are_listed_in_flat_memory(bucket, monkeypatch):
+    n = 50_000
+    store, calls = Store(f"{bucket}/many/"), []
+
+    def page(verb, *, Prefix, ContinuationToken="0", **_):
+        assert verb == "list_objects_v2"
+        start = int(ContinuationToken)
+        calls.append(start)
+        names = ({"Key": f"{Prefix}{i:08}.wav", "Size": 1, "ETag": f'"{i}"'} for i in range(start, start + 1000))
+        return {"Contents": list(names), "IsTruncated": start + 1000 < n, "NextContinuationToken": str(start + 1000)}
+
+    monkeypatch.setattr(type(store._fs), "call_s3", lambda self, *args, **options: page(*args, **options))
+    jobs = plan_urls([store.url], f"{bucket}/out/")
+    seen, megabytes = 0, []
+    for seen, job in enumerate(jobs, 1):
+        assert job.entry.size == 1
+        if seen % 10_000 == 0:
+            gc.collect()
+            megabytes.append(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20)
+    assert seen == n and len(calls) == 50
+    assert megabytes[-1] - megabytes[0] < 15  # 40,000 jobs take 60
+    assert sum(isinstance(each, urls.UrlJob) for each in gc.get_objects()) <= 2
