@@ -101,7 +101,13 @@ class Store:
             return None
 
     def fetch(self, name: str, file: Path, size: int | None = None) -> None:
-        """Copy a file to the disk, again where fewer bytes come than `size`."""
+        """Copy a file to the disk.
+
+        Args:
+            name: below the URL.
+            file: the place on the disk.
+            size: bytes that must come, or it is asked for again.
+        """
 
         def copy() -> None:
             self._fs.get_file(self._path(name), str(file))
