@@ -47,6 +47,17 @@ class Pulse:
         done = subprocess.run(["pactl", *arguments], env=self.env, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
+    @contextmanager
+    def silence(self):
+        """Play silence into the room: like a microphone, and unlike a sink without a player, it then never pauses."""
+        command = ["pacat", "--raw", "--device=room", f"--rate={SR}", "--channels=2", "/dev/zero"]
+        process = subprocess.Popen(command, env=self.env, preexec_fn=prompt, **QUIET)
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
+
     def play(self, path):
         """Start to play a file into the room."""
         return subprocess.Popen(["paplay", "--device=room", str(path)], env=self.env, preexec_fn=prompt, **QUIET)

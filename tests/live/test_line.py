@@ -1,5 +1,6 @@
 """The path of live samples, driven by callbacks of the test instead of a device's."""
 
+import threading
 import time
 
 import numpy as np
@@ -35,13 +36,20 @@ def until(condition):
         time.sleep(0.001)
 
 
+def hand_over(line, x):
+    """Call back for capture, and wait until the worker has passed the samples on."""
+    passed, write = threading.Event(), line._finished.write
+    line._finished.write = lambda y: (write(y), passed.set())[0]
+    line.capture(x)
+    assert passed.wait(30)
+    line._finished.write = write
+
+
 def speak(line, x, *, play=True):
     """Drive both callbacks block by block, in step with the worker; gives what was played."""
     played = []
     for i in range(0, len(x) - BLOCK + 1, BLOCK):
-        n_before = line._n_done
-        line.capture(x[i : i + BLOCK])
-        until(lambda n=n_before: line._n_done > n)
+        hand_over(line, x[i : i + BLOCK])
         if play:
             played.append(np.ones((BLOCK, line.n_channels), np.float32))
             line.play(played[-1])
@@ -110,19 +118,45 @@ def test_lost_samples_and_full_rings_are_drop_outs(method):
         line.capture(np.zeros((BLOCK, 1), np.float32), lost=True)
         line.play(np.zeros((BLOCK, 1), np.float32), lost=True)
         assert line.status().drop_outs == 2
+        speak(line, signal(0.1))
+        assert line.status().drop_outs == 2
         speak(line, signal(1.2), play=False)
         assert line.status().drop_outs > 2
 
 
-def test_what_came_before_playback_is_dropped(method, monkeypatch):
-    """A device may bring a second at once when it starts: the delay must not stay that long."""
+def test_nobody_hears_what_a_device_loses_before_it_has_settled(method, monkeypatch):
+    """At the start, and after a pause, in which the sound server may have moved the sound to another device."""
+    monkeypatch.setattr("undin.live.line.SETTLE_S", 60.0)
+    with Line(method, SR, 1) as line:  # its ring is full
+        speak(line, signal(1.2), play=False)
+    assert line.status().drop_outs == 0
+    with Line(method, SR, 1) as line:
+        speak(line, signal(0.9), play=False)
+        for _ in range(69):  # a burst of callbacks, while the device fills its buffer
+            block = np.ones((BLOCK, 1), np.float32)
+            line.play(block, lost=True)
+            assert not block.any()
+        assert line.status().drop_outs == 0
+        line._steady_from = 0.0
+        y = speak(line, signal(0.2))
+        assert y[-BLOCK:].any() and len(line._finished) == line._reserve
+        assert line.status().drop_outs == 0
+        line._called[1] = 0.0  # the pause itself is heard
+        for _ in range(9):
+            line.play(block)
+        assert not block.any() and line.status().drop_outs == 1
+
+
+def test_what_came_while_playback_stalled_is_dropped(method, monkeypatch):
+    """The delay must not stay longer."""
     monkeypatch.setattr("undin.live.line.LOOK_S", 0.05)
     with Line(method, SR, 1) as line:
+        speak(line, signal(0.2))
         speak(line, signal(0.5), play=False)
         assert len(line._finished) > 0.4 * SR
-        speak(line, signal(1))
-        until(lambda: time.monotonic() - line._looked > 0.05)
-        speak(line, signal(0.5))
+        for _ in range(3):  # looks, of which the first may still know the reserve from before
+            until(lambda: time.monotonic() - line._looked > 0.05)
+            speak(line, signal(0.2))
         assert len(line._finished) <= line._reserve + 2 * BLOCK + 0.05 * SR
 
 
@@ -152,9 +186,7 @@ def test_two_clocks_are_brought_together(method, monkeypatch, faster):
     y = np.zeros((800 * BLOCK, 1), np.float32)
     with Line(method, SR, 1, Controls(raw=True), reserve_s=0.04) as line:
         for i in range(800):
-            n_before = line._n_done
-            line.capture(x[i * n : (i + 1) * n])
-            until(lambda n=n_before: line._n_done > n)
+            hand_over(line, x[i * n : (i + 1) * n])
             line.play(y[i * BLOCK : (i + 1) * BLOCK])
         assert line.status().drop_outs == 0
         assert np.abs(np.diff(y, axis=0)).max() < 1.5 * np.abs(np.diff(x, axis=0)).max()
@@ -195,12 +227,15 @@ def test_the_load_is_processing_time_by_duration(method, monkeypatch):
         assert followed > 2 and line.status().load >= 3
 
 
-def test_nan_from_a_device_is_silence(method):
+@pytest.mark.parametrize("bad", [np.nan, -np.inf, 1e30])
+def test_invalid_samples_are_silence(method, bad):
     x = signal(0.1)
-    x[5] = np.nan
-    with Line(method, SR, 1) as line:
-        assert np.isfinite(speak(line, x)).all()
-        assert line.is_alive()
+    x[5] = bad
+    with Line(method, SR, 1, Controls(raw=True)) as line:
+        assert not line.controls.repaired
+        assert np.abs(speak(line, x)).max() < 1
+        assert line.is_alive() and line.controls.repaired
+        assert line.status().input < 1
 
 
 def test_a_device_that_stops_calling_is_lost(method, monkeypatch):

@@ -23,6 +23,7 @@ class FakeCard:
 
     def __init__(self, plugs=(True,)):
         self.plugs, self.n_opened, self.n_refreshed, self.unplugged = list(plugs), 0, 0, threading.Event()
+        self.x = np.full((160, 1), 0.1, np.float32)
 
     def refresh(self):
         self.n_refreshed += 1
@@ -43,10 +44,9 @@ class FakeCard:
             thread.join()
 
     def _call(self, line, stop):
-        x = np.full((160, 1), 0.1, np.float32)
         while not stop.is_set():
-            line.capture(x)
-            line.play(np.zeros_like(x))
+            line.capture(self.x)
+            line.play(np.zeros_like(self.x))
             time.sleep(0.002)
 
 
@@ -73,6 +73,16 @@ def no_wait(monkeypatch):
 @pytest.fixture(scope="module")
 def method():
     return undin.load("spectral-gate")
+
+
+def test_a_device_that_sends_huge_samples_is_named_once(method, monkeypatch):
+    screen, controls = Script(*["x"] * 20), Controls()
+    card = FakeCard((True, True))
+    card.x = np.full((160, 1), 1e20, np.float32)
+    screen._keys[9] = lambda: card.unplugged.set()
+    run(card, method, controls, screen, keys=screen.keys)
+    assert card.n_opened == 2 and controls.repaired
+    assert ["which are replaced with zeros" in line for line in screen.lines].count(True) == 1
 
 
 def test_keys_mute_compare_and_quit(method):

@@ -20,7 +20,7 @@ from pulse import MISSING, SR, Recording, lag, per_second, pulse_server
 import undin
 
 SECONDS = float(os.environ.get("UNDIN_LIVE_SECONDS", "5"))
-ATTEMPTS = 4  # a busy machine makes drop-outs
+ATTEMPTS = 3  # a busy machine makes drop-outs
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs PulseAudio: {', '.join(MISSING)} not installed")
 
 
@@ -45,21 +45,28 @@ class Figures(NamedTuple):
     correlation: np.ndarray  # of each second
     delay_ms: float
     stated_ms: float
-    said: str
+    drop_outs: int
+
+    @property
+    def good(self):
+        return not self.drop_outs and self.correlation.min() >= 0.99 and abs(self.delay_ms - self.stated_ms) < 15
 
 
 def measure(pulse, path, x, *options):
     """Play a file into the room and record both ends of undin live."""
-    with pulse.live("--virtual", "--rate", str(SR), *options) as process:
+    with pulse.silence(), pulse.live("--virtual", "--rate", str(SR), *options) as process:
+        said = []
+        threading.Thread(target=lambda: said.extend(iter(process.stdout.readline, "")), daemon=True).start()
         room, microphone = Recording(pulse, "room.monitor"), Recording(pulse, "undin_microphone")
         room.wait()
         microphone.wait()
         time.sleep(1.5)
         assert pulse.play(path).wait(SECONDS + 60) == 0
-        time.sleep(0.5)
+        time.sleep(1.5)  # drop-outs are reported once a second
+        drop_outs = [int(n) for n in re.findall(r"drop-outs: (\d+)", "".join(said))]
         given, got = room.stop(), microphone.stop()
         process.send_signal(signals.SIGINT)
-        rest = process.communicate(timeout=60)[0]
+        assert process.wait(60) == 0
     stream = undin.load().stream(SR)
     expected = np.concatenate([stream.process(x), stream.flush()])
     (in_lag, in_correlation), (out_lag, _) = lag(x, given), lag(expected, got)
@@ -67,20 +74,24 @@ def measure(pulse, path, x, *options):
     at = np.arange(SR, len(x) - SR, SR // 10)
     delays = microphone.arrivals(out_lag + at) - room.arrivals(in_lag + at)
     stated = float(re.search(r"delay (\d+) ms", process.first_lines)[1])
-    return Figures(per_second(expected, got[out_lag:]), 1e3 * float(np.median(delays)), stated, rest)
+    return Figures(
+        per_second(expected, got[out_lag:]), 1e3 * float(np.median(delays)), stated, max(drop_outs, default=0)
+    )
 
 
 def test_recorded_sound_is_that_of_a_file_at_the_stated_delay(pulse, tmp_path):
     x, path = noisy_speech(SECONDS), tmp_path / "x.wav"
     undin.write(path, np.stack([x, x]), SR)
-    for attempt in range(ATTEMPTS):
-        figures = measure(pulse, path, x, "--buffer", str(20 * (attempt + 1)))
+    for _ in range(ATTEMPTS):
+        figures = measure(pulse, path, x)
         print(figures)
-        if figures.correlation.min() >= 0.99 and abs(figures.delay_ms - figures.stated_ms) < 40:
-            break
-    assert len(figures.correlation) >= SECONDS - 3
-    assert figures.correlation.min() >= 0.99
-    assert abs(figures.delay_ms - figures.stated_ms) < 40
+        assert len(figures.correlation) >= SECONDS - 3
+        assert np.median(figures.correlation) >= 0.99 and abs(figures.delay_ms - figures.stated_ms) < 40
+        if figures.good:
+            return
+    if os.getloadavg()[0] > os.cpu_count():
+        pytest.skip(f"the machine is too busy for sound without drop-outs: {figures}")
+    pytest.fail(str(figures))
 
 
 def modules(pulse):

@@ -24,7 +24,7 @@ from undin.serve.batches import Batches
 from undin.serve.metrics import Metrics
 from undin.serve.models import Models
 from undin.serve.refusal import Refusal
-from undin.serve.sockets import SocketWorker
+from undin.serve.sockets import Probe, SocketWorker
 
 RATES = (8000, 16000, 24000, 48000)
 
@@ -250,6 +250,24 @@ def test_the_gate_admits_by_cost_and_closes_while_packets_are_late():
         with pytest.raises(Refusal), gate.place("a"):
             pass
         assert not place.shed
+
+
+def test_sockets_that_come_together_measure_the_cost_once(monkeypatch):
+    probes = []
+
+    class Counted(Probe):
+        def __init__(self, settings):
+            probes.append(settings.kind)
+            super().__init__(settings)
+
+    monkeypatch.setattr("undin.serve.sockets.Probe", Counted)
+    with running(Limits(threads=64)) as server, ThreadPoolExecutor(6) as pool:
+        rates = [8000, 16000] * 3
+        sockets = list(pool.map(lambda sr: open_(server, method="spectral-gate", sr=sr).__enter__(), rates))
+        for socket in sockets:
+            assert len(ask(socket, bytes(640))) == 640
+            socket.close()
+    assert sorted(probes) == [("spectral-gate", 8000, 1), ("spectral-gate", 16000, 1)]
 
 
 def test_late_packets_close_the_latest_sockets_on_probation(monkeypatch):

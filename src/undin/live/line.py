@@ -4,6 +4,10 @@ The capture callback only stores samples and the playback callback only takes th
 the sound card wait. Playback starts when a reserve of finished samples is there, which covers a worker that is late. If
 the reserve runs out the listener gets silence until it is there again: one drop-out.
 
+A device that starts, or resumes after a pause, calls in bursts while it fills its buffer and reports losses that nobody
+hears. Playback therefore starts once both callbacks have come without a pause for SETTLE_S, and what came before is
+dropped.
+
 Two devices have two clocks, 10 to 100 ppm apart, so that the reserve grows or shrinks slowly. The least reserve of
 every ten seconds is compared with that of the first ten; where they differ, now and then a block is made one sample
 shorter or longer.
@@ -19,16 +23,19 @@ import numpy as np
 
 from undin.live.ring import Ring, Samples
 from undin.methods.base import Method
+from undin.stream import MAX_LEVEL
 
 ROOM_S = 1.0  # of samples that the rings hold
 PIECE_S = 0.1  # of samples that are processed at once
 DRIFT_S = 0.01  # that the reserve may change
 DRIFT = 2e-4  # of the samples may be added or dropped to bring it back: more than clocks differ
-SURPLUS_S = 0.05  # a greater surplus is dropped at once: what came before playback started, or while it stalled
+SURPLUS_S = 0.05  # a greater surplus is dropped at once: what came while playback stalled
 LOOK_S = 1.0  # between looks at the reserve
 N_LOOKS = 10  # whose least reserve is compared with that of the first ones
 LEAST_RESIZED = 64  # samples of a block that may change its length
 FOLLOW = 0.05  # how quickly the load follows
+PAUSE_S = 0.1  # without a callback, the device has to settle again
+SETTLE_S = 0.3
 STALL_S = 2.0  # without a callback, the device is lost
 Alive = Callable[[], bool]
 
@@ -42,12 +49,14 @@ class Controls:
         raw: play the unprocessed sound, with the same delay.
         limit_db: maximum attenuation in dB.
         drop_outs: interruptions so far.
+        repaired: whether the microphone has sent NaN, infinite or huge samples, which are replaced with zeros.
     """
 
     muted: bool = False
     raw: bool = False
     limit_db: float | None = None
     drop_outs: int = 0
+    repaired: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,7 @@ class Line:
         self, method: Method, sr: int, n_channels: int, controls: Controls | None = None, *, reserve_s: float = 0.02
     ) -> None:
         self.sr, self.n_channels, self.controls = sr, n_channels, controls or Controls()
-        self._stream = method.stream(sr, limit_db=self.controls.limit_db, nan="zero")
+        self._stream = method.stream(sr, limit_db=self.controls.limit_db)
         self.delay_s = self._stream.latency / sr + reserve_s  # without that of the devices
         self._reserve = round(reserve_s * sr)
         size = round(ROOM_S * sr)
@@ -93,11 +102,11 @@ class Line:
         self._thread = threading.Thread(target=self._work, name="undin-live", daemon=True)
         self._playing, self._least, self._aim = False, size, -1  # least reserve since the last look, and at the first
         self._leasts: list[int] = []
-        self._n_done = 0  # samples that were passed on
         self._drift = self._resize = 0.0  # part of the samples to add, and samples still to add
         self._gain, self._load, self._peaks = 1.0, 0.0, [0.0, 0.0]
         self._error: BaseException | None = None
-        self._looked = self._capture_time = self._play_time = time.monotonic()
+        self._looked = self._opened = time.monotonic()
+        self._called, self._steady_from = [-math.inf, -math.inf], math.inf  # the latest callbacks: capture, playback
 
     def __enter__(self) -> "Line":
         self._thread.start()
@@ -115,8 +124,8 @@ class Line:
             x: (n, n_channels) float32.
             lost: whether the device says that samples before these are missing.
         """
-        self._capture_time = time.monotonic()
-        if not self._captured.write(x) or lost:
+        steady = self._is_steady(0)
+        if not self._captured.write(x) or (lost and steady):
             self.controls.drop_outs += 1
         self._arrived.set()
 
@@ -127,10 +136,12 @@ class Line:
             y: (n, n_channels) float32, overwritten.
             lost: whether the device says that it had to play silence before.
         """
-        self._play_time = time.monotonic()
-        self.controls.drop_outs += lost
-        n_ready = len(self._finished)
-        if n_ready >= len(y) + (0 if self._playing else self._reserve):
+        steady, n_ready = self._is_steady(1), len(self._finished)
+        self.controls.drop_outs += lost and steady
+        if steady and n_ready >= len(y) + (0 if self._playing else self._reserve):
+            if not self._playing:
+                self._finished.read(n_ready - len(y) - self._reserve)
+                n_ready = len(y) + self._reserve
             y[:] = self._finished.read(len(y))
             self._least = min(self._least, n_ready - len(y)) if self._playing else n_ready
             self._playing = True
@@ -138,6 +149,14 @@ class Line:
             y[:] = 0
             self.controls.drop_outs += self._playing
             self._playing, self._aim, self._leasts = False, -1, []
+
+    def _is_steady(self, side: int) -> bool:
+        """Note a callback, 0 of capture or 1 of playback; whether the devices have settled."""
+        now = time.monotonic()
+        if now - self._called[side] > PAUSE_S:
+            self._steady_from = now + SETTLE_S
+        self._called[side] = now
+        return now >= self._steady_from
 
     def is_alive(self) -> bool:
         """Whether both callbacks are called.
@@ -147,7 +166,7 @@ class Line:
         """
         if self._error is not None:
             raise self._error
-        return time.monotonic() - min(self._capture_time, self._play_time) < STALL_S
+        return time.monotonic() - max(min(self._called), self._opened) < STALL_S
 
     def status(self) -> Status:
         """Figures since the last look."""
@@ -167,6 +186,8 @@ class Line:
 
     def _process(self, x: Samples) -> Samples:
         start, controls = time.perf_counter(), self.controls
+        if not np.abs(x).max() <= MAX_LEVEL:  # NaN is not either
+            x, controls.repaired = np.where(np.abs(x) <= MAX_LEVEL, x, np.float32(0)), True
         self._stream.limit_db = 0 if controls.raw else controls.limit_db
         y: Samples = self._stream.process(np.ascontiguousarray(x.T), equal=True).T
         target = 0.0 if controls.muted else 1.0
@@ -185,9 +206,8 @@ class Line:
         if abs(self._resize) >= 1 and len(y) >= LEAST_RESIZED:
             step = 1 if self._resize > 0 else -1
             y, self._resize = resized(y, len(y) + step), self._resize - step
-        if not self._finished.write(y):
+        if not self._finished.write(y) and self._playing:
             self.controls.drop_outs += 1
-        self._n_done += len(y)
 
     def _look(self) -> None:
         """Watch the reserve, once a second."""

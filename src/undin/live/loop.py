@@ -111,7 +111,11 @@ def run(
 
 def _watch(line: Line, alive: Alive, controls: Controls, screen: Screen, keys: Callable[[], Iterable[str]]) -> bool:
     """Follow keys and show figures while sound runs; whether to open the devices again."""
+    repaired = controls.repaired
     while alive():
+        if controls.repaired and not repaired:
+            screen.say("the input device sends NaN or huge samples, which are replaced with zeros")
+            repaired = True
         for key in keys():
             if key == "q":
                 return False

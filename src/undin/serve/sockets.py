@@ -17,7 +17,7 @@ from undin.errors import UndinError
 from undin.methods.base import Method
 from undin.packets import Packets, process_packets
 from undin.serve.admission import Place, SocketGate
-from undin.serve.batches import Answer, Batches
+from undin.serve.batches import MOST, Answer, Batches
 from undin.serve.limits import Limits
 from undin.serve.metrics import Metrics
 from undin.serve.models import Models
@@ -31,7 +31,7 @@ MOST_BYTES = 1 << 20  # per message
 PIECE_S = 0.1  # a longer packet is processed in pieces, so that other sockets get their turn
 LATE_S = 0.02  # a packet is late when its answer takes longer than this and than its own duration
 AHEAD_S = 5.0  # of live sound that a client may be ahead of the clock
-PACKET_S, N_MEASURED = 0.02, 16  # packets, and how many in a batch, by which the cost of a stream is measured
+PACKET_S, N_PROBES = 0.02, 20  # packets and batches by which the cost of a stream is measured
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,26 @@ class Session(Packets):
         self.settings = settings
 
 
-def measure_cost(settings: SocketSettings) -> float:
-    """Seconds of work per second of audio in a batch, from packets of noise: their median, as machines are busy."""
-    sessions, rng = [Session(settings) for _ in range(N_MEASURED)], np.random.default_rng(0)
-    n_values = max(round(PACKET_S * settings.sr), 1) * settings.channels
-    noise = rng.standard_normal((20, n_values)).clip(-3, 3) / 10
-    times = [time.perf_counter()]
-    for x in noise:
-        process_packets(sessions, [encode(x, settings.subtype)] * N_MEASURED)
-        times.append(time.perf_counter())
-    return float(np.median(np.diff(times))) / N_MEASURED / PACKET_S
+class Probe:
+    """A full batch of packets of noise, by which the cost of a stream is measured.
+
+    Args:
+        settings: of the stream.
+    """
+
+    def __init__(self, settings: SocketSettings) -> None:
+        self._sessions, n = [Session(settings) for _ in range(MOST)], max(round(PACKET_S * settings.sr), 1)
+        noise = np.random.default_rng(0).standard_normal((n, settings.channels)).clip(-3, 3) / 10
+        packet = encode(noise, settings.subtype)
+        self._packets = [packet] * MOST
+        # Streams begin at different times, so that frames are due at different packets.
+        process_packets(self._sessions, [packet[: len(packet) // n * (n * k // MOST)] for k in range(MOST)])
+
+    def cost(self) -> float:
+        """Seconds of work per second of audio."""
+        start = time.perf_counter()
+        process_packets(self._sessions, self._packets)
+        return (time.perf_counter() - start) / MOST / PACKET_S
 
 
 class SocketWorker:
@@ -99,15 +109,14 @@ class SocketWorker:
     def __init__(self, limits: Limits, models: Models, metrics: Metrics) -> None:
         self.limits, self.models, self.metrics, self.gate = limits, models, metrics, SocketGate(limits)
         self.pool = ThreadPoolExecutor(limits.threads, "undin-socket")
-        self.batches = Batches(self.pool, limits.threads)
+        self.batches, self._measuring = Batches(self.pool, limits.threads), asyncio.Lock()
 
     async def __call__(self, socket: WebSocket) -> None:
         """Serve one socket to its end."""
         names = ("sr", "channels", "format", "method", "limit_db", "token")
         loop = asyncio.get_running_loop()
         settings = await loop.run_in_executor(self.pool, parse, Query(socket.query_params, names), self.models)
-        if not self.gate.knows(settings.kind):
-            self.gate.learn(settings.kind, await loop.run_in_executor(self.pool, measure_cost, settings))
+        await self._measure(settings)
         await socket.accept()
         try:
             with self.gate.place(settings.kind) as place:
@@ -117,6 +126,15 @@ class SocketWorker:
             code, reason = 1013, refusal.reason
         with suppress(Exception):  # the client may have gone already
             await asyncio.wait_for(socket.close(code, reason), self.limits.idle_s)
+
+    async def _measure(self, settings: SocketSettings) -> None:
+        """Measure the cost of a new kind of stream, once; other sockets get their turn after each batch."""
+        loop = asyncio.get_running_loop()
+        async with self._measuring:
+            if not self.gate.knows(settings.kind):
+                probe = await loop.run_in_executor(self.pool, Probe, settings)
+                costs = [await loop.run_in_executor(self.pool, probe.cost) for _ in range(N_PROBES)]
+                self.gate.learn(settings.kind, float(np.median(costs)))  # the median, as machines are busy
 
 
 class Conversation:
