@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from undin import corpora
-from undin.mixing.mix import rms
+from undin.audio import rms
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "make_mini_corpus.py"
 

@@ -10,12 +10,11 @@ import pytest
 import soundfile
 
 from undin import mixing
-from undin.audio import active_level_db
+from undin.audio import active_level_db, rms_db
 from undin.corpora import Clip, Corpus
 from undin.errors import InputError
 from undin.mixing import Drawing, Seen, Settings, draw
 from undin.mixing.draw import Turns
-from undin.mixing.mix import rms_db
 from undin.mixing.render import load
 
 

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from undin import corpora
-from undin.audio import active_level_db
+from undin.audio import active_level_db, rms_db
 from undin.corpora import Clip, Corpus
 from undin.errors import InputError
 from undin.mixing import Examples, Settings
 from undin.mixing.augment import USUAL, Augment
 from undin.mixing.crops import Crops
-from undin.mixing.mix import PEAK, rms_db
+from undin.mixing.mix import PEAK
 
 SR = 1000
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from undin import corpora, mixing
+from undin.audio import rms
 from undin.corpora import Clip
 from undin.errors import InputError
 from undin.mixing.draw import join_short
-from undin.mixing.mix import rms
 
 
 @pytest.fixture(scope="module")

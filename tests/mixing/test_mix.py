@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from undin.audio import rms
 from undin.errors import InputError
 from undin.mixing import mix
-from undin.mixing.mix import FADE, cut, rms
+from undin.mixing.mix import FADE, cut
 
 
 def sound(n, seed=0, level=0.05):

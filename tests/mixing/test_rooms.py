@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from undin import mixing
+from undin.audio import rms_db
 from undin.errors import InputError
 from undin.mixing import Drawing, Settings
-from undin.mixing.mix import rms_db
 from undin.mixing.rooms import Room, draw_room
 
 ROOM = Room((5.0, 4.0, 3.0), 0.35, (2.0, 1.5, 1.2), ((3.1, 2.6, 1.7), (1.0, 3.0, 1.5)))

@@ -7,7 +7,7 @@
     writer.py   Writer: a temporary file that is renamed; or a stream, flushed block by block
     part.py     the file in the making, with its disk errors
     format.py   AudioFormat, what a file is; format_for, what an output becomes; compression, bit rates
-    level.py    active_level_db: how loud speech is without its pauses
+    level.py    rms; active_level_db: how loud speech is without its pauses
     loudness.py LoudnessMeter: the loudness of a program, ITU-R BS.1770-4
     limiter.py  Limiter, for integer formats: nothing exceeds full scale, nothing else is touched
     samples.py  bytes and integers <-> floats, exactly
@@ -23,7 +23,7 @@ Sound is (n_channels, n_samples) in blocks, (n_samples,) for one channel from `r
 from undin.audio.check import MOST_CHANNELS, MOST_TALKERS, check_audio, check_axes, check_finite, check_rate, resample
 from undin.audio.files import blocks, info, read, write
 from undin.audio.format import AS_M4A, EXTENSIONS, VIDEO_EXTENSIONS, AudioFormat, format_for, parse_raw
-from undin.audio.level import active_level_db
+from undin.audio.level import active_level_db, rms, rms_db
 from undin.audio.limiter import Limiter
 from undin.audio.open import open_reader, open_writer
 from undin.audio.reader import Reader
@@ -52,5 +52,7 @@ __all__ = [
     "parse_raw",
     "read",
     "resample",
+    "rms",
+    "rms_db",
     "write",
 ]

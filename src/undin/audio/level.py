@@ -1,4 +1,4 @@
-"""How loud a voice is while it speaks: the active speech level of ITU-T P.56, pauses left out.
+"""How loud sound is: its RMS, and the active speech level of ITU-T P.56, pauses left out.
 
 An envelope q is drawn around the signal; what is above a threshold c, or was above it during the last 0.2 s, counts
 as active. With n active samples out of a total energy E = Σ x²,
@@ -21,6 +21,17 @@ from undin.audio.check import Array, check_audio
 TIME_CONSTANT_S = 0.03  # of each of the two smoothers
 HANGOVER_S = 0.2  # gaps up to here belong to speech
 MARGIN_DB = 15.9  # threshold below active level
+
+
+def rms(x: Array) -> float:
+    """Root mean square of all samples, summed in float64."""
+    y = x.astype(np.float64)
+    return math.sqrt(float(np.vdot(y, y)) / max(x.size, 1))
+
+
+def rms_db(x: Array) -> float:
+    """`rms` in dB re full scale; -inf for silence."""
+    return 20 * math.log10(value) if (value := rms(x)) else -math.inf
 
 
 def active_level_db(x: Array, sr: int) -> float:

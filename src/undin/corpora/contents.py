@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from undin import audio
-from undin.audio.check import Array
 from undin.corpora.clip import Clip
 from undin.corpora.corpus import Corpus
 from undin.corpora.faults import faults
@@ -109,7 +108,7 @@ def _look(corpus: Corpus, path: str, clips: Sequence[Clip], quick: bool) -> File
         part = x[round(clip.offset_s * sr) : round((clip.offset_s + clip.duration_s) * sr)]
         active_db = audio.active_level_db(part, sr)
         measured.append(replace(clip, active_level_db=active_db if math.isfinite(active_db) else None))
-        levels_db.append(_rms_db(part))
+        levels_db.append(audio.rms_db(part))
     reasons = tuple(faults(x, sr, is_noise=bool(clips[0].kind)))
     digest = hashlib.blake2b(np.ascontiguousarray(x).data, digest_size=16).digest() if np.any(x) else b""
     return FileLook(format, tuple(measured), tuple(levels_db), reasons, digest)
@@ -129,11 +128,6 @@ def _copies(look: FileLook, seen: dict[bytes, Clip]) -> Iterable[str]:
     if first is not clip:
         leak = f": a leak from {first.split} into {clip.split}" if first.split != clip.split else ""
         yield f"duplicate: the same samples as {first.path}{leak}"
-
-
-def _rms_db(x: Array) -> float:
-    power = float(np.mean(np.square(x, dtype=np.float64))) if len(x) else 0.0
-    return 10 * math.log10(power) if power else -math.inf
 
 
 def summary(found: Survey) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from undin import audio
 from undin.audio.check import Array
 
 SILENT_DB = -80.0  # RMS re full scale
@@ -24,7 +25,7 @@ def faults(x: Array, sr: int, *, is_noise: bool = False) -> Iterator[str]:
     Yields:
         one reason a fault, with the number it rests on: silent, clipped, offset, band-limited, padded.
     """
-    rms = float(np.sqrt(np.mean(np.square(x, dtype=np.float64)))) if len(x) else 0.0
+    rms = audio.rms(x)
     if rms < 10 ** (SILENT_DB / 20):
         yield f"silent: {f'RMS {20 * np.log10(rms):.0f} dBFS' if rms else 'every sample is 0'}"
         return

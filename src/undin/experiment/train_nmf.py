@@ -102,8 +102,8 @@ def train(
     kinds = sorted({clip.kind for clip in noises})
     noise = [x for kind in kinds for x in _taken(part, [c for c in noises if c.kind == kind], section.noise_s)]
     (place / "merged_audio").mkdir(exist_ok=True)
-    level = _rms(np.concatenate(speech))
-    noise = [x * np.float32(level / max(_rms(x), 1e-9)) for x in noise]  # as loud as the speech, like the original
+    level = audio.rms(np.concatenate(speech))
+    noise = [x * np.float32(level / max(audio.rms(x), 1e-9)) for x in noise]  # as loud as the speech, like the original
     for label, sounds in (("speech", speech), ("noise", noise)):
         joined = np.concatenate(sounds)
         peak = max(float(np.abs(joined).max()), 1.0)
@@ -135,7 +135,3 @@ def _taken(corpus: Corpus, clips: Sequence[Clip], seconds: float) -> list[Any]:
         sounds.append(corpus.load(clip)[:n_left])
         n_left -= len(sounds[-1])
     return sounds
-
-
-def _rms(x: Any) -> float:
-    return float(np.sqrt(np.mean(np.square(x, dtype=np.float64)))) if len(x) else 0.0

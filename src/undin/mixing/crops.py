@@ -17,10 +17,11 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from undin.audio import rms_db
 from undin.corpora import Clip, Corpus
 from undin.errors import InputError
 from undin.mixing.draw import counts
-from undin.mixing.mix import Samples, cut, draw_onset, rms_db
+from undin.mixing.mix import Samples, cut, draw_onset
 from undin.mixing.settings import Settings, more_speakers, where_of
 
 Item = TypeVar("Item")

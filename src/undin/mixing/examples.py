@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from undin.audio import rms_db
 from undin.corpora import Corpus
 from undin.errors import InputError
 from undin.mixing.augment import effects
 from undin.mixing.crops import SILENT_DB, Crops
-from undin.mixing.mix import Mixture, Samples, amplified, find_gain, find_scale, level_db, rms_db
+from undin.mixing.mix import Mixture, Samples, amplified, find_gain, find_scale, level_db
 from undin.mixing.rooms import draw_room
 from undin.mixing.settings import Settings
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from undin.audio import active_level_db
+from undin.audio import active_level_db, rms_db
 from undin.errors import InputError
 from undin.mixing.manifest import MixtureRow, SnrOver
 
@@ -196,17 +196,6 @@ def level_db(x: Samples, sr: int, over: SnrOver) -> float:
         over: "clip", or "active" for speech without its pauses.
     """
     return rms_db(x) if over == "clip" else active_level_db(x, sr)
-
-
-def rms_db(x: NDArray[np.floating]) -> float:
-    """`rms` in dB re full scale; -inf for silence."""
-    return 20 * math.log10(value) if (value := rms(x)) else -math.inf
-
-
-def rms(x: NDArray[np.floating]) -> float:
-    """Root mean square of all samples, summed in float64."""
-    y = x.astype(np.float64)
-    return math.sqrt(float(np.vdot(y, y)) / max(x.size, 1))
 
 
 def _checked(name: str, x: ArrayLike) -> Samples:

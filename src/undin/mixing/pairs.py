@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from undin import audio
+from undin.audio import rms_db
 from undin.corpora import Corpus, trees
 from undin.errors import InputError, UndinError
 from undin.mixing.manifest import MixtureRow, Source
-from undin.mixing.mix import Samples, rms_db
+from undin.mixing.mix import Samples
 
 SNR = re.compile(r"snr(?:db_)?(-?\d+(?:\.\d+)?)(?=_|$)", re.IGNORECASE)
 NUMBER = re.compile(r"(fileid_\d+|clnsp\d+)$", re.IGNORECASE)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from undin.audio import rms_db
 from undin.corpora import Corpus
 from undin.errors import InputError
 from undin.mixing.manifest import MixtureRow, Source
-from undin.mixing.mix import Mixture, Samples, amplified, cut, find_gain, find_scale, level_db, rms_db
+from undin.mixing.mix import Mixture, Samples, amplified, cut, find_gain, find_scale, level_db
 from undin.mixing.rooms import Room
 
 PAIR = "pair"  # the reference of a mixture that was not made here

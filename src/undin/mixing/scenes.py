@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from undin.audio import rms
 from undin.mixing.crops import FADE_S, faded
-from undin.mixing.mix import Samples, rms
+from undin.mixing.mix import Samples
 
 Scene = list[list[tuple[int, int]]]  # when each talker speaks: stretches [start, stop) in samples
 

@@ -14,26 +14,9 @@ Attributes = dict[str, Any]
 Fold = Callable[..., Array | list[Array]]
 
 
-def _transpose(a: Attributes, x: Array) -> Array:
-    return np.transpose(x, a.get("perm"))
-
-
 def _reshape(a: Attributes, x: Array, shape: Array) -> Array:
     sizes = [x.shape[i] if n == 0 and not a.get("allowzero") else int(n) for i, n in enumerate(shape)]
     return x.reshape(sizes)
-
-
-def _squeeze(a: Attributes, x: Array, axes: Array | None = None) -> Array:
-    return np.squeeze(x, None if axes is None else tuple(int(axis) for axis in axes))
-
-
-def _unsqueeze(a: Attributes, x: Array, axes: Array) -> Array:
-    return np.expand_dims(x, tuple(int(axis) for axis in axes))
-
-
-def _flatten(a: Attributes, x: Array) -> Array:
-    axis = a.get("axis", 1)
-    return x.reshape(int(np.prod(x.shape[:axis], dtype=int)), -1)
 
 
 def _slice(
@@ -53,18 +36,6 @@ def _split(a: Attributes, x: Array, sizes: Array) -> list[Array]:
     return np.split(x, np.cumsum(sizes)[:-1], a.get("axis", 0))
 
 
-def _gather(a: Attributes, x: Array, index: Array) -> Array:
-    return np.take(x, index, a.get("axis", 0))
-
-
-def _expand(a: Attributes, x: Array, shape: Array) -> Array:
-    return np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(int(n) for n in shape)))
-
-
-def _concat(a: Attributes, *xs: Array) -> Array:
-    return np.concatenate(xs, a["axis"])
-
-
 def _constant_of_shape(a: Attributes, shape: Array) -> Array:
     value = a.get("value", np.zeros(1, np.float32))
     return np.full([int(n) for n in shape], value.flat[0], value.dtype)
@@ -78,38 +49,30 @@ def _div(a: Attributes, x: Array, y: Array) -> Array:
     return np.asarray(x / y, np.float32) if x.dtype.kind == "f" else np.asarray(np.trunc(x / y), x.dtype)
 
 
-def _where(a: Attributes, c: Array, x: Array, y: Array) -> Array:
-    return np.where(c, x, y)
-
-
-def _range(a: Attributes, start: Array, end: Array, step: Array) -> Array:
-    return np.arange(start.item(), end.item(), step.item(), dtype=start.dtype)
-
-
 def _plain(function: Callable[..., Any]) -> Fold:
     return lambda a, *xs: np.asarray(function(*xs))
 
 
 MOVES: dict[str, Fold] = {
     "Identity": lambda a, x: x,
-    "Transpose": _transpose,
+    "Transpose": lambda a, x: np.transpose(x, a.get("perm")),
     "Reshape": _reshape,
-    "Squeeze": _squeeze,
-    "Unsqueeze": _unsqueeze,
-    "Flatten": _flatten,
+    "Squeeze": lambda a, x, axes=None: np.squeeze(x, axes if axes is None else tuple(axes)),
+    "Unsqueeze": lambda a, x, axes: np.expand_dims(x, tuple(axes)),
+    "Flatten": lambda a, x: x.reshape(int(np.prod(x.shape[: a.get("axis", 1)], dtype=int)), -1),
     "Slice": _slice,
     "Split": _split,
-    "Gather": _gather,
-    "Expand": _expand,
+    "Gather": lambda a, x, index: np.take(x, index, a.get("axis", 0)),
+    "Expand": lambda a, x, shape: np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(shape))),
 }
 FOLDS: dict[str, Fold] = MOVES | {
     "Constant": lambda a: a["value"],
     "ConstantOfShape": _constant_of_shape,
-    "Concat": _concat,
+    "Concat": lambda a, *xs: np.concatenate(xs, a["axis"]),
     "Cast": _cast,
     "Div": _div,
-    "Where": _where,
-    "Range": _range,
+    "Where": _plain(np.where),
+    "Range": lambda a, *ends: np.arange(*(end.item() for end in ends), dtype=ends[0].dtype),
     "Add": _plain(np.add),
     "Sub": _plain(np.subtract),
     "Mul": _plain(np.multiply),
