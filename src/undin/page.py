@@ -112,7 +112,7 @@ def write_page(
 
 
 @dataclass(frozen=True)
-class Drawing:
+class PictureTask:
     """What `picture` takes, or a function that returns its image, for one of the workers of `write_sections`."""
 
     name: str
@@ -128,7 +128,7 @@ def write_sections(
     *,
     title: str,
     intro: str = "",
-    sections: Mapping[str, Sequence[str | Drawing]],
+    sections: Mapping[str, Sequence[str | PictureTask]],
     contents: bool = False,
     workers: int | Executor = 1,
 ) -> Path:
@@ -138,10 +138,10 @@ def write_sections(
         path: the file to write; replaced only when the page is complete.
         title: heading of the page.
         intro: text below it; an empty line starts a paragraph.
-        sections: heading -> parts, made by `prose`, `player`, `picture` or `Drawing`, `table` and `folded`. One section
-            holds one player at most.
+        sections: heading -> parts, made by `prose`, `player`, `picture` or `PictureTask`, `table` and `folded`. One
+            section holds one player at most.
         contents: list the headings at the top, as links.
-        workers: number of processes that render `Drawing` objects, or an `Executor`.
+        workers: number of processes that render `PictureTask` objects, or an `Executor`.
 
     Returns:
         The path.
@@ -184,14 +184,14 @@ def check_page(path: Path) -> None:
         raise InputError(f"{path} already exists and was not written by undin; use another -o")
 
 
-def _drawn(sections: Mapping[str, Sequence[str | Drawing]], pool: Executor) -> dict[str, list[str]]:
-    drawings = [part for parts in sections.values() for part in parts if isinstance(part, Drawing)]
+def _drawn(sections: Mapping[str, Sequence[str | PictureTask]], pool: Executor) -> dict[str, list[str]]:
+    drawings = [part for parts in sections.values() for part in parts if isinstance(part, PictureTask)]
     with closing(pool.map(_draws, drawings, ordered=True)) as outcomes:
         shots = iter([str(drawing) if isinstance(shot, WorkerDied) else shot for drawing, shot in outcomes])
-    return {name: [next(shots) if isinstance(p, Drawing) else p for p in parts] for name, parts in sections.items()}
+    return {name: [next(shots) if isinstance(p, PictureTask) else p for p in parts] for name, parts in sections.items()}
 
 
-def _draws(_: Progress) -> Callable[[Drawing], str]:
+def _draws(_: Progress) -> Callable[[PictureTask], str]:
     return str
 
 

@@ -101,8 +101,8 @@ def test_a_run_that_was_cut_off_ends_with_the_same_scores(finished, tmp_path, st
 
 
 def test_a_folder_is_of_one_process_at_a_time(tmp_path):
-    code = "from pathlib import Path; from undin.experiment.lock import alone; import time\n"
-    code += f"with alone(Path({str(tmp_path)!r})): print('held', flush=True); time.sleep(60)"
+    code = "from pathlib import Path; from undin.experiment.lock import locked; import time\n"
+    code += f"with locked(Path({str(tmp_path)!r})): print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
         assert other.stdout.readline().strip() == b"held"
         with pytest.raises(InputError, match="is in use by another undin: wait for it, or give another folder"):

@@ -114,7 +114,7 @@ def _parts(root: Path, layout: str | None) -> list[Part]:
         return [found] if layout or found.layout == "tables" else [found, *_beside(found)]
     if parts := [] if layout else _side_by_side(root):
         return parts
-    if layout in (None, "plain") and plain.recognise(root):
+    if layout in (None, "plain") and plain.recognize(root):
         return [Part(root, "plain")]
     raise InputError(f"{root} contains no audio{f' in the layout {layout}' if layout else ''}: {LOOKED_FOR}")
 
@@ -124,7 +124,7 @@ def _recognized(root: Path, layout: str | None = None) -> Part | None:
     names = [layout] if layout else [name for name in LAYOUTS if name != "plain"]
     for _ in range(DEEP):
         for name in names:
-            if LAYOUTS[name].recognise(root):
+            if LAYOUTS[name].recognize(root):
                 return Part(root, name)
         below = list(trees.folders(root).values())
         if len(below) != 1 or trees.loose(root):
@@ -147,7 +147,7 @@ def _side_by_side(root: Path, deep: int = DEEP) -> list[Part]:
     inner = {folder: _within(folder, deep) for folder in below}
     if not (parts := [part for found in inner.values() for part in found]):
         return []
-    others = [*(folder for folder, found in inner.items() if not found and plain.recognise(folder)), *loose]
+    others = [*(folder for folder, found in inner.items() if not found and plain.recognize(folder)), *loose]
     strange = [] if plain.is_named(root) else [path.name for path in others if not plain.is_named(path, splits=True)]
     if strange:
         known = ", ".join(f"{part.home.name} ({part.layout})" for part in parts)
@@ -165,7 +165,7 @@ def _within(folder: Path, deep: int) -> list[Part]:
     if is_named and trees.loose(folder):  # all of it counts, also where it has some names of NOISEX-92
         return []
     if found := _recognized(folder):
-        return [] if found.layout == "tables" and not plain.recognise(found.home) else [found]
+        return [] if found.layout == "tables" and not plain.recognize(found.home) else [found]
     return _side_by_side(folder, deep - 1) if deep and is_named else []
 
 

@@ -12,7 +12,7 @@ RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")  # not 0 in th
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold the folder until the block ends, or the process, however it does.
 
     Windows and some file systems know no such lock: there nothing is held.

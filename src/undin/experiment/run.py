@@ -22,7 +22,7 @@ from undin.checks import check_known
 from undin.corpora import Clip, Corpus
 from undin.errors import InputError
 from undin.experiment import leaks, stages, train_net, train_nmf
-from undin.experiment.lock import alone
+from undin.experiment.lock import locked
 from undin.experiment.mixtures import Mixtures, mix
 from undin.experiment.progress import StageProgress
 from undin.experiment.recipe import Recipe, check_talkers
@@ -125,7 +125,7 @@ class Run:
         todo = [stage for stage in NEEDS if not only or stage in only]
         self._check(todo)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with alone(self.folder):
+        with locked(self.folder):
             for stage in todo:
                 status = self._do(stage, call, _of_stage(progress, stage))
                 yield stage, status

@@ -28,7 +28,7 @@ from undin.training.logs import Bar, Log, StepProgress, draw_curve, gains, shown
 from undin.training.muon import Muon
 from undin.training.nets import Network
 from undin.training.options import Options
-from undin.training.processes import SIGNALS, silence
+from undin.training.processes import END_SIGNALS, silence
 from undin.training.snapshot import State, full_disk_told
 from undin.training.validation import Validation, columns
 
@@ -219,7 +219,7 @@ class RunCallback(Callback):
         """Let a request to end wait for the end of the step; a second one does not."""
         self._handlers = {}
         if threading.current_thread() is threading.main_thread():
-            for number in SIGNALS:
+            for number in END_SIGNALS:
                 self._handlers[number] = signal.getsignal(number)
                 if self._handlers[number] is not signal.SIG_IGN:  # as under nohup
                     signal.signal(number, self._hear)

@@ -21,7 +21,7 @@ from undin.training.logs import StepProgress, read_log
 from undin.training.options import Options
 
 LAUNCHERS = ("TORCHELASTIC_RUN_ID", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")  # set where processes are started for us
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM") if hasattr(signal, name)]
+END_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM") if hasattr(signal, name)]
 FOLLOW_S = 0.5
 LOGGERS = ("lightning.pytorch", "lightning.fabric", "torch.multiprocessing.spawn")
 # Torch warnings caused by Lightning, and Lightning's own advice: starts of messages.
@@ -122,7 +122,7 @@ def passed_on(trainer: Any, callback: Any) -> Iterator[None]:
         trainer.strategy.launcher.kill(number)
 
     in_main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, on_signal) for number in SIGNALS if in_main}
+    before = {number: signal.signal(number, on_signal) for number in END_SIGNALS if in_main}
     try:
         yield
     finally:

@@ -26,7 +26,7 @@ from undin.corpora.layouts import (
 class KnownLayout(Protocol):
     """Interface of a layout module."""
 
-    def recognise(self, root: Path) -> bool:
+    def recognize(self, root: Path) -> bool:
         """Whether the folder has this layout."""
 
     def rows(self, root: Path) -> Iterator[Clip]:

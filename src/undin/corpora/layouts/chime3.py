@@ -17,7 +17,7 @@ NAME = re.compile(r"(BGD_(\w+)_\w+_([A-Z]{3}))\.CH(\d)\.wav")
 KINDS = {"BUS": "bus", "CAF": "cafe", "PED": "pedestrian area", "STR": "street"}
 
 
-def recognise(root: Path) -> bool:
+def recognize(root: Path) -> bool:
     """Whether it is the folder of backgrounds or one of those above it."""
     return any(any((root / home).glob("BGD_*.CH?.wav")) for home in HOMES)
 

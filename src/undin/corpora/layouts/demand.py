@@ -34,7 +34,7 @@ KINDS = {
 }
 
 
-def recognise(root: Path) -> bool:
+def recognize(root: Path) -> bool:
     """Whether a folder with one of its names has a first channel."""
     return bool(_channels(root))
 

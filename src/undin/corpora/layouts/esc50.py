@@ -18,7 +18,7 @@ SPLITS = {"1": "train", "2": "train", "3": "train", "4": "dev", "5": "test"}
 COLUMNS = {"filename", "fold", "category"}
 
 
-def recognise(root: Path) -> bool:
+def recognize(root: Path) -> bool:
     """Whether its table exists."""
     return (root / "meta" / "esc50.csv").is_file()
 

@@ -19,7 +19,7 @@ SPLITS = {"tr": "train", "cv": "dev", "tt": "test"}  # WSJ0-2mix
 MIXES = ("mix_clean", "mix_both", "mix")
 
 
-def recognise(root: Path) -> bool:
+def recognize(root: Path) -> bool:
     """Whether s1 and s2 are next to a folder of mixtures, up to three folders down."""
     return bool(_sets(root))
 

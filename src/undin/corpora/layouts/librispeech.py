@@ -16,7 +16,7 @@ from undin.corpora.clip import Clip
 SPLIT = re.compile(r"(train|dev|test)-(clean|other)(-\d+)?")
 
 
-def recognise(root: Path) -> bool:
+def recognize(root: Path) -> bool:
     """Whether it is, or has, a folder named like a split with speakers' numbers in it."""
     return any(name.isdecimal() for folder in _splits(root).values() for name in trees.folders(folder))
 

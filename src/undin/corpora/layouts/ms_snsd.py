@@ -15,7 +15,7 @@ from undin.corpora.clip import Clip
 PARTS = ("clean_train", "clean_test", "noise_train", "noise_test")
 
 
-def recognise(root: Path) -> bool:
+def recognize(root: Path) -> bool:
     """Whether both noise folders, or both clean-speech folders, exist."""
     names = trees.folders(root)
     return any(f"{part}_train" in names and f"{part}_test" in names for part in ("clean", "noise"))

@@ -15,7 +15,7 @@ SOURCES = {"speech": {"librivox", "us-gov"}, "music": {"fma", "jamendo", "hd-cla
 LANGUAGES = {"english": "en", "german": "de", "spanish": "es", "french": "fr", "italian": "it", "russian": "ru"}
 
 
-def recognise(root: Path) -> bool:
+def recognize(root: Path) -> bool:
     """Whether its three folders exist and contain one of its sources."""
     there = trees.folders(root)
     return there.keys() >= SOURCES.keys() and any(

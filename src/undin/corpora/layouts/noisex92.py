@@ -20,7 +20,7 @@ SUFFIXES = (".flac", ".WAV", ".wav", ".mat")
 SPLITS = dict.fromkeys(TRAIN, "train") | dict.fromkeys(DEV, "dev") | dict.fromkeys(TEST, "test")
 
 
-def recognise(root: Path) -> bool:
+def recognize(root: Path) -> bool:
     """Whether at least five of its names exist, as audio or .mat files."""
     there = set(os.listdir(root))  # noqa: PTH208 (one look instead of sixty)
     return sum(any(kind + suffix in there for suffix in SUFFIXES) for kind in SPLITS) >= 5

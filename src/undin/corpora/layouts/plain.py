@@ -33,7 +33,7 @@ SPLITS = dict.fromkeys(("train", "training"), "train") | dict.fromkeys(("test", 
 SPLITS |= dict.fromkeys(("dev", "val", "valid", "validation", "development"), "dev")
 
 
-def recognise(root: Path) -> bool:
+def recognize(root: Path) -> bool:
     """Whether there is any audio file."""
     return any(True for _ in trees.files(root))
 

@@ -42,12 +42,12 @@ def open_tables(root: str | os.PathLike[str], *, sr: int | None = None, mono: bo
         InputError: neither table is there, a column is missing, or a row is broken (file and row are named).
     """
     root = Path(root)
-    if not recognise(root):
+    if not recognize(root):
         raise InputError(f"{root} is not a corpus: expected speech.csv, noise.csv or both")
     return Corpus(root, rows(root), sr=sr, mono=mono)
 
 
-def recognise(root: Path) -> bool:
+def recognize(root: Path) -> bool:
     """Whether one of the tables exists."""
     return any((root / name).is_file() for name in TABLES)
 

@@ -14,7 +14,7 @@ from undin.corpora import trees
 from undin.corpora.clip import Clip
 
 
-def recognise(root: Path) -> bool:
+def recognize(root: Path) -> bool:
     """Whether TRAIN or TEST has the dialect regions DR1 ... DR8."""
     parts = trees.folders(root)
     return any(re.fullmatch("dr[1-8]", name) for part in _parts(parts) for name in trees.folders(parts[part]))

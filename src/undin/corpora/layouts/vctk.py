@@ -15,7 +15,7 @@ from undin.corpora.clip import Clip
 SOUND = ("wav48_silence_trimmed", "wav48")
 
 
-def recognise(root: Path) -> bool:
+def recognize(root: Path) -> bool:
     """Whether one of the audio folders exists."""
     return any(name in trees.folders(root) for name in SOUND)
 

@@ -16,7 +16,7 @@ CLEAN = re.compile(r"clean_(train|test)set.*")
 DEV = ("p226", "p287")
 
 
-def recognise(root: Path) -> bool:
+def recognize(root: Path) -> bool:
     """Whether a folder of clean speech has its noisy twin."""
     return bool(_pairs(root))
 

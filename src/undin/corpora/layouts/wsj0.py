@@ -14,7 +14,7 @@ from undin.corpora.clip import Clip
 SPLITS = {"si_tr_s": "train", "si_dt_05": "dev", "si_et_05": "test"}
 
 
-def recognise(root: Path) -> bool:
+def recognize(root: Path) -> bool:
     """Whether one of the three folders exists, up to two levels down."""
     return bool(_folders(root))
 

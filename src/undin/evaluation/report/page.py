@@ -21,7 +21,7 @@ from undin.metrics import Metric
 from undin.player import Codec, player
 from undin.workers import Executor
 
-Parts = list[str | page.Drawing]
+Parts = list[str | page.PictureTask]
 LATE_MS = 0.5
 FOLD_KINDS = 6  # more kinds of noise than this are folded away
 PAIRS = (
@@ -77,7 +77,7 @@ def write_report(
     if cost := _cost(slices):
         sections["Quality over cost"] = cost
     if can_draw() and (figure := figure_of_gains(evaluation)):
-        sections["Gains over the input"] = [page.Drawing("Gains over the input", figure)]
+        sections["Gains over the input"] = [page.PictureTask("Gains over the input", figure)]
     for i, example in enumerate(examples, 1):
         name = f"Example {i}: {evaluation.task.title(example.row)}"
         sections[name] = _example(slices, name, example, codec)
@@ -141,7 +141,7 @@ def _metric(slices: Slices, measure: Metric) -> Parts:
     if can_draw() and len(slices.snrs) > 1:
         curves = {m: [slices.at(m, measure.name, snr=snr).score for snr in slices.snrs] for m in methods}
         figure = plots.over_snr(curves, slices.snrs, measure.title, plain=INPUT)
-        parts.append(page.Drawing(f"{measure.title} over SNR", figure))
+        parts.append(page.PictureTask(f"{measure.title} over SNR", figure))
     parts.append(page.table(f"{measure.title} per SNR", tables.by_kind_and_snr(slices, measure, [ALL])))
     if len(slices.kinds) > 1:
         parts += _kinds(slices, measure)
@@ -163,7 +163,7 @@ def _kinds(slices: Slices, measure: Metric) -> Parts:
         kinds = sorted(slices.kinds, key=lambda kind: -most[kind])
         label = f"change of {measure.label}" + (f" ({measure.unit})" if measure.unit == "dB" else "")
         figure = plots.per_kind({method: [g[kind] for kind in kinds] for method, g in gains.items()}, kinds, label)
-        parts.append(page.Drawing(f"Change of {measure.title} per {by}", figure))
+        parts.append(page.PictureTask(f"Change of {measure.title} per {by}", figure))
     rows = page.table(f"{measure.title} per {by} and SNR", tables.by_kind_and_snr(slices, measure, slices.kinds))
     folded = len(slices.kinds) > FOLD_KINDS
     return [*parts, page.folded(f"{measure.title} per {by} and SNR", rows) if folded else rows]
@@ -194,7 +194,7 @@ def _cost(slices: Slices) -> Parts:
         if points:
             plain = slices.at(INPUT, measure.name).score
             figure = plots.over_cost(points, plain, measure.title)
-            parts.append(page.Drawing(f"{measure.title} over cost", figure))
+            parts.append(page.PictureTask(f"{measure.title} over cost", figure))
     return parts
 
 
@@ -205,7 +205,7 @@ def _example(slices: Slices, name: str, example: Example, codec: Codec) -> Parts
     wet = slices.evaluation.compared[1:]
     parts: Parts = [player(name, sounds, panels=can_draw(), dry=INPUT, wet=wet, codec=codec)]
     if can_draw():
-        parts.append(page.Drawing(name, partial(pictures.overview, example.sounds, example.sr), list(sounds)))
+        parts.append(page.PictureTask(name, partial(pictures.overview, example.sounds, example.sr), list(sounds)))
     by_method = {s.method: s for s in slices.evaluation.scores if s.id == example.row.id}
     rows: tables.Rows = [
         {"": method} | {m.title: _value(by_method[method].values.get(m.name), m) for m in slices.evaluation.measures}
