@@ -1,15 +1,20 @@
 """`undin run`, and a recipe given to mix, train and evaluate: one stage each."""
 
 import html
+import importlib
+import io
 import json
+import re
 import shlex
+import time
 
 import pytest
 
-from undin.cli import main
+from undin.cli import main, show
 from undin.corpora import MINI
 from undin.errors import InputError
 from undin.experiment import Run, read_recipe
+from undin.jobs import FileTask
 
 
 @pytest.fixture
@@ -90,3 +95,33 @@ def test_the_line_that_repeats_a_run_resolves_to_the_same_recipe(recipe, tmp_pat
 def test_the_corpus_of_the_environment_is_part_of_the_line(recipe, tmp_path, monkeypatch):
     monkeypatch.setenv("UNDIN_DATA", str(MINI))
     assert Run(read_recipe(recipe), tmp_path / "out").command == ["undin", "run", recipe, "--data", str(MINI)]
+
+
+def test_redirected_progress_is_a_line_a_minute(recipe, capsys, monkeypatch):
+    module = importlib.import_module("undin.cli.run")
+    assert module.LINE_EVERY_S == 60
+    monkeypatch.setattr(module, "LINE_EVERY_S", 1000)
+    assert call("run", recipe, "-o", "out") == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(module, "LINE_EVERY_S", 0)
+    assert call("run", recipe, "-o", "out2") == 0
+    out, err = capsys.readouterr()
+    assert "mix: 2 of 2\n" in err and "evaluate: 2 of 2\n" in err and len(out.splitlines()) == 6
+    assert call("run", recipe, "-o", "out3", "-q") == 0
+    assert capsys.readouterr() == ("", "")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_the_bar_of_a_folder_never_exceeds_its_total(monkeypatch):
+    monkeypatch.setattr("undin.cli.show.duration", lambda task: 1.0)
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    with show.progress_bar([FileTask(name, (name,)) for name in "ab"], wanted=True) as advance:
+        for _ in range(5):
+            advance(1.0)
+            time.sleep(0.15)  # the bar is drawn ten times a second
+    shown = [tuple(map(int, pair)) for pair in re.findall(r"(\d+) of (\d+) s of audio", terminal.getvalue())]
+    assert shown and all(done <= total for done, total in shown) and shown[-1] == (5, 5)

@@ -11,7 +11,7 @@ from unittest.mock import Mock
 import pytest
 
 from undin import experiment
-from undin.errors import InputError
+from undin.errors import InputError, MissingExtraError
 from undin.experiment import Run, read_recipe, recipes
 
 SMALL = [
@@ -169,3 +169,26 @@ def test_bad_recipes_are_named(tmp_path):
     broken.write_text("mix = 3\n")
     with pytest.raises(InputError, match="must be a section"):
         read_recipe(str(broken))
+
+
+@pytest.mark.parametrize(
+    ("changes", "package", "stages"),
+    [
+        (["enhance.pictures=1"], "matplotlib", ["mix", "enhance"]),
+        (['evaluate.metrics=["stoi"]'], "pystoi", ["mix", "evaluate"]),
+    ],
+)
+def test_missing_packages_are_named_before_the_first_stage(finished, tmp_path, monkeypatch, changes, package, stages):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == package else Mock())
+    with pytest.raises(MissingExtraError, match=f"{package} is required but not installed"):
+        list(Run(small(*changes), tmp_path / "new").run())
+    assert not (tmp_path / "new").exists()
+    assert next(Run(small(*changes), tmp_path / "new").run(["mix"])) == ("mix", "done")  # which needs it not
+
+
+def test_torch_is_asked_for_before_mixing(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "torch" else Mock())
+    with pytest.raises(MissingExtraError, match=r"torch is required .* install \"undin\[train\]\""):
+        list(Run(read_recipe("dnn-xu2015", preset="mini"), tmp_path / "new").run())
+    assert not (tmp_path / "new").exists()

@@ -2,6 +2,7 @@
 
 import json as json_
 import sys
+import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ import typer
 
 from undin.cli import options as o
 from undin.cli import show
+
+LINE_EVERY_S = 60
 
 Output = Annotated[
     Path | None, o.where("-o", "--output", metavar="DIR", help="Run folder.", show_default="runs/RECIPE")
@@ -93,10 +96,25 @@ def _list_recipes() -> int:
     return 0
 
 
+class _Lines:
+    """Progress where no bar can move: a line a minute."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, stage: str, done: int, total: int, facts: str) -> None:
+        if time.monotonic() - self._last >= LINE_EVERY_S:
+            self._last = time.monotonic()
+            show.say(f"{stage}: {done} of {total}   {facts}".rstrip(), stderr=True)
+
+
 @contextmanager
 def _bar(*, wanted: bool) -> Iterator[Callable[[str, int, int, str], Any] | None]:
-    if not (wanted and sys.stderr.isatty()):
+    if not wanted:
         yield None
+        return
+    if not sys.stderr.isatty():
+        yield _Lines()
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

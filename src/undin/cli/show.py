@@ -84,7 +84,15 @@ def progress_bar(tasks: "Sequence[FileTask]", *, wanted: bool) -> Iterator[Calla
     with _progress(SECONDS if total else SECONDS_DONE) as bar:
         name = tasks[0].source if len(tasks) == 1 else f"{len(tasks)} files"
         task = bar.add_task(name.replace("[", r"\["), total=total)
-        yield lambda seconds: bar.advance(task, seconds)
+        done = 0.0
+
+        def advance(seconds: float) -> None:
+            """Move the bar; files may last longer than their headers say."""
+            nonlocal done
+            done += seconds
+            bar.update(task, completed=done, total=total and max(total, done))
+
+        yield advance
 
 
 @contextmanager

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from undin import corpora, mixing
+from undin import corpora, evaluation, mixing
 from undin.atomic import atomic_write
 from undin.checks import check_known
 from undin.corpora import Clip, Corpus
-from undin.errors import InputError
+from undin.errors import InputError, require_files
 from undin.experiment import leaks, stages, train_net, train_nmf
 from undin.experiment.lock import locked
 from undin.experiment.mixtures import Mixtures, mix
@@ -111,6 +111,7 @@ class Run:
             (stage, "done", "skipped" or, as the last, "paused").
 
         Raises:
+            MissingExtraError: a package that a stage needs is not installed; before the first stage.
             InputError: an unknown stage; one that needs another first; another process works in the folder; a leak (see
                 `leaks`); or what a stage raises. What the corpus lacks for any stage is raised before the first.
         """
@@ -123,6 +124,7 @@ class Run:
         start = None if start_from is None else Path(start_from)
         call = Call(workers, max_minutes, start, None if start is None else train_net.check_start(start, self.folder))
         todo = [stage for stage in NEEDS if not only or stage in only]
+        self._check_extras([stage for stage in todo if self.status(stage) != "finished"])
         self._check(todo)
         self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder):
@@ -135,6 +137,18 @@ class Run:
     @property
     def _trains_net(self) -> bool:
         return isinstance(self.recipe.train, NetTrain)
+
+    def _check_extras(self, todo: Sequence[str]) -> None:
+        """Raise for a missing package before the first stage, not hours later."""
+        recipe = self.recipe
+        if "train" in todo and self._trains_net:
+            for package in ("torch", "lightning"):
+                require_files(package, extra="train")
+        if "enhance" in todo and recipe.enhance.pictures:
+            require_files("matplotlib", extra="plot")
+        if "evaluate" in todo:
+            task = evaluation.Separation() if recipe.mix.talkers > 1 else evaluation.Enhancement()
+            evaluation.choose(recipe.evaluate.metrics or None, self.corpus.sr, task)
 
     def _check(self, todo: Sequence[str]) -> None:
         """Refuse a corpus that the stages cannot do their work with, and leaks, before any begins."""
