@@ -12,6 +12,9 @@ from undin.errors import InputError
 pytest.importorskip("matplotlib")
 Image = pytest.importorskip("PIL.Image")
 pictures = importlib.import_module("undin.pictures")
+panels = importlib.import_module("undin.pictures.panels")
+AxesImage = importlib.import_module("matplotlib.image").AxesImage
+Text = importlib.import_module("matplotlib.text").Text
 
 SR = 16000
 
@@ -170,6 +173,23 @@ def test_png_keeps_the_ground_of_the_page_and_the_figure_as_it_was():
             assert picture.convert("RGB").getpixel((0, 0)) == ground
     assert figure.get_size_inches().tolist() == size
     assert figure.get_facecolor()[:3] == (1, 1, 1)
+
+
+def test_a_shot_resamples_images_once_and_lights_every_text_of_the_dark_one(monkeypatch):
+    resampled, darkened = [], []
+    make_image, darken = AxesImage.make_image, panels._darken
+    monkeypatch.setattr(AxesImage, "make_image", lambda self, *args: resampled.append(self) or make_image(self, *args))
+    monkeypatch.setattr(panels, "_darken", lambda figure: darkened.append(figure) or darken(figure))
+    figure = pictures.spectrograms({"a": noise(), "b": noise()}, SR, title="both")
+    figure.axes[0].plot([0, 1], [0, 8], label="a line")
+    figure.axes[0].inset_axes((0.2, 0.2, 0.3, 0.3)).set_title("inset")
+    figure.axes[0].legend()
+    figure.legend(loc="outside upper left")
+    pictures.shot(figure)
+    assert len(resampled) == 2
+    shown = [text for text in darkened[0].findobj(Text) if text.get_text()]
+    assert {"both", "a line", "inset", "kHz", "dB (0 = loudest)"} <= {text.get_text() for text in shown}
+    assert {text.get_color() for text in shown} == {panels.ON_DARK}
 
 
 @pytest.mark.parametrize(

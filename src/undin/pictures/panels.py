@@ -166,7 +166,8 @@ def _darken(figure: "Figure") -> None:
     figure.set_facecolor(DARK)
     for text in _texts(figure):
         text.set_color(ON_DARK)
-    for axes in figure.axes:
+    insets = [inset for axes in figure.axes for inset in axes.child_axes]
+    for axes in (*figure.axes, *insets):
         axes.set_facecolor(DARK)
         axes.tick_params(colors=ON_DARK)
         for spine in axes.spines.values():
