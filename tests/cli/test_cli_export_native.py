@@ -25,7 +25,7 @@ def test_a_method_becomes_c(undin, tmp_path, monkeypatch):
     "args, cure",
     [
         (["log-mmse", "--to", "c"], "log-mmse is not a network: export lull"),
-        (["blstm-mask", "--to", "ladspa"], "needs the whole signal: export a causal network"),
+        (["blstm-mask", "--to", "ladspa"], "needs the whole signal: a plugin needs a causal network"),
         (["lul", "--to", "c"], "did you mean lull"),
         (["lull", "--to", "c", "-o", "a.txt"], "a.txt is a file: choose a folder for -o"),
     ],

@@ -64,6 +64,14 @@ class Compiled:
             at += n
         return y
 
+    def process_file(self, x: np.ndarray, block: int = 4096) -> np.ndarray:
+        """All of x (n_channels, n_samples) -> (n_src * n_channels, n_samples), aligned; of any network."""
+        late = self.call("latency")
+        y = self.process(x, [block])
+        if not self.method.causal:
+            getattr(self.lib, f"{self.name}_end")(self.state)
+        return np.concatenate([y, self.process(np.zeros((len(x), late)), [block])], 1)[:, late:]
+
 
 def build(name: str | Path, folder: Path, *flags: str) -> Compiled:
     """Translate and compile a method or an .onnx."""

@@ -108,13 +108,13 @@ def test_talkers_come_apart_and_what_is_no_sound_is_named(site, noisy, tmp_path)
     bad = tmp_path / "text.wav"
     bad.write_text("no sound " * 20)
     with opened(site) as page:
-        page.check("[value='lstm-mask']")
+        page.check("[value='blstm-mask']")
         page.set_input_files("#files", [bad, noisy])
         page.wait_for_selector(".result:not([hidden])", timeout=120_000)
         assert "Cannot process this file" in page.inner_text("li:first-child .status")
         assert page.inner_text("#summary") == "1 of 2 files done, 1 failed"
         x, sr = undin.read(noisy)
-        ref = undin.separate(x, sr, method="lstm-mask")
+        ref = undin.load("blstm-mask", speeds=())(x, sr)
         for i in range(2):
             with page.expect_download() as found:
                 page.click(f".downloads a:nth-child({i + 1})")

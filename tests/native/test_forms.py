@@ -1,37 +1,82 @@
-"""Every causal form of every network, at small sizes: one emitter translates them all."""
+"""Every form of every network, at small sizes: one emitter translates them all."""
 
+import ctypes
 import re
+from itertools import permutations
 
 import numpy as np
 import pytest
-from compiled import build, needs_cc
+from compiled import build, compile_c, needs_cc
 
 pytest.importorskip("torch")
 
 from networks import CASES, network
 
+from undin.errors import InputError, WeightsError
 from undin.methods import LEARNED
-from undin.native import build_ladspa
+from undin.native import build_ladspa, make_library
 from undin.runner import UNSEALED, seal
 from undin.training.export import write_graph
 
 
 @needs_cc
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_every_causal_form(case, tmp_path):
+def test_every_form(case, tmp_path):
     loaded = network(*case)
-    if loaded.net.frames == "all" or loaded.net.output == "embedding" or loaded.name not in LEARNED:
-        pytest.skip("not a causal network with a mask or a spectrum")
+    if loaded.net.output == "embedding" or loaded.name not in LEARNED or case[1].get("heads"):
+        pytest.skip("an embedding, or attention")
     weights = ("fp32", "fp16", "int8")[CASES.index(case) % 3]
     lib = build(write_graph(loaded, tmp_path / "my own-net.onnx", weights=weights, card={}), tmp_path / "c", "-O0")
     assert lib.name == "undin_my_own_net"
     x = 0.1 * np.random.default_rng(0).standard_normal((2, 4000)).astype(np.float32)
     for sr, n_channels in ((16000, 1), (44100, 2), (8000, 2)):
-        stream = lib.method.stream(sr)
-        y = stream.process(x[:n_channels], equal=True).reshape(-1, 4000)
+        y = lib.method(x[:n_channels], sr).reshape(-1, 4000)
         lib.start(sr, n_channels)
-        assert lib.call("latency") == stream.latency
-        assert np.abs(lib.process(x[:n_channels], [1, 100, 33]) - y).max() < 1e-5 * max(1, np.abs(y).max())
+        if loaded.net.frames != "all":
+            assert lib.call("latency") == lib.method.stream(sr).latency
+        assert np.abs(lib.process_file(x[:n_channels], 33) - y).max() < 1e-5 * max(1, np.abs(y).max())
+
+
+@needs_cc
+def test_a_long_file_is_three_chunks(tmp_path):
+    case = next(case for case in CASES if case[0] == "blstm-mask")
+    lib = build(write_graph(network(*case), tmp_path / "net.onnx", weights="fp32", card={}), tmp_path / "c", "-O1")
+    x = 0.1 * np.random.default_rng(0).standard_normal((1, 60 * 8000)).astype(np.float32)
+    y = lib.method(x, 8000).reshape(-1, x.shape[1])
+    for _ in range(2):
+        lib.start(8000, 1)
+        assert np.abs(lib.process_file(x) - y).max() < 1e-5
+
+
+@needs_cc
+def test_talkers_keep_their_order_from_chunk_to_chunk(tmp_path):
+    """The order that is most alike, of all that there are."""
+    name, settings = next(case for case in CASES if case[0] == "blstm-mask")
+    loaded = network(name, {**settings, "talkers": 3, "embedding": 0})
+    library = make_library(write_graph(loaded, tmp_path / "net.onnx", weights="fp32", card={}))
+    library.write(tmp_path)
+    sort = "void sort(double alike[3][3], int *order);\nvoid sort(double alike[3][3], int *order) "
+    (tmp_path / "sort.c").write_text(f'#include "undin_net.c"\n{sort}{{ sort_sources(alike, order, 0); }}\n')
+    compile_c("-O0", "-shared", "-fPIC", tmp_path / "sort.c", "-o", tmp_path / "sort.so", "-lm")
+    for seed in range(20):
+        alike = np.random.default_rng(seed).random((3, 3))
+        order = np.arange(3, dtype=np.intc)
+        ctypes.CDLL(str(tmp_path / "sort.so")).sort(
+            alike.ctypes.data_as(ctypes.c_void_p), order.ctypes.data_as(ctypes.c_void_p)
+        )
+        best = max(permutations(range(3)), key=lambda order: alike[range(3), order].sum())
+        assert tuple(order) == best
+
+
+def test_attention_is_refused(tmp_path):
+    case = next(case for case in CASES if case[1].get("heads"))
+    with pytest.raises(WeightsError, match="grows faster than the signal"):
+        make_library(write_graph(network(*case), tmp_path / "net.onnx", weights="fp32", card={}))
+
+
+def test_a_plugin_needs_a_causal_network(tmp_path):
+    with pytest.raises(InputError, match="blstm-mask needs the whole signal: a plugin needs a causal network"):
+        build_ladspa(make_library("blstm-mask"), tmp_path / "plugin.so")
 
 
 @needs_cc

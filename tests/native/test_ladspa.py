@@ -71,6 +71,11 @@ def test_ffmpeg_gives_what_python_gives(plugin, noisy):
     assert np.abs(undin.read(out)[0] - expected(noisy, 20.0)).max() < 1e-5
 
 
+def test_the_compiler_may_have_arguments(monkeypatch):
+    monkeypatch.setitem(os.environ, "CC", "cc -g 'a b'")
+    assert find_compiler() == [shutil.which("cc"), "-g", "a b"]
+
+
 def test_no_compiler_is_said(monkeypatch):
     monkeypatch.setitem(os.environ, "PATH", "/nowhere")
     monkeypatch.setitem(os.environ, "CC", "")

@@ -124,25 +124,26 @@ def test_rates_and_channels_that_it_does_not_know(compiled):
 
 
 @needs_cc
-@pytest.mark.parametrize("name", ["lull", "dnn", "lstm-mask"])
+@pytest.mark.parametrize("name", ["lull", "dnn", "lstm-mask", "blstm-mask"])
 def test_the_example_is_clean_for_sanitizers(tmp_path, voice, name):
     library = make_library(name)
     library.write(tmp_path)
+    method = library.method.with_settings(speeds=()) if name == "blstm-mask" else library.method
     program = tmp_path / "denoise"
     checks = ["-g", "-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     compile_c(*checks, tmp_path / "example.c", tmp_path / f"{library.name}.c", "-o", program, "-lm")
     for sr in (8000, 44100, 48000):
         x = resample(voice, 16000, sr).astype(np.float32)[:1, : sr // 2]
-        y, latency = expected(library.method, x, sr)
+        y = method(x, sr).reshape(-1, x.shape[1])
         done = subprocess.run([program, str(sr)], input=x.tobytes(), capture_output=True)
-        assert (done.returncode, done.stderr.decode()) == (0, f"latency: {latency} samples\n")
+        assert (done.returncode, done.stderr) == (0, b"")
         assert np.abs(np.frombuffer(done.stdout, np.float32) - y[0]).max() < 1e-5
     assert subprocess.run([program, "4000"], capture_output=True).returncode == 2
 
 
-def test_what_is_no_causal_network_is_refused():
-    with pytest.raises(InputError, match="blstm-mask needs the whole signal: export a causal"):
-        make_library("blstm-mask")
+def test_what_is_no_network_with_a_mask_is_refused():
+    with pytest.raises(InputError, match="deep-clustering gives an embedding"):
+        make_library("deep-clustering")
     with pytest.raises(InputError, match="log-mmse is not a network: export lull"):
         make_library("log-mmse")
     with pytest.raises(InputError, match="did you mean lull"):

@@ -151,7 +151,8 @@ def _export_native(
     from undin.native import SUFFIX, build_ladspa, build_wasm
 
     library = _translate(runs, settings, weights, card)
-    name, lines = library.name, [f"{library.method.id}, latency {library.method.latency_ms:.0f} ms"]
+    delay = library.method.latency_ms
+    name, lines = library.name, [f"{library.method.id}, {f'latency {delay:.0f} ms' if delay else 'for files'}"]
     if to == "c":
         output = output or Path(name)
         _check_new(output, list(library.files), overwrite)
@@ -168,7 +169,8 @@ def _export_native(
         output = output or Path(f"{name}_web")
         _check_new(output, [f"{library.label}.wasm", "undin.js"], overwrite)
         module, script = build_wasm(library, output)
-        lines = [f"{module}: {lines[0]}, {module.stat().st_size / 1e6:.2f} MB", f"use it:  createUndinNode of {script}"]
+        lines = [f"{module}: {lines[0]}, {module.stat().st_size / 1e6:.2f} MB"]
+        lines.append(f"use it:  {'createUndinNode' if delay else 'startSync'} of {script}")
     if not quiet:
         for line in lines:
             show.say(line)

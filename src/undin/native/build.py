@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,21 +17,21 @@ from undin.native.library import TEMPLATES, Library, make_library, plain, writin
 
 WEB, BUILT = Path(__file__).with_name("web"), Path(__file__).with_name("built")
 SCRIPT = "undin.js"
-PAGE_MODELS = ("lull", "lstm-mask")
+PAGE_MODELS = ("lull", "blstm-mask")
 SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")  # of a plugin
 
 
 def find_compiler() -> list[str]:
-    """This machine's C compiler: $CC, cc, gcc or clang.
+    """This machine's C compiler: $CC, which may have arguments, cc, gcc or clang.
 
     Raises:
         InputError: no compiler was found.
     """
-    names = [os.environ.get("CC", ""), "cc", "gcc", "clang"]
-    found = next((path for name in names if name and (path := shutil.which(name))), None)
-    if found is None:
-        raise InputError("a plugin is built by a C compiler, and none was found: install gcc or clang, or set CC")
-    return [found]
+    for command in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
+        name, *args = shlex.split(command) or [""]
+        if path := shutil.which(name):
+            return [path, *args]
+    raise InputError("a plugin is built by a C compiler, and none was found: install gcc or clang, or set CC")
 
 
 def build_ladspa(library: Library, path: Path) -> Path:
@@ -41,8 +42,10 @@ def build_ladspa(library: Library, path: Path) -> Path:
         path: the file to write.
 
     Raises:
-        InputError: no compiler, or the file cannot be written.
+        InputError: the network needs the whole signal, no compiler, or the file cannot be written.
     """
+    if not library.method.causal:
+        raise InputError(f"{library.method.id} needs the whole signal: a plugin needs a causal network, such as lull")
     source = library.fill("ladspa.c", plugins="\n".join(_plugin(library, n) for n in (1, 2)))
     flags = ["-std=c99", "-O2", "-shared", "-fPIC", "-fvisibility=hidden"]
     return _build(library, path, {"ladspa.c": source}, [*find_compiler(), *flags], ["-lm"])

@@ -1,17 +1,20 @@
-"""`undin export METHOD --to c`: a causal network with its transform as C99 files."""
+"""`undin export METHOD --to c`: a network with its transform as C99 files."""
 
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 import undin
 from undin.atomic import atomic_write
+from undin.cores import CHUNK_S, OVERLAP_S, FrameConfig
 from undin.errors import InputError
 from undin.methods import Learned, load
+from undin.native.frames import for_any_length
 from undin.native.onnx_file import read_graph
 from undin.native.program import Program, Weight
 from undin.native.translate import translate
@@ -19,11 +22,30 @@ from undin.spectrum import COSINE_SUMS
 from undin.stream import frame_at
 
 TEMPLATES = Path(__file__).with_name("templates")
-MAX_RATE = 48000
+MIN_RATE, MAX_RATE = 8000, 48000
 # What becomes of the graph's output M and the frame (re, im) that it answers.
 REAL = "u->Y[s][0][f] = {0} * re[f];\nu->Y[s][1][f] = {0} * im[f];"
 COMPLEX = "float a = {0}, b = {1};\nu->Y[s][0][f] = a * re[f] - b * im[f];\nu->Y[s][1][f] = a * im[f] + b * re[f];"
 SPECTRUM = "(void)re, (void)im;\nu->Y[s][0][f] = {0};\nu->Y[s][1][f] = {1};"
+# What only a network that looks both ways has.
+WHOLE_FIELDS = """
+    int chunk, stride, oldest, left;        /* frames of a chunk and from one to the next; place of the next frame out;
+                                               frames to the end, -1 while that is not known */
+    int waiting, answered, at, length, overlap, order[@NAME@_SOURCES]; /* frames; the next one in its chunk; sources */
+    float last[@overlap@][@NAME@_SOURCES][2][@NAME@_BINS]; /* what the last chunk said to frames of this one */
+"""
+WHOLE_END = """
+/* The signal has ended: process as many zeros as the latency, and all of it is in the output. */
+void @name@_end(@name@ *u);
+"""
+WHOLE_EXPORT = """EXPORT("end") void end(void);
+void end(void) { @name@_end(&stream); }
+"""
+WHOLE_RESET = """
+    u->oldest = 1 % @NAME@_WAIT;
+    u->left = -1;
+    u->waiting = u->answered = u->at = u->length = u->overlap = 0;
+"""
 
 
 @contextmanager
@@ -94,18 +116,19 @@ def make_library(model: str | Path) -> Library:
         model: an id of `undin.METHODS`, or the path of an .onnx that undin exported.
 
     Raises:
-        InputError: no such method, or one that is not a causal network.
+        InputError: no such method, or one that is not a network.
         WeightsError: the file is damaged, or uses operations that export to C does not know.
     """
     method = load(model)
     if not isinstance(method, Learned):
         raise InputError(f"{method.id} is not a network: export lull, cmask, mann, lstm-mask or your own to C")
-    if not method.causal:
-        raise InputError(f"{method.id} needs the whole signal: export a causal network to C, such as lull")
     path = method.runner.path
     name = "undin_" + re.sub(r"\W", "_", path.stem, flags=re.ASCII)
-    output = method.runner.meta["output"]
-    program, X, Y = translate(read_graph(path.read_bytes()), output, list(method.runner.shapes))
+    graph, output = read_graph(path.read_bytes()), method.runner.meta["output"]
+    if method.causal:
+        program, X, Y = translate(graph, output, list(method.runner.shapes))
+    else:
+        program, X, Y = for_any_length(partial(translate, graph, output, []), longest(method.config)[0])
     data, table = pack(program.weights)
     values = _values(name, method, program, (X.base, Y.base), Y.shape[1])
     files = {
@@ -132,6 +155,17 @@ def fill(template: str, values: dict[str, object]) -> str:
     return re.sub(r"@(\w+)@", lambda found: str(values[found[1]]), template)
 
 
+def longest(config: FrameConfig) -> tuple[int, int]:
+    """Frames that wait for an answer of a network that looks both ways, and frames of an overlap, at any rate.
+
+    Args:
+        config: the method's frame.
+    """
+    per_s = {rate / frame_at(config, rate).hop_length for rate in range(MIN_RATE, MAX_RATE + 1)}
+    chunks = [(round(CHUNK_S * n), round(OVERLAP_S * n)) for n in per_s]
+    return max(2 * chunk - overlap for chunk, overlap in chunks), max(overlap for _, overlap in chunks)
+
+
 def _values(name: str, method: Learned, program: Program, ends: tuple[str, str], n_outputs: int) -> dict[str, object]:
     """Values for the templates."""
     c, n_bins = method.config, method.config.n_fft // 2 + 1
@@ -139,7 +173,8 @@ def _values(name: str, method: Learned, program: Program, ends: tuple[str, str],
     places, memory = program.place()
     window, root = _window(c.window)
     upper = max(frame.n_fft // 2 + 1 - n_bins, 0)
-    return {
+    wait, overlap = (method.lookahead + 1, 0) if method.causal else longest(c)
+    values = {
         "name": name,
         "NAME": name.upper(),
         "id": method.id,
@@ -152,7 +187,10 @@ def _values(name: str, method: Learned, program: Program, ends: tuple[str, str],
         "max_n_fft": frame.n_fft,
         "max_hop": frame.hop_length,
         "n_bins": n_bins,
-        "wait": method.lookahead + 1,
+        "wait": wait,
+        "overlap": overlap,
+        "chunk_s": CHUNK_S,
+        "overlap_s": OVERLAP_S,
         "fft_size": 1 << (2 * frame.n_fft - 1).bit_length(),
         "bands": upper // max(int(1000 * frame.n_fft / MAX_RATE), 1) + 2,
         "memory": memory,
@@ -166,7 +204,17 @@ def _values(name: str, method: Learned, program: Program, ends: tuple[str, str],
         "root": root,
         "answer": _indent(_answer(method, n_outputs), 12),
         "step": program.text(),
+        "source": "s" if method.causal else "u->order[s]",
+        "next": f"{name.upper()}_BINS" if method.causal else f"u->length * {name.upper()}_BINS",
+        "use": "Live sound in, live sound out" if method.causal else "For files: the output is half a minute late",
+        "finish": ""
+        if method.causal
+        else _indent(f"if (rest == {name}_latency(&stream))\n    {name}_end(&stream);\n", 12),
     }
+    parts = {"frames": (TEMPLATES / ("live.c" if method.causal else "whole.c")).read_text("utf-8")}
+    if not method.causal:
+        parts |= {"fields": WHOLE_FIELDS, "end": WHOLE_END, "reset": WHOLE_RESET, "export": WHOLE_EXPORT}
+    return values | {part: fill(parts.get(part, ""), values) for part in ("frames", "fields", "end", "reset", "export")}
 
 
 def _window(window: object) -> tuple[str, str]:
@@ -179,23 +227,22 @@ def _window(window: object) -> tuple[str, str]:
 
 
 def _answer(method: Learned, n_outputs: int) -> str:
-    """Y from the graph's output, see `undin.methods.learned`."""
-    n, n_src = f"{method.config.n_fft // 2 + 1}", method.n_src
-    kind = method.runner.meta["output"]
+    """Y of source s from output k of the graph, see `undin.methods.learned`."""
+    kind, n_src = method.runner.meta["output"], method.n_src
     if kind == "shares" and n_src:
-        real, imaginary = (f"M[(s + {i}) * {n} + f] + M[{i + n_src} * {n} + f] / {n_src}.0f" for i in (0, n_src + 1))
+        real, imaginary = (f"M[(k + {i}) * next + f] + M[{i + n_src} * next + f] / {n_src}.0f" for i in (0, n_src + 1))
         return COMPLEX.format(real, imaginary)
-    if kind == "mask" and n_src:
-        return REAL.format(f"M[s * {n} + f]")
+    if kind == "mask" and (n_src or n_outputs == 1):
+        return REAL.format("M[k * next + f]")
     if kind == "mask":
-        return REAL.format("M[f]") if n_outputs == 1 else COMPLEX.format("M[f]", f"M[{n} + f]")
+        return COMPLEX.format("M[k * next + f]", "M[(k + 1) * next + f]")
     if kind == "spectrum":
-        return SPECTRUM.format("M[f]", f"M[{n} + f]")
+        return SPECTRUM.format("M[k * next + f]", "M[(k + 1) * next + f]")
     raise InputError(f"{method.id} gives an {kind}, which needs more than a network: export another method to C")
 
 
 def _indent(text: str, n: int) -> str:
-    return "\n".join(" " * n + line for line in text.splitlines())
+    return "".join(" " * n + line for line in text.splitlines(keepends=True))
 
 
 def _padded(weight: Weight) -> int:

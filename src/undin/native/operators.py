@@ -49,6 +49,8 @@ REDUCTIONS = {
     "ReduceMax": ("-INFINITY", "{0} > t ? {0} : t", "t"),
     "ReduceMin": ("INFINITY", "{0} < t ? {0} : t", "t"),
 }
+WAYS = {"forward": [0], "reverse": [1], "bidirectional": [0, 1]}  # of a memory; 1 for backward
+FRAMES = 16  # that a memory takes at once, as in net.h
 Inputs = list[Value | None]
 Lowering = Callable[[Program, Node, Inputs], list[Value]]
 
@@ -175,12 +177,13 @@ def _softmax(program: Program, node: Node, inputs: Inputs) -> list[Value]:
 
 
 def _average_pool(program: Program, node: Node, inputs: Inputs) -> list[Value]:
-    x = program.view(_all(inputs)[0])
-    kernel = node.attributes["kernel_shape"]
-    if any(node.attributes.get("pads", [])) or any(step != 1 for step in node.attributes.get("strides", [])):
-        raise WeightsError("export to C knows no average with strides or padding")
-    axes = tuple(range(x.at.ndim - len(kernel), x.at.ndim))
-    windows = View(x.base, sliding_window_view(x.at, kernel, axes))
+    x, a = program.view(_all(inputs)[0]), node.attributes
+    kernel = a["kernel_shape"]
+    n, pads = len(kernel), a.get("pads", [0] * 2 * len(kernel))
+    if any(step != 1 for step in a.get("strides", [])) or (any(pads) and not a.get("count_include_pad")):
+        raise WeightsError("export to C knows no average with strides or over part of its window")
+    x = _padded(program, x, [(0, 0)] * (x.at.ndim - n) + list(zip(pads[:n], pads[n:], strict=True)))
+    windows = View(x.base, sliding_window_view(x.at, kernel, tuple(range(x.at.ndim - n, x.at.ndim))))
     over = tuple(range(x.at.ndim, windows.at.ndim))
     out = program.reduce("0.0f", "t + {0}", f"t / {int(np.prod(kernel))}.0f", over, windows)
     return [View(out.base, np.squeeze(out.at, over))]
@@ -205,14 +208,7 @@ def _batched(program: Program, x: View, W: Constant) -> View:
     if strides_of(x.at) is None or (K > 1 and np.diff(x.at[0, 0])[0] != 1):
         x = program.copy(x)
     out = program.fresh((n, M, N))
-    step = x.at[1, 0, 0] - x.at[0, 0, 0] if n > 1 else 0
-    lda = x.at[0, 1, 0] - x.at[0, 0, 0] if M > 1 else K
-    scale = None if W.scale is None else np.broadcast_to(W.scale, W.shape)[:, 0]
-    weights = [program.weight(W.array[i], None if scale is None else scale[i], panels=True) for i in range(n)]
-    program.emit(
-        f"for (int i = 0; i < {n}; i++) NAME(gemm)({M}, {K}, {N}, {pointer(x)} + {step} * i, {lda}, "
-        f"w + {weights[0]} + {program.weights[-1].n_floats} * i, 0, 0, {pointer(out)} + {M * N} * i);"
-    )
+    program.gemm_into(out, x, W, None)
     return out
 
 
@@ -254,51 +250,52 @@ def _conv(program: Program, node: Node, inputs: Inputs) -> list[Value]:
 def _windows(program: Program, x: View, kernel: tuple[int, ...], node: Node) -> View:
     """Windows of a convolution: (*places, *kernel, C)."""
     n = len(kernel)
-    at = np.moveaxis(x.at[0], 0, -1)  # (*places, C)
     pads = node.attributes.get("pads", [0] * 2 * n)
-    if any(pads):
-        widths = [*zip(pads[:n], pads[n:], strict=True), (0, 0)]
-        shape = tuple(size + sum(width) for size, width in zip(at.shape, widths, strict=True))
-        padded = program.fresh(shape)
-        program.emit(f"memset(m + {padded.base}, 0, {padded.at.size} * sizeof *m);")
-        inside = tuple(slice(w[0], w[0] + size) for w, size in zip(widths, at.shape, strict=True))
-        program.copy_to(View(x.base, at), View(padded.base, padded.at[inside]))
-        x, at = padded, padded.at
+    last = View(x.base, np.moveaxis(x.at[0], 0, -1))  # (*places, C)
+    x = _padded(program, last, [*zip(pads[:n], pads[n:], strict=True), (0, 0)])
     dilations = node.attributes.get("dilations", [1] * n)
     spans = [(size - 1) * step + 1 for size, step in zip(kernel, dilations, strict=True)]
-    windows = sliding_window_view(at, spans, tuple(range(n)))  # (*places, C, *spans)
+    windows = sliding_window_view(x.at, spans, tuple(range(n)))  # (*places, C, *spans)
     windows = np.moveaxis(windows, n, -1)  # (*places, *spans, C)
     steps = node.attributes.get("strides", [1] * n)
     return View(x.base, windows[tuple(slice(None, None, step) for step in (*steps, *dilations))])
 
 
+def _padded(program: Program, x: View, widths: list[tuple[int, int]]) -> View:
+    """With zeros around it, in a buffer of its own; the same where no axis gets any."""
+    if not any(map(any, widths)):
+        return x
+    out = program.fresh(tuple(size + sum(width) for size, width in zip(x.shape, widths, strict=True)))
+    program.emit(f"memset(m + {out.base}, 0, {out.at.size} * sizeof *m);")
+    inside = tuple(slice(width[0], width[0] + size) for width, size in zip(widths, x.shape, strict=True))
+    program.copy_to(x, View(out.base, out.at[inside]))
+    return out
+
+
 def _dense(program: Program, windows: View, kernel: Constant, bias: Value | None) -> View:
     n = len(kernel.shape) - 2
     places, C_out = windows.shape[:n], kernel.shape[-1]
-    M, K = int(np.prod(places)), int(np.prod(kernel.shape[:-1]))
-    at, W = windows.at.reshape(M, K), kernel.array.reshape(K, C_out)
+    K = int(np.prod(kernel.shape[:-1]))
+    at, W = windows.at.reshape(*places[: n - 1], -1, K), kernel.array.reshape(K, C_out)
     scale = None if kernel.scale is None else np.broadcast_to(kernel.scale, kernel.shape).reshape(K, C_out)
     out = program.fresh((*places, C_out))
+    start_at = None if bias is None else program.view(bias)
     runs = _runs(at)
     if runs is None:
-        source = program.copy(windows)
-        matrix = View(source.base, source.at.reshape(M, K))
-        program.gemm_into(out, matrix, K, Constant(W, scale), None if bias is None else program.view(bias))
-        return out
+        windows, runs = program.copy(windows), [(0, K)]
+        at = windows.at.reshape(-1, K)
     for i, (start, end) in enumerate(runs):
-        matrix, lda = program.rows(View(windows.base, at[:, start:end]), end - start)
         part = Constant(W[start:end], None if scale is None else scale[start:end])
-        start_at = program.view(bias) if bias is not None and i == 0 else None
-        program.gemm_into(out, matrix, lda, part, start_at, add=i > 0)
+        program.gemm_into(out, View(windows.base, at[..., start:end]), part, None if i else start_at, add=i > 0)
     return out
 
 
 def _runs(at: Any) -> list[tuple[int, int]] | None:
     """Columns that are neighbors in memory in every row, each run worth a separate product; else None."""
-    cuts = np.flatnonzero((np.diff(at, axis=1) != 1).any(0)) + 1
-    edges = [0, *cuts.tolist(), at.shape[1]]
+    cuts = np.flatnonzero((np.diff(at, axis=-1) != 1).any(tuple(range(at.ndim - 1)))) + 1
+    edges = [0, *cuts.tolist(), at.shape[-1]]
     runs = list(pairwise(edges))
-    if at.shape[1] / len(runs) < 16 or any(strides_of(at[:, a:b]) is None for a, b in runs):
+    if at.shape[-1] / len(runs) < 16 or any(strides_of(at[..., a:b]) is None for a, b in runs):
         return None
     return runs
 
@@ -316,44 +313,52 @@ def _depthwise(program: Program, windows: View, W: Constant, bias: Value | None,
 
 
 def _recurrent(gates: int) -> Lowering:
-    """GRU or LSTM: products with the input and with the state, then all gates at once."""
+    """GRU or LSTM, forward, backward or both: see `recur` in net.h."""
 
     def run(program: Program, node: Node, inputs: Inputs) -> list[Value]:
         x, W, R, B, _, h, c = [*inputs, None, None, None][:7]
-        H = node.attributes["hidden_size"]
-        if node.attributes.get("direction", "forward") != "forward" or (
-            gates == 3 and not node.attributes.get("linear_before_reset")
-        ):
+        H, ways = node.attributes["hidden_size"], WAYS[node.attributes.get("direction", "forward")]
+        if gates == 3 and not node.attributes.get("linear_before_reset"):
             raise WeightsError(f"export to C knows no {node.op} of this kind")
-        assert x is not None
-        x = program.view(x)
-        n = x.shape[1]
-        bias = _constant(B, "a bias").array if B is not None else np.zeros((1, 2 * gates * H), np.float32)
-        sides = []
-        for value, matrix, part in ((x, W, bias[0, : gates * H]), (_start(program, h, n, H), R, bias[0, gates * H :])):
-            one = _turned(_constant(matrix, "weights"), (0, 2, 1))
-            weight = Constant(one.array[0], None if one.scale is None else one.scale[0])
-            flat = View(value.base, value.at.reshape(n, -1))
-            sides.append(program.gemm(flat, weight, Constant(part.astype(np.float32))))
-        states = [_flat(program, _start(program, s, n, H)) for s in ((h,) if gates == 3 else (h, c))]
-        outs = [program.fresh((n, H)) for _ in states]
-        before = states[0] if gates == 3 else states[1]
-        addresses = ", ".join(map(pointer, (*sides, *outs, before)))
-        program.emit(f"NAME({node.op.lower()})({n}, {H}, {addresses});")
-        shaped = [View(out.base, out.at[None]) for out in outs]
-        return [View(outs[0].base, outs[0].at[None, None]), *shaped]
+        T, n, I = _all([x])[0].shape
+        rows, lda = program.rows(program.view(_all([x])[0]), I)
+        bias = np.zeros((len(ways), 2 * gates * H), np.float32) if B is None else _constant(B, "a bias").array
+        out, cells = program.fresh((T, len(ways), n, H)), program.fresh((len(ways), n, H))
+        work = program.buffer((min(T, FRAMES) + 1) * n * gates * H + n * H)
+        for d, back in enumerate(ways):
+            matrices = [program.weight(*_matrix(value, d), panels=True) for value in (W, R)]
+            biases = [program.view(Constant(part)) for part in bias[d].astype(np.float32).reshape(2, -1)]
+            start, cell = _start(program, h, d, n, H), View(cells.base, cells.at[d])
+            if gates == 4:
+                program.copy_to(_start(program, c, d, n, H), cell)
+            addresses = [f"w + {name}" for name in matrices] + [*map(pointer, biases), pointer(start), pointer(cell)]
+            to = View(out.base, out.at[:, d])
+            program.emit(
+                f"NAME(recur)({gates}, {T}, {back}, {n}, {I}, {H}, {pointer(rows)}, {lda}, {', '.join(addresses)}, "
+                f"m + {work}, {pointer(to)}, {len(ways) * n * H});"
+            )
+        last = np.stack([out.at[0 if back else -1, d] for d, back in enumerate(ways)])
+        return [out, View(out.base, last), cells]
 
     return run
 
 
-def _start(program: Program, state: Value | None, n: int, H: int) -> View:
-    return program.view(Constant(np.zeros((1, n, H), np.float32)) if state is None else state)
+def _matrix(value: Value | None, d: int) -> tuple[Any, Any]:
+    """Weights of direction d with their scale, (inputs, units)."""
+    one = _turned(_constant(value, "weights"), (0, 2, 1))
+    return one.array[d], None if one.scale is None else one.scale[d][0]
 
 
-def _flat(program: Program, view: View) -> View:
-    """The same, its elements neighbors in order."""
-    at = view.at.reshape(-1)
-    return view if np.array_equal(at, at[0] + np.arange(at.size)) else program.copy(view)
+def _start(program: Program, state: Value | None, d: int, n: int, H: int) -> View:
+    """A state before the first frame, its elements neighbors in order."""
+    if state is None or (isinstance(state, Constant) and not state.array.any()):
+        zeros = program.fresh((n, H))
+        program.emit(f"memset(m + {zeros.base}, 0, {n * H} * sizeof *m);")
+        return zeros
+    view = program.view(state)
+    part = View(view.base, view.at[d].reshape(n, H))
+    first = part.at[0, 0]
+    return part if np.array_equal(part.at.ravel(), first + np.arange(n * H)) else program.copy(part)
 
 
 LOWERINGS: dict[str, Lowering] = {

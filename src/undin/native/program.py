@@ -236,33 +236,35 @@ class Program:
             (..., N).
         """
         K, N = W.shape
-        matrix, lda = self.rows(x, K)
+        matrix, _ = self.rows(x, K)
         out = self.fresh((*x.shape[:-1], N))
-        start = self.view(bias) if bias is not None else None
-        self.gemm_into(out, matrix, lda, W, start)
+        self.gemm_into(out, matrix, W, None if bias is None else self.view(bias))
         return out
 
-    def gemm_into(
-        self, out: View, matrix: View, lda: int, W: Constant, bias: View | None, *, add: bool = False
-    ) -> None:
-        """One call of the kernel.
+    def gemm_into(self, out: View, rows: View, W: Constant, bias: View | None, *, add: bool = False) -> None:
+        """Calls of the kernel.
 
         Args:
             out: (..., N), in the usual order.
-            matrix: (M, K), rows of neighbors.
-            lda: distance of its rows.
-            W: (K, N).
+            rows: (M, K), or (n, M, K) for n products; evenly spaced, a row's elements are neighbors.
+            W: (K, N), or (n, K, N) with a matrix for each.
             bias: (N,) or None.
             add: accumulate into `out`.
         """
-        (M, K), N = matrix.shape, W.shape[1]
-        scale = None if W.scale is None else np.broadcast_to(W.scale, W.shape)[0]
-        weight = self.weight(W.array, scale, panels=True)
-        start = pointer(out) if add else "0" if bias is None else pointer(bias)
-        step = N if add else 0
-        self.emit(
-            f"NAME(gemm)({M}, {K}, {N}, {pointer(matrix)}, {lda}, w + {weight}, {start}, {step}, {pointer(out)});"
-        )
+        K, N = W.shape[-2:]
+        at = rows.at.reshape(-1, *rows.shape[-2:])
+        if len(W.shape) == 2 and strides_of(at.reshape(1, -1, K)) is not None:
+            at = at.reshape(1, -1, K)  # one product
+        n, M, _ = at.shape
+        lda, jump = int(at[0, 1, 0] - at[0, 0, 0] if M > 1 else K), int(at[1, 0, 0] - at[0, 0, 0] if n > 1 else 0)
+        scales = [None] * n if W.scale is None else np.broadcast_to(W.scale, W.shape).reshape(-1, K, N)[:, 0]
+        names = [self.weight(w, s, panels=True) for w, s in zip(W.array.reshape(-1, K, N), scales, strict=False)]
+        i, own = (" + {} * i", self.weights[-1].n_floats) if n > 1 else ("", 0)
+        x, to = pointer(View(rows.base, at)) + i.format(jump), pointer(out) + i.format(M * N)
+        weight = f"w + {names[0]}" + (i.format(own) if len(names) > 1 else "")
+        start = to if add else "0" if bias is None else pointer(bias)
+        loop = f"for (int i = 0; i < {n}; i++) " if n > 1 else ""
+        self.emit(f"{loop}NAME(gemm)({M}, {K}, {N}, {x}, {lda}, {weight}, {start}, {N if add else 0}, {to});")
 
     # In the end
 

@@ -1,4 +1,4 @@
-"""An ONNX graph -> a `Program`: one frame of one signal, all sizes fixed, whatever is known by then computed now."""
+"""An ONNX graph -> a `Program`: frames of one signal, all sizes fixed, whatever is known by then computed now."""
 
 from typing import Any
 
@@ -12,13 +12,14 @@ from undin.native.program import Program
 from undin.native.values import Constant, Value, View, strides_of
 
 
-def translate(graph: Graph, output: str, states: list[str]) -> tuple[Program, View, View]:
+def translate(graph: Graph, output: str, states: list[str], n_frames: int = 1) -> tuple[Program, View, View]:
     """Write a network's step.
 
     Args:
-        graph: with inputs "X" and the states, of which the axes that are open are 1.
+        graph: with inputs "X" (B, 2, T, F) and the states (B, ...), of which B is 1 here.
         output: name of the answer.
         states: names of the states; the new states end in "_out".
+        n_frames: T.
 
     Returns:
         The program, whose first buffers are the states, and where it takes X and leaves its answer.
@@ -28,9 +29,9 @@ def translate(graph: Graph, output: str, states: list[str]) -> tuple[Program, Vi
     """
     program, values = Program(), dict[str, Value | None]({"": None})
     values.update({name: Constant(array) for name, array in graph.weights.items()})
-    for name in (*states, "X"):
-        values[name] = program.pin(tuple(1 if n < 0 else n for n in graph.inputs[name]))
-    X = _view(values["X"])
+    for name in states:
+        values[name] = program.pin((1, *graph.inputs[name][1:]))
+    values["X"] = X = program.pin((1, 2, n_frames, graph.inputs["X"][-1]))
     wanted = [output, *(f"{name}_out" for name in states)]
     for node in _needed(graph.nodes, wanted):
         found = _run(program, node, [values[name] for name in node.inputs])

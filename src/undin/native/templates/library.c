@@ -6,6 +6,7 @@
 #include "@name@.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -22,9 +23,9 @@
 #endif
 
 #ifdef __GNUC__
-#define NOINLINE __attribute__((noinline))
+#define KERNEL __attribute__((noinline, unused)) /* a network may have no memory */
 #else
-#define NOINLINE
+#define KERNEL
 #endif
 
 #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
@@ -65,18 +66,18 @@ static int best_target(void) {
     return 0;
 }
 
-static void step(@name@ *u) {
+static void step(@name@ *u, int n_frames) {
 #ifdef X86
     if (u->target == 2) {
-        step_avx512(u->memory, u->weights);
+        step_avx512(u->memory, u->weights, n_frames);
         return;
     }
     if (u->target == 1) {
-        step_avx2(u->memory, u->weights);
+        step_avx2(u->memory, u->weights, n_frames);
         return;
     }
 #endif
-    step_plain(u->memory, u->weights);
+    step_plain(u->memory, u->weights, n_frames);
 }
 
 static void forward(@name@ *u, const float *x, float *re, float *im) {
@@ -234,10 +235,12 @@ static void prepare_air(@name@ *u) {
     u->air.creep = (float)(3.0 / 10.0 / per_s * 2.30258509299404568402);
 }
 
+static void prepare_wait(@name@ *u);
+
 int @name@_init(@name@ *u, int rate, int channels) {
     if (rate < 8000 || rate > @NAME@_MAX_RATE || channels < 1 || channels > @NAME@_MAX_CHANNELS)
         return -1;
-    memset(u, 0, sizeof *u);
+    memset(u, 0, offsetof(@name@, X));
     u->rate = rate;
     u->channels = channels;
     u->target = best_target();
@@ -245,6 +248,7 @@ int @name@_init(@name@ *u, int rate, int channels) {
     prepare_frame(u);
     prepare_fft(u);
     prepare_air(u);
+    prepare_wait(u);
     @name@_reset(u);
     return 0;
 }
@@ -253,22 +257,20 @@ void @name@_reset(@name@ *u) {
     memset(u->past, 0, sizeof u->past);
     memset(u->tail, 0, sizeof u->tail);
     memset(u->ready, 0, sizeof u->ready);
-    memset(u->X, 0, sizeof u->X);
-    memset(u->L, 0, sizeof u->L);
-    memset(u->memory, 0, sizeof u->memory);
+    memset(u->memory, 0, @input_at@ * sizeof *u->memory); /* states; what follows is written before it is read */
     memset(u->air.noise, 0, sizeof u->air.noise);
     memset(u->air.speech, 0, sizeof u->air.speech);
     u->air.n = 0;
     u->filled = u->newest = 0;
-    u->early = @NAME@_WAIT - 1;
-    u->surplus = u->n_fft - u->hop;
+    u->early = u->wait - 1;
+@reset@    u->surplus = u->n_fft - u->hop;
 }
 
 void @name@_limit(@name@ *u, float limit_db) {
     u->keep = limit_db >= 0.0f && @NAME@_SOURCES == 1 ? powf(10.0f, -limit_db / 20.0f) : 0.0f;
 }
 
-int @name@_latency(const @name@ *u) { return u->n_fft + (@NAME@_WAIT - 1) * u->hop; }
+int @name@_latency(const @name@ *u) { return u->n_fft + (u->wait - 1) * u->hop; }
 
 /* ---- One frame ---- */
 
@@ -293,13 +295,16 @@ static void link_channels(@name@ *u) {
     }
 }
 
-/* What the network says -> Y for the oldest frame that is kept. */
-static void answer(@name@ *u, int oldest) {
-    const float *M = u->memory + @output_at@, *re = u->L[oldest][0], *im = u->L[oldest][1];
-    for (int s = 0; s < @NAME@_SOURCES; s++)
+/* What the network says in its frame `at` -> Y for frame t of those that are kept. */
+static void answer(@name@ *u, int at, int t) {
+    const float *M = u->memory + @output_at@ + at * @NAME@_BINS, *re = u->L[t][0], *im = u->L[t][1];
+    int next = @next@;
+    for (int s = 0; s < @NAME@_SOURCES; s++) {
+        int k = @source@;
         for (int f = 0; f < @NAME@_BINS; f++) {
 @answer@
         }
+    }
 }
 
 /* Noise floor and gain of a band above the known bins, from its power P and the gain g of the top of those: the air. */
@@ -398,7 +403,8 @@ static void synthesize(@name@ *u, int oldest, int s, int c) {
     memset(u->ready[s][c], 0, (size_t)(u->surplus < u->hop ? u->surplus : u->hop) * sizeof *tail);
 }
 
-static void run_frame(@name@ *u) {
+/* The newest frame -> X and L. */
+static void analyze(@name@ *u) {
     u->newest = (u->newest + 1) % @NAME@_WAIT;
     for (int c = 0; c < u->channels; c++) {
         for (int i = 0; i < u->n_fft; i++)
@@ -407,14 +413,10 @@ static void run_frame(@name@ *u) {
         memmove(u->past[c], u->past[c] + u->hop, (size_t)(u->n_fft - u->hop) * sizeof **u->past);
     }
     link_channels(u);
-    memcpy(u->memory + @input_at@, u->L[u->newest], sizeof *u->L);
-    step(u);
-    if (u->early) { /* answers to frames before the first */
-        u->early--;
-        return;
-    }
-    int oldest = (u->newest + 1) % @NAME@_WAIT;
-    answer(u, oldest);
+}
+
+/* Y -> samples. */
+static void finish(@name@ *u, int oldest) {
     for (int s = 0; s < @NAME@_SOURCES; s++) {
         if (u->channels > 1 || u->n_freq > @NAME@_BINS)
             find_gain(u, oldest, s);
@@ -423,6 +425,8 @@ static void run_frame(@name@ *u) {
     }
     u->surplus -= u->surplus < u->hop ? u->surplus : u->hop; /* samples before the start are zeros */
 }
+
+@frames@
 
 void @name@_process(@name@ *u, const float *const *in, float *const *out, int n) {
     for (int done = 0; done < n;) {

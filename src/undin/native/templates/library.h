@@ -1,6 +1,6 @@
 /* undin @id@ for C: @summary@
  *
- * Live sound in, live sound out, in blocks of any size, 8000 to 48000 Hz, with one or more channels that get one gain.
+ * @use@, in blocks of any size, 8000 to 48000 Hz, with one or more channels that get one gain.
  * No allocation, no input or output, no global state: all is in one struct, whose size is known when you compile.
  * Written by undin @version@. Weights: @weights@, @licence@. Data: @data@.
  */
@@ -19,7 +19,7 @@ extern "C" {
 #define @NAME@_N @max_n_fft@        /* samples of the longest frame */
 #define @NAME@_HOP @max_hop@       /* between frames, at most */
 #define @NAME@_BINS @n_bins@      /* that the network knows */
-#define @NAME@_WAIT @wait@         /* frames that are kept: the network answers the oldest */
+#define @NAME@_WAIT @wait@         /* frames that are kept */
 #define @NAME@_FFT @fft_size@       /* the longest transform */
 #define @NAME@_BANDS @bands@       /* above the bins that it knows */
 
@@ -28,12 +28,11 @@ typedef struct @name@ {
     int target;                             /* instruction set */
     float keep;                             /* share of the input that stays */
     int filled, newest, early, surplus;     /* samples of the next hop; place of the newest frame; what is to be dropped */
-    float w[@NAME@_N], s[@NAME@_N];         /* windows of analysis and synthesis */
+    int wait;                               /* frames until one is in the output */
+@fields@    float w[@NAME@_N], s[@NAME@_N];         /* windows of analysis and synthesis */
     float past[@NAME@_MAX_CHANNELS][@NAME@_N];
     float tail[@NAME@_SOURCES][@NAME@_MAX_CHANNELS][@NAME@_N + @NAME@_HOP];
     float ready[@NAME@_SOURCES][@NAME@_MAX_CHANNELS][@NAME@_HOP];
-    float X[@NAME@_WAIT][@NAME@_MAX_CHANNELS][2][@NAME@_N / 2 + 1]; /* real and imaginary parts of frames */
-    float L[@NAME@_WAIT][2][@NAME@_BINS];   /* what the network was given of them */
     float Y[@NAME@_SOURCES][2][@NAME@_BINS];
     float G[2][@NAME@_N / 2 + 1];           /* a complex gain */
     struct {
@@ -45,6 +44,8 @@ typedef struct @name@ {
         int n, step, bands;
         float fall, rise, start, creep, noise[@NAME@_BANDS], speech[@NAME@_BANDS];
     } air;
+    float X[@NAME@_WAIT][@NAME@_MAX_CHANNELS][2][@NAME@_N / 2 + 1]; /* real and imaginary parts of frames */
+    float L[@NAME@_WAIT][2][@NAME@_BINS];   /* what the network was given of them */
     float memory[@memory@];                 /* of the network: its states, then what it works in */
     float weights[@n_weights@];
 } @name@;
@@ -54,7 +55,7 @@ int @name@_init(@name@ *u, int rate, int channels);
 
 /* Forget the signal so far. */
 void @name@_reset(@name@ *u);
-
+@end@
 /* Maximum attenuation in dB; 0 returns the input, a negative number or NaN means no limit. */
 void @name@_limit(@name@ *u, float limit_db);
 

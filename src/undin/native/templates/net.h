@@ -104,7 +104,7 @@ static void NAME(line)(int K, const float *a, const float *w, float *t) {
 #endif
 
 /* out (M, N) = a (M, K) W (K, N) + start, whose rows are `next` apart: a bias with 0, a matrix to add to with N. */
-static NOINLINE TARGET void NAME(gemm)(int M, int K, int N, const float *a, int lda, const float *w,
+static KERNEL TARGET void NAME(gemm)(int M, int K, int N, const float *a, int lda, const float *w,
                                        const float *start, int next, float *out) {
     float t[8 * LANES];
     for (int n = 0; n < N; n += 16, w += K * 16) {
@@ -151,6 +151,31 @@ static inline TARGET void NAME(lstm)(int n, int H, const float *restrict x, cons
             cell[j] = f * c[j] + in * NAME(tanh)(x[3 * H + j] + y[3 * H + j]);
             out[j] = o * NAME(tanh)(cell[j]);
         }
+}
+
+/* A GRU (3 gates) or LSTM (4) over T frames of n vectors, in the order of time or back; the state h stays, c moves on.
+ * Frames of x are n rows of I numbers, lda apart; those of out begin `step` apart. */
+static KERNEL TARGET void NAME(recur)(int gates, int T, int back, int n, int I, int H, const float *x, int lda,
+                                        const float *W, const float *R, const float *bW, const float *bR,
+                                        const float *h, float *c, float *work, float *out, int step) {
+    int N = gates * H, most = T < 16 ? T : 16;
+    float *y = work + most * n * N, *cell = y + n * N;
+    for (int done = 0; done < T; done += most) {
+        int count = T - done < most ? T - done : most, first = back ? T - done - count : done;
+        NAME(gemm)(count * n, I, N, x + first * n * lda, lda, W, bW, 0, work);
+        for (int i = 0; i < count; i++) {
+            int t = back ? count - 1 - i : i;
+            float *to = out + (first + t) * step;
+            NAME(gemm)(n, H, N, h, H, R, bR, 0, y);
+            if (gates == 3) {
+                NAME(gru)(n, H, work + t * n * N, y, to, h);
+            } else {
+                NAME(lstm)(n, H, work + t * n * N, y, to, cell, c);
+                memcpy(c, cell, (size_t)(n * H) * sizeof *c);
+            }
+            h = to;
+        }
+    }
 }
 
 /* ---- Transform ---- */
@@ -305,8 +330,9 @@ static TARGET void NAME(inverse)(@name@ *u, const float *re, const float *im, fl
     }
 }
 
-/* ---- The network, for one frame: m is its memory, w its weights ---- */
+/* ---- The network, for T frames: m is its memory, w its weights ---- */
 
-static TARGET void NAME(step)(float *restrict m, const float *restrict w) {
+static TARGET void NAME(step)(float *restrict m, const float *restrict w, int T) {
+    (void)T;
 @step@
 }

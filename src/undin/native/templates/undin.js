@@ -23,7 +23,8 @@ export async function createUndinNode(context, { method = "lull", limitDb = NO_L
   ]);
   if (!response.ok) throw new Error(`${response.url}: HTTP status ${response.status}`);
   const wasm = await response.arrayBuffer();
-  const { latency, sources } = (await start(wasm, context.sampleRate, channels)).exports;
+  const { latency, sources, end } = (await start(wasm, context.sampleRate, channels)).exports;
+  if (end) throw new TypeError(`${method} needs the whole signal: use startSync in a Worker, or a causal method`);
   const node = new AudioWorkletNode(context, "undin", {
     numberOfInputs: 1,
     numberOfOutputs: sources(),
@@ -37,7 +38,7 @@ export async function createUndinNode(context, { method = "lull", limitDb = NO_L
   return node;
 }
 
-/** One stream, ready for a signal. */
+/** One stream, ready for a signal. With a method that needs the whole signal, call end() before the last zeros. */
 export function startSync(wasm, sampleRate, channels) {
   return ready(new WebAssembly.Instance(new WebAssembly.Module(wasm), {}), sampleRate, channels);
 }

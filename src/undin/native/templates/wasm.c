@@ -15,7 +15,7 @@ EXPORT("sources") int sources(void);
 EXPORT("input") float *input(int channel);
 EXPORT("output") float *output(int index);
 EXPORT("run") void run(int n);
-
+@export@
 int start(int rate, int channels) { return @name@_init(&stream, rate, channels); }
 void reset(void) { @name@_reset(&stream); }
 void limit(float limit_db) { @name@_limit(&stream, limit_db); }

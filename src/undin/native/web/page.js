@@ -6,7 +6,7 @@ import { decode, wav } from "./sound.js";
 import { draw } from "./spectrogram.js";
 
 const NO_LIMIT_DB = 60;
-const OUTPUTS = { lull: ["enhanced"], "lstm-mask": ["talker 1", "talker 2"] };
+const OUTPUTS = { lull: ["enhanced"], "blstm-mask": ["talker 1", "talker 2"] };
 const find = (query, root = document) => root.querySelector(query);
 const worker = new Worker("worker.js", { type: "module" });
 const counts = { all: 0, done: 0, failed: 0 };

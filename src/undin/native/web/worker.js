@@ -23,26 +23,28 @@ async function fetchModule(method) {
 
 /** Signals of each source, one array per channel, aligned with x. */
 function run(wasm, x, rate) {
-  const { memory, input, output, run, latency, sources } = startSync(wasm, rate, x.length).exports;
+  const { memory, input, output, run, latency, sources, end } = startSync(wasm, rate, x.length).exports;
   const length = x[0].length;
   const late = latency();
   const y = [...Array(sources())].map(() => x.map(() => new Float32Array(length)));
-  for (let at = 0, block = 0; at < length + late; at += BLOCK, block++) {
+  for (let at = 0, n, block = 0; at < length + late; at += n, block++) {
+    n = at < length ? Math.min(BLOCK, length - at) : BLOCK;
+    if (at === length) end?.(); // zeros bring out what is still inside
     x.forEach((samples, c) => {
-      const to = new Float32Array(memory.buffer, input(c), BLOCK);
-      to.fill(0);
-      to.set(samples.subarray(at, at + BLOCK));
+      const to = new Float32Array(memory.buffer, input(c), n);
+      if (at < length) to.set(samples.subarray(at, at + n));
+      else to.fill(0);
     });
-    run(BLOCK);
+    run(n);
     y.forEach((channels, s) =>
       channels.forEach((to, c) => {
-        const from = new Float32Array(memory.buffer, output(s * x.length + c), BLOCK);
+        const from = new Float32Array(memory.buffer, output(s * x.length + c), n);
         const first = Math.max(0, late - at);
-        const last = Math.min(BLOCK, length + late - at);
+        const last = Math.min(n, length + late - at);
         if (first < last) to.set(from.subarray(first, last), at + first - late);
       }),
     );
-    if (block % 32 === 0) postMessage({ done: Math.min(1, at / length) });
+    if (block % 32 === 0) postMessage({ done: at / (length + late) });
   }
   return y;
 }
