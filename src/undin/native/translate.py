@@ -19,7 +19,7 @@ def translate(graph: Graph, output: str, states: list[str], n_frames: int = 1) -
         graph: with inputs "X" (B, 2, T, F) and the states (B, ...), of which B is 1 here.
         output: name of the answer.
         states: names of the states; the new states end in "_out".
-        n_frames: T.
+        n_frames: T, the number of frames.
 
     Returns:
         The program, whose first buffers are the states, and where it takes X and leaves its answer.
