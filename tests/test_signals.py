@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from undin.signals import graceful_signals
+from undin.signals import first_interrupt, graceful_signals
 
 CASES = [("SIGINT", KeyboardInterrupt), ("SIGTERM", SystemExit), ("SIGHUP", SystemExit)]
 
@@ -36,3 +36,12 @@ def test_what_is_ignored_stays_ignored():
             signal.raise_signal(signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_the_first_interrupt_may_be_gentle():
+    said = []
+    with pytest.raises(KeyboardInterrupt), first_interrupt(lambda: said.append("gently")):
+        signal.raise_signal(signal.SIGINT)
+        assert said == ["gently"]
+        signal.raise_signal(signal.SIGINT)
+    assert said == ["gently"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -15,7 +15,7 @@ from itertools import islice
 import pytest
 
 from undin.errors import InputError
-from undin.workers import AHEAD, Here, Processes, WorkerDied, executor
+from undin.workers import AHEAD, Here, Intake, Processes, WorkerDied, executor
 
 posix = pytest.mark.skipif(os.name != "posix", reason="sends signals")
 
@@ -223,3 +223,16 @@ def test_where_to_work_is_a_number_or_an_executor():
     assert executor(own) is own
     with pytest.raises(InputError, match="workers must be at least 1; got 0"):
         executor(0)
+
+
+@pytest.mark.parametrize("pool", [Here(), Processes(2)])
+def test_a_closed_intake_lets_what_is_begun_end_and_nothing_in(pool):
+    intake, found = Intake(), []
+    for i, outcome in pool.map(squares, intake(itertools.count())):
+        found.append((i, outcome))
+        intake.is_open = len(found) < 5
+    assert found == [(i, i * i) for i, _ in found] and 5 <= len(found) <= 5 + 2 and intake.has_left
+    late = Intake(minutes=0)
+    assert list(pool.map(squares, late(range(3)))) == [] and late.has_left
+    early = Intake(minutes=1)
+    assert len(list(pool.map(squares, early(range(3))))) == 3 and not early.has_left

@@ -8,6 +8,7 @@ and is replaced; the others stay for the next `map`. What the function raises is
 it returns what a run can survive.
 """
 
+import math
 import multiprocessing
 import os
 import pickle
@@ -43,6 +44,31 @@ SPAWN = multiprocessing.get_context("spawn")  # a fork would copy locks that oth
 
 class WorkerDied(Exception):
     """The outcome of an item whose worker ended without an answer; raised where workers cannot even start."""
+
+
+class Intake:
+    """A gate in front of an executor: closed by a deadline or by hand, so that what is begun is finished and no more.
+
+    Args:
+        minutes: from now until it closes; None for never.
+
+    Attributes:
+        is_open: set it to False to close it.
+        has_left: whether items were left outside.
+    """
+
+    def __init__(self, minutes: float | None = None) -> None:
+        self._end = math.inf if minutes is None else time.monotonic() + 60 * minutes
+        self.is_open, self.has_left = True, False
+
+    def __call__(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The items, as long as it is open."""
+        for item in items:
+            self.is_open = self.is_open and time.monotonic() < self._end
+            if not self.is_open:
+                self.has_left = True
+                return
+            yield item
 
 
 class Executor(Protocol):

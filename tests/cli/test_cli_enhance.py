@@ -326,3 +326,13 @@ def test_the_output_has_the_loudness_that_is_asked_for(undin, here):
     np.testing.assert_allclose(20 * np.log10(after.std() / before.std()), -14, atol=0.05)
     assert row["status"] == "done" and row["gain_db"] < -10
     assert undin("enhance", "a.wav", "--loudness", "1").code == 2
+
+
+def test_after_the_deadline_no_file_is_begun(undin, here):
+    Path("in").mkdir()
+    write("in/b.wav")
+    write("in/c.wav")
+    code, out, err = undin("enhance", "in", "-o", "out", "--deadline", "0")
+    assert (code, out) == (1, "") and err == "undin: stopped before all was begun; rerun the command to resume\n"
+    code, out, err = undin("enhance", "in", "-o", "out", "--deadline", "60")
+    assert code == 0 and out.splitlines()[-1].startswith("2 done; ")

@@ -5,8 +5,13 @@ import time
 
 import pytest
 
-NODE = {"num_cpus": 2, "include_log_monitor": False, "object_store_memory": 100 * 2**20}
-HEAD = {**NODE, "no_monitor": True, "include_dashboard": False}
+HEAD = {
+    "num_cpus": 2,
+    "include_log_monitor": False,
+    "object_store_memory": 100 * 2**20,
+    "no_monitor": True,
+    "include_dashboard": False,
+}
 
 
 @pytest.fixture(scope="module")

@@ -49,9 +49,8 @@ slow = partial(Slow)
 @pytest.fixture(scope="module")
 def nodes(cluster):
     """Two more nodes, of one core each."""
-    from conftest import NODE
-
-    return [cluster.add_node(**{**NODE, "num_cpus": 1}) for _ in range(2)]
+    about = {"num_cpus": 1, "include_log_monitor": False, "object_store_memory": 100 * 2**20}
+    return [cluster.add_node(**about) for _ in range(2)]
 
 
 @pytest.fixture

@@ -4,19 +4,20 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from undin.cli import show
 from undin.errors import InputError, UndinError
+from undin.signals import first_interrupt
 
 if TYPE_CHECKING:
     from undin.jobs import FileSettings, FileTask, Result
     from undin.jobs.urls import UrlJob
     from undin.methods.base import Method
-    from undin.workers import Executor
+    from undin.workers import Executor, Intake
 
 
 @dataclass(frozen=True)
@@ -89,18 +90,22 @@ def work_on_urls(
     *,
     workers: "int | Executor",
     overwrite: bool,
+    deadline: float | None,
 ) -> int:
     """Do the jobs, as `work` does tasks; how many there are is known at the end.
 
     Args:
         jobs: from `undin.jobs.plan_urls`.
-        make, settings, view, workers, overwrite: as in `work`.
+        make, settings, view, workers, overwrite, deadline: as in `work`.
     """
     from undin.jobs import run_urls
+    from undin.workers import Intake
 
     with show.files_bar(wanted=not view.quiet) as progress:
-        results = run_urls(jobs, make, settings, workers=workers, overwrite=overwrite, progress=progress)
-        return _show(results, view, to_pipe=False)
+        intake = Intake(deadline)
+        results = run_urls(jobs, make, settings, workers=workers, overwrite=overwrite, progress=progress, intake=intake)
+        with first_interrupt(partial(_drain, intake)):
+            return _show(results, intake, view, to_pipe=False)
 
 
 def work(
@@ -111,6 +116,7 @@ def work(
     *,
     workers: "int | Executor",
     overwrite: bool,
+    deadline: float | None,
     to_pipe: bool,
 ) -> int:
     """Do the tasks, show each, give the exit code.
@@ -122,16 +128,26 @@ def work(
         view: what to show.
         workers: number of processes, or where else to work.
         overwrite: reprocess finished outputs.
+        deadline: minutes after which no file is begun.
         to_pipe: whether standard output carries sound.
     """
     from undin.jobs import run
+    from undin.workers import Intake
 
     with show.progress_bar(tasks, wanted=not view.quiet) as progress:
-        results = run(tasks, make, settings, workers=workers, overwrite=overwrite, progress=progress)
-        return _show(results, view, to_pipe)
+        intake = Intake(deadline)
+        results = run(tasks, make, settings, workers=workers, overwrite=overwrite, progress=progress, intake=intake)
+        with nullcontext() if isinstance(workers, int) else first_interrupt(partial(_drain, intake)):
+            return _show(results, intake, view, to_pipe)
 
 
-def _show(results: "Generator[Result, None, None]", view: View, to_pipe: bool) -> int:
+def _drain(intake: "Intake") -> None:
+    """Begin no more files; the workers of a cluster end the ones that they have."""
+    intake.is_open = False
+    show.say("undin: finishing the files that were begun; Ctrl-C once more stops at once", stderr=True)
+
+
+def _show(results: "Generator[Result, None, None]", intake: "Intake", view: View, to_pipe: bool) -> int:
     """Show each result and their sum; give the exit code."""
     start, seconds, counts = time.perf_counter(), 0.0, Counter[str]()
     kinds = set[str | None]()
@@ -146,6 +162,9 @@ def _show(results: "Generator[Result, None, None]", view: View, to_pipe: bool) -
         wall = time.perf_counter() - start
         summary = ", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed") if counts[status])
         show.say(f"{summary}; {seconds:,.1f} s of audio in {wall:.1f} s")
+    if intake.has_left:
+        show.say("undin: stopped before all was begun; rerun the command to resume", stderr=True)
+        return 1
     if not kinds:
         return 0
     return 2 if counts.total() == 1 and kinds == {"input"} else 1  # the one input was bad

@@ -34,6 +34,7 @@ def enhance(
     on: o.On = None,
     num_cpus: o.NumCpus = 1.0,
     num_gpus: o.NumGpus = 0.0,
+    deadline: o.Deadline = None,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
@@ -67,6 +68,6 @@ def enhance(
         view = View(quiet=quiet, as_json=json, debug=bool(context.obj))
         if any(map(is_url, (*inputs, output))):
             jobs = plan_urls(inputs, output, residual=residual, picture=plot)
-            return work_on_urls(jobs, make, settings, view, workers=where, overwrite=overwrite)
+            return work_on_urls(jobs, make, settings, view, workers=where, overwrite=overwrite, deadline=deadline)
         tasks = plan(inputs, output, residual=residual, picture=plot)
-    return work(tasks, make, settings, view, workers=where, overwrite=overwrite, to_pipe=to_pipe)
+    return work(tasks, make, settings, view, workers=where, overwrite=overwrite, deadline=deadline, to_pipe=to_pipe)

@@ -75,6 +75,12 @@ On = Annotated[
     str | None,
     on_ray("--on", metavar="ray", help="Work on a Ray cluster: ray, or ray://HOST:PORT.", show_default="this machine"),
 ]
+Deadline = Annotated[
+    float | None,
+    on_ray(
+        "--deadline", min=0, metavar="MIN", help="Begin no file after this many minutes.", show_default="no deadline"
+    ),
+]
 NumCpus = Annotated[float, on_ray("--num-cpus", min=0, metavar="N", help="Cores for each worker of --on.")]
 NumGpus = Annotated[float, on_ray("--num-gpus", min=0, metavar="N", help="GPUs for each worker of --on.")]
 Json = Annotated[bool, shown("--json", help="Print one JSON object per file.")]

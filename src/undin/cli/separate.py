@@ -26,6 +26,7 @@ def separate(
     on: o.On = None,
     num_cpus: o.NumCpus = 1.0,
     num_gpus: o.NumGpus = 0.0,
+    deadline: o.Deadline = None,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
@@ -54,6 +55,6 @@ def separate(
         view = View(quiet=quiet, as_json=json, debug=bool(context.obj))
         if any(map(is_url, (*inputs, output))):
             jobs = plan_urls(inputs, output, n_src=n_src)
-            return work_on_urls(jobs, make, settings, view, workers=where, overwrite=overwrite)
+            return work_on_urls(jobs, make, settings, view, workers=where, overwrite=overwrite, deadline=deadline)
         tasks = plan(inputs, output, n_src=n_src)
-    return work(tasks, make, settings, view, workers=where, overwrite=overwrite, to_pipe=False)
+    return work(tasks, make, settings, view, workers=where, overwrite=overwrite, deadline=deadline, to_pipe=False)

@@ -12,7 +12,7 @@ from undin.jobs.plan import FileTask
 from undin.jobs.result import Job, Result, died, do, failed
 from undin.methods.base import Method
 from undin.provenance import fingerprint
-from undin.workers import Executor, Here, Make, Progress, WorkerDied, executor
+from undin.workers import Executor, Here, Intake, Make, Progress, WorkerDied, executor
 
 
 def run(
@@ -23,6 +23,7 @@ def run(
     workers: int | Executor = 1,
     overwrite: bool = False,
     progress: Progress | None = None,
+    intake: Intake | None = None,
 ) -> Generator[Result, None, None]:
     """Process files, and yield the result of each as soon as it is known.
 
@@ -37,6 +38,7 @@ def run(
         workers: how many processes, or an `Executor`; 1 works in this process.
         overwrite: replace any file where an output goes.
         progress: called with the seconds of audio done since the last call.
+        intake: which no file passes when it is closed; the next run does the rest.
 
     Raises:
         InputError: workers is not at least 1, or the method cannot be made.
@@ -53,17 +55,17 @@ def run(
             yield job
     pool = Here() if len(jobs) < 2 else pool  # a pipe is open in this process only
     loaded = (lambda: method) if isinstance(pool, Here) else make
-    yield from _work(jobs, pool, partial(_worker, loaded, settings), progress)
+    yield from _work(jobs, pool, partial(_worker, loaded, settings), progress, intake or Intake())
 
 
 def _work(
-    jobs: Sequence[Job], pool: Executor, make: Make[Job, Result], progress: Progress | None
+    jobs: Sequence[Job], pool: Executor, make: Make[Job, Result], progress: Progress | None, intake: Intake
 ) -> Generator[Result, None, None]:
     """Do the jobs; remove what killed processes, of this run or an earlier one, have left half-written."""
     folders = {Path(output).parent for job in jobs for output in job.task.outputs if output != "-"}
     _clear(folders)
     try:
-        with closing(pool.map(make, jobs, progress=progress)) as outcomes:
+        with closing(pool.map(make, intake(jobs), progress=progress)) as outcomes:
             for job, outcome in outcomes:
                 yield died(job.task, outcome) if isinstance(outcome, WorkerDied) else outcome
     finally:

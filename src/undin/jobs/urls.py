@@ -30,7 +30,7 @@ from undin.jobs.walk import SUFFIXES, find_audio
 from undin.methods.base import Method
 from undin.provenance import fingerprint
 from undin.store import Entry, Store, is_url
-from undin.workers import Executor, Progress, WorkerDied, executor
+from undin.workers import Executor, Intake, Progress, WorkerDied, executor
 
 NOTES = ".undin"
 LEASE_S = 60.0  # after its last renewal a claim is void
@@ -135,6 +135,7 @@ def run_urls(
     workers: int | Executor = 1,
     overwrite: bool = False,
     progress: Progress | None = None,
+    intake: Intake | None = None,
 ) -> Generator[Result, None, None]:
     """Do jobs, and yield the result of each as soon as it is known; see `run`.
 
@@ -142,19 +143,19 @@ def run_urls(
 
     Args:
         jobs: from `plan_urls`, taken as workers become free.
-        make, settings, workers, overwrite, progress: as in `run`.
+        make, settings, workers, overwrite, progress, intake: as in `run`.
     """
     work = partial(_worker, make, settings or FileSettings(), overwrite)
-    pool, busy = executor(workers), list[UrlJob]()
-    with closing(pool.map(work, jobs, progress=progress)) as outcomes:
+    pool, busy, intake = executor(workers), list[UrlJob](), intake or Intake()
+    with closing(pool.map(work, intake(jobs), progress=progress)) as outcomes:
         for job, outcome in outcomes:
             if isinstance(outcome, Result) and outcome.error == BUSY:
                 busy.append(job)
             else:
                 yield died(job.shown, outcome) if isinstance(outcome, WorkerDied) else outcome
-    if busy:
+    if busy and intake.is_open:
         time.sleep(LEASE_S)  # so that what a run that died has claimed is free
-        with closing(pool.map(work, busy, progress=progress)) as outcomes:
+        with closing(pool.map(work, intake(busy), progress=progress)) as outcomes:
             for job, outcome in outcomes:
                 yield died(job.shown, outcome) if isinstance(outcome, WorkerDied) else outcome
 
