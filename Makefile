@@ -19,9 +19,10 @@ test: $(VENV)/.test
 test-native: $(VENV)/.test wasm
 	$(BIN)/python -m pytest tests/native
 
-# Ray (240 MB) and a server of S3 on this machine, in an environment of their own.
-test-cluster: $(VENV)-cluster/.done
+# Ray (240 MB) and a server of S3 on this machine, in an environment of their own; training on two nodes in the usual one.
+test-cluster: $(VENV)-cluster/.done $(VENV)/.test
 	$(VENV)-cluster/bin/python -m pytest tests/cluster
+	$(BIN)/python -m pytest tests/cluster/test_training_nodes.py
 
 check: $(VENV)/.check
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
@@ -83,7 +84,7 @@ $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)-cluster/.done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)-cluster
-	$(VENV)-cluster/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[eval,ray]" pytest
+	$(VENV)-cluster/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[eval,ray,cloud]" pytest "moto[server]"
 	@touch $@
 
 $(VENV)/.site: $(BIN)/python pyproject.toml constraints.txt

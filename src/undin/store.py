@@ -5,12 +5,17 @@ refused, so that none gets into notes, reports or messages.
 """
 
 import errno
+import hashlib
+import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TypeVar
 
+from undin.atomic import open_part
 from undin.errors import InputError, MissingExtraError, require
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -170,3 +175,75 @@ def _version(about: dict[str, Any]) -> str:
     """What a store says of a file that changes with its content."""
     found = (about.get(key) for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created"))
     return str(next((each for each in found if each), about["size"])).strip('"')
+
+
+def cache_folder() -> Path:
+    """Where copies of remote files are kept on this machine: $UNDIN_CACHE, or undin in the user's cache folder."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("UNDIN_CACHE") or Path(home, "undin"))
+
+
+def cached(store: Store, name: str = "") -> Path:
+    """The copy of a file on this machine, fetched once for all processes; again when it was written again.
+
+    Args:
+        store: where it is.
+        name: below its URL; "" is the URL itself.
+
+    Raises:
+        InputError: no such file.
+    """
+    entry = store.find(name)
+    if entry is None:
+        raise InputError(f"{store.at(name)}: no such file: check the spelling and the folder you are in")
+    digest = hashlib.sha256(f"{store.at(name)} {entry.size} {entry.version}".encode()).hexdigest()[:32]
+    place = cache_folder() / digest / store.at(name).rpartition("/")[2]
+    if place.exists():
+        return place
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with _one_process(place.with_name(".lock")):
+        if not place.exists():
+            part, file = open_part(place)
+            file.close()
+            try:
+                store.fetch(name, part, entry.size)
+                part.replace(place)
+            finally:
+                part.unlink(missing_ok=True)
+    return place
+
+
+@contextmanager
+def _one_process(lock: Path) -> Iterator[None]:
+    """Let one process of this machine in at a time, where the system can; it lets the next in when it dies."""
+    with lock.open("w") as file:
+        with suppress(ImportError):
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def placed(output: str, keep: Sequence[str] = ()) -> Iterator[Path]:
+    """A folder to write to that becomes a URL's content, also after an error; a path is given as it is.
+
+    Args:
+        output: a path, or the URL of a folder.
+        keep: files that are fetched from there first, where they are.
+    """
+    if not is_url(output):
+        yield Path(output)
+        return
+    store = Store(output)
+    with TemporaryDirectory(prefix="undin-") as name:
+        folder = Path(name)
+        for each in keep:
+            with suppress(FileNotFoundError):
+                store.fetch(each, folder / each)
+        try:
+            yield folder
+        finally:
+            for file in sorted(folder.rglob("*")):
+                if file.is_file() and not file.name.startswith(".undin-"):
+                    store.put(file.relative_to(folder).as_posix(), file)

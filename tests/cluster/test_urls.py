@@ -26,48 +26,6 @@ make = partial(load, "spectral-gate")
 N = 5
 
 
-class Faults:
-    """Between client and server: answers 500, cuts bodies off, waits; counts the writes of each key."""
-
-    def __init__(self, app):
-        self.app, self.plan, self.seen, self.puts = app, {}, Counter(), Counter()
-
-    def __call__(self, environ, start_response):
-        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        fault = next((how for (verb, part), how in self.plan.items() if verb == method and part in path), None)
-        self.seen[method, path] += 1
-        first = self.seen[method, path] <= 2  # twice for each file
-        if (fault == "500" and first) or fault == "always 500":
-            start_response("500 Internal Server Error", [("Content-Length", "0")])
-            return [b""]
-        if fault == "slow" and first:
-            time.sleep(1)
-        if method == "PUT":
-            self.puts[path] += 1
-        body = b"".join(self.app(environ, start_response))
-        return [body[: len(body) // 2]] if fault == "cut" and first and len(body) > 1000 else [body]
-
-
-@pytest.fixture(scope="module")
-def server():
-    from moto.server import DomainDispatcherApplication, create_backend_app
-    from werkzeug.serving import make_server
-
-    faults = Faults(DomainDispatcherApplication(create_backend_app))
-    made = make_server("127.0.0.1", 0, faults, threaded=True)
-    threading.Thread(target=made.serve_forever, daemon=True).start()
-    os.environ |= {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{made.server_port}",
-        "AWS_ACCESS_KEY_ID": "key-of-the-test",
-        "AWS_SECRET_ACCESS_KEY": "secret-of-the-test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    yield faults
-    made.shutdown()
-    for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
-        del os.environ[name]
-
-
 @pytest.fixture
 def bucket(server, tmp_path, monkeypatch):
     """A bucket with recordings below in/, which also lie in the folder in/ with what undin makes of them in serial/."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from undin.evaluation import Evaluation
     from undin.mixing import MixtureRow
 
-OUTPUT = Path("undin-evaluation")
+OUTPUT = "undin-evaluation"
 N_SHOWN = 5  # failures printed; the report has all
 
 Methods = Annotated[
@@ -51,8 +51,8 @@ WerCmd = Annotated[
 
 def evaluate(
     context: typer.Context,
-    manifest: Annotated[
-        Path,
+    mixtures: Annotated[
+        str,
         typer.Argument(
             metavar="MIXTURES",
             help="A table or a folder from `undin mix`, a folder with noisy/ and clean/, or a recipe.",
@@ -61,14 +61,14 @@ def evaluate(
     method: Methods = None,
     cmd: Commands = None,
     data: Annotated[
-        Path | None,
+        str | None,
         o.where(
             metavar="DIR",
-            help="Corpus of the manifest.",
+            help="Corpus of the manifest; a folder or its URL.",
             show_default="the one it was mixed from, $UNDIN_DATA, or undin's own",
         ),
     ] = None,
-    output: Annotated[Path, o.where("-o", "--output", metavar="DIR", help="Folder for the results.")] = OUTPUT,
+    output: Annotated[str, o.where("-o", "--output", metavar="DIR", help="Folder for the results.")] = OUTPUT,
     metrics: Annotated[
         str | None,
         o.how(
@@ -125,17 +125,22 @@ def evaluate(
     [dim]Word error rate:[/]  undin evaluate pairs/ -m lull --wer-cmd 'whisper-cli -np -nt -f {in}'
     """
     from undin import evaluation, mixing
+    from undin.evaluation.run import SCORES
     from undin.experiment import is_recipe
     from undin.mixing.manifest import read_numbered
     from undin.page import check_page
+    from undin.store import Store, cached, is_url, placed
     from undin.workers import executor
 
-    if is_recipe(str(manifest)):
-        folder = None if output == OUTPUT else output  # a run has its own folder
+    if is_recipe(mixtures):
         o.refuse_on(on)
-        return run(str(manifest), folder, data, ["evaluate"], workers=workers or 1, json=json, quiet=quiet)
+        home = None if output == OUTPUT else Path(output)  # a run has its own folder
+        sound = Path(data) if data else None
+        return run(mixtures, home, sound, ["evaluate"], workers=workers or 1, json=json, quiet=quiet)
     pool = executor(o.pool(workers, on, num_cpus, num_gpus))
     here = pool if on is None else executor(1)
+    manifest = cached(Store(mixtures)) if is_url(mixtures) else Path(mixtures)
+    folder = context.with_resource(placed(output, keep=[SCORES]))
     if (inside := manifest / "manifest.csv").is_file():  # the folder of a mix
         manifest = inside
     systems = evaluation.make_systems(method or [], cmd or [])
@@ -150,22 +155,23 @@ def evaluate(
     if align:
         systems = evaluation.align(systems, corpus.sr)
         notes += evaluation.lag_notes(systems)
-    if (report := output / "report.html").exists():
+    if (report := folder / "report.html").exists():
         check_page(report)
     rows: Iterable[MixtureRow | InputError] = (row for _, row in read_numbered(manifest, allow_outside=allow_outside))
     if pairs:
         with show.busy("reading pairs"):
             rows = list(pairs.rows(corpus))
-        output.mkdir(parents=True, exist_ok=True)
-        manifest = output / "pairs.csv"
+        folder.mkdir(parents=True, exist_ok=True)
+        manifest = folder / "pairs.csv"
         mixing.write_manifest(manifest, (row for row in rows if isinstance(row, mixing.MixtureRow)))
     with show.bar("scoring", wanted=not quiet) as progress:
         result = evaluation.evaluate(
-            rows, corpus, systems, measures, output, task=task, recognizer=words, workers=pool, progress=progress
+            rows, corpus, systems, measures, folder, task=task, recognizer=words, workers=pool, progress=progress
         )
     about = evaluation.about_run(result, manifest=manifest, data=corpus.root, command=["undin", *_typed(context)])
-    evaluation.write_per_kind(output, result)
-    summary = evaluation.write_summary(output / "summary.json", result, about)
+    about |= {name: text for name, text in (("manifest", mixtures), ("data", data)) if is_url(text)}
+    evaluation.write_per_kind(folder, result)
+    summary = evaluation.write_summary(folder / "summary.json", result, about)
     with show.bar("examples", wanted=not quiet) as progress:
         played = evaluation.make_examples(result, corpus, n=examples, seed=seed, workers=here, progress=progress)
     with show.busy("drawing the report"):
@@ -173,27 +179,34 @@ def evaluate(
     if json:
         print(json_.dumps(summary, ensure_ascii=False))
     elif not quiet:
-        _show(result, notes, output)
+        _show(result, notes, folder / "report.html", output)
     return _tell_failures(result)
 
 
-def _corpus(manifest: Path, data: Path | None, *, listed: bool, allow_outside: bool) -> "Corpus":
+def _corpus(manifest: Path, data: str | None, *, listed: bool, allow_outside: bool) -> "Corpus":
     """The corpus that the paths of a manifest start from, at the manifest's rate.
 
     Args:
         manifest: the table of mixtures.
-        data: the folder; None for the default.
+        data: the folder, or its URL; None for the default.
         listed: with its clips, which know the genders of speakers.
         allow_outside: look at files outside it too.
     """
     from undin import corpora
+    from undin.corpora.fetched import FetchedReader
     from undin.errors import InputError
     from undin.mixing import MixtureRow
     from undin.mixing.manifest import read_numbered
     from undin.mixing.write import data_of
+    from undin.store import is_url
 
     rows = read_numbered(manifest, allow_outside=allow_outside)
     first = next((row for _, row in rows if isinstance(row, MixtureRow)), None)
+    sr = first.sr if first else 16000
+    if is_url(data) and not str(data).endswith(".pack"):
+        if listed:
+            raise InputError(f"--data {data}: the corpus of talkers must be a folder or a pack, which knows genders")
+        return corpora.Corpus(Path(str(data)), (), sr=sr, reader=FetchedReader(str(data), mono=True))
     if listed:
         return corpora.open(data or data_of(manifest), sr=first.sr if first else None)
     root = Path(data or data_of(manifest) or os.environ.get("UNDIN_DATA") or corpora.mini().root)
@@ -204,7 +217,7 @@ def _corpus(manifest: Path, data: Path | None, *, listed: bool, allow_outside: b
         raise InputError(
             f"{manifest} begins with {sources[0]}, which is not in {root}: use --data DIR, the corpus it was mixed from"
         )
-    return corpora.Corpus(root, (), sr=first.sr if first else 16000, mono=True)
+    return corpora.Corpus(root, (), sr=sr, mono=True)
 
 
 def _typed(context: typer.Context) -> list[str]:
@@ -212,7 +225,7 @@ def _typed(context: typer.Context) -> list[str]:
     return sys.argv[1:] if sys.argv[1:2] == [context.info_name] else [str(context.info_name)]
 
 
-def _show(result: "Evaluation", notes: list[str], output: Path) -> None:
+def _show(result: "Evaluation", notes: list[str], report: Path, shown: str) -> None:
     """The overall table on the screen."""
     from rich.table import Table
     from rich.text import Text
@@ -234,8 +247,8 @@ def _show(result: "Evaluation", notes: list[str], output: Path) -> None:
     reused = f"; {result.n_kept} existing scores were reused" if result.n_kept else ""
     facts = f"means with 95 % intervals over {len(result.rows)} mixtures, in brackets the gain over the input{reused}"
     console.print(Text("\n".join([facts, *notes]), style="dim"))
-    report = output / "report.html"
-    console.print(f"\n[bold]{report}[/]  [dim]{report.stat().st_size / 1e6:.1f} MB, open it in a browser[/]")
+    name, size = f"{shown.rstrip('/')}/{report.name}", f"{report.stat().st_size / 1e6:.1f} MB"
+    console.print(f"\n[bold]{name}[/]  [dim]{size}, open it in a browser[/]")
 
 
 def _plain(cell: object, *, with_gain: bool) -> Any:

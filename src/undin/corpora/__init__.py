@@ -29,6 +29,7 @@ from undin.corpora.pack import Packed, check_pack, is_pack_of, pack
 from undin.corpora.packed import is_packed, missing_parts, open_pack, packs_in
 from undin.corpora.scan import Fault, Scan, scan
 from undin.errors import InputError
+from undin.store import Store, cached, is_url
 
 __all__ = [
     "LAYOUTS",
@@ -85,8 +86,8 @@ def open(
     Join two corpora with `open("LibriSpeech") + open("DEMAND", sr=16000)`.
 
     Args:
-        root: a folder of any layout in LAYOUTS, plain folders included, or of several side by side; a .pack file, or a
-            folder of nothing but such files; None for the default.
+        root: a folder of any layout in LAYOUTS, plain folders included, or of several side by side; a .pack file or its
+            URL, or a folder of nothing but such files; None for the default.
         layout: name of the layout; None to detect it.
         role: treat a plain folder as "speech" or "noise", whatever its name.
         sr: resample files of other rates to this rate in Hz; None rejects them on loading.
@@ -100,6 +101,10 @@ def open(
             row of its tables is invalid.
     """
     root = root or os.environ.get("UNDIN_DATA") or MINI
+    if is_url(root):
+        if not str(root).endswith(".pack"):
+            raise InputError(f"{root}: a corpus at a URL must be a pack, NAME.pack: make one with undin pack")
+        root = cached(Store(str(root)))
     if packs := _packs(Path(root)):
         if layout or role:
             raise InputError(f"layout and role apply to folders of audio files; {root} contains packs: leave them out")
