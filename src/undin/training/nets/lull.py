@@ -89,13 +89,6 @@ class Lull(Network):
         level, new["level"] = running_level(power, state["level"])
         return level
 
-    def enhance(self, noisy: Tensor, X: Tensor | None = None) -> Tensor:
-        """Noisy (B, n_samples), X its spectrum if computed -> est (B, n_samples)."""
-        X = self.stft(noisy) if X is None else X
-        state = {name: value.to(noisy.device) for name, value in self.initial_state(len(noisy)).items()}
-        (a, b), (c, d) = self(X, state)[0].unbind(1), X.unbind(1)
-        return self.stft.inverse(torch.stack([a * c - b * d, a * d + b * c], 1), noisy.shape[-1])
-
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Error of compressed spectra and of envelopes, less the signal-to-noise ratio in dB; all at a noisy RMS of 1.
 
