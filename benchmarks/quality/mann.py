@@ -180,6 +180,9 @@ def plot_kinds(groups: dict[str, dict[str, Mean | None]]) -> None:
     figure.savefig(PICTURES / "mann-kinds.png", dpi=110, metadata={"Software": None})
 
 
+WORDS = {"known": "seen", "unknown": "unseen"}  # in the CSV: in words
+
+
 def speakers(show: bool, run_folder: Path | None) -> None:
     path = RESULTS / "mann_speakers.csv"
     if run_folder and not show:
@@ -192,10 +195,11 @@ def speakers(show: bool, run_folder: Path | None) -> None:
             table = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
             table.writeheader()
             table.writerows({**row, "stoi": f"{float(row['stoi']):.5f}"} for row in rows)
-    sides = {side: [row for row in read(path) if row["speakers"] == side] for side in ("known", "unknown")}
+    sides = {side: [row for row in read(path) if row["speakers"] == side] for side in WORDS}
     names = dict.fromkeys(row["method"] for row in sides["known"])
     snrs = sorted({row["snr_db"] for row in sides["known"]})
-    parts = sides | {f"unknown, {snr:g} dB": [row for row in sides["unknown"] if row["snr_db"] == snr] for snr in snrs}
+    parts = {WORDS[side]: rows for side, rows in sides.items()}
+    parts |= {f"unseen, {snr:g} dB": [row for row in sides["unknown"] if row["snr_db"] == snr] for snr in snrs}
     print("| speakers | " + " | ".join(parts) + " |")
     print("|---" * (len(parts) + 1) + "|")
     for method in names:
@@ -205,7 +209,7 @@ def speakers(show: bool, run_folder: Path | None) -> None:
             mean, half = interval(values if method == "input" else gains(rows, method, "stoi"))
             cells.append(f"{mean:{'' if method == 'input' else '+'}.3f} ± {half:.3f}")
         print(f"| {'input' if method == 'input' else f'`{method}`'} | {' | '.join(cells)} |")
-    print("\n| difference | known | unknown |\n|---|---|---|")
+    print("\n| difference | seen | unseen |\n|---|---|---|")
     pairs = [(f"{layer}-77", f"{layer}-6") for layer in LAYERS] + [(f"mann-{n}", f"mann-lstm-{n}") for n in (6, 77)]
     for a, b in pairs:
         means = [interval(list(difference(rows, a, b, "stoi"))) for rows in sides.values()]
@@ -218,8 +222,8 @@ def plot() -> None:
     results = read(RESULTS / "mann_speakers.csv")
     for side, snr, method in dict.fromkeys((row["speakers"], row["snr_db"], row["method"]) for row in results):
         values = [r["stoi"] for r in results if (r["speakers"], r["snr_db"], r["method"]) == (side, snr, method)]
-        groups.setdefault(f"{side}, {snr:g} dB", {})[method] = mean_of(values)
-    order = sorted(groups, key=lambda name: (name.startswith("unknown"), float(name.split()[1])))
+        groups.setdefault(f"{WORDS[side]}, {snr:g} dB", {})[method] = mean_of(values)
+    order = sorted(groups, key=lambda name: (name.startswith("unseen"), float(name.split()[1])))
     figure = bars({name: groups[name] for name in order}, "STOI")
     figure.savefig(PICTURES / "mann-speakers.png", dpi=120, metadata={"Software": None})
 

@@ -1,6 +1,6 @@
 """What each method and peer costs on one thread: python -m benchmarks.speed.live_cost [NAME=x.onnx ...] [--only NAMES]
 
-Real-time factor (seconds of work per second of sound) of a whole recording and live in packets of 10 ms, the time of
+Real-time factor (processing time per second of audio) of a whole recording and live in packets of 10 ms, the time of
 each packet, delay, size of the weights, and the peak memory of a process that does 60 s at once. Every method runs
 in a separate process at its own sample rate. Times are those of the processor, so that other work on the machine is
 not in them; it may slow them all the same: measure on an idle one. Rows of methods that a run is not about stay in
@@ -211,8 +211,8 @@ def over_cost(axes: Any) -> None:
     axes.set_xlim(min(x for _, x, *_ in points) / 1.8, max(x for _, x, *_ in points) * 2.5)
     axes.axhline(0, color=WHOLE, linewidth=1, linestyle="--")
     n = len({r["id"] for r in part})
-    axes.set_xlabel("seconds of work per second of sound, one thread: ● in packets of 10 ms, ○ of a whole file")
-    axes.set_ylabel(f"PESQ-WB gained, mean of {n} mixtures")
+    axes.set_xlabel("processing time per second of audio, one thread: ● in packets of 10 ms, ○ of a whole file")
+    axes.set_ylabel(f"PESQ-WB gain, mean of {n} mixtures")
     axes.set_title("upper left is better   ● measured live   ○ needs the whole recording", fontsize=10)
     axes.grid(alpha=0.2)
     _label(axes, points)
@@ -260,7 +260,9 @@ def packet_times(axes: Any) -> None:
     axes.set_xscale("log")
     axes.set_xlim(0.005, 30)
     axes.set_ylim(-0.15, len(rows))
-    axes.set_xlabel("time for a packet of 10 ms (ms), one thread; root of the share     | 99 %   × longest")
+    axes.set_xlabel(
+        "processing time of a 10 ms packet (ms), one thread; heights: root of the share   | 99 %   × longest"
+    )
     axes.grid(alpha=0.2, axis="x")
 
 

@@ -1,6 +1,6 @@
 """What each method costs on one thread: python -m benchmarks.speed.methods [METHOD | NAME=x.onnx ...] [--table]
 
-Real-time factor (seconds of work per second of sound) offline and live in packets of 10 ms, and the time per packet;
+Real-time factor (processing time per second of audio) offline and live in packets of 10 ms, and the time per packet;
 and the STFT compared with scipy's ShortTimeFFT on the same signal. Medians of 5 runs, in results/speed.csv. Rows
 of methods that are not named stay, and always those of weights that do not ship, NAME=x.onnx. Times are those of the
 processor: other work is not in them.

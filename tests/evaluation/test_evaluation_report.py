@@ -242,3 +242,12 @@ def test_numbers():
     assert tables.probability(1e-9) == "p < 0.001"
     assert replace(METRICS["si_sdr_db"], unit="").title == "SI-SDR"
     assert program("a", "b").startswith("a=")
+
+
+def test_the_label_of_bars_is_inside_the_picture():
+    pytest.importorskip("matplotlib")
+    names = ["input", *(f"{layer}-{n}" for layer in ("mann", "mann-lstm", "mann-dnn") for n in (6, 20, 77)), "log-mmse"]
+    groups = {f"seen, {k} dB": {name: Mean(9, mean, 0.03) for name in names} for k, mean in enumerate((0.68, 0.88))}
+    figure = plots.bars(groups, "STOI")
+    figure.draw_without_rendering()
+    assert figure.axes[0].yaxis.label.get_window_extent().x0 >= 0

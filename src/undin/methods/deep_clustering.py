@@ -85,7 +85,7 @@ class DeepClustering(Learned):
         of = {"before clustering": np.zeros(int(active.sum()), int), "clusters": self.masks(X, V).argmax(0)[active]}
         if ref is not None:
             R = stft(resample(ref, sr, c.sr), c.n_fft, c.hop_length, window=c.window)
-            of["who is loudest"] = np.abs(R).argmax(0)[active]
+            of["loudest talker"] = np.abs(R).argmax(0)[active]
         return [Look("points", "points", of, V[active])]
 
     def masks(self, X: ComplexArray, V: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -122,6 +122,9 @@ def bars(groups: Mapping[str, Mapping[str, Mean | None]], ylabel: str) -> "Figur
     if 0 < least < float("inf"):
         axes.set_ylim(bottom=0.8 * least)
     _finish(figure, axes)
+    figure.draw_without_rendering()
+    low, high = axes.get_ylim()
+    axes.set_yticks([y for y in axes.get_yticks() if low <= y <= high])  # or the layout reserves room for other ticks
     return figure
 
 
