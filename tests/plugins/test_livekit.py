@@ -1,4 +1,4 @@
-"""livekit's own frames and audio stream, offline: events of its native library are made by the test."""
+"""livekit's own frames and audio streams, offline: with events made by the test, and with a native track."""
 
 import asyncio
 from types import SimpleNamespace
@@ -92,3 +92,42 @@ def test_an_audio_stream_with_the_processor_as_noise_cancellation(sr, monkeypatc
 
     got = asyncio.run(work())
     assert np.abs(joined(got) - expected(q, sr)).max() <= 1
+
+
+class Recorder(UndinProcessor):
+    """Keeps the frames it gets."""
+
+    def __init__(self):
+        super().__init__()
+        self.given = []
+
+    def _process(self, frame):
+        self.given.append(np.frombuffer(bytes(frame.data.cast("B")), "<i2"))
+        return super()._process(frame)
+
+
+@pytest.mark.parametrize("sr", RATES)
+def test_a_track_of_the_native_library(sr):
+    """Sound on its way through livekit's own native library: a local track, and an `AudioStream` of it. No server."""
+    q, n = noisy(sr, 0.5), sr // 100
+
+    async def work():
+        source, processor = rtc.AudioSource(sr, 1, queue_size_ms=2000), Recorder()
+        track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
+        stream = rtc.AudioStream.from_track(track=track, sample_rate=sr, num_channels=1, noise_cancellation=processor)
+        for i in range(0, q.shape[1], n):
+            await source.capture_frame(rtc.AudioFrame(q[0, i : i + n].tobytes(), sr, 1, n))
+        got = []
+        async for event in stream:
+            got.append(bytes(event.frame.data.cast("B")))
+            if len(got) == 80:
+                break
+        await stream.aclose()
+        await source.aclose()
+        return got, np.concatenate(processor.given[:80])[None]
+
+    got, given = asyncio.run(asyncio.wait_for(work(), 120))
+    blocks = {block.tobytes() for block in given.reshape(-1, n)}
+    arrived = [block.tobytes() in blocks for block in q.reshape(-1, n)]
+    assert np.mean(arrived) >= 0.8  # the library drops or inserts frames where it is not called in time
+    assert np.abs(joined(got) - expected(given, sr)).max() <= 1

@@ -233,7 +233,7 @@ def gauge(server, name):
 
 def test_the_gate_admits_by_cost_and_closes_while_packets_are_late():
     gate = SocketGate(Limits(threads=1, sockets=100))
-    gate.learn("a", 0.16)
+    gate.learn("a", 0.14)
     with gate.place("a"), gate.place("a"), gate.place("a"), gate.place("a"), gate.place("a"):
         assert 0.8 < gate.load <= 1
         with pytest.raises(Refusal, match="at capacity with 5 sockets"), gate.place("a"):
@@ -244,6 +244,9 @@ def test_the_gate_admits_by_cost_and_closes_while_packets_are_late():
             before = gate.load
             gate.follow(place, 0.01, 0.02, n_batch=n_batch, late=False)
             assert (gate.load > before) == (n_batch == 8)  # small batches cost more, and say nothing of a full server
+            before = gate.load
+            gate.follow(place, 0.0001, 0.02, n_batch=n_batch, late=False)
+            assert gate.load < before  # the machine was busy when the cost was measured
     with gate.place("a") as place:  # one alone is always admitted
         for _ in range(100):
             gate.follow(place, 0.001, 0.02, n_batch=8, late=True)

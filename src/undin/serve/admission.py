@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from undin.serve.limits import Limits
 from undin.serve.refusal import Refusal
 
-HEADROOM = 0.9  # of the threads' time that sockets may take
+HEADROOM = 0.8  # of the threads' time that sockets may take
 OVERHEAD = 0.01  # of a thread's time that a socket costs in the event loop
 FOLLOW = 0.02  # how quickly a cost follows new measurements
 LATE_SHARE = 0.01  # of recent packets that may be late
 RECENT_S = 5.0
-LEAST_BATCH = 8  # packets of a batch whose cost is followed
+LEAST_BATCH = 8  # packets of a batch whose cost is followed upwards
 PROBATION_S = 10.0  # after its admission, in which a socket may be closed for the sake of the others
 SHED_S = 0.25  # between two that are closed, in which the effect shows
 MOST_KINDS = 256
@@ -131,12 +131,15 @@ class SocketGate:
             place: of its socket.
             work_s: processing time, in seconds.
             audio_s: duration of the packet, in seconds.
-            n_batch: packets that were processed together; in small batches one costs more, but then the load is low.
+            n_batch: packets that were processed together; in small batches one costs more, which says nothing of a full
+                server, unless it costs less than expected.
             late: whether the answer came too late.
         """
         kind, now = place.kind, time.monotonic()
-        if audio_s and kind in self._costs and n_batch >= LEAST_BATCH:
-            self._costs[kind] += FOLLOW * (work_s / audio_s - self._costs[kind])
+        if audio_s and kind in self._costs:
+            change = work_s / audio_s - self._costs[kind]
+            if n_batch >= LEAST_BATCH or change < 0:
+                self._costs[kind] += FOLLOW * change
         self._all.append(now)
         if late:
             self._late.append(now)
