@@ -13,19 +13,21 @@ if TYPE_CHECKING:
     from undin.live.devices import Device
     from undin.live.loop import Screen
 
-DEVICE = "Number or part of the name, see --list."
+DEVICE = "device: its number or part of its name, as in --list."
 
 
 def live(
     list: Annotated[bool, o.where("--list", help="List the sound devices and exit.")] = False,
     input: Annotated[
-        str | None, o.where("-i", "--input", metavar="DEVICE", help=DEVICE, show_default="the default microphone")
+        str | None,
+        o.where("-i", "--input", metavar="DEVICE", help=f"Input {DEVICE}", show_default="the default microphone"),
     ] = None,
     output: Annotated[
-        str | None, o.where("-o", "--output", metavar="DEVICE", help=DEVICE, show_default="the default speaker")
+        str | None,
+        o.where("-o", "--output", metavar="DEVICE", help=f"Output {DEVICE}", show_default="the default speaker"),
     ] = None,
     virtual: Annotated[
-        bool, o.where("--virtual", help="Create a virtual microphone and play to it (Linux, while undin runs).")
+        bool, o.where("--virtual", help="Offer the result to other programs as a microphone while undin runs (Linux).")
     ] = False,
     rate: Annotated[
         int | None,
@@ -37,7 +39,12 @@ def live(
     ] = None,
     buffer: Annotated[
         float,
-        o.where(min=1, max=500, metavar="MS", help="Raise it if there are drop-outs; it adds to the delay."),
+        o.where(
+            min=1,
+            max=500,
+            metavar="MS",
+            help="Audio buffered at each stage. Raise it if there are drop-outs; it adds to the delay.",
+        ),
     ] = 20,
     method: Annotated[str, o.how("-m", "--method", metavar="MODEL", help=o.MODEL_HELP)] = DEFAULT_METHOD,
     limit_db: o.LimitDb = None,
@@ -47,9 +54,9 @@ def live(
 
     Keys: m mutes, space switches between raw and enhanced sound, q quits.
 
-    [dim]To your headphones:[/]  undin live
+    [dim]Listen on headphones:[/]  undin live
 
-    [dim]To other programs, as a microphone:[/]  undin live --virtual
+    [dim]Use the result as a microphone in other programs:[/]  undin live --virtual
     """
     from undin.live import Controls, SoundCard, run, sound_devices, virtual_microphone
     from undin.live.virtual import move_playback

@@ -15,24 +15,34 @@ LEAST_TOKEN = 8  # characters
 def serve(
     host: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Address to listen on; needs --token.", show_default="this machine only"),
+        typer.Option(
+            metavar="ADDRESS",
+            help="Address to listen on, e.g. 0.0.0.0 for all; needs --token.",
+            show_default="this machine only",
+        ),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 for any free one.")] = 8000,
     token: Annotated[
         str | None,
-        typer.Option(envvar="UNDIN_TOKEN", metavar="TEXT", help="Token that clients must send.", show_default="none"),
+        typer.Option(
+            envvar="UNDIN_TOKEN",
+            metavar="TEXT",
+            help=f"Secret that clients must send, at least {LEAST_TOKEN} characters.",
+            show_default="none",
+        ),
     ] = None,
     max_mb: Annotated[float, limit(metavar="MB", help="Largest upload.")] = 256,
     jobs: Annotated[int, limit(min=1, metavar="N", help="Files processed at the same time.")] = 1,
-    queue: Annotated[int, limit(min=0, metavar="N", help="Files that may wait.")] = 8,
+    queue: Annotated[int, limit(min=0, metavar="N", help="Files that may wait; more are rejected.")] = 8,
     max_sockets: Annotated[
-        int, limit(min=0, metavar="N", help="Maximum number of live sockets; fewer if the CPU is the limit.")
+        int,
+        limit(min=0, metavar="N", help="Maximum number of live sockets; fewer if the CPU cannot serve them in time."),
     ] = 256,
-    idle: Annotated[float, limit(metavar="SECONDS", help="Close connections that are silent for this long.")] = 60,
+    idle: Annotated[float, limit(metavar="SECONDS", help="Close connections without traffic for this long.")] = 60,
 ) -> None:
     """Serve enhancement and separation over HTTP, and live enhancement over WebSocket.
 
-    [dim]On this machine, with pages at http://127.0.0.1:8000 and /upload:[/]  undin serve
+    [dim]For this machine; open http://127.0.0.1:8000 in a browser:[/]  undin serve
 
     [dim]For other machines:[/]  UNDIN_TOKEN=... undin serve --host 0.0.0.0
     """
