@@ -20,6 +20,7 @@ from undin.errors import InputError, MissingExtraError, require
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 TRIES, FIRST_WAIT_S = 5, 0.2  # the wait doubles
+SMALL = 2**26  # bytes that `read` holds; with a range S3 is not asked for the size first
 FINAL = (FileNotFoundError, PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
 Done = TypeVar("Done")
 
@@ -63,6 +64,7 @@ class Store:
             raise MissingExtraError(f"{url}: {error}") from error
         except ValueError as error:
             raise InputError(f"{url}: {error}") from error
+        self._is_s3 = hasattr(self._fs, "call_s3")
 
     def __reduce__(self) -> Any:
         return Store, (self.url,)
@@ -70,7 +72,7 @@ class Store:
     def files(self) -> Iterator[Entry]:
         """All files below, with at most one page (of a folder, where a store has folders) in memory."""
         prefix = f"{self._root.rstrip('/')}/"
-        found = self._s3_pages(prefix) if hasattr(self._fs, "call_s3") else self._walk()
+        found = self._s3_pages(prefix) if self._is_s3 else self._walk()
         return (Entry(path[len(prefix) :], size, version) for path, size, version in found)
 
     def _s3_pages(self, prefix: str) -> Iterator[tuple[str, int, str]]:
@@ -93,6 +95,10 @@ class Store:
     def find(self, name: str = "") -> Entry | None:
         """A file, or None where none is; "" is the URL itself."""
         try:
+            if self._is_s3:  # info would also list, in case it is a folder, which costs ten times as much
+                bucket, _, key = self._path(name).partition("/")
+                about = self._patiently(name, self._fs.call_s3, "head_object", Bucket=bucket, Key=key)
+                return Entry(name, about["ContentLength"], _version(about))
             about = self._patiently(name, self._fs.info, self._path(name))
         except FileNotFoundError:
             return None
@@ -101,7 +107,7 @@ class Store:
     def read(self, name: str = "") -> bytes | None:
         """The bytes of a small file, or None where none is."""
         try:
-            return bytes(self._patiently(name, self._fs.cat_file, self._path(name)))
+            return bytes(self._patiently(name, self._fs.cat_file, self._path(name), start=0, end=SMALL))
         except FileNotFoundError:
             return None
 

@@ -70,9 +70,13 @@ def test_from_bucket_to_bucket_and_a_rerun_does_nothing(bucket, server):
     results = list(run_urls(plan_urls([f"{bucket}/in/"], f"{bucket}/out/"), make))
     assert statuses(results) == {"done": N}
     assert {result.report.source for result in results} >= {f"{bucket}/in/0.wav", f"{bucket}/in/deep/1.wav"}
+    asked = Counter(verb for verb, path in server.seen.elements() if "2.wav" in path)
+    assert asked == {"HEAD": 1, "GET": 3, "PUT": 3, "DELETE": 1}
     check_outputs(bucket)
     server.puts.clear()
+    server.seen.clear()
     assert again() == {"skipped": N} and not server.puts
+    assert Counter(verb for verb, path in server.seen.elements() if "2.wav" in path) == {"GET": 1, "HEAD": 1}
     assert again(settings=FileSettings(limit_db=6)) == {"done": N}
     (*_, last) = run_urls(plan_urls([f"{bucket}/in/"], f"{bucket}/out/"), partial(load, "log-mmse"))
     assert last.status == "failed" and "already exists and was made by spectral-gate; use --overwrite" in last.error
