@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 torch = pytest.importorskip("torch", reason="the extra train is not installed")
-
-from undin.training import snapshot
+snapshot = pytest.importorskip("undin.training.snapshot", reason="the extra train is not installed")
 
 TONE = Path(__file__).parents[1] / "training" / "tone.py"
 SETTINGS = {"steps": 12, "valid_every": 3, "devices": 1, "nodes": 2, "workers": 0, "accelerator": "cpu", "threads": 1}
