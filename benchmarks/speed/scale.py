@@ -1,8 +1,8 @@
 """Ten million files on a hundred machines, on paper: python -m benchmarks.speed.scale
 
-A simulation, not a measurement: files of a bucket go through a driver, its workers and the store, event by event. What a
-part takes is a constant below, with its origin. Each case changes what broke in the one before it; the table names the
-part that was busy longest (--table prints it as well).
+A simulation, not a measurement: files of a bucket go through a driver, its workers and the store, event by event.
+What a part takes is a constant below, with its origin. Each case changes what broke in the one before it; the table
+names the part that was busy longest (--table prints it as well).
 """
 
 import heapq

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def start():
     found, get_node = {}, services.get_node
 
     def patient(*args):
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 60
         while not found.get(args) and time.monotonic() < deadline:
             try:
                 found[args] = get_node(*args)
@@ -49,6 +50,9 @@ def start():
         return found.get(args) or get_node(*args)
 
     services.get_node = patient
+    for _ in range(2):  # its raylet ends itself where a helper has not started in 15 s
+        with suppress(Exception):
+            return Cluster(initialize_head=True, head_node_args=HEAD)
     return Cluster(initialize_head=True, head_node_args=HEAD)
 
 
