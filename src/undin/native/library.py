@@ -6,19 +6,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import undin
 from undin.atomic import atomic_write
-from undin.cores import CHUNK_S, OVERLAP_S, FrameConfig
+from undin.cores import CHUNK_S, OVERLAP_S
 from undin.errors import InputError
 from undin.methods import Learned, load
 from undin.native.frames import for_any_length
 from undin.native.onnx_file import read_graph
 from undin.native.program import Program, Weight
 from undin.native.translate import translate
-from undin.spectrum import COSINE_SUMS
+from undin.spectrum import COSINE_SUMS, n_frames_of
 from undin.stream import frame_at
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -38,6 +39,15 @@ WHOLE_END = """
 /* The signal has ended: process as many zeros as the latency, and all of it is in the output. */
 void @name@_end(@name@ *u);
 """
+WHOLE_FINISH = """
+            if (rest == @name@_latency(&stream))
+                @name@_end(&stream);
+"""[1:]
+SPEEDS_FIELDS = """
+    float x[@NAME@_WAIT * @hop_length@], y[@NAME@_SOURCES][@NAME@_WAIT * @hop_length@]; /* at @sr@ Hz */
+    float E[@NAME@_SOURCES][2][@NAME@_WAIT][@NAME@_BINS]; /* estimates, summed over the speeds, and the first's size */
+    float first[@NAME@_SOURCES][@NAME@_WAIT][@NAME@_BINS];
+"""[1:]
 WHOLE_EXPORT = """EXPORT("end") void end(void);
 void end(void) { @name@_end(&stream); }
 """
@@ -128,7 +138,7 @@ def make_library(model: str | Path) -> Library:
     if method.causal:
         program, X, Y = translate(graph, output, list(method.runner.shapes))
     else:
-        program, X, Y = for_any_length(partial(translate, graph, output, []), longest(method.config)[0])
+        program, X, Y = for_any_length(partial(translate, graph, output, []), longest(method.config)[1])
     data, table = pack(program.weights)
     values = _values(name, method, program, (X.base, Y.base), Y.shape[1])
     files = {
@@ -155,15 +165,23 @@ def fill(template: str, values: dict[str, object]) -> str:
     return re.sub(r"@(\w+)@", lambda found: str(values[found[1]]), template)
 
 
-def longest(config: FrameConfig) -> tuple[int, int]:
-    """Frames that wait for an answer of a network that looks both ways, and frames of an overlap, at any rate.
+def longest(config: Any) -> tuple[int, int, int]:
+    """Most frames of a network that looks both ways, at any rate: that wait, that it gets at once, that overlap.
 
     Args:
-        config: the method's frame.
+        config: the method's frame, and perhaps "speeds".
     """
     per_s = {rate / frame_at(config, rate).hop_length for rate in range(MIN_RATE, MAX_RATE + 1)}
     chunks = [(round(CHUNK_S * n), round(OVERLAP_S * n)) for n in per_s]
-    return max(2 * chunk - overlap for chunk, overlap in chunks), max(overlap for _, overlap in chunks)
+    wait = max(2 * chunk - overlap for chunk, overlap in chunks)
+    frames = [frame_at(config, rate) for rate in _speeds(config)]
+    most = max([wait, *(n_frames_of(wait * config.hop_length, *frame) for frame in frames)])
+    return wait, most, max(overlap for _, overlap in chunks)
+
+
+def _speeds(config: Any) -> list[int]:
+    """Rates that a signal is declared to have, one for each speed; see `undin.methods.talker_masks`."""
+    return [round(speed * config.sr) for speed in getattr(config, "speeds", ())]
 
 
 def _values(name: str, method: Learned, program: Program, ends: tuple[str, str], n_outputs: int) -> dict[str, object]:
@@ -173,8 +191,7 @@ def _values(name: str, method: Learned, program: Program, ends: tuple[str, str],
     places, memory = program.place()
     window, root = _window(c.window)
     upper = max(frame.n_fft // 2 + 1 - n_bins, 0)
-    wait, overlap = (method.lookahead + 1, 0) if method.causal else longest(c)
-    values = {
+    values: dict[str, object] = {
         "name": name,
         "NAME": name.upper(),
         "id": method.id,
@@ -187,10 +204,6 @@ def _values(name: str, method: Learned, program: Program, ends: tuple[str, str],
         "max_n_fft": frame.n_fft,
         "max_hop": frame.hop_length,
         "n_bins": n_bins,
-        "wait": wait,
-        "overlap": overlap,
-        "chunk_s": CHUNK_S,
-        "overlap_s": OVERLAP_S,
         "fft_size": 1 << (2 * frame.n_fft - 1).bit_length(),
         "bands": upper // max(int(1000 * frame.n_fft / MAX_RATE), 1) + 2,
         "memory": memory,
@@ -204,17 +217,48 @@ def _values(name: str, method: Learned, program: Program, ends: tuple[str, str],
         "root": root,
         "answer": _indent(_answer(method, n_outputs), 12),
         "step": program.text(),
-        "source": "s" if method.causal else "u->order[s]",
-        "next": f"{name.upper()}_BINS" if method.causal else f"u->length * {name.upper()}_BINS",
-        "use": "Live sound in, live sound out" if method.causal else "For files: the output is half a minute late",
-        "finish": ""
-        if method.causal
-        else _indent(f"if (rest == {name}_latency(&stream))\n    {name}_end(&stream);\n", 12),
     }
-    parts = {"frames": (TEMPLATES / ("live.c" if method.causal else "whole.c")).read_text("utf-8")}
-    if not method.causal:
-        parts |= {"fields": WHOLE_FIELDS, "end": WHOLE_END, "reset": WHOLE_RESET, "export": WHOLE_EXPORT}
-    return values | {part: fill(parts.get(part, ""), values) for part in ("frames", "fields", "end", "reset", "export")}
+    return values | (_live_values(method, values) if method.causal else _whole_values(method, values))
+
+
+def _live_values(method: Learned, values: dict[str, object]) -> dict[str, object]:
+    """What only a causal network has."""
+    more: dict[str, object] = {
+        "wait": method.lookahead + 1,
+        "source": "s",
+        "output": "u->memory + {output_at}".format(**values),
+        "next": "{NAME}_BINS".format(**values),
+        "use": "Live sound in, live sound out",
+        **dict.fromkeys(("fields", "end", "reset", "export", "finish"), ""),
+    }
+    return more | {"frames": fill((TEMPLATES / "live.c").read_text("utf-8"), values | more)}
+
+
+def _whole_values(method: Learned, values: dict[str, object]) -> dict[str, object]:
+    """What only a network that looks both ways has."""
+    wait, _, overlap = longest(method.config)
+    speeds = _speeds(method.config)
+    more: dict[str, object] = {
+        "wait": wait,
+        "overlap": overlap,
+        "chunk_s": CHUNK_S,
+        "overlap_s": OVERLAP_S,
+        "source": "u->order[s]",
+        "output": "u->E[0][0][0]" if speeds else "u->memory + {output_at}".format(**values),
+        "next": ("{NAME}_WAIT * {NAME}_BINS" if speeds else "u->length * {NAME}_BINS").format(**values),
+        "use": "For files: the output is half a minute late",
+        "speeds": ", ".join(map(str, speeds)),
+        "at_all_speeds": "    answer_at_all_speeds(u, n);\n" * bool(speeds),
+    }
+    if speeds:
+        more["answer"] = _indent(SPECTRUM.format("M[2 * k * next + f]", "M[(2 * k + 1) * next + f]"), 12)
+    values = values | more
+    texts = {"fields": WHOLE_FIELDS + SPEEDS_FIELDS * bool(speeds), "end": WHOLE_END, "reset": WHOLE_RESET}
+    texts |= {"export": WHOLE_EXPORT, "finish": WHOLE_FINISH}
+    texts["all_speeds"] = (TEMPLATES / "speeds.c").read_text("utf-8") * bool(speeds)
+    filled = {name: fill(text, values) for name, text in texts.items()}
+    frames = fill((TEMPLATES / "whole.c").read_text("utf-8"), values | filled)
+    return more | filled | {"frames": frames}
 
 
 def _window(window: object) -> tuple[str, str]:

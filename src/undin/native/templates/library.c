@@ -297,7 +297,7 @@ static void link_channels(@name@ *u) {
 
 /* What the network says in its frame `at` -> Y for frame t of those that are kept. */
 static void answer(@name@ *u, int at, int t) {
-    const float *M = u->memory + @output_at@ + at * @NAME@_BINS, *re = u->L[t][0], *im = u->L[t][1];
+    const float *M = @output@ + at * @NAME@_BINS, *re = u->L[t][0], *im = u->L[t][1];
     int next = @next@;
     for (int s = 0; s < @NAME@_SOURCES; s++) {
         int k = @source@;

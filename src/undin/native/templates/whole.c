@@ -41,7 +41,7 @@ static void compare_sources(@name@ *u) {
     sort_sources(alike, u->order, 0);
 }
 
-/* Answer the frames that wait: all if the signal has ended, else a chunk. */
+@all_speeds@/* Answer the frames that wait: all if the signal has ended, else a chunk. */
 static void answer_chunk(@name@ *u) {
     int ended = u->waiting < u->wait, n = ended ? u->waiting : u->chunk;
     u->overlap = u->length - u->at;
@@ -53,7 +53,7 @@ static void answer_chunk(@name@ *u) {
         for (int part = 0; part < 2; part++)
             memcpy(u->memory + @input_at@ + (part * n + t) * @NAME@_BINS, u->L[place(u, t)][part], sizeof **u->L);
     step(u, n);
-    u->length = n;
+@at_all_speeds@    u->length = n;
     u->at = 0;
     u->answered = ended ? n : u->stride;
     u->waiting -= u->answered;
