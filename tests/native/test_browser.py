@@ -35,6 +35,20 @@ canvas => {
   return new Set(new Uint32Array(data.buffer)).size;
 }
 """
+# Plays, and switches between the signals meanwhile.
+SWITCH = """
+async () => {
+  const card = document.querySelector("li:nth-child(2)"), play = card.querySelector(".play"), found = [];
+  play.click();
+  for (const button of card.querySelectorAll(".choice input")) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    button.click();
+    found.push([card.querySelector(".choice :checked").parentNode.textContent.trim(), play.textContent]);
+  }
+  play.click();
+  return found;
+}
+"""
 
 
 def wait(page, expression):
@@ -115,6 +129,10 @@ def test_talkers_come_apart_and_what_is_no_sound_is_named(site, noisy, tmp_path)
         assert page.inner_text("#summary") == "1 of 2 files done, 1 failed"
         x, sr = undin.read(noisy)
         ref = undin.separate(x, sr)
+        canvases = page.query_selector_all("canvas")
+        assert [canvas.get_attribute("aria-label")[19:] for canvas in canvases] == ["mixture", "talker 1", "talker 2"]
+        assert all(canvas.evaluate(INKED) > 50 for canvas in canvases)
+        assert page.evaluate(SWITCH) == [[name, "Pause"] for name in ("mixture", "talker 1", "talker 2")]
         for i in range(2):
             with page.expect_download() as found:
                 page.click(f".downloads a:nth-child({i + 1})")

@@ -29,7 +29,10 @@ from undin.serve.refusal import Refusal, on_bug, on_http_exception, on_refusal
 from undin.serve.sockets import SocketWorker
 from undin.version import __version__
 
-PAGE_POLICY = {"Content-Security-Policy": "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'"}
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 class Service:
@@ -43,7 +46,10 @@ class Service:
 
     async def home(self, request: Request) -> Response:
         """GET /: the page that processes sound in the browser, or the upload page where the package lacks it."""
-        return self._asset("index.html") if "lull.wasm" in self.assets else await self.upload(request)
+        if "lull.wasm" not in self.assets:
+            return await self.upload(request)
+        html = self.assets["index.html"].read_text("utf-8").replace(" hidden data-served", "")  # the link to /upload
+        return HTMLResponse(html, headers=PAGE_HEADERS)
 
     async def asset(self, request: Request) -> Response:
         """GET /{name}: a file of that page."""
@@ -52,7 +58,7 @@ class Service:
     def _asset(self, name: str) -> Response:
         if name not in self.assets:
             raise HTTPException(404)
-        return FileResponse(self.assets[name], headers={**PAGE_POLICY, "X-Content-Type-Options": "nosniff"})
+        return FileResponse(self.assets[name], headers=PAGE_HEADERS)
 
     async def upload(self, request: Request) -> Response:
         """GET /upload."""

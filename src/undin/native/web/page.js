@@ -6,7 +6,7 @@ import { decode, wav } from "./sound.js";
 import { draw } from "./spectrogram.js";
 
 const NO_LIMIT_DB = 60;
-const OUTPUTS = { lull: ["enhanced"], "blstm-mask": ["talker 1", "talker 2"] };
+const SIGNALS = { lull: ["input", "enhanced"], "blstm-mask": ["mixture", "talker 1", "talker 2"] };
 const find = (query, root = document) => root.querySelector(query);
 const worker = new Worker("worker.js", { type: "module" });
 const counts = { all: 0, done: 0, failed: 0 };
@@ -42,7 +42,7 @@ async function process(file, method, card) {
     status.textContent = "Processing";
     const y = await run({ method, x, rate }, (done) => (find("progress", card).value = done));
     status.textContent = `${(x[0].length / rate).toFixed(1)} s, ${rate} Hz, ${x.length === 1 ? "mono" : `${x.length} channels`}`;
-    show(card, file.name, rate, x, y, OUTPUTS[method]);
+    show(card, file.name, rate, [x, ...y], SIGNALS[method]);
     counts.done++;
   } catch (error) {
     status.textContent = `Cannot process this file: ${error.message || "the browser cannot decode it"}`;
@@ -64,25 +64,29 @@ function run(task, progress) {
   });
 }
 
-function show(card, name, rate, x, y, outputs) {
+/** Pictures, one player that switches between the signals while it plays, and downloads; the first is the input. */
+function show(card, name, rate, signals, labels) {
   find(".result", card).hidden = false;
-  let top;
-  [x, ...y].forEach((sound, i) => (top = picture(card, ["input", ...outputs][i], sound, top)));
-  const player = connectPlayer(card, name, [x, ...y], rate);
+  const enhances = signals.length === 2;
+  signals.reduce((top, sound, i) => picture(card, labels[i], sound, top), undefined);
+  const player = connectPlayer(card, name, signals, rate);
   const strength = find(".strength input", card);
-  find(".strength", card).hidden = y.length > 1;
+  find(".strength", card).hidden = !enhances;
   const weights = () => {
     const hear = +find(".choice :checked", card).value;
-    const keep = hear && y.length === 1 ? kept(+strength.value) : 0;
-    return [x, ...y].map((_, i) => (i === hear ? 1 - keep : i === 0 ? keep : 0));
+    const keep = hear && enhances ? kept(+strength.value) : 0;
+    return signals.map((_, i) => (i === hear ? 1 - keep : i === 0 ? keep : 0));
   };
-  ["input", ...outputs].forEach((label, i) => choice(card, name, label, i, () => player.mix(weights())));
+  labels.forEach((label, i) => choice(card, label, i, () => player.mix(weights())));
   player.mix(weights());
   strength.addEventListener("input", () => {
     find(".strength output", card).textContent = limitText(+strength.value);
     player.mix(weights());
   });
-  outputs.forEach((label, i) => download(card, name, label, () => wav(limited(x, y[i], kept(+strength.value)), rate)));
+  labels.forEach((label, i) => {
+    const make = () => limited(signals[0], signals[i], enhances ? kept(+strength.value) : 0);
+    if (i) download(card, name, label, () => wav(make(), rate));
+  });
 }
 
 const limited = (x, y, keep) => (keep ? y.map((to, c) => to.map((sample, i) => sample + keep * (x[c][i] - sample))) : y);
@@ -115,7 +119,7 @@ function connectPlayer(card, name, signals, rate) {
   return player;
 }
 
-function choice(card, name, label, i, changed) {
+function choice(card, label, i, changed) {
   const text = document.createElement("label");
   const button = Object.assign(document.createElement("input"), { type: "radio", value: i, checked: i === 1 });
   button.name = `hear-${[...find("#queue").children].indexOf(card)}`;
