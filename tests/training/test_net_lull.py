@@ -142,6 +142,16 @@ def test_loss_falls_with_the_error_and_does_not_depend_on_the_level() -> None:
     assert loss(0.5, 0.1) == pytest.approx(loss(0.5), rel=1e-2)
 
 
+def test_the_signal_to_noise_ratio_in_the_loss_saturates() -> None:
+    torch.manual_seed(0)
+    speech, noise = 0.1 * torch.randn(2, 800), 0.1 * torch.randn(2, 800)
+    for most_db, at_40_db in ((20.0, 20.0), (60.0, 40.0)):
+        net = make(replace(SMALL, most_snr_db=most_db))
+        net.enhance = lambda noisy, X: speech + 0.01 * noise  # type: ignore[method-assign]
+        parts = net.loss(Batch(speech + noise, speech, noise, 16000))
+        assert float(parts["snr_db"]) == pytest.approx(at_40_db, abs=0.5)
+
+
 def test_runs_join_bands_of_one_width() -> None:
     assert runs((4, 4, 8, 8, 8, 4)) == [(2, 4), (3, 8), (1, 4)]
 

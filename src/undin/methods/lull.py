@@ -36,6 +36,7 @@ class LullConfig:
         power: compression of magnitudes in the loss.
         complex_weight: share of the phase in the spectral loss, 0 to 1.
         snr_weight: weight of the signal-to-noise ratio in the loss, per dB.
+        most_snr_db: where that ratio saturates: errors below are not worth more effort.
         envelope_weight: weight in the loss of 1 less the correlation of envelopes that ESTOI measures.
         upper_weight: weight in the spectral loss of a bin above level_hz, relative to one below.
         upper_limit_db: a bin above level_hz is attenuated by at most this much, so that hiss there stays steady.
@@ -61,6 +62,7 @@ class LullConfig:
     power: Positive = 0.3
     complex_weight: Share = 0.1
     snr_weight: NotNegative = 0.01
+    most_snr_db: Positive = 30.0
     envelope_weight: NotNegative = 1.5
     upper_weight: NotNegative = 0.25
     upper_limit_db: Positive = 120.0

@@ -104,8 +104,8 @@ class Lull(Network):
         phase = self._mean((Y - S).square().sum(1))
         spectral = (1 - c.complex_weight) * magnitude + c.complex_weight * phase
         power, error = ref.square().mean(-1), (ref - est).square().mean(-1)
-        # The ratio saturates at 30 dB; without speech, the loss is the level of the output.
-        snr_db = 10 * torch.log10((power + 1e-6) / (error + 1e-3 * power + 1e-6))
+        # The ratio saturates; without speech, the loss is the level of the output.
+        snr_db = 10 * torch.log10((power + 1e-6) / (error + 10 ** (-c.most_snr_db / 10) * power + 1e-6))
         snr_db = torch.where(power > 1e-4, snr_db, -10 * torch.log10(error + 1e-3)).mean()
         envelope = stoi(est, ref, batch.sr, extended=True)
         loss = spectral - c.snr_weight * snr_db + c.envelope_weight * envelope
