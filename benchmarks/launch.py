@@ -2,7 +2,7 @@
 
 python -m benchmarks            run all; those that lack data, packages or a run folder are skipped and named
 python -m benchmarks speed      run a folder; or a module, as speed.nmf
-python -m benchmarks --list     what there is, one line each
+python -m benchmarks --list     the benchmarks, one line each
 python -m benchmarks --table    print tables from benchmarks/results, measure nothing
 """
 

@@ -40,7 +40,7 @@ PACKET_MS = 10
 
 @dataclass(frozen=True)
 class Peer:
-    """A noise reducer by somebody else.
+    """A noise reducer by other authors.
 
     Attributes:
         name: what tables call it.

@@ -58,7 +58,7 @@ def evaluated(
     Args:
         rows: the mixtures.
         corpus: the one they are of.
-        systems: what is evaluated.
+        systems: the evaluated systems.
         path: of the results.
         metrics: names; None for the task's default.
         task: `Enhancement()` when None.

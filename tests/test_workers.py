@@ -70,7 +70,7 @@ class Stubborn(Exception):
 
 
 class Poison:
-    """Kills whoever unpickles it."""
+    """Kills the process that unpickles it."""
 
     def __reduce__(self):
         return os._exit, (3,)

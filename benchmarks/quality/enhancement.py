@@ -176,7 +176,7 @@ def _rows(path: Path) -> list[Scores]:
 
 
 def read() -> list[Scores]:
-    """The scores, with what is known of their files; cells that are empty are left out."""
+    """The scores with the facts about their files; empty cells are left out."""
     about = {row["id"]: row for row in _rows(FILES)}
     numbers = {*METRICS, "attenuation_db", "snr_db"}
     rows = [{**about[row["id"]], **row} for row in _rows(PATH)]

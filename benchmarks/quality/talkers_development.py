@@ -1,11 +1,11 @@
-"""What two talkers were chosen by: python -m benchmarks.quality.talkers_development [NAME=x.onnx ...] [--table]
+"""Scores by which separators were chosen: python -m benchmarks.quality.talkers_development [NAME=x.onnx ...] [--table]
 
-Mixtures of development speakers, as those of `benchmarks.quality.talkers` are of test speakers: as they are, the first
-of them at 8 kHz, of LibriSpeech alone with voices of the development and of the training, and of three talkers for a
-method that gives as many as it is asked for. Weights and settings are chosen by these; what does not ship is given by
-name. The last column is of the test mixtures of `benchmarks.quality.talkers` at 8 kHz, by which nothing is chosen.
+Mixtures of development speakers, made like those of test speakers in `benchmarks.quality.talkers`: unchanged, the first
+of them at 8 kHz, of LibriSpeech alone with development and training speakers, and of three talkers for methods
+that take any number. Weights and settings are chosen by these; models that do not ship are given by name. The last
+column is of the test mixtures of `benchmarks.quality.talkers` at 8 kHz, by which nothing is chosen.
 
-    --only NAMES     these methods alone, by comma; what the results hold of others is kept
+    --only NAMES     only these methods, separated by commas; results of others are kept
     --views NAMES    of `VIEWS`, by comma; all
 """
 

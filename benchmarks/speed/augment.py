@@ -1,7 +1,7 @@
-"""What each augmentation costs: python -m benchmarks.speed.augment [--table]
+"""Cost of each augmentation: python -m benchmarks.speed.augment [--table]
 
 Every augmentation alone, redrawn each time, on 4 s of speech and noise at 16 kHz and one thread; the mean over the
-draws, because costs differ by what is drawn, and the median of that over 7 runs, in processor time. Writes
+draws, because costs depend on the draw, and the median of that over 7 runs, in processor time. Writes
 results/augment_speed.csv.
 """
 

@@ -260,9 +260,9 @@ except InputError as error:
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are a thing of POSIX")
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".opus", ".mp3", ".caf", ".m4a"])
 def test_full_disk(tmp_path, suffix):
-    """A limit on the file size stands for the full disk: write() fails half-way in the same manner.
+    """A limit on the file size stands for the full disk: write() fails halfway in the same way.
 
-    Python cuts the bytecode of what is imported under the limit off as well, and would run into that later: hence -B.
+    Python's bytecode files of imported modules would be cut off under the limit as well, and fail later: hence -B.
     """
     if suffix == ".m4a":
         pytest.importorskip("av", reason="the extra video is not installed")

@@ -1,4 +1,4 @@
-"""`python -m benchmarks` lists every module, and says what is skipped and what failed."""
+"""`python -m benchmarks` lists every module, and names skipped and failed ones."""
 
 import subprocess
 import sys

@@ -45,7 +45,7 @@ def shell():
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A folder of one's own, with a.wav in it."""
+    """A fresh working folder with a.wav in it."""
     monkeypatch.chdir(tmp_path)
     write("a.wav")
     return tmp_path

@@ -51,7 +51,7 @@ def test_talkers_noises_and_levels(undin, folders):
 
 
 def test_corpora_side_by_side(undin, folders):
-    """Noise is no talker, and splits stay those of each."""
+    """Noise does not count as a talker, and each corpus keeps its splits."""
     for name in ("train-clean-100/14/1", "train-clean-100/15/1", "train-clean-100/16/1", "test-clean/61/1"):
         Path("corp/LibriSpeech", name).mkdir(parents=True)
         shutil.copy("speech/ann/1.wav", f"corp/LibriSpeech/{name}/1.wav")

@@ -1,4 +1,4 @@
-"""A survey counts what is there and names what is wrong."""
+"""A survey counts files and names faults."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Corpora: slices are exact, selections narrow, and what is broken is named."""
+"""Corpora: slices are exact, selections narrow, and faults are named."""
 
 import dataclasses
 import pickle

@@ -1,4 +1,4 @@
-"""Packs hold what the files hold, to the bit of an int16; whole or in parts; and say what is wrong with them."""
+"""Packs hold the samples of their files, exact to an int16, complete or in parts; damage is named."""
 
 import os
 import pickle

@@ -1,4 +1,4 @@
-"""Folders of one layout, of several side by side and of none: what becomes a corpus, and what is refused."""
+"""Folders of one layout, of several side by side and of none: which become a corpus, and which are refused."""
 
 import pytest
 from corpus_trees import facts, found, tree

@@ -21,7 +21,7 @@ ROWS = rows()
 
 @pytest.fixture
 def run(tmp_path):
-    """Evaluate in a folder of one's own."""
+    """Evaluate in a fresh folder."""
 
     def run(methods=("log-mmse",), commands=(), *, rows=ROWS, **settings):
         systems = make_systems(methods, commands)

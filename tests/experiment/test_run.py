@@ -1,4 +1,4 @@
-"""Recipes: what is read, what is done once, what is done again, and what a killed run leaves."""
+"""Recipes: reading, finished stages that are skipped, stages that run again, and the files of a killed run."""
 
 import csv
 import errno

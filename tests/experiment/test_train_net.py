@@ -1,4 +1,4 @@
-"""Recipes that train networks: presets, variants, slices, what is kept, and fine-tuning on one's own folders."""
+"""Recipes that train networks: presets, variants, slices, kept files, and fine-tuning on your own folders."""
 
 import csv
 import json

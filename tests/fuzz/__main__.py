@@ -1,10 +1,10 @@
 """`make fuzz`: hostile inputs to every door of undin, as long as asked; exit code 1 where one of them broke something.
 
     python -m tests.fuzz --minutes 60              all targets in turn
-    python -m tests.fuzz --inputs 20000 readers    one target, so many inputs
+    python -m tests.fuzz --inputs 20000 readers    one target, this many inputs
     python -m tests.fuzz --replay build/fuzz/readers-7-31.pickle
 
-targets/    what is attacked, one file each: CASES draws an input, `attempt` gives it to undin
+targets/    the attacked interfaces, one file each: CASES draws an input, `attempt` gives it to undin
 damage.py   strategies that damage files and cells
 runner.py   a worker process under a watchdog; what broke becomes a reproducer
 worker.py   the process: memory limited, one input after another

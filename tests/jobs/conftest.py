@@ -21,6 +21,6 @@ def make_wav(tmp_path):
 
 @pytest.fixture
 def here(tmp_path, monkeypatch) -> Path:
-    """A folder of one's own to work in."""
+    """A fresh working folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -141,7 +141,7 @@ def test_nobody_hears_what_a_device_loses_before_it_has_settled(method, monkeypa
         y = speak(line, signal(0.2))
         assert y[-BLOCK:].any() and len(line._finished) == line._reserve
         assert line.status().drop_outs == 0
-        line._called[1] = 0.0  # the pause itself is heard
+        line._called[1] = 0.0  # the pause itself is audible
         for _ in range(9):
             line.play(block)
         assert not block.any() and line.status().drop_outs == 1

@@ -1,4 +1,4 @@
-"""What the shipped model does to voices: two come apart, one alone comes out once, silence stays."""
+"""The shipped model on voices: two are separated, a lone one is in one output only, silence stays silent."""
 
 import numpy as np
 import pytest

@@ -50,7 +50,7 @@ def short_filters(monkeypatch):
 
 
 def test_equals_least_squares_on_every_shift(short_filters):
-    ref, est = mixed(2, n_samples=15000)  # longer than what is transformed at a time
+    ref, est = mixed(2, n_samples=15000)  # longer than one transform
     scores = bss_eval(ref=ref, est=est, permute=False)
     for j in range(2):
         e = np.r_[est[j], np.zeros(short_filters - 1)]

@@ -267,7 +267,7 @@ def test_several_talkers_differ(packed):
 
 @dataclass(frozen=True)
 class Told:
-    """An augmentation that notes how it was called, and does what is seen in the mixture."""
+    """An augmentation that records its calls and leaves marks in the mixture."""
 
     what: str = "mix"
 

@@ -1,4 +1,4 @@
-"""Manifests: the same file gives the same samples, draws are even, and what is broken is named."""
+"""Manifests: the same file gives the same samples, draws are even, and faults are named."""
 
 import dataclasses
 import hashlib

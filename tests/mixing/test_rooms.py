@@ -1,4 +1,4 @@
-"""Rooms: what was said comes out at its time and level, with reflections behind it."""
+"""Rooms: speech arrives at its time and level, followed by reflections."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_mixtures_in_rooms_come_back(shared):
         np.testing.assert_array_equal(made.noisy, again.noisy)
         np.testing.assert_array_equal(made.sources, again.sources)
         assert made.row.reference == reference and len(made.row.room.split()) == 7 + 9
-        # the SNR is that of what the microphone hears, and the rest of the room is in no reference
+        # the SNR is that at the microphone, and no reference contains the rest of the room
         assert rms_db(made.noisy - made.noise) - rms_db(made.noise) == pytest.approx(5, abs=1e-3)
         assert np.abs(made.noisy - made.noise - made.speech).max() > 1e-4
         lags = np.correlate((made.noisy - made.noise)[50:-50], made.speech, "valid")

@@ -218,7 +218,7 @@ def test_a_manifest_with_faults(shared, tmp_path):
     assert list(mixing.read_manifest(tmp_path / "out/manifest.csv")) == rows[:1]
 
 
-BAD = {  # column -> cell, what is said of it
+BAD = {  # column -> cell, message
     "speech_offset_s": ("1e308", "speech_offset_s must be a finite number, 0 to 1e7; got 1e+308"),
     "speech_duration_s": (
         "1e9",

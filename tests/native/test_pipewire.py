@@ -1,4 +1,4 @@
-"""The plugin in PipeWire's filter-chain, without sound hardware: what goes in and what comes out in one recording."""
+"""The plugin in PipeWire's filter-chain, without sound hardware: input and output in one recording."""
 
 import os
 import shutil

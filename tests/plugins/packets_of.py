@@ -20,7 +20,7 @@ def packets(q, sr, packet_s=0.02):
 
 
 def expected(q, sr, **settings):
-    """What `Stream` gives for all of it at once, in steps of 16 bits."""
+    """The output of `Stream` for all samples at once, in steps of 16 bits."""
     stream = undin.load().stream(sr, **settings)
     y = stream.process((q / 32768).astype(np.float32), equal=True)
     return np.rint(y * 32768).clip(-32768, 32767)

@@ -1,4 +1,4 @@
-"""What export writes: weights in any format, metadata, and errors that name what is wrong with a checkpoint."""
+"""Exported weights in any format, metadata, and errors that name the fault of a checkpoint."""
 
 import os
 from pathlib import Path

@@ -69,7 +69,7 @@ def test_saturated_gates_keep_their_gradients() -> None:
     ref, net = pair(8, 16, bidirectional=False)
     with torch.no_grad():
         for a in (ref, net):
-            a.bias_ih_l0[16:32] += 5.0  # z near 1: what is remembered decays by 1 - z
+            a.bias_ih_l0[16:32] += 5.0  # z near 1: the state decays by 1 - z
             a.weight_ih_l0[32:] *= 10  # n near -1 and 1
     for est, want in zip(gradients(net, 40, 24, half=True), gradients(ref, 40, 24), strict=True):
         assert error(est, want) < 2e-2

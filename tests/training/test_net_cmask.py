@@ -82,7 +82,7 @@ def test_delta_phase_of_a_tone_is_that_of_its_distance_from_the_bin() -> None:
     for hz in (1000.0, 1010.0, 1990.0):
         u = planes_of(np.cos(2 * np.pi * hz * np.arange(16000) / 16000), config)[:, 5:90]
         k = round(hz / 40)
-        wanted = np.exp(2j * np.pi * (hz - 40 * k) * 160 / 16000)  # what is left of the turn in one hop
+        wanted = np.exp(2j * np.pi * (hz - 40 * k) * 160 / 16000)  # the remaining rotation per hop
         np.testing.assert_allclose(u[2, :, k] + 1j * u[3, :, k], wanted, atol=0.02)
         # A steady tone lies in the middle of its frame: nothing is left over frequency.
         np.testing.assert_allclose(u[4, :, k] + 1j * u[5, :, k], 1, atol=0.02)

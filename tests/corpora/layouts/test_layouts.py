@@ -1,4 +1,4 @@
-"""Every known layout, on a tiny tree of its shape: what is recognized, listed and left out."""
+"""Every known layout, on a tiny tree of its shape: recognized, listed and skipped files."""
 
 import pytest
 from corpus_trees import facts, found, sphere, tree

@@ -56,7 +56,7 @@ CASES = _cases()
 
 
 def attempt(case: bytes, folder: Path) -> None:
-    """Make the mixtures; what is said to be done is there and whole, and nothing else changed."""
+    """Make the mixtures; those reported as done are complete, and nothing else changed."""
     manifest, out = folder / "manifest.csv", folder / "out"
     manifest.write_bytes(case)
     job = MixtureWriter(corpus(), out, manifest=manifest)
