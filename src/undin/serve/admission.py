@@ -1,7 +1,7 @@
 """Admission: files while the queue has room, sockets while those already open stay in time.
 
 Beyond capacity the delay of all sockets would grow to seconds, so a socket is refused before that. Load is predicted,
-because a burst of connections arrives before any packet can be late: every kind of stream has a cost, seconds of work
+because a burst of connections arrives before any packet can be late: every kind of stream has a cost, processing time
 per second of audio, measured before the first of its kind is admitted and followed while packets are processed. Where
 the prediction fails (another program takes the machine), late packets stop admission, and sockets on probation are
 closed again, the latest first, until packets are in time.
@@ -98,7 +98,7 @@ class SocketGate:
         return kind in self._costs
 
     def learn(self, kind: Hashable, cost: float) -> None:
-        """Set the cost of a kind of stream: seconds of work per second of audio."""
+        """Set the cost of a kind of stream: processing time per second of audio."""
         if len(self._costs) >= MOST_KINDS:
             open_kinds = {place.kind for place in self._places}
             self._costs = {known: cost for known, cost in self._costs.items() if known in open_kinds}

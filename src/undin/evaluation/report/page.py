@@ -251,7 +251,7 @@ def _repeat(about: dict[str, Any]) -> Parts:
         for name, described in about["methods"].items()
     ]
     return [
-        page.table("Run", [{"": name, "what": value} for name, value in facts.items()]),
+        page.table("Run", [{"": name, "value": value} for name, value in facts.items()]),
         page.folded("Settings of the methods", page.table("Methods", methods)),
         page.prose("All scores are in scores.csv and all means in summary.json, in the folder of this page."),
     ]

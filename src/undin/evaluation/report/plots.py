@@ -89,7 +89,7 @@ def over_cost(points: Mapping[str, tuple[float, Mean]], plain: Mean | None, ylab
     axes.set_xlim(min(costs) / 3, 3 * max(costs))  # two of its ticks, 1, 2, 5, 10, are in any range of 5
     for set_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
         set_formatter(_plain_number)
-    axes.set_xlabel("seconds of work per second of sound", fontsize=11)
+    axes.set_xlabel("processing time per second of audio", fontsize=11)
     axes.set_ylabel(ylabel, fontsize=11)
     _finish(figure, axes)
     return figure
