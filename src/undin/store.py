@@ -180,7 +180,7 @@ class Store:
 def _version(about: dict[str, Any]) -> str:
     """What a store says of a file that changes with its content."""
     found = (about.get(key) for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created"))
-    return str(next((each for each in found if each), about["size"])).strip('"')
+    return str(next((each for each in found if each), about.get("size"))).strip('"')
 
 
 def cache_folder() -> Path:

@@ -197,3 +197,30 @@ def test_50000_names_are_listed_in_flat_memory(bucket, monkeypatch):
     assert seen == n and len(calls) == 50
     assert megabytes[-1] - megabytes[0] < 15  # 40,000 jobs take 60
     assert sum(isinstance(each, urls.UrlJob) for each in gc.get_objects()) <= 2
+
+
+def test_any_store_of_fsspec_lists_folder_by_folder_and_writes_residuals(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = Store("memory://sounds/in/")
+    for i, name in enumerate(("b/0.wav", "1.wav", ".hidden/2.wav", "b/notes.txt")):
+        audio.write(Path("x.wav"), np.random.default_rng(i).uniform(-0.3, 0.3, 8000), 16000)
+        store.put(name, Path("x.wav"))
+    assert {entry.name for entry in store.files()} == {"b/0.wav", "1.wav", ".hidden/2.wav", "b/notes.txt"}
+    for wanted in ({"done": 2}, {"skipped": 2}):
+        jobs = plan_urls([store.url], "memory://sounds/out/", residual=True)
+        assert statuses(run_urls(jobs, make)) == wanted
+    out = Store("memory://sounds/out/")
+    names = {f"{name}{tag}.wav" for name in ("b/0", "1") for tag in ("", ".residual")}
+    assert {entry.name for entry in out.files()} == names | {".undin/b/0.wav.json", ".undin/1.wav.json"}
+    out.write("1.wav", b"another's")
+    *_, last = sorted(
+        run_urls(plan_urls([store.url], out.url, residual=True), make), key=lambda r: r.status == "failed"
+    )
+    assert last.status == "failed" and "1.wav already exists and was not written by undin" in last.error
+    results = run_urls(plan_urls([store.url], out.url), make, overwrite=True)
+    (again,) = (result for result in results if result.task.source.endswith("1.wav"))
+    assert again.status == "done" and out.find("1.wav").size > 100
+    with pytest.raises(InputError, match="has no audio files"):
+        list(plan_urls(["memory://sounds/none/"], out.url))
+    with pytest.raises(InputError, match="Protocol not known"):
+        Store("nowhere://a/")
