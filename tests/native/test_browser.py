@@ -90,6 +90,16 @@ def test_the_node_gives_what_python_gives(site, sr, n_channels, limit_db):
     assert np.abs(np.array(y, np.float32) - stream.process(x, equal=True)).max() < 1e-5
 
 
+def test_the_node_needs_a_causal_network(site):
+    with opened(site) as page:
+        error = page.evaluate("""async () => {
+          const { createUndinNode } = await import("/undin.js");
+          const context = new OfflineAudioContext(1, 128, 16000);
+          return createUndinNode(context, { method: "blstm-mask" }).catch((error) => error.message);
+        }""")
+    assert error == "blstm-mask needs the whole signal: use startSync in a Worker, or a causal method"
+
+
 def test_a_file_is_enhanced_and_downloaded(site, noisy, tmp_path):
     x, sr = undin.read(noisy)
     with opened(site) as page:
