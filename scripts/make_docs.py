@@ -80,7 +80,7 @@ def run_page(page: Path, folder: Path) -> None:
             else:
                 lines = [line for line in code.splitlines() if not line.startswith(NOT_RUN)]
                 script = "set -e\n" + "\n".join(lines)
-                subprocess.run(["bash", "-c", script], check=True, env={**os.environ, "PATH": path}, timeout=120)
+                subprocess.run(["bash", "-c", script], check=True, env={**os.environ, "PATH": path}, timeout=600)
     finally:
         os.chdir(before)
 
