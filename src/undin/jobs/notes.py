@@ -63,7 +63,7 @@ def describe_entry(
         version: changes when the input is written again.
         method, settings: as in `describe`.
     """
-    note = {"input": source, "version": __version__, **method, "settings": asdict(settings)}
+    note = {"input": source, "version": __version__, **method, "settings": settings.as_dict()}
     return _keyed({**note, "input_size": size, "input_version": version})
 
 
