@@ -1,6 +1,7 @@
 """The report shows what scores.csv says, next to the input, and hides nothing."""
 
 import csv
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -251,3 +252,14 @@ def test_the_label_of_bars_is_inside_the_picture():
     figure = plots.bars(groups, "STOI")
     figure.draw_without_rendering()
     assert figure.axes[0].yaxis.label.get_window_extent().x0 >= 0
+
+
+def test_the_metrics_below_the_gains_do_not_overlap_on_a_phone():
+    pytest.importorskip("matplotlib")
+    titles = [METRICS[name].title for name in ("pesq_wb", "estoi", "si_sdr_db", "sdr_db")]
+    figure = plots.histograms({title: {"lull": [0.1, 0.2, 0.4], "dnn": [0.0, 0.1, 0.2]} for title in titles})
+    figure.set_figwidth(3.6)
+    figure.draw_without_rendering()
+    boxes = [axes.xaxis.label.get_window_extent() for axes in figure.axes if axes.get_xlabel()]
+    assert len(boxes) == 4 and boxes[0].x0 >= 0
+    assert all(left.x1 <= right.x0 for left, right in itertools.pairwise(boxes))

@@ -173,7 +173,7 @@ def histograms(gains: Mapping[str, Mapping[str, Sequence[float]]]) -> "Figure":
             axes.set(yticks=[], xlim=(min(0, edges[0]), max(0, edges[-1])))
             axes.locator_params(axis="x", nbins=3)
             axes.tick_params(labelsize=9)
-        column[-1].set_xlabel(metric, fontsize=10)
+        column[-1].set_xlabel(metric.replace(" (", "\n(").replace(", ", ",\n"), fontsize=10)  # narrow on phones
     for axes, name in zip(grid[:, 0], names, strict=True):
         axes.set_title(shortened(name), loc="left", fontsize=10, pad=3, parse_math=False)
     figure.supxlabel("gain over the input; triangle: mean", fontsize=10)
