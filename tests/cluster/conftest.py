@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+CLIENT_PORT = 23001  # for ray://
 HEAD = {
     "num_cpus": 2,
     "include_log_monitor": False,
     "object_store_memory": 100 * 2**20,
     "no_monitor": True,
     "include_dashboard": False,
+    "ray_client_server_port": CLIENT_PORT,
 }
 
 

@@ -4,6 +4,8 @@ import hashlib
 import itertools
 import os
 import signal
+import subprocess
+import sys
 import time
 import warnings
 from contextlib import closing
@@ -216,3 +218,18 @@ def test_settings_that_no_cluster_can_meet_say_so():
     with pytest.raises(InputError, match="has 2 cores and 0 GPUs"):
         list(Ray(num_gpus=1).map(squares, range(3)))
     assert list(Ray().map(squares, range(3), ordered=True)) == [(0, 0), (1, 1), (2, 4)]
+
+
+CLIENT = """
+from undin.cluster import Ray
+from tests.cluster.test_ray import fatal, squares
+pool = Ray("ray://127.0.0.1:23001", 2)
+assert list(pool.map(squares, range(40), ordered=True)) == [(i, i * i) for i in range(40)]
+found = dict(pool.map(fatal, range(6)))
+print(type(found.pop(3)).__name__, sorted(found))
+"""
+
+
+def test_a_cluster_that_this_machine_does_not_belong_to():
+    done = subprocess.run([sys.executable, "-c", CLIENT], capture_output=True, text=True)
+    assert done.stdout == "WorkerDied [0, 1, 2, 4, 5]\n", done.stderr
