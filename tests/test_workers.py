@@ -33,13 +33,13 @@ def naps(progress):
     return lambda i: time.sleep(0.3 if i == 0 else 0.01) or i
 
 
-def first_ends_last(folder, progress):
-    """Item 0 takes until items 1 to 4 are done."""
+def first_ends_last(folder, n_files, progress):
+    """Item 0 takes until there are n files: one of each other item, one of each outcome that the caller has seen."""
 
     def work(i):
         if i:
             (folder / str(i)).touch()
-        while not i and len(list(folder.iterdir())) < 4:
+        while not i and len(list(folder.iterdir())) < n_files:
             time.sleep(0.01)
         return i
 
@@ -110,9 +110,13 @@ def test_every_item_has_its_outcome(pool):
 
 
 def test_outcomes_come_in_order_or_as_they_are_ready(tmp_path):
-    for ordered, found in ((True, [0, 1, 2, 3, 4]), (False, [1, 2, 3, 4, 0])):
+    for ordered, wanted in ((True, [0, 1, 2, 3, 4]), (False, [1, 2, 3, 4, 0])):
         (folder := tmp_path / str(ordered)).mkdir()
-        assert [i for i, _ in Processes(2).map(partial(first_ends_last, folder), range(5), ordered=ordered)] == found
+        found, make = [], partial(first_ends_last, folder, 4 if ordered else 8)
+        for i, _ in Processes(2).map(make, range(5), ordered=ordered):
+            found.append(i)
+            (folder / f"seen {i}").touch()
+        assert found == wanted
 
 
 @pytest.mark.parametrize("ordered", [True, False])
