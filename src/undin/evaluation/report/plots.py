@@ -169,7 +169,9 @@ def histograms(gains: Mapping[str, Mapping[str, Sequence[float]]]) -> "Figure":
             own = methods.get(name, [])
             axes.hist(own, edges, histtype="stepfilled", color=COLORS[k % len(COLORS)], alpha=0.7)
             axes.axvline(0, color="#8a8a94", linewidth=1)
-            axes.plot(np.mean(own) if own else np.nan, 0, marker="^", color="black", clip_on=False, zorder=3)
+            axes.plot(
+                np.mean(own) if own else np.nan, 0, marker="^", mfc="white", mec="#5d5a68", clip_on=False, zorder=3
+            )
             axes.set(yticks=[], xlim=(min(0, edges[0]), max(0, edges[-1])))
             axes.locator_params(axis="x", nbins=3)
             axes.tick_params(labelsize=9)
