@@ -18,6 +18,7 @@ import threading
 import time
 import traceback
 import warnings
+import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -167,9 +168,7 @@ class Processes:
     def __init__(self, n: int) -> None:
         self.n = n
         self._idle: list[_Worker[Any, Any]] = []
-
-    def __del__(self) -> None:
-        _stop(self._idle)
+        weakref.finalize(self, _stop, self._idle)
 
     def map(
         self, make: Make[Item, Out], items: Iterable[Item], *, ordered: bool = False, progress: Progress | None = None
@@ -196,7 +195,8 @@ class Processes:
                 while (index := due if ordered else next(iter(outcomes), -1)) in outcomes:
                     yield outcomes.pop(index)
                     due += 1
-            self._idle, crew = crew, []
+            self._idle += crew
+            crew = []
         finally:
             _stop(crew)
 
