@@ -136,7 +136,7 @@ def _concat(program: Program, node: Node, inputs: Inputs) -> list[Value]:
 
 def _join(program: Program, values: list[Value], axis: int) -> View:
     """Arrays behind each other along an axis."""
-    views = [program.view(value) for value in values]
+    views = [_spread(program, value) for value in values]
     axis %= views[0].at.ndim
     shape = list(views[0].shape)
     shape[axis] = sum(view.shape[axis] for view in views)
@@ -144,6 +144,14 @@ def _join(program: Program, values: list[Value], axis: int) -> View:
     for view, at in zip(views, np.split(out.at, np.cumsum([v.shape[axis] for v in views])[:-1], axis), strict=True):
         program.copy_to(view, View(out.base, at))
     return out
+
+
+def _spread(program: Program, value: Value) -> View:
+    """A view; of a constant with one value only, one number at all addresses, whatever the number of frames."""
+    if isinstance(value, View) or literal(value) is None:
+        return program.view(value)
+    one = program.view(Constant(value.array.reshape(-1)[:1]))
+    return View(one.base, np.broadcast_to(one.at[0], value.shape))
 
 
 def _batch_norm(program: Program, node: Node, inputs: Inputs) -> list[Value]:
