@@ -88,6 +88,12 @@ def test_sound_is_flac_where_flac_can_hold_it(tmp_path):
     assert len(mono) < 0.8 * 2 * len(tone)
 
 
+def test_an_unknown_codec_is_refused(tmp_path):
+    sounds = {"x": (np.zeros(100), 16000)}
+    with pytest.raises(InputError, match=r"codec must be one of flac, opus; got 'mp3'"):
+        write_page(tmp_path / "p.html", title="t", players={"a": sounds}, codec="mp3")
+
+
 @pytest.mark.parametrize(("sr", "rate"), [(8000, 8000), (11025, 12000), (44100, 48000), (96000, 48000)])
 def test_opus_keeps_length_and_sound_at_a_fraction_of_the_size(tmp_path, sr, rate):
     t = np.arange(2 * sr) / sr

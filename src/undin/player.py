@@ -14,6 +14,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from undin.audio import resample
+from undin.checks import check
 from undin.errors import InputError
 
 File = str | PathLike[str]
@@ -69,6 +70,7 @@ def player(
     """
     if not sounds:
         raise InputError(f"players[{name!r}] must contain at least one signal; got none")
+    check("codec", codec, Codec)
     arrays = {label: _checked(name, label, sound) for label, sound in sounds.items() if isinstance(sound, tuple)}
     peak = max((float(np.abs(x).max(initial=0)) for x, _ in arrays.values()), default=0.0)
     gain = 1 / peak if peak > 1 else 1.0

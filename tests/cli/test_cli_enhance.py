@@ -326,6 +326,9 @@ def test_the_output_has_the_loudness_that_is_asked_for(undin, here):
     np.testing.assert_allclose(20 * np.log10(after.std() / before.std()), -14, atol=0.05)
     assert row["status"] == "done" and row["gain_db"] < -10
     assert undin("enhance", "a.wav", "--loudness", "1").code == 2
+    soundfile.write("quiet.wav", 5e-5 * np.random.default_rng(0).standard_normal(16000), 16000, subtype="FLOAT")
+    _, out, _ = undin("enhance", "quiet.wav", "-m", "log-mmse", "--loudness", "-16")
+    assert "too quiet for --loudness (below -70 LUFS): level unchanged" in out
 
 
 def test_after_the_deadline_no_file_is_begun(undin, here):

@@ -211,6 +211,8 @@ def test_word_error_rate_of_separated_talkers_is_by_their_utterances(undin, mani
 
 
 def test_the_words_are_needed(undin, manifest):
+    code, _, err = undin("evaluate", "m.csv", "-m", "log-mmse", "-o", "s", "--transcripts", "m.csv", *QUICK)
+    assert code == 2 and "--transcripts is for the word error rate: add --wer-cmd" in err
     code, _, err = undin("evaluate", "m.csv", "-m", "log-mmse", "-o", "s", "--wer-cmd", LISTEN, *QUICK)
     assert code == 2 and "m.csv has no transcripts; expected CSV columns id and text" in err and "--transcripts" in err
 

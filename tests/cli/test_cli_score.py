@@ -9,6 +9,7 @@ import pytest
 import undin as undin_
 from undin.errors import InputError
 from undin.evaluation.files import Reference, choose_for_files
+from undin.evaluation.recognizer import read_transcripts
 
 SR = 16000
 QUICK = ("--metrics", "si_sdr_db,lsd_db")
@@ -120,11 +121,20 @@ def test_transcripts_are_found_by_the_name_of_the_file(undin, files):
     assert scored["better.wav"]["undefined"]["wer"] == "WER is undefined: no transcript of better"
 
 
+def test_transcripts_of_librispeech_in_a_folder(tmp_path):
+    (tmp_path / "84").mkdir()
+    (tmp_path / "84/84-1.trans.txt").write_text("84-1-0000 HELLO WORLD\n84-1-0001 BYE\n")
+    (tmp_path / "other.txt").write_text("one text\nof a name")
+    found = read_transcripts(tmp_path)
+    assert found == {"84-1-0000": "HELLO WORLD", "84-1-0001": "BYE", "other": "one text\nof a name"}
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
         (["--metrics", "wer"], "wer needs a recognizer: use --wer-cmd 'COMMAND {in}'"),
         (["--wer-cmd", "hear {in}"], "--wer-cmd needs the words that are spoken: use --text or --transcripts"),
+        (["--text", "x"], "--text and --transcripts are for the word error rate: add --wer-cmd"),
         (["--wer-cmd", "hear this", "--text", "x"], "--wer-cmd must be 'program {in}', a command that prints text"),
         (["--wer-cmd", "hear 'this {in}", "--text", "x"], "No closing quotation: check its quotes"),
         (["--wer-cmd", "no-such-recognizer {in}", "--text", "x"], "no-such-recognizer is not installed, or not on the"),

@@ -15,7 +15,6 @@ from undin.cli.run import run
 
 if TYPE_CHECKING:
     from undin.corpora import Corpus
-    from undin.errors import InputError
     from undin.evaluation import Evaluation
     from undin.mixing import MixtureRow
 
@@ -125,6 +124,7 @@ def evaluate(
     [dim]Word error rate:[/]  undin evaluate pairs/ -m lull --wer-cmd 'whisper-cli -np -nt -f {in}'
     """
     from undin import evaluation, mixing
+    from undin.errors import InputError
     from undin.evaluation.run import SCORES
     from undin.experiment import is_recipe
     from undin.mixing.manifest import read_numbered
@@ -137,6 +137,8 @@ def evaluate(
         home = None if output == OUTPUT else Path(output)  # a run has its own folder
         sound = Path(data) if data else None
         return run(mixtures, home, sound, ["evaluate"], workers=workers or 1, json=json, quiet=quiet)
+    if transcripts and not wer_cmd:
+        raise InputError("--transcripts is for the word error rate: add --wer-cmd, or leave it out")
     pool = executor(o.pool(workers, on, num_cpus, num_gpus))
     here = pool if on is None else executor(1)
     manifest = cached(Store(mixtures)) if is_url(mixtures) else Path(mixtures)

@@ -52,12 +52,14 @@ def score(
 
     [dim]For a program:[/]  undin score --ref clean.wav out/ --metrics si_sdr_db,stoi --json
     """
-    from undin.errors import UndinError
+    from undin.errors import InputError, UndinError
     from undin.evaluation.files import FileScores, Reference, choose_for_files, score_file
 
     names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     clean = None if ref is None else Reference.read(ref)
     paths = found_files(files)
+    if not wer_cmd and (text or transcripts):
+        raise InputError("--text and --transcripts are for the word error rate: add --wer-cmd, or leave them out")
     words = _recognizer(wer_cmd, text, transcripts, paths) if wer_cmd else None
     measures, notes = choose_for_files(names, clean, wer=bool(words))
     scored: list[FileScores] = []

@@ -155,7 +155,9 @@ def line(result: "Result") -> str:
     facts = [f"{report.seconds:.1f} s at {report.sr} Hz", f"{report.times_real_time:.0f} x real time"]
     if report.n_channels > 1:
         facts.insert(1, f"{report.n_channels} channels")
-    if report.gain_db:
+    if report.gain_db is None:
+        facts.append("too quiet for --loudness (below -70 LUFS): level unchanged")
+    elif report.gain_db:
         facts.append(f"{report.gain_db:+.1f} dB to the loudness")
     if report.limited_db:
         facts.append(f"peaks limited by {report.limited_db:.1f} dB")

@@ -90,14 +90,17 @@ def read_transcripts(path: Path) -> dict[str, str]:
 
     Args:
         path: a CSV file with columns id and text; lines of a name and its words, as LibriSpeech and Kaldi have them; or
-            a folder of .txt files.
+            a folder of .txt files, one for each name, or of LibriSpeech's .trans.txt.
 
     Raises:
         InputError: it cannot be read, or holds no words.
     """
     try:
         if path.is_dir():
-            texts = {file.stem: file.read_text("utf-8-sig") for file in sorted(path.rglob("*.txt"))}
+            texts: dict[str, str] = {}
+            for file in sorted(path.rglob("*.txt")):
+                content = file.read_text("utf-8-sig")
+                texts |= _parse(content) if file.name.endswith(".trans.txt") else {file.stem: content}
         else:
             texts = _parse(path.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError, csv.Error) as error:

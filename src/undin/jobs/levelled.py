@@ -3,7 +3,7 @@
 import math
 import tempfile
 from contextlib import ExitStack
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class Levelled:
 
     def __init__(self, sink: Sink, lufs: float, sr: int, files: ExitStack) -> None:
         part = sink.writers[0].part
-        self.writers, self.gain_db = sink.writers, 0.0
+        self.writers, self.gain_db = sink.writers, cast("float | None", 0.0)
         self._sink, self._lufs, self._sr = sink, lufs, sr
         self._meter = LoudnessMeter(sr)
         self._limiter = Limiter(10 ** (CEILING_DB / 20), lookahead=sr // 200, hold=sr // 100)
@@ -73,9 +73,9 @@ class Levelled:
 
     def finish(self) -> None:
         """Pass all samples on, with the gain."""
-        if math.isfinite(self._meter.lufs):
-            self.gain_db = self._lufs - self._meter.lufs
-        gain, shape, dtype = 10 ** (self.gain_db / 20), self._like.shape[:-1], self._like.dtype
+        is_audible = math.isfinite(self._meter.lufs)
+        self.gain_db = self._lufs - self._meter.lufs if is_audible else None
+        gain, shape, dtype = 10 ** ((self.gain_db or 0) / 20), self._like.shape[:-1], self._like.dtype
         n_bytes = dtype.itemsize * math.prod(shape) * max(round(PIECE_S * self._sr), 1)
         self._waiting.seek(0)
         while piece := self._waiting.read(n_bytes):

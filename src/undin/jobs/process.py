@@ -41,7 +41,7 @@ class FileReport:
     limited_db: float  # greatest attenuation by the limiter, 0.0 where nothing exceeded full scale
     wall_s: float
     near_silence: tuple[str, ...] = ()  # targets of talkers that were not found
-    gain_db: float = 0.0  # that brought the output to the wanted loudness
+    gain_db: float | None = 0.0  # that brought the output to the wanted loudness; None if it is too quiet to measure
 
     @property
     def times_real_time(self) -> float:
