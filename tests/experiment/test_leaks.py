@@ -112,11 +112,11 @@ SPLITS = st.sampled_from(["train"] * 5 + ["test"] * 3 + ["dev"])
 TINY = [
     "experiment.sr=8000", "mix.n=6", "mix.min_duration_s=0", "mix.snr_db=[5.0]",
     "train.settings={sr=8000, n_fft=256, hop_length=128, n_speech=2, n_noise=2, fit_iter=1, n_iter=1}",
-    "train.speech_s=2", "train.noise_s=2", 'train.variants=["nmf"]',
+    "train.speech_s=2", "train.noise_s=2", 'train.variants=["nmf"]', 'evaluate.metrics=["si_sdr_db"]',
 ]  # fmt: skip
 NET = [
     "experiment.sr=8000", "mix.n=6", "mix.min_duration_s=0", "mix.snr_db=[5.0]", "train.mixing.duration_s=0.5",
-    "train.options.workers=0",
+    "train.options.workers=0", 'evaluate.metrics=["si_sdr_db"]',
 ]  # fmt: skip
 
 
