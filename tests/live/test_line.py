@@ -2,13 +2,14 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import undin
 from undin.errors import InputError
-from undin.live.line import Controls, Line, resized
+from undin.live.line import SETTLE_S, Controls, Line, resized
 from undin.live.ring import Ring
 
 SR, BLOCK = 16_000, 160
@@ -145,6 +146,17 @@ def test_nobody_hears_what_a_device_loses_before_it_has_settled(method, monkeypa
         for _ in range(9):
             line.play(block)
         assert not block.any() and line.status().drop_outs == 1
+
+
+def test_a_device_with_a_long_buffer_may_call_in_bursts(method, monkeypatch):
+    monkeypatch.setattr("undin.live.line.SETTLE_S", SETTLE_S)
+    clock = SimpleNamespace(now=100.0, monotonic=lambda: clock.now, perf_counter=time.perf_counter)
+    monkeypatch.setattr("undin.live.line.time", clock)
+    with Line(method, SR, 1, reserve_s=0.5) as line:
+        for _ in range(8):
+            y = speak(line, signal(0.13))
+            clock.now += 0.13
+        assert y.any() and line.status().drop_outs == 0
 
 
 def test_what_came_while_playback_stalled_is_dropped(method, monkeypatch):

@@ -34,7 +34,7 @@ LOOK_S = 1.0  # between looks at the reserve
 N_LOOKS = 10  # whose least reserve is compared with that of the first ones
 LEAST_RESIZED = 64  # samples of a block that may change its length
 FOLLOW = 0.05  # how quickly the load follows
-PAUSE_S = 0.1  # without a callback, the device has to settle again
+PAUSE_S = 0.1  # without a callback, or twice the reserve if that is longer, the device has to settle again
 SETTLE_S = 0.3
 STALL_S = 2.0  # without a callback, the device is lost
 Alive = Callable[[], bool]
@@ -95,7 +95,7 @@ class Line:
         self.sr, self.n_channels, self.controls = sr, n_channels, controls or Controls()
         self._stream = method.stream(sr, limit_db=self.controls.limit_db)
         self.delay_s = self._stream.latency / sr + reserve_s  # without that of the devices
-        self._reserve = round(reserve_s * sr)
+        self._reserve, self._pause_s = round(reserve_s * sr), max(PAUSE_S, 2 * reserve_s)
         size = round(ROOM_S * sr)
         self._captured, self._finished = Ring(size, n_channels), Ring(size, n_channels)
         self._arrived, self._stop = threading.Event(), False
@@ -153,7 +153,7 @@ class Line:
     def _is_steady(self, side: int) -> bool:
         """Note a callback, 0 of capture or 1 of playback; whether the devices have settled."""
         now = time.monotonic()
-        if now - self._called[side] > PAUSE_S:
+        if now - self._called[side] > self._pause_s:
             self._steady_from = now + SETTLE_S
         self._called[side] = now
         return now >= self._steady_from
