@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -74,6 +75,28 @@ def test_ffmpeg_gives_what_python_gives(plugin, noisy):
 def test_the_compiler_may_have_arguments(monkeypatch):
     monkeypatch.setitem(os.environ, "CC", "cc -g 'a b'")
     assert find_compiler() == [shutil.which("cc"), "-g", "a b"]
+
+
+@pytest.mark.parametrize("name", ["o'neil/cc", "my tools/cc", "back\\slash/cc"])
+def test_the_path_of_a_compiler_may_have_any_characters(tmp_path, monkeypatch, name):
+    path = tmp_path / name
+    path.parent.mkdir()
+    path.touch(0o755)
+    monkeypatch.setitem(os.environ, "CC", str(path))
+    assert find_compiler() == [str(path)]
+
+
+@pytest.mark.parametrize("command", [r"C:\mingw64\gcc.exe -g", r'"C:\mingw64\gcc.exe" -g'])
+def test_paths_of_windows_keep_their_backslashes(monkeypatch, command):
+    monkeypatch.setattr("undin.native.build.os", SimpleNamespace(name="nt", environ={"CC": command}))
+    monkeypatch.setattr("undin.native.build.shutil.which", {r"C:\mingw64\gcc.exe": "found"}.get)
+    assert find_compiler() == ["found", "-g"]
+
+
+def test_a_quote_that_is_not_closed_is_said(monkeypatch):
+    monkeypatch.setitem(os.environ, "CC", "cc 'a b")
+    with pytest.raises(InputError, match=r"CC is not a command .* give it the path of a C compiler"):
+        find_compiler()
 
 
 def test_no_compiler_is_said(monkeypatch):

@@ -25,13 +25,20 @@ def find_compiler() -> list[str]:
     """This machine's C compiler: $CC, which may have arguments, cc, gcc or clang.
 
     Raises:
-        InputError: no compiler was found.
+        InputError: no compiler was found, or a quote in $CC is not closed.
     """
     for command in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
-        name, *args = shlex.split(command) or [""]
-        if path := shutil.which(name):
+        name, *args = [command] if shutil.which(command) else _words(command)
+        if path := shutil.which(name.strip('"')):  # Windows keeps quotes
             return [path, *args]
     raise InputError("a plugin is built by a C compiler, and none was found: install gcc or clang, or set CC")
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command, posix=os.name != "nt") or [""]
+    except ValueError as error:
+        raise InputError(f"CC is not a command ({error}): give it the path of a C compiler") from error
 
 
 def build_ladspa(library: Library, path: Path) -> Path:
