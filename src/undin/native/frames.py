@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from undin.errors import WeightsError
 from undin.native.program import Program
 from undin.native.values import View
@@ -20,16 +22,16 @@ def for_any_length(translate: Callable[[int], Translation], most: int) -> Transl
         most: the largest T, which the memory is for.
 
     Raises:
-        WeightsError: the programs differ in more than numbers, or in numbers that do not grow linearly with T.
+        WeightsError: the programs differ in weights or words, or in numbers that do not grow linearly with T.
     """
     (program, X, Y), *others = [translate(n_frames) for n_frames in LENGTHS]
     programs = [program, *(other for other, _, _ in others)]
     merged = Program()
     merged.weights, merged.pinned = program.weights, program.pinned
     try:
-        for weights in zip(*(program.weights for program in programs), strict=True):
-            if len({weight.array.shape for weight in weights}) > 1:
-                raise ValueError(weights)
+        for first, *rest in zip(*(program.weights for program in programs), strict=True):
+            if not all(np.array_equal(first.array, weight.array) for weight in rest):
+                raise ValueError(first)
         for sizes in zip(*(program.sizes for program in programs), strict=True):
             a, b = _line(sizes)
             merged.sizes.append(a + b * most)
