@@ -245,7 +245,8 @@ def test_the_gate_admits_by_cost_and_closes_while_packets_are_late():
             gate.follow(place, 0.01, 0.02, n_batch=n_batch, late=False)
             assert (gate.load > before) == (n_batch == 8)  # small batches cost more, and say nothing of a full server
             before = gate.load
-            gate.follow(place, 0.0001, 0.02, n_batch=n_batch, late=False)
+            for _ in range(52):  # a second of audio
+                gate.follow(place, 0.0001, 0.02, n_batch=n_batch, late=False)
             assert gate.load < before  # the machine was busy when the cost was measured
     with gate.place("a") as place:  # one alone is always admitted
         for _ in range(100):
@@ -253,6 +254,17 @@ def test_the_gate_admits_by_cost_and_closes_while_packets_are_late():
         with pytest.raises(Refusal), gate.place("a"):
             pass
         assert not place.shed
+
+
+@pytest.mark.parametrize("n_batch", [1, 8])
+def test_the_cost_is_the_mean_of_packets_with_and_without_a_frame(n_batch):
+    gate = SocketGate(Limits(threads=1, sockets=100))
+    gate.learn("a", 0.0155)
+    with gate.place("a") as place:
+        before = gate.load
+        for cost in [0.001, 0.03] * 1000:  # 10 s of packets of 5 ms
+            gate.follow(place, 0.005 * cost, 0.005, n_batch=n_batch, late=False)
+        assert gate.load == pytest.approx(before, rel=0.02)
 
 
 def test_sockets_that_come_together_measure_the_cost_once(monkeypatch):

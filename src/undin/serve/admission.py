@@ -22,6 +22,7 @@ FOLLOW = 0.02  # how quickly a cost follows new measurements
 LATE_SHARE = 0.01  # of recent packets that may be late
 RECENT_S = 5.0
 LEAST_BATCH = 8  # packets of a batch whose cost is followed upwards
+MEAN_S = 1.0  # of audio in smaller batches, whose mean cost is followed downwards: packets without a frame cost little
 PROBATION_S = 10.0  # after its admission, in which a socket may be closed for the sake of the others
 SHED_S = 0.25  # between two that are closed, in which the effect shows
 MOST_KINDS = 256
@@ -65,11 +66,14 @@ class Place:
         kind: of its stream.
         start: when it was admitted.
         shed: whether it must be closed for the sake of the others.
+        work_s, audio_s: of its latest packets in small batches, in seconds.
     """
 
     kind: Hashable
     start: float
     shed: bool = False
+    work_s: float = 0.0
+    audio_s: float = 0.0
 
 
 class SocketGate:
@@ -132,18 +136,26 @@ class SocketGate:
             work_s: processing time, in seconds.
             audio_s: duration of the packet, in seconds.
             n_batch: packets that were processed together; in small batches one costs more, which says nothing of a full
-                server, unless it costs less than expected.
+                server, unless a second of them costs less than expected.
             late: whether the answer came too late.
         """
-        kind, now = place.kind, time.monotonic()
-        if audio_s and kind in self._costs:
-            change = work_s / audio_s - self._costs[kind]
-            if n_batch >= LEAST_BATCH or change < 0:
-                self._costs[kind] += FOLLOW * change
+        now = time.monotonic()
+        if audio_s and place.kind in self._costs:
+            self._costs[place.kind] += FOLLOW * self._change(place, work_s, audio_s, n_batch)
         self._all.append(now)
         if late:
             self._late.append(now)
             self._relieve(now)
+
+    def _change(self, place: Place, work_s: float, audio_s: float, n_batch: int) -> float:
+        """The difference of a measured cost from the known one; 0 while too little is measured."""
+        if n_batch >= LEAST_BATCH:
+            return work_s / audio_s - self._costs[place.kind]
+        place.work_s, place.audio_s = place.work_s + work_s, place.audio_s + audio_s
+        if place.audio_s < MEAN_S:
+            return 0.0
+        mean, place.work_s, place.audio_s = place.work_s / place.audio_s, 0.0, 0.0
+        return min(mean - self._costs[place.kind], 0.0)
 
     def _relieve(self, now: float) -> None:
         """Close the latest socket, if packets are late and it is on probation."""
