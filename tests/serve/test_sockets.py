@@ -24,7 +24,7 @@ from undin.serve.batches import Batches
 from undin.serve.metrics import Metrics
 from undin.serve.models import Models
 from undin.serve.refusal import Refusal
-from undin.serve.sockets import Probe, SocketWorker
+from undin.serve.sockets import Probe, Session, SocketWorker
 
 RATES = (8000, 16000, 24000, 48000)
 
@@ -340,6 +340,44 @@ def test_a_client_that_never_reads_is_closed():
     asyncio.run(worker(socket))
     worker.pool.shutdown()
     assert socket.closed == 1001 and worker.gate.n_open == 0
+
+
+class Patient(NeverReads):
+    """A socket whose client sends one message and reads the answer slowly."""
+
+    def __init__(self, message):
+        self.messages, self.answers = [message, {"type": "websocket.disconnect"}], []
+
+    async def receive(self):
+        return self.messages.pop(0)
+
+    async def send_bytes(self, data):
+        await asyncio.sleep(0.6)
+        self.answers.append(data)
+
+    async def close(self, code, reason):
+        self.closed = code
+
+
+@pytest.mark.parametrize("message", [{"bytes": bytes(32000)}, {"text": '{"type": "flush"}'}], ids=["long", "flush"])
+def test_the_work_of_the_server_is_no_idle_time_of_the_client(monkeypatch, message):
+    process, flush = Batches.process, Session.flush
+
+    async def slow(*args):
+        await asyncio.sleep(0.15)  # 1 s of sound has ten pieces
+        return await process(*args)
+
+    def slow_flush(session):
+        time.sleep(0.6)
+        return flush(session)
+
+    monkeypatch.setattr(Batches, "process", slow)
+    monkeypatch.setattr(Session, "flush", slow_flush)
+    worker = SocketWorker(Limits(idle_s=1, threads=64), Models(), Metrics())
+    socket = Patient({"type": "websocket.receive", **message})
+    asyncio.run(worker(socket))
+    worker.pool.shutdown()
+    assert len(socket.answers) == 1 and socket.closed == 1000
 
 
 class Shed(NeverReads):

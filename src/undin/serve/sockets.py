@@ -174,6 +174,7 @@ class Conversation:
     async def _answer(self, message: Message, arrival: float) -> None:
         data = message.get("bytes")
         answer = await (self._control(message["text"]) if data is None else self._packet(data))
+        self._extend()
         await self._send(answer)
         if data:
             await self._account(time.monotonic() - arrival, self._session.seconds(data))
@@ -188,9 +189,11 @@ class Conversation:
         """Process a packet, a long one in pieces."""
         session = self._session
         size = max(round(PIECE_S * session.sr), 1) * session.frame_bytes
-        answers = [await self._worker.batches.process(session, data[i : i + size]) for i in range(0, len(data), size)]
-        self._answers = answers
-        return b"".join(answer.data for answer in answers)
+        self._answers = []
+        for i in range(0, len(data), size):
+            self._answers.append(await self._worker.batches.process(session, data[i : i + size]))
+            self._extend()  # the client is not idle while the server works
+        return b"".join(answer.data for answer in self._answers)
 
     async def _account(self, answer_s: float, audio_s: float) -> None:
         """Count a packet, and hold back a client that sends faster than live sound comes."""
