@@ -23,8 +23,9 @@ from undin.serve.admission import SocketGate
 from undin.serve.batches import Batches
 from undin.serve.metrics import Metrics
 from undin.serve.models import Models
+from undin.serve.query import Query
 from undin.serve.refusal import Refusal
-from undin.serve.sockets import Probe, Session, SocketWorker
+from undin.serve.sockets import Probe, Session, SocketWorker, parse
 
 RATES = (8000, 16000, 24000, 48000)
 
@@ -378,6 +379,19 @@ def test_the_work_of_the_server_is_no_idle_time_of_the_client(monkeypatch, messa
     asyncio.run(worker(socket))
     worker.pool.shutdown()
     assert len(socket.answers) == 1 and socket.closed == 1000
+
+
+def test_sockets_of_known_kinds_do_not_wait_while_another_is_measured():
+    worker, query = SocketWorker(Limits(threads=64), Models(), Metrics()), Query(NeverReads.query_params, ["method"])
+    settings = parse(query, worker.models)
+    worker.gate.learn(settings.kind, 0.01)
+
+    async def measure():
+        async with worker._measuring:
+            await asyncio.wait_for(worker._measure(settings), 1)
+
+    asyncio.run(measure())
+    worker.pool.shutdown()
 
 
 class Shed(NeverReads):

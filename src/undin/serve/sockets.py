@@ -129,6 +129,8 @@ class SocketWorker:
 
     async def _measure(self, settings: SocketSettings) -> None:
         """Measure the cost of a new kind of stream, once; other sockets get their turn after each batch."""
+        if self.gate.knows(settings.kind):
+            return
         loop = asyncio.get_running_loop()
         async with self._measuring:
             if not self.gate.knows(settings.kind):
