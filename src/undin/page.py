@@ -90,6 +90,7 @@ def write_page(
         OSError: a file cannot be read, or the page cannot be written.
 
     >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
     >>> signals = {"noisy": (np.zeros(800), 8000), "enhanced": (np.zeros(800), 8000)}
     >>> scores = [{"": "noisy (input)", "SI-SDR dB": 5.0}, {"": "enhanced", "SI-SDR dB": 11.2}]
     >>> with TemporaryDirectory() as folder:
