@@ -19,6 +19,7 @@ from undin.atomic import open_part
 from undin.errors import InputError, MissingExtraError, require
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+SECRET = re.compile(r"[^/]*@|[^/]*:.*@|.*[?&](sig|signature|token|X-(Amz|Goog)-[\w-]+)=", re.IGNORECASE | re.DOTALL)
 TRIES, FIRST_WAIT_S = 5, 0.2  # the wait doubles
 SMALL = 2**26  # bytes that `read` holds; with a range S3 is not asked for the size first
 FINAL = (FileNotFoundError, PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
@@ -51,7 +52,7 @@ class Store:
 
     def __init__(self, url: str) -> None:
         place = url.partition("://")[2]
-        if "@" in place.partition("/")[0] or (url.startswith("http") and "?" in place):
+        if SECRET.match(place) or (url.startswith("http") and "?" in place):
             raise InputError(
                 f"{url.partition('://')[0]}://...: a URL must hold no password and no signature, which would get into "
                 "notes: give them in the environment or in ~/.config/fsspec"
@@ -88,9 +89,18 @@ class Store:
             more = {"ContinuationToken": page["NextContinuationToken"]}
 
     def _walk(self) -> Iterator[tuple[str, int, str]]:
-        for _, _, files in self._fs.walk(self._root, detail=True):
-            for _, about in sorted(files.items()):
-                yield about["name"], about["size"], _version(about)
+        folders = [self._root]
+        while folders:
+            folder, inside = folders.pop(), list[str]()
+            with suppress(FileNotFoundError):
+                name = folder[len(self._root.rstrip("/")) + 1 :]
+                found = self._patiently(name, self._fs.ls, folder, detail=True)
+                for about in sorted(found, key=lambda each: str(each["name"])):
+                    if about["type"] == "directory" and about["name"].rstrip("/") != folder.rstrip("/"):
+                        inside.append(about["name"].rstrip("/"))
+                    elif about["type"] != "directory":
+                        yield about["name"], about["size"], _version(about)
+            folders.extend(reversed(inside))
 
     def find(self, name: str = "") -> Entry | None:
         """A file, or None where none is; "" is the URL itself."""
@@ -158,6 +168,10 @@ class Store:
     def at(self, name: str) -> str:
         """The URL of a file below."""
         return f"{self.url.rstrip('/')}/{name}" if name else self.url
+
+    def identity(self, name: str = "") -> str:
+        """The URL of a file below, the same however the store's was spelled."""
+        return str(self._fs.unstrip_protocol(self._path(name)))
 
     def _path(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}" if name else self._root

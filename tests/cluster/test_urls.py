@@ -71,7 +71,7 @@ def test_from_bucket_to_bucket_and_a_rerun_does_nothing(bucket, server):
     assert statuses(results) == {"done": N}
     assert {result.report.source for result in results} >= {f"{bucket}/in/0.wav", f"{bucket}/in/deep/1.wav"}
     asked = Counter(verb for verb, path in server.seen.elements() if "2.wav" in path)
-    assert asked == {"HEAD": 1, "GET": 3, "PUT": 3, "DELETE": 1}
+    assert asked == {"HEAD": 1, "GET": 3, "PUT": 4, "DELETE": 1}
     check_outputs(bucket)
     server.puts.clear()
     server.seen.clear()

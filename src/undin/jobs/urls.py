@@ -1,7 +1,7 @@
 """Jobs whose inputs or outputs are URLs: fetched, done on the disk of the worker, put where they belong, noted.
 
 OUT/a.wav                  the output, whole or not there
-OUT/.undin/a.wav.json      its note, as in a folder's .undin.jsonl
+OUT/.undin/a.wav.json      its note, as in a folder's .undin.jsonl; without a key until the output is there
 OUT/.undin/a.wav.1.claim   while a worker is at it: created by one of all that try, renewed, removed
 
 Names are listed as workers ask for them, and nothing is held of them afterwards. What is done already is found by the
@@ -14,14 +14,16 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from undin.audio import AS_M4A
+from undin.audio.source import missing
 from undin.errors import InputError, UndinError
 from undin.jobs.notes import FileSettings, describe_entry
 from undin.jobs.plan import Extras, FileTask, name_outputs
@@ -81,46 +83,73 @@ def plan_urls(
         n_src, residual, picture: as in `plan`.
 
     Raises:
-        InputError: output is no URL, or an input is not there.
+        InputError: output is no URL, an input is not there, or an output would replace its input.
     """
+    if "-" in (*inputs, output):
+        raise InputError("a pipe cannot be combined with a URL; give - a file on the disk")
     if not (output and is_url(output)):
         raise InputError(f"-o must be a URL where inputs or outputs are URLs, such as s3://bucket/out/; got {output}")
     extras = Extras(n_src, residual, picture)
-    one = len(inputs) == 1 and not output.endswith("/") and bool(PurePosixPath(output).suffix)
+    below = output.partition("://")[2]  # a bucket, and what is in it
+    one = len(inputs) == 1 and "/" in below and not below.endswith("/") and bool(PurePosixPath(below).suffix)
     folder, name = output.rsplit("/", 1) if one else (output, "")
     out = Store(folder)
-    for text in inputs:
-        for store, entry, relative in _find(text, wants_file=one):
-            place = PurePosixPath(name or relative)
-            place = place.with_suffix(".m4a") if place.suffix.lower() in AS_M4A else place
-            source = store.at(entry.name) if store else entry.name
-            yield UrlJob(store, entry, out, name_outputs(source, Path(place), "", extras))
+    found = [_find(text, out, wants_file=one) for text in inputs]
+    firsts = [next(each) for each in found]  # what is not there is told before the first job
+    for store, entry, relative in chain.from_iterable(map(chain, zip(firsts), found)):
+        place = PurePosixPath(name or relative.lstrip("/"))  # in//x.wav is x.wav, and no path from the root of the disk
+        place = place.with_suffix(".m4a") if place.suffix.lower() in AS_M4A else place
+        source = store.at(entry.name) if store else entry.name
+        job = UrlJob(store, entry, out, name_outputs(source, Path(place), "", extras))
+        if _identity(store, entry) in map(out.identity, job.task.outputs):
+            raise InputError(f"{source} is an input and would be replaced by its output; use another -o")
+        yield job
 
 
-def _find(text: str, *, wants_file: bool) -> Iterator[tuple[Store | None, Entry, str]]:
-    """The files that an input means: where, what, and their name below the output."""
-    if not is_url(text):
-        root = Path(text)
-        if wants_file and root.is_dir():
-            raise InputError(f"-o must be a folder for a folder: end it in /; the input is {text}")
-        if not root.exists():
-            raise InputError(f"{text}: no such file: check the spelling and the folder you are in")
-        for path in find_audio(root) if root.is_dir() else (root,):
-            stat = path.stat()
-            relative = path.relative_to(root if root.is_dir() else root.parent).as_posix()
-            yield None, Entry(os.path.abspath(path), stat.st_size, str(stat.st_mtime_ns)), relative  # noqa: PTH100
+def _identity(store: Store | None, entry: Entry) -> str:
+    return store.identity(entry.name) if store else f"file://{entry.name}"
+
+
+def _find(text: str, out: Store, *, wants_file: bool) -> Iterator[tuple[Store | None, Entry, str]]:
+    """The files that an input means, at least one: where, what, and their name below the output."""
+    store = Store(text) if is_url(text) else None
+    entry: Entry | None = None
+    if store:
+        entry = None if text.endswith("/") else store.find()
+    elif not os.path.exists(text):  # noqa: PTH110
+        raise InputError(missing(text))
+    elif not Path(text).is_dir():
+        entry = _entry(Path(text))
+    if entry:
+        yield store, entry, PurePosixPath(text).name if store else Path(text).name
         return
-    store = Store(text)
-    if not text.endswith("/") and (entry := store.find()):
-        yield store, entry, PurePosixPath(text).name
-        return
+    if wants_file:
+        raise InputError(f"{text} is no file: check the spelling; for a folder -o must be a folder: end it in /")
     n = 0
-    for entry in store.files():
-        if _is_audio(PurePosixPath(entry.name)):
-            n += 1
-            yield store, entry, entry.name
+    for each, relative in _audio_below(store, text, out):
+        n += 1
+        yield store, each, relative
     if not n:
         raise InputError(f"{text} has no audio files; expected .wav, .flac, .ogg ... below it")
+
+
+def _audio_below(store: Store | None, text: str, out: Store) -> Iterator[tuple[Entry, str]]:
+    """The files of a folder, without those of an output folder inside it."""
+    root = f"{(store.identity() if store else f'file://{os.path.abspath(text)}').rstrip('/')}/"  # noqa: PTH100
+    outputs = f"{out.identity().rstrip('/')}/"
+    is_inside = outputs != root and outputs.startswith(root)
+    if store:
+        found = ((each, each.name) for each in store.files() if _is_audio(PurePosixPath(each.name)))
+    else:
+        found = ((_entry(path), path.relative_to(text).as_posix()) for path in find_audio(Path(text)))
+    for entry, relative in found:
+        if not (is_inside and _identity(store, entry).startswith(outputs)):
+            yield entry, relative
+
+
+def _entry(path: Path) -> Entry:
+    stat = path.stat()
+    return Entry(os.path.abspath(path), stat.st_size, str(stat.st_mtime_ns))  # noqa: PTH100
 
 
 def _is_audio(name: PurePosixPath) -> bool:
@@ -153,8 +182,8 @@ def run_urls(
                 busy.append(job)
             else:
                 yield died(job.shown, outcome) if isinstance(outcome, WorkerDied) else outcome
-    if busy and intake.is_open:
-        time.sleep(LEASE_S)  # so that what a run that died has claimed is free
+    if busy:
+        time.sleep(LEASE_S if intake.is_open else 0)  # so that what a run that died has claimed is free
         with closing(pool.map(work, intake(busy), progress=progress)) as outcomes:
             for job, outcome in outcomes:
                 yield died(job.shown, outcome) if isinstance(outcome, WorkerDied) else outcome
@@ -189,7 +218,7 @@ def _do(
     with _claim(job) as is_ours:
         if not is_ours:
             return Result(job.shown, "skipped", error=BUSY)
-        if not overwrite and _is_done(job, note):
+        if _is_done(job, note, overwrite=overwrite):
             return Result(job.shown, "skipped")
         return _spooled(job, note, method, settings, progress)
 
@@ -208,15 +237,21 @@ def _is_same(found: dict[str, Any], note: dict[str, Any], sizes: dict[str, int])
     return bool(found.get("key") == note["key"] and found["outputs"] == sizes)
 
 
-def _is_done(job: UrlJob, note: dict[str, Any]) -> bool:
+def _is_done(job: UrlJob, note: dict[str, Any], *, overwrite: bool) -> bool:
     """Whether the outputs are there, made of this input with these settings; asked by the one who may write them.
 
     Raises:
         InputError: what is there is another's.
     """
-    found, sizes, cure = _found(job), _sizes(job), "use --overwrite or another -o"
+    found, cure = _found(job), "use --overwrite or another -o"
     if found and found["input"] != note["input"]:
-        raise InputError(f"{found['input']} and {note['input']} would both write {job.shown.targets[0]}; {cure}")
+        raise InputError(
+            f"{found['input']} and {note['input']} would both write {job.shown.targets[0]}; use another -o, or remove "
+            f"the note of the first, {job.out.at(_note(job))}"
+        )
+    if overwrite or (found and found["key"] is None):  # begun, not finished
+        return False
+    sizes = _sizes(job)
     for name, size in sizes.items():
         if found.get("outputs", {}).get(name) != size:
             raise InputError(f"{job.out.at(name)} already exists and was not written by undin; {cure}")
@@ -251,6 +286,7 @@ def _spooled(job: UrlJob, note: dict[str, Any], method: Method, settings: FileSe
             there = job.task.source.rpartition("/")[0]
             message = str(error).replace(f"{folder}/in", there).replace(f"{folder}/out", job.out.url.rstrip("/"))
             raise InputError(message) from error
+        job.out.write(_note(job), json.dumps({**note, "key": None}, default=str).encode())  # begun
         for name, place in places.items():
             job.out.put(name, place)
         sizes = {name: place.stat().st_size for name, place in places.items()}
@@ -265,6 +301,7 @@ def _spooled(job: UrlJob, note: dict[str, Any], method: Method, settings: FileSe
 def _claim(job: UrlJob) -> Iterator[bool]:
     """Be the only one at work on a job, or learn that another is."""
     token, n, base = secrets.token_hex(8), 1, f"{NOTES}/{job.task.targets[0]}"
+    until = time.time() + LEASE_S  # before then it is ours without a look
     while not job.out.create(f"{base}.{n}.claim", _lease(token)):
         if (held := job.out.read(f"{base}.{n}.claim")) is not None:
             if time.time() < json.loads(held)["until"]:
@@ -280,7 +317,15 @@ def _claim(job: UrlJob) -> Iterator[bool]:
         ended.set()
         thread.join()  # or it would write the claim once more
         for i in range(1, n + 1):
-            job.out.remove(f"{base}.{i}.claim")
+            with suppress(OSError):  # it will be void
+                if (i == n and time.time() < until) or _is_free(job.out, f"{base}.{i}.claim", token):
+                    job.out.remove(f"{base}.{i}.claim")
+
+
+def _is_free(out: Store, name: str, token: str) -> bool:
+    """Whether a claim is one's own, or nobody's any more."""
+    held = json.loads(out.read(name) or b"{}")
+    return bool(held) and (held["token"] == token or held["until"] <= time.time())
 
 
 def _lease(token: str) -> bytes:
@@ -289,4 +334,5 @@ def _lease(token: str) -> bytes:
 
 def _renew(out: Store, name: str, token: str, ended: threading.Event) -> None:
     while not ended.wait(LEASE_S / 3):
-        out.write(name, _lease(token))
+        with suppress(OSError):  # there is time for another
+            out.write(name, _lease(token))
