@@ -1,6 +1,7 @@
 """A cluster of Ray and a server of S3 on this machine, started once for a module of tests."""
 
 import os
+import socket
 import threading
 import time
 from collections import Counter
@@ -9,20 +10,18 @@ from pathlib import Path
 
 import pytest
 
-CLIENT_PORT = 23001  # for ray://
 HEAD = {
     "num_cpus": 2,
     "include_log_monitor": False,
     "object_store_memory": 100 * 2**20,
     "no_monitor": True,
     "include_dashboard": False,
-    "ray_client_server_port": CLIENT_PORT,
 }
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Ray with one node of two cores; this process is connected to it."""
+    """Ray with one node of two cores, and a port for ray://; this process is connected to it."""
     ray = pytest.importorskip("ray", reason="Ray is not installed")
     os.environ["RAY_AUTH_MODE"] = "disabled"
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])  # of the workers, which take functions of these tests
@@ -54,8 +53,17 @@ def start():
     services.get_node = patient
     for _ in range(2):  # its raylet ends itself where a helper has not started in 15 s
         with suppress(Exception):
-            return Cluster(initialize_head=True, head_node_args=HEAD)
-    return Cluster(initialize_head=True, head_node_args=HEAD)
+            return _head(Cluster)
+    return _head(Cluster)
+
+
+def _head(make):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    made = make(initialize_head=True, head_node_args={**HEAD, "ray_client_server_port": port})
+    made.client_port = port
+    return made
 
 
 class Faults:

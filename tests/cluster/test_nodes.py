@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -102,6 +103,7 @@ def test_a_worker_killed_and_a_node_removed_lose_nothing(cluster, nodes, folder)
 def _a_worker():
     """The process of one of the actors."""
     for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and (entry / "cmdline").read_bytes().startswith(b"ray::Actor"):
-            return int(entry.name)
+        with suppress(OSError):  # it has ended meanwhile
+            if entry.name.isdecimal() and (entry / "cmdline").read_bytes().startswith(b"ray::Actor"):
+                return int(entry.name)
     raise LookupError("no actor is at work")

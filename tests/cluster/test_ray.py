@@ -221,15 +221,17 @@ def test_settings_that_no_cluster_can_meet_say_so():
 
 
 CLIENT = """
+import sys
 from undin.cluster import Ray
 from tests.cluster.test_ray import fatal, squares
-pool = Ray("ray://127.0.0.1:23001", 2)
+pool = Ray(f"ray://127.0.0.1:{sys.argv[1]}", 2)
 assert list(pool.map(squares, range(40), ordered=True)) == [(i, i * i) for i in range(40)]
 found = dict(pool.map(fatal, range(6)))
 print(type(found.pop(3)).__name__, sorted(found))
 """
 
 
-def test_a_cluster_that_this_machine_does_not_belong_to():
-    done = subprocess.run([sys.executable, "-c", CLIENT], capture_output=True, text=True)
+def test_a_cluster_that_this_machine_does_not_belong_to(cluster):
+    command = [sys.executable, "-c", CLIENT, str(cluster.client_port)]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout == "WorkerDied [0, 1, 2, 4, 5]\n", done.stderr
