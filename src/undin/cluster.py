@@ -176,8 +176,9 @@ class _Crew(Generic[Item, Out]):
             self._idle.append(worker)
             self._has_started = True
             if tasks:
-                self._item_s = (time.monotonic() - since) / len(tasks)
-            self.outcomes.update((task.n, (task.item, out)) for task, out in zip(tasks, found, strict=True))
+                self._item_s = (time.monotonic() - since) / max(len(found), 1)
+            self._next.extendleft(reversed(tasks[len(found) :]))  # it took longer than thought
+            self.outcomes.update((task.n, (task.item, out)) for task, out in zip(tasks, found, strict=False))
             for message in said:
                 warnings.warn(message, stacklevel=4)  # where the caller of `map` asks for outcomes
             if progress and seconds:
@@ -190,6 +191,8 @@ class _Crew(Generic[Item, Out]):
         if not self._has_started and self._n_lost >= TRIES:
             why = str(death).strip().splitlines()[-1]
             raise WorkerDied(f"workers die at startup on {self._pool.address}: {why}") from death
+        if self._has_started and not self._idle and not any(tasks for _, tasks, _ in self._busy.values()):
+            self._has_started, self._n_lost = False, 0  # nobody is left: as at the start
         for task in reversed(tasks):
             if task.deaths + 1 < TRIES:
                 self._next.appendleft(task._replace(deaths=task.deaths + 1))
@@ -249,8 +252,16 @@ class Actor:
         return self._answer(make)
 
     def work(self, items: list[Any]) -> Answer:
-        """Do items, one after the other."""
-        return self._answer(lambda: map(self._function, items))
+        """Do items, one after the other, until a list has taken twice what it should; the rest is given back."""
+        end = time.monotonic() + 2 * LIST_S
+
+        def do() -> Iterator[Any]:
+            for n, item in enumerate(items):
+                if n and time.monotonic() > end:
+                    return
+                yield self._function(item)
+
+        return self._answer(do)
 
     def stop(self) -> None:
         """Have what is being done end."""

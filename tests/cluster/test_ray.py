@@ -119,6 +119,31 @@ def test_an_item_that_kills_its_workers_fails_alone_and_one_that_lost_its_worker
     assert (tmp_path / "killed").exists()
 
 
+def slow_at_the_end(progress):
+    def work(i):
+        time.sleep(0.4 * (i >= 40))
+        return os.getpid()
+
+    return work
+
+
+def test_a_list_that_takes_longer_than_thought_is_divided():
+    found = dict(Ray(n=2).map(slow_at_the_end, range(48)))
+    assert sorted(found) == list(range(48))
+    assert len({found[i] for i in range(40, 48)}) == 2
+
+
+def test_that_no_worker_is_left_is_told(monkeypatch):
+    pool = Ray(n=1)
+    outcomes = pool.map(fatal, range(6), ordered=True)
+    assert next(outcomes) == (0, 0)
+    pool.num_cpus = 64  # no other can start
+    monkeypatch.setattr("undin.cluster.NO_ROOM_S", 1.0)
+    with warnings.catch_warnings(), closing(outcomes), pytest.raises(UserWarning, match="no worker has started yet"):
+        warnings.filterwarnings("error", message="no worker")
+        list(outcomes)
+
+
 def test_what_the_function_raises_ends_the_run_and_workers_that_cannot_start_too():
     with pytest.raises(InputError, match="the disk is full"):
         list(Ray(n=2).map(raises, range(5)))
