@@ -1,4 +1,4 @@
-"""A cluster of Ray and a server of S3 on this machine, started once for a module of tests."""
+"""A cluster of Ray and a server of S3 on this machine, each started once for many tests."""
 
 import os
 import socket
@@ -88,7 +88,7 @@ class Faults:
         return [body[: len(body) // 2]] if fault == "cut" and first and len(body) > 1000 else [body]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # s3fs keeps connections to the first one that it meets
 def server():
     """S3 over a real socket; `plan` says which requests fail how."""
     pytest.importorskip("moto.server", reason="moto[server] is not installed")
