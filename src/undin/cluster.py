@@ -100,7 +100,7 @@ class Ray:
         return room
 
     def hire(self, make: Any) -> Any:
-        """Start an actor; `make` is a reference to what makes its function."""
+        """Start an actor; `make` is a reference to the function that makes the worker's function."""
         options = {"num_cpus": self.num_cpus, "num_gpus": self.num_gpus, "max_restarts": 0, "max_concurrency": 2}
         return self._ray.remote(**options)(Actor).remote(make, self.num_gpus > 0, str(Path.cwd()))
 
@@ -114,7 +114,7 @@ class Task(NamedTuple):
 
 
 class _Crew(Generic[Item, Out]):
-    """The workers of a run, what they have at hand, and the outcomes that the caller has not taken yet."""
+    """The workers of a run, their lists, and the outcomes that the caller has not taken yet."""
 
     def __init__(self, pool: Ray, make: Make[Item, Out], n: int, items: Iterable[Item]) -> None:
         self._ray, self._pool, self._n = pool._ray, pool, n
@@ -252,7 +252,7 @@ class Actor:
         return self._answer(make)
 
     def work(self, items: list[Any]) -> Answer:
-        """Do items, one after the other, until a list has taken twice what it should; the rest is given back."""
+        """Process items until twice the usual time of a list has passed; the rest is returned."""
         end = time.monotonic() + 2 * LIST_S
 
         def do() -> Iterator[Any]:
@@ -264,7 +264,7 @@ class Actor:
         return self._answer(do)
 
     def stop(self) -> None:
-        """Have what is being done end."""
+        """Stop the current item."""
         self._is_ending = True
 
     def _progress(self, seconds: float) -> None:

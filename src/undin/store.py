@@ -1,7 +1,7 @@
-"""Places that are URLs, such as s3://bucket/in/: files come and go whole, are listed in pages, claimed by one of many.
+"""Files below a URL, such as s3://bucket/in/: listed page by page, read and written whole, created exclusively.
 
-The only user of fsspec, which is imported when a URL is given. Credentials are its business: a URL that holds one is
-refused, so that none gets into notes, reports or messages.
+The only user of fsspec, which is imported when a URL is given. fsspec finds the credentials; a URL that contains one is
+refused, so that it does not get into notes, reports or messages.
 """
 
 import errno
@@ -32,7 +32,7 @@ def is_url(name: object) -> bool:
 
 
 class Entry(NamedTuple):
-    """A file of a store: its name below the URL, its bytes, and what changes when it is written again."""
+    """A file of a store: its name below the URL, its size in bytes, and a version that changes with its content."""
 
     name: str
     size: int
@@ -177,7 +177,7 @@ class Store:
         return f"{self._root.rstrip('/')}/{name}" if name else self._root
 
     def _patiently(self, name: str, do: Callable[..., Done], *args: Any, **options: Any) -> Done:
-        """Ask again what a store, or the way to it, has refused; then name the file."""
+        """Repeat a request that fails, with growing pauses; the last error names the file."""
         for attempt in range(TRIES):
             try:
                 return do(*args, **options)

@@ -89,7 +89,7 @@ def test_recorded_sound_is_that_of_a_file_at_the_stated_delay(pulse, tmp_path):
         if figures.good:
             return
     assert abs(figures.delay_ms - figures.stated_ms) < 40 and figures.correlation.max() >= 0.99
-    if os.getloadavg()[0] > 0.75 * os.cpu_count():  # other work, for a minute
+    if os.getloadavg()[0] > os.cpu_count():
         pytest.skip(f"the machine is too busy for sound without drop-outs: {figures}")
     pytest.fail(str(figures))
 

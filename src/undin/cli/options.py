@@ -97,7 +97,7 @@ def pool(workers: int | None, on: str | None, num_cpus: float, num_gpus: float) 
         num_gpus: GPUs.
 
     Raises:
-        InputError: on is no cluster of Ray, or num_cpus and num_gpus are 0.
+        InputError: on is not an address of Ray, or num_cpus and num_gpus are 0.
         MissingExtraError: Ray is not installed.
     """
     if on is None:

@@ -1,11 +1,11 @@
-"""Jobs whose inputs or outputs are URLs: fetched, done on the disk of the worker, put where they belong, noted.
+"""Jobs whose inputs or outputs are URLs: a worker fetches the input, processes it on its disk and uploads the outputs.
 
-OUT/a.wav                  the output, whole or not there
-OUT/.undin/a.wav.json      its note, as in a folder's .undin.jsonl; without a key until the output is there
-OUT/.undin/a.wav.1.claim   while a worker is at it: created by one of all that try, renewed, removed
+OUT/a.wav                  the output; appears only when it is complete
+OUT/.undin/a.wav.json      its note, as in a folder's .undin.jsonl; has no key until the output is complete
+OUT/.undin/a.wav.1.claim   held by the worker that processes the file: created exclusively, renewed, removed at the end
 
-Names are listed as workers ask for them, and nothing is held of them afterwards. What is done already is found by the
-worker, from the note. A claim that is no longer renewed is followed by the next number, which again one worker gets.
+Names are listed as workers ask for them and are not kept. A worker recognizes finished files by their notes. A claim
+that is not renewed expires, and the next worker creates one with the next number.
 """
 
 import json
@@ -45,7 +45,7 @@ class UrlJob:
 
     Attributes:
         store: where the input is; None for a file on the disk.
-        entry: the input; its name is a path where there is no store.
+        entry: the input; without a store, its name is a path.
         out: where the outputs go.
         task: names of the outputs below `out`.
     """
@@ -57,7 +57,7 @@ class UrlJob:
 
     @property
     def shown(self) -> FileTask:
-        """The task with whole names, as results tell it."""
+        """The task with complete names, for results."""
         names = {name: name and self.out.at(name) for name in (self.task.residual, self.task.picture)}
         return replace(
             self.task,
@@ -75,7 +75,7 @@ def plan_urls(
     residual: bool = False,
     picture: bool = False,
 ) -> Iterator[UrlJob]:
-    """List what is to be done, page by page.
+    """List the jobs, page by page.
 
     Args:
         inputs: URLs of files and folders, and files and folders on the disk.
@@ -83,19 +83,19 @@ def plan_urls(
         n_src, residual, picture: as in `plan`.
 
     Raises:
-        InputError: output is no URL, an input is not there, or an output would replace its input.
+        InputError: output is not a URL, an input is missing, or an output would replace its input.
     """
     if "-" in (*inputs, output):
         raise InputError("a pipe cannot be combined with a URL; give - a file on the disk")
     if not (output and is_url(output)):
         raise InputError(f"-o must be a URL where inputs or outputs are URLs, such as s3://bucket/out/; got {output}")
     extras = Extras(n_src, residual, picture)
-    below = output.partition("://")[2]  # a bucket, and what is in it
+    below = output.partition("://")[2]  # the bucket and the path in it
     one = len(inputs) == 1 and "/" in below and not below.endswith("/") and bool(PurePosixPath(below).suffix)
     folder, name = output.rsplit("/", 1) if one else (output, "")
     out = Store(folder)
     found = [_find(text, out, wants_file=one) for text in inputs]
-    firsts = [next(each) for each in found]  # what is not there is told before the first job
+    firsts = [next(each) for each in found]  # missing inputs are errors before the first job
     for store, entry, relative in chain.from_iterable(map(chain, zip(firsts), found)):
         place = PurePosixPath(name or relative.lstrip("/"))  # in//x.wav is x.wav, and no path from the root of the disk
         place = place.with_suffix(".m4a") if place.suffix.lower() in AS_M4A else place
@@ -111,7 +111,7 @@ def _identity(store: Store | None, entry: Entry) -> str:
 
 
 def _find(text: str, out: Store, *, wants_file: bool) -> Iterator[tuple[Store | None, Entry, str]]:
-    """The files that an input means, at least one: where, what, and their name below the output."""
+    """The files of an input, at least one: store, entry, and name below the output."""
     store = Store(text) if is_url(text) else None
     entry: Entry | None = None
     if store:
@@ -124,7 +124,9 @@ def _find(text: str, out: Store, *, wants_file: bool) -> Iterator[tuple[Store | 
         yield store, entry, PurePosixPath(text).name if store else Path(text).name
         return
     if wants_file:
-        raise InputError(f"{text} is no file: check the spelling; for a folder -o must be a folder: end it in /")
+        raise InputError(
+            f"{text} is not a file: check the spelling; for a folder, -o must be a folder too: end it in /"
+        )
     n = 0
     for each, relative in _audio_below(store, text, out):
         n += 1
@@ -183,7 +185,7 @@ def run_urls(
             else:
                 yield died(job.shown, outcome) if isinstance(outcome, WorkerDied) else outcome
     if busy:
-        time.sleep(LEASE_S if intake.is_open else 0)  # so that what a run that died has claimed is free
+        time.sleep(LEASE_S if intake.is_open else 0)  # until the claims of a crashed run have expired
         with closing(pool.map(work, intake(busy), progress=progress)) as outcomes:
             for job, outcome in outcomes:
                 yield died(job.shown, outcome) if isinstance(outcome, WorkerDied) else outcome
@@ -241,7 +243,7 @@ def _is_done(job: UrlJob, note: dict[str, Any], *, overwrite: bool) -> bool:
     """Whether the outputs are there, made of this input with these settings; asked by the one who may write them.
 
     Raises:
-        InputError: what is there is another's.
+        InputError: the existing output belongs to another input or program.
     """
     found, cure = _found(job), "use --overwrite or another -o"
     if found and found["input"] != note["input"]:
@@ -282,7 +284,7 @@ def _spooled(job: UrlJob, note: dict[str, Any], method: Method, settings: FileSe
         )
         try:
             report = perform(task, method, settings, progress)
-        except UndinError as error:  # in terms of what was asked for
+        except UndinError as error:  # with the names that the user gave
             there = job.task.source.rpartition("/")[0]
             message = str(error).replace(f"{folder}/in", there).replace(f"{folder}/out", job.out.url.rstrip("/"))
             raise InputError(message) from error
@@ -293,8 +295,8 @@ def _spooled(job: UrlJob, note: dict[str, Any], method: Method, settings: FileSe
         job.out.write(_note(job), json.dumps({**note, "outputs": sizes}, default=str).encode())
     shown = job.shown
     silent = tuple(job.out.at(name) for name, place in places.items() if str(place) in report.near_silence)
-    told = replace(report, source=shown.source, targets=shown.targets, residual=shown.residual, near_silence=silent)
-    return Result(shown, "done", told)
+    report = replace(report, source=shown.source, targets=shown.targets, residual=shown.residual, near_silence=silent)
+    return Result(shown, "done", report)
 
 
 @contextmanager

@@ -4,13 +4,12 @@ The capture callback only stores samples and the playback callback only takes th
 the sound card wait. Playback starts when a reserve of finished samples is there, which covers a worker that is late. If
 the reserve runs out the listener gets silence until it is there again: one drop-out.
 
-A device that starts, or resumes after a pause, calls in bursts while it fills its buffer and reports losses that nobody
-hears. Playback therefore starts once both callbacks have come without a pause for SETTLE_S, and what came before is
-dropped.
+A device that starts, or resumes after a pause, calls in bursts while it fills its buffer and reports inaudible losses.
+Playback therefore starts once both callbacks have come without a pause for SETTLE_S; earlier samples are dropped.
 
 Two devices have two clocks, 10 to 100 ppm apart, so that the reserve grows or shrinks slowly. The least reserve of
-every ten seconds is compared with that of the first ten; where they differ, now and then a block is made one sample
-shorter or longer.
+every ten seconds is compared with that of the first ten; if they differ, a block is made one sample shorter or longer
+from time to time.
 """
 
 import math
