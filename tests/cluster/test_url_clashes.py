@@ -48,7 +48,7 @@ def test_an_output_never_replaces_its_input(sounds, tmp_path, spelled):
 
 @pytest.mark.parametrize("folder", ["in/", "in"])
 def test_a_folder_does_not_go_to_one_file(sounds, folder):
-    with pytest.raises(InputError, match="for a folder -o must be a folder: end it in /"):
+    with pytest.raises(InputError, match="for a folder, -o must be a folder too: end it in /"):
         results(sounds.at(folder), out=sounds.at("out/x.wav"))
     assert sounds.find("out/x.wav") is None
 
