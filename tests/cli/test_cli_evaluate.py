@@ -184,17 +184,23 @@ LISTEN = shlex.join([sys.executable, "-c", LISTENER, "{in}"])
 
 def test_word_error_rate_with_the_words_in_the_manifest(undin, manifest):
     header, *lines = manifest.read_text().splitlines()
-    texts = ["rate 16000 talk", "rate 8000 talk", ""]
+    texts = ["rate 16000 talk", "rate 8000 talk and more words", ""]
     manifest.write_text("\n".join([f"{header},text", *(f"{a},{b}" for a, b in zip(lines, texts, strict=True))]))
     args = ("evaluate", "m.csv", "-m", "log-mmse", "-o", "s", "--wer-cmd", LISTEN, *QUICK)
     code, out, err = undin(*args)
     assert (code, err) == (0, "") and "WER" in out.splitlines()[0]
     scores = _scores(manifest)
     assert {name: [row[3] for row in rows] for name, rows in scores.items()} == {
-        "input": ["0.0", "0.3333333333333333", ""], "log-mmse": ["0.0", "0.3333333333333333", ""],
+        "input": ["0.0", "0.6666666666666666", ""], "log-mmse": ["0.0", "0.6666666666666666", ""],
     }  # fmt: skip
+    summary = json.loads((manifest.parent / "s/summary.json").read_text())
+    means = [
+        r["score"]["mean"] for r in summary["results"] if (r["metric"], r["kind"], r["snr"]) == ("wer", "all", "all")
+    ]
+    assert means == [pytest.approx(4 / 9)] * 2  # 4 errors in 9 words, not the mean of 0/3 and 4/6
+    assert "WER is pooled" in summary["wer"] and "WER is pooled" in out
     assert "no transcript of test-00002" in (manifest.parent / "s/report.html").read_text("utf-8")
-    manifest.write_text(manifest.read_text().replace("rate 8000 talk", "rate 16000 talk"))
+    manifest.write_text(manifest.read_text().replace("rate 8000 talk and more words", "rate 16000 talk"))
     code, out, _ = undin(*args)  # other words are other settings
     assert code == 0 and "4 existing scores were reused" in out and _scores(manifest)["input"][1][3] == "0.0"
 

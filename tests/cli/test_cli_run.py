@@ -1,7 +1,6 @@
 """`undin run`, and a recipe given to mix, train and evaluate: one stage each."""
 
 import html
-import importlib
 import io
 import json
 import re
@@ -98,17 +97,31 @@ def test_the_corpus_of_the_environment_is_part_of_the_line(recipe, tmp_path, mon
 
 
 def test_redirected_progress_is_a_line_a_minute(recipe, capsys, monkeypatch):
-    module = importlib.import_module("undin.cli.run")
-    assert module.LINE_EVERY_S == 60
-    monkeypatch.setattr(module, "LINE_EVERY_S", 1000)
+    assert show.LINE_EVERY_S == 60
+    monkeypatch.setattr(show, "LINE_EVERY_S", 1000)
     assert call("run", recipe, "-o", "out") == 0
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(module, "LINE_EVERY_S", 0)
+    monkeypatch.setattr(show, "LINE_EVERY_S", 0)
     assert call("run", recipe, "-o", "out2") == 0
     out, err = capsys.readouterr()
     assert "mix: 2 of 2\n" in err and "evaluate: 2 of 2\n" in err and len(out.splitlines()) == 6
     assert call("run", recipe, "-o", "out3", "-q") == 0
     assert capsys.readouterr() == ("", "")
+
+
+def test_so_is_that_of_mix_evaluate_pack_and_enhance(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(show, "LINE_EVERY_S", 0)
+    for args, line in (
+        (("mix", "-o", "two", "--n", "2"), "mixtures: 2 of 2\n"),
+        (("evaluate", "two", "-m", "log-mmse", "--metrics", "si_sdr_db", "--examples", "0"), "scoring: 2 of 2\n"),
+        (("pack", "two/clean", "-o", "two.pack"), " s of audio\n"),
+        (("enhance", "two/noisy", "-m", "log-mmse", "-o", "out"), " s of audio\n"),
+    ):
+        assert call(*args) == 0
+        assert line in capsys.readouterr().err
+        assert call(*args, "--quiet") == 0
+        assert capsys.readouterr().err == ""
 
 
 class Terminal(io.StringIO):

@@ -207,7 +207,7 @@ def test_a_page_of_talkers_to_read_and_to_listen_to(rows, tmp_path, monkeypatch)
     good = next(r for r in summary["results"] if (r["method"], r["kind"], r["snr"]) == ("good", "all", "all"))
     assert good["metric"] == "si_sdr_db" and good["gain"]["n"] == len(rows)
     values = {m: {s.id: s.values["si_sdr_db"] for s in result.scores if s.method == m} for m in ("input", "good")}
-    gain = mean_of(differences(values["good"], values["input"]))
+    gain = mean_of(differences(values["good"], values["input"]).values())
     assert good["gain"]["mean"] == pytest.approx(gain.mean) and f"({interval(gain, 1, sign=True)})" in text
     with evaluation.write_per_kind(tmp_path, result).open(newline="") as file:
         table = {(row["method"], row["gender"]) for row in csv.DictReader(file)}

@@ -12,6 +12,18 @@ def test_the_interval_holds_the_mean_in_95_of_100_draws():
     assert np.mean([abs(m.mean - 3) < m.half for m in means]) == pytest.approx(0.945, abs=0.012)
 
 
+def test_the_weighted_interval_holds_the_ratio_of_sums_in_95_of_100_draws():
+    rng = np.random.default_rng(0)
+    hits = []
+    for _ in range(1000):
+        words = rng.integers(5, 40, 60)
+        rates = rng.binomial(words, 0.2) / words
+        found = mean_of(rates, words)
+        assert found.mean == pytest.approx((rates * words).sum() / words.sum())
+        hits.append(abs(found.mean - 0.2) < found.half)
+    assert np.mean(hits) == pytest.approx(0.945, abs=0.02)
+
+
 def test_few_values():
     assert mean_of([]) is None and paired_test([]) is None
     assert mean_of([2.0]).half is None
@@ -21,7 +33,7 @@ def test_few_values():
 
 
 def test_pairs_are_files_that_both_have():
-    assert differences({"a": 3.0, "b": 1.0, "c": 9.0}, {"b": 2.0, "a": 1.0}) == [2.0, -1.0]
+    assert differences({"a": 3.0, "b": 1.0, "c": 9.0}, {"b": 2.0, "a": 1.0}) == {"a": 2.0, "b": -1.0}
 
 
 def test_against_scipy_and_by_counting():

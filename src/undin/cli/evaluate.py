@@ -154,6 +154,7 @@ def evaluate(
     wanted = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     words = evaluation.Recognizer.make(wer_cmd, transcripts or manifest) if wer_cmd else None
     measures, notes = evaluation.choose(wanted, corpus.sr, task, wer=bool(words))
+    notes += [evaluation.POOLED] if words else []
     if align:
         systems = evaluation.align(systems, corpus.sr)
         notes += evaluation.lag_notes(systems)

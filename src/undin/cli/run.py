@@ -2,7 +2,6 @@
 
 import json as json_
 import sys
-import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,8 +14,6 @@ import typer
 
 from undin.cli import options as o
 from undin.cli import show
-
-LINE_EVERY_S = 60
 
 Output = Annotated[
     Path | None, o.where("-o", "--output", metavar="DIR", help="Run folder.", show_default="runs/RECIPE")
@@ -96,25 +93,14 @@ def _list_recipes() -> int:
     return 0
 
 
-class _Lines:
-    """Progress where no bar can move: a line a minute."""
-
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-
-    def __call__(self, stage: str, done: int, total: int, facts: str) -> None:
-        if time.monotonic() - self._last >= LINE_EVERY_S:
-            self._last = time.monotonic()
-            show.say(f"{stage}: {done} of {total}   {facts}".rstrip(), stderr=True)
-
-
 @contextmanager
 def _bar(*, wanted: bool) -> Iterator[Callable[[str, int, int, str], Any] | None]:
     if not wanted:
         yield None
         return
     if not sys.stderr.isatty():
-        yield _Lines()
+        lines = show.Lines()
+        yield lambda stage, done, total, facts: lines(f"{stage}: {done} of {total}   {facts}".rstrip())
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -124,9 +110,9 @@ def _bar(*, wanted: bool) -> Iterator[Callable[[str, int, int, str], Any] | None
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
-        def show(stage: str, done: int, total: int, facts: str) -> None:
+        def move(stage: str, done: int, total: int, facts: str) -> None:
             if stage not in tasks:
                 tasks[stage] = bar.add_task(stage, total=total, facts="")
             bar.update(tasks[stage], completed=done, total=total, facts=facts)
 
-        yield show
+        yield move

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 SECONDS = "{task.completed:,.0f} of {task.total:,.0f} s of audio"
 SECONDS_DONE = "{task.completed:,.0f} s of audio"  # where the total is not known
-
+LINE_EVERY_S = 60
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -74,52 +75,68 @@ def busy(text: str) -> Iterator[None]:
         yield
 
 
+class Lines:
+    """Progress where no bar can move, as when output is redirected: a line a minute on standard error."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        """Print the text if the last line is a minute old."""
+        if time.monotonic() - self._last >= LINE_EVERY_S:
+            self._last = time.monotonic()
+            say(text, stderr=True)
+
+
 @contextmanager
 def progress_bar(tasks: "Sequence[FileTask]", *, wanted: bool) -> Iterator[Callable[[float], object] | None]:
-    """Show a bar in seconds of audio on a terminal; give the function that moves it, or None."""
-    if not (wanted and sys.stderr.isatty()):
-        yield None
-        return
-    total = sum(map(duration, tasks)) or None  # a pipe does not say
-    with _progress(SECONDS if total else SECONDS_DONE) as bar:
-        name = tasks[0].source if len(tasks) == 1 else f"{len(tasks)} files"
-        task = bar.add_task(name.replace("[", r"\["), total=total)
-        done = 0.0
-
-        def advance(seconds: float) -> None:
-            """Move the bar; files may last longer than their headers say."""
-            nonlocal done
-            done += seconds
-            bar.update(task, completed=done, total=total and max(total, done))
-
-        yield advance
+    """Show a bar in seconds of audio; return the function that adds to it, or None."""
+    one = len(tasks) == 1
+    total = sum(map(duration, tasks)) if wanted and (one or sys.stderr.isatty()) else 0.0  # a pipe does not say
+    with _seconds_bar(tasks[0].source if one else f"{len(tasks)} files", total, wanted=wanted) as add:
+        yield add
 
 
 @contextmanager
 def files_bar(*, wanted: bool) -> Iterator[Callable[[float], object] | None]:
-    """Show on a terminal how much is done of what nobody has counted; give the function that adds to it, or None."""
-    if not (wanted and sys.stderr.isatty()):
-        yield None
-        return
-    with _progress(SECONDS_DONE) as bar:
-        task = bar.add_task("files", total=None)
-        yield lambda seconds: bar.advance(task, seconds)
+    """Show how much is done where the total is not known; return the function that adds to it, or None."""
+    with _seconds_bar("files", 0.0, wanted=wanted) as add:
+        yield add
 
 
 @contextmanager
-def bar(text: str, *, wanted: bool = True, count: str = "") -> Iterator[Callable[[float, float], object] | None]:
-    """Show a bar on a terminal; return a function of the amount done and the total, or None.
+def _seconds_bar(text: str, total: float, *, wanted: bool) -> Iterator[Callable[[float], object] | None]:
+    with bar(text, wanted=wanted, count=SECONDS if total else SECONDS_DONE) as move:
+        done = 0.0
+
+        def add(seconds: float) -> None:
+            """Move the bar; files may last longer than their headers say."""
+            nonlocal done
+            done += seconds
+            if move:
+                move(done, max(total, done) if total else None)
+
+        yield add if move else None
+
+
+@contextmanager
+def bar(text: str, *, wanted: bool = True, count: str = "") -> Iterator[Callable[[float, float | None], object] | None]:
+    """Show a bar on a terminal, elsewhere a line a minute; return a function of the amount done and the total, or None.
 
     Args:
         text: the label before the bar.
-        wanted: False for no bar.
+        wanted: False for no progress.
         count: the text after the bar, such as SECONDS; "" for done/all.
     """
-    if not (wanted and sys.stderr.isatty()):
+    if not wanted:
         yield None
         return
+    if not sys.stderr.isatty():
+        lines, unit = Lines(), " s of audio" if count else ""
+        yield lambda done, total: lines(f"{text}: {done:,.0f}{f' of {total:,.0f}' if total else ''}{unit}")
+        return
     with _progress(count) as bar:
-        task = bar.add_task(text, total=1 if count else None)  # a count needs a number from the start
+        task = bar.add_task(text.replace("[", r"\["), total=1 if count == SECONDS else None)  # it prints a number
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 

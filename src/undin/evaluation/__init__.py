@@ -25,7 +25,7 @@ from undin.evaluation.lag import align, lag_notes
 from undin.evaluation.measures import choose
 from undin.evaluation.per_kind import write_per_kind
 from undin.evaluation.per_speaker import write_seen_speakers
-from undin.evaluation.recognizer import Recognizer, read_transcripts
+from undin.evaluation.recognizer import POOLED, Recognizer, read_transcripts
 from undin.evaluation.report import Example, draw_gains, make_examples, write_report
 from undin.evaluation.run import Evaluation, Failure, evaluate
 from undin.evaluation.scores import Score
@@ -36,6 +36,7 @@ from undin.evaluation.systems import CommandSystem, MethodSystem, Oracle, System
 from undin.evaluation.task import Task
 
 __all__ = [
+    "POOLED",
     "CommandSystem",
     "Enhancement",
     "Evaluation",

@@ -3,11 +3,14 @@
 import csv
 import os
 import statistics
+from collections.abc import Collection
+from itertools import chain
 from pathlib import Path
 
 from undin.atomic import atomic_write
 from undin.evaluation.run import Evaluation
 from undin.evaluation.slices import ALL, Slices
+from undin.evaluation.statistics import Mean
 
 
 def write_per_kind(place: str | os.PathLike[str], evaluation: Evaluation) -> Path:
@@ -28,13 +31,12 @@ def write_per_kind(place: str | os.PathLike[str], evaluation: Evaluation) -> Pat
         rows.writerow(["method", by, "n", *names])
         for method in evaluation.methods:
             for kind in (*slices.kinds, ALL):
-                columns = [list(slices.values(method, metric, kind=kind).values()) for metric in slices.metrics]
-                cells = [cell for values in columns for cell in _mean_and_std(values)]
-                rows.writerow([method, kind, max(map(len, columns), default=0), *cells])
+                found = {metric: slices.values(method, metric, kind=kind) for metric in slices.metrics}
+                cells = [_mean_and_std(slices.mean(metric, own), own.values()) for metric, own in found.items()]
+                rows.writerow([method, kind, max(map(len, found.values()), default=0), *chain(*cells)])
     return path
 
 
-def _mean_and_std(values: list[float]) -> tuple[str, str]:
+def _mean_and_std(mean: Mean | None, values: Collection[float]) -> tuple[str, str]:
     """Empty where there are too few."""
-    mean = f"{statistics.fmean(values):.4f}" if values else ""
-    return mean, f"{statistics.stdev(values):.4f}" if len(values) > 1 else ""
+    return f"{mean.mean:.4f}" if mean else "", f"{statistics.stdev(values):.4f}" if len(values) > 1 else ""

@@ -11,7 +11,7 @@ from pathlib import Path
 from undin.atomic import atomic_write
 from undin.evaluation.run import Evaluation
 from undin.evaluation.slices import ALL, Slices
-from undin.evaluation.statistics import Mean, mean_of
+from undin.evaluation.statistics import Mean
 
 SIDES = {"seen": "yes", "unseen": "no"}
 
@@ -57,7 +57,7 @@ def write_seen_speakers(place: str | os.PathLike[str], evaluation: Evaluation) -
 
 def _mean(slices: Slices, method: str, metric: str, side: str, kind: str, snr: str) -> Mean | None:
     values, rows = slices.values(method, metric, kind=kind, snr=snr), slices.evaluation.rows
-    return mean_of(value for id, value in values.items() if rows[id].speaker_seen == SIDES[side])
+    return slices.mean(metric, {id: value for id, value in values.items() if rows[id].speaker_seen == SIDES[side]})
 
 
 def _mean_and_half(mean: Mean | None) -> tuple[str, str]:

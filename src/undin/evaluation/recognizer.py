@@ -12,11 +12,12 @@ import numpy as np
 
 from undin.audio import resample
 from undin.errors import InputError
-from undin.metrics import Metric, WordErrors, wer_of
+from undin.metrics import Metric, WordErrors, wer_of, word_errors
 from undin.spectrum import Array
 
 SR = 16000  # of recognizers
 TIMEOUT_S = 600
+POOLED = "WER is pooled: errors in all mixtures divided by the words of their transcripts."
 
 
 def _undefined(ref: object, est: object, sr: int) -> float:
@@ -64,6 +65,10 @@ class Recognizer:
     def text_of(self, names: Sequence[str]) -> str | None:
         """The words of the first name that has some."""
         return next((self.texts[name] for name in names if name in self.texts), None)
+
+    def n_words(self, spoken: Sequence[Sequence[str]]) -> int:
+        """How many words are spoken in one mixture; `spoken` as in `metric`."""
+        return sum(word_errors(ref=self.text_of(names) or "", est="").n_words for names in spoken)
 
     def measure(self, spoken: Sequence[Sequence[str]], est: Array, sr: int) -> float:
         """Word error rate of one mixture, over the words of all its signals.

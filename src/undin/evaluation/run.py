@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class Evaluation:
         measures: the metrics.
         rows: the mixtures, by id.
         n_kept: scores reused from an earlier run.
+        n_words: that are spoken in each mixture, by id, where the word error rate is measured.
     """
 
     task: Task
@@ -60,6 +61,7 @@ class Evaluation:
     measures: list[Metric]
     rows: dict[str, MixtureRow]
     n_kept: int = 0
+    n_words: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def compared(self) -> list[str]:
@@ -198,7 +200,8 @@ def evaluate(
     file.write([*ordered, *others])
     failures = sorted([*failures, *_failures(mixtures, ordered)], key=lambda failure: failure.row)
     by_id = {pending.row.id: pending.row for pending in mixtures}
-    return Evaluation(task, ordered, failures, systems, list(measures), by_id, n_kept)
+    n_words = {id: recognizer.n_words(task.spoken(row)) for id, row in by_id.items()} if recognizer else {}
+    return Evaluation(task, ordered, failures, systems, list(measures), by_id, n_kept, n_words)
 
 
 def _missing(

@@ -1,9 +1,10 @@
 """Scores -> means per group, per SNR and overall, with the change against the input."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from undin.evaluation.recognizer import WER
 from undin.evaluation.run import Evaluation
 from undin.evaluation.scores import Score
 from undin.evaluation.statistics import Mean, differences, mean_of
@@ -67,8 +68,21 @@ class Slices:
         values = self.values(method, metric, kind=kind, snr=snr, seen=seen)
         gain = None
         if method != INPUT:
-            gain = mean_of(differences(values, self.values(INPUT, metric, kind=kind, snr=snr, seen=seen)))
-        return Slice(method, metric, kind, snr, mean_of(values.values()), gain)
+            gain = self.mean(metric, differences(values, self.values(INPUT, metric, kind=kind, snr=snr, seen=seen)))
+        return Slice(method, metric, kind, snr, self.mean(metric, values), gain)
+
+    def mean(self, metric: str, values: Mapping[str, float]) -> Mean | None:
+        """The mean over mixtures; of word error rates that over words: all errors by all words.
+
+        Args:
+            metric: its name.
+            values: scores by mixture, or their differences.
+        """
+        return mean_of(values.values(), self.weights(metric, values))
+
+    def weights(self, metric: str, ids: Iterable[str]) -> list[int] | None:
+        """The words of each mixture where the metric is the word error rate; None for equal weights."""
+        return [self.evaluation.n_words[id] for id in ids] if metric == WER.name else None
 
     def every(self) -> list[Slice]:
         """All of them: overall, per SNR, per group, and per both."""

@@ -40,8 +40,15 @@ class PairedTest:
     p_sign: float
 
 
-def mean_of(values: Iterable[float]) -> Mean | None:
+def mean_of(values: Iterable[float], weights: Iterable[float] | None = None) -> Mean | None:
     """Mean and interval, or None for no values.
+
+    Args:
+        values: one per file.
+        weights: likewise, positive; None for equal ones. The weighted mean is the ratio of two sums, whose variance
+            follows from the residuals w (v - mean) over n times the mean weight squared.
+
+    Source: Cochran 1977, Sampling Techniques, eq. 6.13, for the ratio.
 
     >>> mean_of([1.0, 3.0])
     Mean(n=2, mean=2.0, half=1.959964)
@@ -49,8 +56,12 @@ def mean_of(values: Iterable[float]) -> Mean | None:
     v = np.asarray(list(values), float)
     if not len(v):
         return None
-    half = Z_95 * float(v.std(ddof=1)) / math.sqrt(len(v)) if len(v) > 1 else None
-    return Mean(len(v), float(v.mean()), half)
+    w = np.ones(len(v)) if weights is None else np.asarray(list(weights), float)
+    mean = float(np.average(v, weights=w))
+    if len(v) == 1:
+        return Mean(1, mean, None)
+    spread = math.sqrt(float(np.square(w * (v - mean)).sum()) / (len(v) - 1)) / float(w.mean())
+    return Mean(len(v), mean, Z_95 * spread / math.sqrt(len(v)))
 
 
 def number(value: float, digits: int, *, sign: bool = False) -> str:
@@ -83,20 +94,21 @@ def interval(mean: Mean, digits: int, *, sign: bool = False) -> str:
     return number(mean.mean, digits, sign=sign) + half
 
 
-def differences(first: Mapping[str, float], second: Mapping[str, float]) -> list[float]:
+def differences(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
     """First minus second, for every file scored for both."""
-    return [value - second[id] for id, value in first.items() if id in second]
+    return {id: value - second[id] for id, value in first.items() if id in second}
 
 
-def paired_test(d: Sequence[float]) -> PairedTest | None:
+def paired_test(d: Sequence[float], weights: Sequence[float] | None = None) -> PairedTest | None:
     """Test whether paired differences are zero in the mean; None for no pairs.
 
     Args:
         d: first minus second, per file.
+        weights: of the files in the mean, as in `mean_of`; the tests weigh all files alike.
 
     Source: Student 1908; Wilcoxon 1945; the sign test is binomial, files without a difference left out.
     """
-    difference = mean_of(d)
+    difference = mean_of(d, weights)
     if difference is None:
         return None
     n_higher, n_lower = sum(v > 0 for v in d), sum(v < 0 for v in d)

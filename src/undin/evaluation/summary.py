@@ -11,6 +11,7 @@ from typing import Any
 import undin
 from undin import provenance
 from undin.atomic import atomic_write
+from undin.evaluation.recognizer import POOLED
 from undin.evaluation.run import Evaluation
 from undin.evaluation.slices import Slice, Slices
 
@@ -59,6 +60,7 @@ def write_summary(path: Path, evaluation: Evaluation, about: dict[str, Any]) -> 
         "run": about,
         "n_mixtures": len({score.id for score in evaluation.scores}),
         "interval": "95 %, normal approximation; gain is the paired difference to the input",
+        **({"wer": POOLED} if evaluation.n_words else {}),
         "results": [_as_dict(each) for each in slices.every() if each.score],
         "real_time_factor": {name: slices.real_time_factor(name) for name in evaluation.compared[1:]},
         "failed": [asdict(failure) for failure in evaluation.failures],

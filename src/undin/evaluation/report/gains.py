@@ -24,7 +24,7 @@ def figure_of_gains(evaluation: Evaluation) -> "Figure | None":
     slices, gains = Slices(evaluation), dict[str, dict[str, list[float]]]()
     for measure in evaluation.measures:
         before = slices.values(INPUT, measure.name)
-        found = {m: differences(slices.values(m, measure.name), before) for m in evaluation.compared[1:]}
+        found = {m: [*differences(slices.values(m, measure.name), before).values()] for m in evaluation.compared[1:]}
         if found := {method: values for method, values in found.items() if values}:
             gains[measure.title] = found
     return histograms(gains) if gains else None

@@ -69,7 +69,8 @@ def pair_tests(slices: Slices, measure: Metric) -> dict[tuple[str, str], PairedT
     """(row, column) -> test, for every two methods, each pair once."""
     methods = slices.evaluation.compared
     values = {method: slices.values(method, measure.name) for method in methods}
-    tests = {(a, b): paired_test(differences(values[a], values[b])) for i, a in enumerate(methods) for b in methods[:i]}
+    pairs = {(a, b): differences(values[a], values[b]) for i, a in enumerate(methods) for b in methods[:i]}
+    tests = {pair: paired_test([*d.values()], slices.weights(measure.name, d)) for pair, d in pairs.items()}
     return {pair: test for pair, test in tests.items() if test}
 
 
