@@ -10,7 +10,7 @@ The package is laid out as the data flows (docs/flow.md walks through it):
     methods    one file per method              METHODS, load, enhance, separate
     metrics    one file per metric              si_sdr, sdr, stoi, pesq, composite, wer ...
     pictures   spectrograms, waveforms          page: players in one HTML file
-    corpora    sources of audio                 known layouts, plain folders, the embedded mini corpus
+    corpora    sources of audio                 known layouts, plain folders, the built-in mini corpus
     mixing     utterances -> mixtures           SNR, manifests, to disk or on the fly
     jobs       files in, files out              plans, workers, resume
     evaluation methods x mixtures               scores, report

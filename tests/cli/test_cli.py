@@ -48,7 +48,7 @@ def test_the_default_method_is_the_package_s():
     ("args", "message", "given"),
     [
         (["enhanc"], "No such command 'enhanc'", ""),
-        (["enhance"], "Missing argument 'INPUTS...': see undin enhance --help", ""),
+        (["enhance"], "Missing argument 'INPUT': see undin enhance --help", ""),
         (["enhance", "a.wav", "--fast"], "No such option: --fast", ""),
         (["enhance", "a.wav", "--workers", "0"], "Invalid value for '--workers': Input should", "; got '0': see"),
         (["enhance", "a.wav", "--workers=0"], "Invalid value for '--workers': Input should", "; got '0': see"),

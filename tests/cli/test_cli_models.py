@@ -10,7 +10,7 @@ def test_the_table_names_every_method(undin, monkeypatch):
     code, out, err = undin("models")
     assert (code, err) == (0, "")
     head, *rows = out.splitlines()
-    assert head.split() == ["id", "kind", "delay", "parameters", "licence", "source"]
+    assert head.split() == ["id", "kind", "delay", "parameters", "license", "source"]
     assert [row.split()[0] for row in rows[: len(METHODS)]] == list(METHODS)
     assert "32 ms" in next(row for row in rows if row.startswith("log-mmse"))
 
@@ -29,7 +29,7 @@ def test_one_card_shows_all_of_it(undin):
     assert code == 0
     for name, value in vars(load("log-mmse").config).items():
         assert f"{name}={value}" in out
-    assert "Cohen 2002" in out and "licence" in out and "32 ms" in out
+    assert "Cohen 2002" in out and "license" in out and "32 ms" in out
 
 
 @pytest.mark.parametrize("args", [["models", "logmmse"], ["models", "logmmse", "--json"]])

@@ -14,9 +14,10 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+import typer.core
 
 from undin import __version__
 from undin.cli import show
@@ -55,6 +56,23 @@ def _help(command: Callable[..., object]) -> str:
     return "\n\n".join(part.replace(":[/]  ", ":[/]\n  ") for part in paragraphs)
 
 
+class Command(typer.core.TyperCommand):
+    """A command whose help shows values only where an option takes one, and --help among the last options."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """The parameters, as they are to be shown."""
+        params = super().get_params(ctx)
+        *own, last = params  # --help
+        for param in params:
+            if param.param_type_name == "argument":
+                param.display_type_rich = lambda ctx: None
+            elif getattr(param, "is_flag", False):
+                param.metavar = ""
+        panels = [getattr(param, "rich_help_panel", None) for param in own]
+        last.rich_help_panel = panels[-1] if panels else None
+        return params
+
+
 for command in (
     enhance,
     separate,
@@ -75,7 +93,7 @@ for command in (
     pack,
     demo,
 ):
-    app.command(help=_help(command))(command)
+    app.command(cls=Command, help=_help(command))(command)
 NAMES = {command.callback.__name__ for command in app.registered_commands if command.callback}
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # its home differs between versions of typer

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 def check(
-    files: Annotated[list[str], typer.Argument(metavar="FILES...", help="Recordings, or folders of them.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Recordings, or folders of them.")],
     json: o.Json = False,
-    quiet: Annotated[bool, o.shown("-q", "--quiet", help="Show faults only.")] = False,
+    quiet: Annotated[bool, o.shown("-q", "--quiet", help="Print faults only.")] = False,
 ) -> int:
-    """Check recordings for faults: noise, level, clipping, offset, hum, bandwidth, gaps, channels.
+    """Check recordings for noise, level, clipping, DC offset, hum, bandwidth, gaps and channel faults.
 
-    Files are not changed. Every fault is reported with a cure.
+    Files are not changed. Each fault is reported with a suggested fix.
 
     [dim]One file:[/]  undin check talk.wav
 
-    [dim]As JSON:[/]  undin check in/ --json
+    [dim]A folder, as JSON:[/]  undin check in/ --json
     """
     from undin.errors import UndinError
     from undin.evaluation.recording import check_recording

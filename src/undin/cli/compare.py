@@ -22,26 +22,28 @@ def compare(
     method: Methods = None,
     cmd: Commands = None,
     output: Annotated[
-        Path | None, o.where("-o", "--output", metavar="PAGE", help="The page to write.", show_default="RECORDING.html")
+        Path | None,
+        o.where("-o", "--output", metavar="PAGE", help="HTML file to write.", show_default="RECORDING.html"),
     ] = None,
     save: Annotated[
         Path | None, o.where(metavar="DIR", help="Also save the audio as float WAV files, one per method.")
     ] = None,
-    start: Annotated[float, o.where(min=0, metavar="S", help="Start time in seconds.")] = 0.0,
+    start: Annotated[float, o.where(min=0, metavar="S", help="Start of the excerpt in seconds.")] = 0.0,
     seconds: Annotated[
-        float, o.where(min=0.1, metavar="S", help="Seconds to play; all audio is embedded in the page.")
+        float,
+        o.where(min=0.1, metavar="S", help="Length of the excerpt in seconds; its audio is embedded in the page."),
     ] = SECONDS,
     match_level: Annotated[
-        bool, o.how("--match-level", help="Play all signals at the speech level of the input.")
+        bool, o.how("--match-level", help="Play all versions at the speech level of the input.")
     ] = False,
     align: Annotated[
-        bool, o.how("--align/--no-align", help="Take out a constant lag of up to 100 ms of other programs.")
+        bool, o.how("--align/--no-align", help="Align the output of --cmd if it is late by up to 100 ms.")
     ] = True,
     nan: o.Nan = "raise",
     page_audio: o.PageAudio = "flac",
     quiet: o.Quiet = False,
 ) -> int:
-    """Compare methods by ear on your own recording: one page with one player, no scores.
+    """Compare methods by ear on your own recording: writes a page with a player.
 
     Without -m, the default method of `undin enhance` is used.
 

@@ -20,18 +20,18 @@ N_SHOWN = 20  # faults in the text; --json has all
 
 def corpus(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="Folders of speech and noise, read as one corpus.")
+        list[Path], typer.Argument(metavar="DIR", help="Folders of speech and noise, read as one corpus.")
     ],
     layout: Annotated[str | None, o.how(metavar="NAME", help="Layout of the folders, if it is not recognized.")] = None,
     role: Annotated[
         Literal["speech", "noise"] | None,
-        o.how(help="Treat plain folders as speech or as noise, whatever their names."),
+        o.how(help="Treat plain folders as speech or noise, whatever their names."),
     ] = None,
-    quick: Annotated[bool, o.how("--quick", help="Read headers only; skips levels and checks of the samples.")] = False,
+    quick: Annotated[bool, o.how("--quick", help="Read headers only; skip levels and checks of the audio.")] = False,
     table: Annotated[
         Path | None,
         o.where(
-            metavar="DIR", help="Write speech.csv and noise.csv into this folder, which then opens quickly as a corpus."
+            metavar="DIR", help="Write speech.csv and noise.csv to this folder, which then opens quickly as a corpus."
         ),
     ] = None,
     overwrite: Annotated[bool, o.where("--overwrite", help="Replace existing tables.")] = False,
@@ -43,7 +43,7 @@ def corpus(
     ESC-50, MUSAN, the CHiME-3 backgrounds, and plain folders: one per talker, noise/ for noise. A folder may hold
     several of them side by side.
 
-    Only the first hour of a file is analyzed. Exit code 1 if a file cannot be read.
+    Only the first hour of each file is analyzed. The exit code is 1 if a file cannot be read.
 
     [dim]Describe a folder:[/]  undin corpus recordings/
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 FILES = {
     "index.html": "listen and compare: open it in a browser",
-    "noisy.wav": "what went in",
-    "noisy.enhanced.wav": "what came out",
-    "clean.wav": "the clean voice, reference of the scores",
+    "noisy.wav": "noisy input",
+    "noisy.enhanced.wav": "enhanced output",
+    "clean.wav": "clean reference of the scores",
     "spectrograms.png": "spectrograms of all three",
 }
 SPEAKER, N_UTTERANCES = "slt", 2  # about 5 s
@@ -32,17 +32,17 @@ def demo(
         str,
         typer.Option(
             metavar="KIND",
-            help="Kind of noise: rain, fan, engine, wind, hum, pink, white; babble and siren are harder.",
+            help="Kind of noise: rain, fan, engine, wind, hum, pink, white, babble or siren.",
         ),
     ] = "rain",
     snr_db: Annotated[float, typer.Option(metavar="DB", help="Signal-to-noise ratio in dB.")] = 5.0,
     method: Annotated[
-        str, typer.Option("-m", "--method", metavar="MODEL", help="Method id (see `undin models`), or an .npz file.")
+        str, typer.Option("-m", "--method", metavar="MODEL", help="Method id (see `undin models`) or model file.")
     ] = DEFAULT_METHOD,
 ) -> None:
-    """Enhance an embedded noisy recording: audio, pictures, scores and a page with players.
+    """Enhance a built-in noisy recording; writes audio, pictures, scores and a page with players.
 
-    [dim]Writes undin-demo/index.html:[/]  undin demo
+    [dim]Writes undin-demo/ with index.html:[/]  undin demo
 
     [dim]A harder noise:[/]  undin demo --noise babble --snr-db 0
     """

@@ -17,14 +17,14 @@ def enhance(
     overwrite: o.Overwrite = False,
     raw: o.Raw = None,
     residual: Annotated[bool, o.where("--residual", help="Also write the removed noise.")] = False,
-    plot: Annotated[bool, o.where("--plot", help="Also save a picture with both spectrograms.")] = False,
+    plot: Annotated[bool, o.where("--plot", help="Also save a picture of both spectrograms.")] = False,
     methods: Annotated[
         list[str] | None,
         o.how("-m", "--method", metavar="MODEL", help=o.MODEL_HELP, show_default=DEFAULT_METHOD),
     ] = None,
     limit_db: o.LimitDb = None,
     independent: Annotated[
-        bool, o.how("--independent", help="Process channels independently instead of linked.")
+        bool, o.how("--independent", help="Process channels independently, not with one gain.")
     ] = False,
     loudness: o.Loudness = None,
     set: o.Set = None,
@@ -42,11 +42,11 @@ def enhance(
 
     Length, sample rate, channels, format and tags are kept.
 
-    [dim]A file, to noisy.enhanced.wav:[/]  undin enhance noisy.wav
+    [dim]One file; writes noisy.enhanced.wav:[/]  undin enhance noisy.wav
 
     [dim]A folder tree:[/]  undin enhance in/ -o out/ --workers 2
 
-    [dim]A pipe:[/]  cat a.wav | undin enhance - > b.wav
+    [dim]Standard input to standard output:[/]  cat a.wav | undin enhance - > b.wav
     """
     to_pipe = check_pipes(inputs, output, as_json=json)
     from undin.errors import InputError, require

@@ -27,7 +27,7 @@ Methods = Annotated[
         "-m",
         "--method",
         metavar="MODEL",
-        help="Method id (see `undin models`) or model file; NAME=MODEL renames it. Repeat to compare several.",
+        help="Method id or model file; NAME=MODEL renames it. Repeat to compare several.",
     ),
 ]
 Commands = Annotated[
@@ -35,7 +35,7 @@ Commands = Annotated[
     o.how(
         "--cmd",
         metavar="NAME=COMMAND",
-        help="External command, e.g. 'afftdn=ffmpeg -i {in} -af afftdn {out}'; may be repeated.",
+        help="External program, e.g. 'sox=sox {in} {out} highpass 100'; may be repeated.",
     ),
 ]
 
@@ -43,7 +43,7 @@ WerCmd = Annotated[
     str | None,
     o.how(
         metavar="COMMAND",
-        help="Speech recognizer for the word error rate (wer): a command that prints the words of the WAV file {in}.",
+        help="Word error rate: a speech recognizer that prints the text of the WAV file {in}.",
     ),
 ]
 
@@ -54,7 +54,7 @@ def evaluate(
         str,
         typer.Argument(
             metavar="MIXTURES",
-            help="A table or a folder from `undin mix`, a folder with noisy/ and clean/, or a recipe.",
+            help="Manifest or folder from `undin mix`, folder with noisy/ and clean/, or recipe.",
         ),
     ],
     method: Methods = None,
@@ -63,8 +63,8 @@ def evaluate(
         str | None,
         o.where(
             metavar="DIR",
-            help="Corpus of the manifest; a folder or its URL.",
-            show_default="the one it was mixed from, $UNDIN_DATA, or undin's own",
+            help="Folder or URL that the manifest's paths are relative to.",
+            show_default="the corpus it was mixed from",
         ),
     ] = None,
     output: Annotated[str, o.where("-o", "--output", metavar="DIR", help="Folder for the results.")] = OUTPUT,
@@ -73,7 +73,7 @@ def evaluate(
         o.how(
             metavar="NAMES",
             help="Metrics, e.g. pesq_wb,lsd_db.",
-            show_default="pesq_wb,estoi,si_sdr_db; of talkers si_sdr_db,sdr_db,accuracy",
+            show_default="pesq_wb,estoi,si_sdr_db; for talkers si_sdr_db,sdr_db,accuracy",
         ),
     ] = None,
     wer_cmd: WerCmd = None,
@@ -81,47 +81,46 @@ def evaluate(
         Path | None,
         o.how(
             metavar="PATH",
-            help="Words for --wer-cmd: CSV with columns id and text, lines of id and words, or a folder of .txt files.",
-            show_default="the manifest's own column text",
+            help="Text for --wer-cmd: CSV with columns id and text, lines of id and text, or a folder of .txt files.",
+            show_default="the manifest's text column",
         ),
     ] = None,
     trained_on: Annotated[
         Path | None,
         o.how(
             metavar="MANIFEST",
-            help="Manifest of the training data: its noise kinds count as seen, all others as unseen.",
+            help="Manifest of the training data, to report seen and unseen kinds of noise separately.",
         ),
     ] = None,
     align: Annotated[
-        bool, o.how("--align/--no-align", help="Remove a constant lag of up to 100 ms from other programs' output.")
+        bool, o.how("--align/--no-align", help="Align the output of --cmd if it is late by up to 100 ms.")
     ] = True,
     allow_outside: o.AllowOutside = False,
     workers: o.MaybeWorkers = None,
     on: o.On = None,
     num_cpus: o.NumCpus = 1.0,
     num_gpus: o.NumGpus = 0.0,
-    examples: Annotated[int, o.shown(min=0, metavar="N", help="Number of mixtures to listen to in the report.")] = 6,
-    seed: Annotated[int, o.shown(min=0, help="Random seed for choosing them.")] = 0,
+    examples: Annotated[int, o.shown(min=0, metavar="N", help="Number of audio examples in the report.")] = 6,
+    seed: Annotated[int, o.shown(min=0, metavar="N", help="Random seed for choosing the examples.")] = 0,
     page_audio: o.PageAudio = "flac",
     json: Annotated[bool, o.shown("--json", help="Print the summary as one JSON object.")] = False,
     quiet: o.Quiet = False,
 ) -> int:
     """Score methods on mixtures and write a report with tables, plots and players.
 
-    Writes scores.csv (every mixture), per_noise.csv and summary.json (means) and report.html (everything in one file).
-    Existing scores with the same settings are reused, so an interrupted run resumes.
-
-    Separated talkers are scored with the best assignment of outputs to talkers; ideal masks are the upper bound.
+    Writes scores.csv (one row per mixture), per_noise.csv and summary.json (means), and report.html. Existing scores
+    with the same settings are reused, so an interrupted run resumes. For separation, outputs are matched to talkers,
+    and ideal masks give the upper bound.
 
     [dim]Two methods:[/]  undin evaluate test.csv -m log-mmse -m nmf-exp -o scores/
 
-    [dim]Noisy files and their clean references:[/]  undin evaluate pairs/ -m lull
+    [dim]Noisy files with clean references:[/]  undin evaluate pairs/ -m lull
 
     [dim]Two talkers:[/]  undin evaluate two.csv -m blstm-mask -m deep-clustering
 
     [dim]An external program:[/]  undin evaluate test.csv -m log-mmse --cmd 'sox=sox {in} {out} highpass 100'
 
-    [dim]Word error rate:[/]  undin evaluate pairs/ -m lull --wer-cmd 'whisper-cli -np -nt -f {in}'
+    [dim]WER:[/]  undin evaluate pairs/ -m lull --transcripts text.csv --wer-cmd 'whisper-cli -np -nt -f {in}'
     """
     from undin import evaluation, mixing
     from undin.errors import InputError

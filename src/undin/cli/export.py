@@ -18,8 +18,8 @@ def export(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN...",
-            help="Training run or checkpoint; several are averaged. With --to also a method or an .onnx file.",
+            metavar="RUN",
+            help="Training run or checkpoint; several are averaged. With --to, also a method id or .onnx file.",
         ),
     ],
     output: Annotated[
@@ -28,23 +28,30 @@ def export(
             "-o",
             "--output",
             metavar="PATH",
-            help="File to write: .onnx to run (default: model.onnx), .pt to resume from; a folder with --to c or wasm.",
+            help="File to write: .onnx to run, .pt to resume training from; a folder with --to c or wasm.",
+            show_default="model.onnx",
         ),
     ] = None,
     to: Annotated[
         Literal["onnx", "c", "ladspa", "wasm"] | None,
-        o.where("--to", help="Default: as -o is named. c: C99 source; ladspa: a plugin; wasm: a module for browsers."),
+        o.where(
+            "--to",
+            help="Kind of output: model file, C99 source, LADSPA plugin, or WebAssembly module.",
+            show_default="by the suffix of -o",
+        ),
     ] = None,
     overwrite: Annotated[bool, o.where("--overwrite", help="Replace the model if it exists.")] = False,
-    weights: Annotated[
-        Literal["fp32", "fp16", "int8"], o.how(help="Precision of the stored weights: 32, 16 or 8 bits.")
-    ] = "fp32",
+    weights: Annotated[Literal["fp32", "fp16", "int8"], o.how(help="Precision of the stored weights.")] = "fp32",
     settings: Annotated[
         list[str] | None,
-        o.how("--set", metavar="NAME=VALUE", help="Change a setting that weights do not depend on; may be repeated."),
+        o.how(
+            "--set", metavar="NAME=VALUE", help="Change a setting that does not affect the weights; may be repeated."
+        ),
     ] = None,
     data: Annotated[str, o.how(metavar="TEXT", help="Training data, for the model card.")] = "your own recordings",
-    licence: Annotated[str, o.how(metavar="TEXT", help="License of the weights, for the model card.")] = "yours",
+    licence: Annotated[
+        str, o.how("--license", "--licence", metavar="TEXT", help="License of the weights, for the model card.")
+    ] = "yours",
     quiet: o.Quiet = False,
 ) -> int:
     """Export a trained network to one file, for undin enhance -m my.onnx.
@@ -55,13 +62,13 @@ def export(
 
     [dim]Average of two runs fine-tuned from the same checkpoint:[/]  undin export runs/a runs/b -o my.onnx
 
-    [dim]The same, to resume training from:[/]  undin export runs/a runs/b -o mean.pt
+    [dim]The same as a checkpoint, to continue training:[/]  undin export runs/a runs/b -o mean.pt
 
-    [dim]With at most 14 dB of attenuation above 8 kHz:[/]  undin export runs/lull -o my.onnx --set upper_limit_db=14
+    [dim]Limit the attenuation above 8 kHz to 14 dB:[/]  undin export runs/lull -o my.onnx --set upper_limit_db=14
 
-    [dim]The live enhancer as C source:[/]  undin export lull --to c -o denoiser/
+    [dim]The default live model as C source:[/]  undin export lull --to c -o denoiser/
 
-    [dim]As a plugin for PipeWire, ffmpeg and audio editors:[/]  undin export lull --to ladspa -o undin_lull.so
+    [dim]A plugin for PipeWire, ffmpeg and audio editors:[/]  undin export lull --to ladspa -o undin_lull.so
     """
     card = {"data": data, "licence": licence}
     if to in ("c", "ladspa", "wasm"):

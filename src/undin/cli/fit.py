@@ -18,17 +18,15 @@ def fit(
     noise: Annotated[
         Path | None,
         typer.Argument(
-            metavar="NOISE", help="Folder or file of noise; without it, noise is learned from each recording."
+            metavar="NOISE", help="Folder or file of noise; if omitted, noise is learned from each recording."
         ),
     ] = None,
-    output: Annotated[Path, o.where("-o", "--output", metavar="FILE", help="Where to save the model.")] = Path(
-        "nmf.npz"
-    ),
+    output: Annotated[Path, o.where("-o", "--output", metavar="FILE", help="Model file to write.")] = Path("nmf.npz"),
     overwrite: Annotated[bool, o.where("--overwrite", help="Replace the model if it exists.")] = False,
     talkers: Annotated[
         bool, o.how("--talkers", help="Both folders are talkers: train a model that separates them.")
     ] = False,
-    prior: Annotated[Literal["exponential", "gamma", "none"], o.how(help="Prior of the activations.")] = "exponential",
+    prior: Annotated[Literal["exponential", "gamma", "none"], o.how(help="Prior on the activations.")] = "exponential",
     set: o.Set = None,
     nan: o.Nan = "raise",
     truncated: o.Truncated = "raise",
@@ -36,7 +34,7 @@ def fit(
 ) -> int:
     """Train an NMF model on folders of speech and noise, or of two talkers.
 
-    [dim]Your voice and noise, for undin enhance -m mine.npz:[/]  undin fit speech/ noise/ -o mine.npz
+    [dim]Your own voice and noise, for undin enhance -m mine.npz:[/]  undin fit speech/ noise/ -o mine.npz
 
     [dim]Two talkers, for undin separate -m two.npz:[/]  undin fit anna/ ben/ --talkers -o two.npz
     """

@@ -27,7 +27,7 @@ def live(
         o.where("-o", "--output", metavar="DEVICE", help=f"Output {DEVICE}", show_default="the default speaker"),
     ] = None,
     virtual: Annotated[
-        bool, o.where("--virtual", help="Offer the result to other programs as a microphone while undin runs (Linux).")
+        bool, o.where("--virtual", help="Offer the enhanced audio to other programs as a microphone (Linux).")
     ] = False,
     rate: Annotated[
         int | None,
@@ -43,20 +43,20 @@ def live(
             min=1,
             max=500,
             metavar="MS",
-            help="Audio buffered at each stage. Raise it if there are drop-outs; it adds to the delay.",
+            help="Audio buffered at each stage. Raise it if there are dropouts; it adds to the delay.",
         ),
     ] = 20,
     method: Annotated[str, o.how("-m", "--method", metavar="MODEL", help=o.MODEL_HELP)] = DEFAULT_METHOD,
     limit_db: o.LimitDb = None,
-    quiet: Annotated[bool, o.shown("-q", "--quiet", help="Show no level meters.")] = False,
+    quiet: Annotated[bool, o.shown("-q", "--quiet", help="Hide the level meters.")] = False,
 ) -> None:
     """Remove noise from a microphone while you speak.
 
-    Keys: m mutes, space switches between raw and enhanced sound, q quits.
+    Keys: m mutes, space switches between raw and enhanced audio, q quits.
 
     [dim]Listen on headphones:[/]  undin live
 
-    [dim]Use the result as a microphone in other programs:[/]  undin live --virtual
+    [dim]Use the enhanced audio as a microphone in other programs:[/]  undin live --virtual
     """
     from undin.live import Controls, SoundCard, run, sound_devices, virtual_microphone
     from undin.live.virtual import move_playback

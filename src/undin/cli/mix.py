@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from undin.mixing.write import MixtureWriter
     from undin.workers import Executor
 
-what, talk, room = o.panel("What is mixed"), o.panel("Talkers and noises"), o.panel("Rooms")
+what, talk, room = o.panel("Mixtures"), o.panel("Talkers and noises"), o.panel("Rooms")
 OPTIONS = {  # settings by the options that set them
     "snr_db": "--snr", "talkers": "--talkers", "talker_db": "--talker-level", "noises": "--noises",
     "noise_db": "--noise-level", "level_db": "--level", "duration_s": "--duration", "rooms": "--rooms",
@@ -35,54 +35,57 @@ def mix(
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="CORPUS...", help="Folders, a manifest to reproduce, or a recipe. Default: the embedded corpus."
+            metavar="CORPUS",
+            help="Folders of speech and noise, a manifest to reproduce, or a recipe.",
+            show_default="the built-in corpus",
         ),
     ] = None,
     output: Annotated[
-        Path | None, o.where("-o", "--output", metavar="DIR", help="Output folder; required, except for a recipe.")
+        Path | None, o.where("-o", "--output", metavar="DIR", help="Output folder; required except with a recipe.")
     ] = None,
     data: Annotated[
         Path | None,
-        o.where(metavar="DIR", help="Folder that the paths in a manifest are relative to; required for a manifest."),
+        o.where(metavar="DIR", help="Folder that the paths in a manifest are relative to."),
     ] = None,
     config: Annotated[
-        Path | None, what(metavar="INI", help="Read all settings from a config.ini of YunyangZeng's data preparation.")
+        Path | None,
+        what(metavar="INI", help="Read all settings from a config.ini of the script by YunyangZeng."),
     ] = None,
     n: Annotated[
         int | None, what("--n", "-n", min=0, metavar="N", help="Number of mixtures.", show_default="1000")
     ] = None,
-    seed: Annotated[int, what(min=0, help="Random seed; the same seed gives the same mixtures.")] = 0,
-    split: Annotated[str | None, what(help="Use the train, dev or test split only.", show_default=False)] = None,
+    seed: Annotated[int, what(min=0, metavar="N", help="Random seed; the same seed gives the same mixtures.")] = 0,
+    split: Annotated[
+        str | None, what(metavar="NAME", help="Use only this split: train, dev or test.", show_default=False)
+    ] = None,
     snr: Annotated[
         str, what(metavar="DB", help="SNR in dB: LOW,HIGH for a range, LOW:HIGH:STEP for steps, or one number.")
     ] = "-5,15",
     snr_over: Annotated[
-        Literal["clip", "active"], what(help="Measure the SNR over the complete clip, or over active speech only.")
+        Literal["clip", "active"], what(help="Measure the SNR over the whole clip or over active speech only.")
     ] = "clip",
     level: Annotated[
         str | None,
-        what(
-            metavar="LOW,HIGH", help="RMS level of the mixtures, in dB relative to full scale.", show_default="as mixed"
-        ),
+        what(metavar="LOW,HIGH", help="RMS level of the mixtures in dBFS.", show_default="as mixed"),
     ] = None,
     duration: Annotated[
-        float | None, what(metavar="S", help="Duration of every mixture in seconds.", show_default="as its speech")
+        float | None, what(metavar="S", help="Duration of every mixture in seconds.", show_default="that of its speech")
     ] = None,
-    short: Annotated[Literal["pad", "drop"], what(help="Speech shorter than --duration: pad it, or drop it.")] = "pad",
+    short: Annotated[Literal["pad", "drop"], what(help="Pad or drop speech shorter than --duration.")] = "pad",
     sr: Annotated[int | None, what(metavar="HZ", help="Resample to this rate in Hz.")] = None,
-    mono: Annotated[bool, what("--mono", help="Mix channels down.")] = False,
+    mono: Annotated[bool, what("--mono", help="Downmix to mono.")] = False,
     seen: Annotated[
         str | None,
-        what(metavar="SPLIT|CSV", help="Mark voices and noise kinds that also occur in this split or manifest."),
+        what(metavar="SPLIT|CSV", help="Mark speakers and noise kinds that also occur in this split or manifest."),
     ] = None,
-    talkers: Annotated[int, talk(help="Number of simultaneous talkers, 1 to 4.")] = 1,
+    talkers: Annotated[int, talk(metavar="N", help="Number of simultaneous talkers, 1 to 4.")] = 1,
     talker_level: Annotated[
-        str, talk(metavar="LOW,HIGH", help="Level of further talkers below the first, in dB.")
+        str, talk(metavar="LOW,HIGH", help="How far below the first talker the others are, in dB.")
     ] = "0,5",
     lengths: Annotated[
-        Literal["min", "max"], talk(help="Length of a mixture: that of its shortest or its longest talker.")
+        Literal["min", "max"], talk(help="Cut mixtures to the shortest talker, or pad them to the longest.")
     ] = "min",
-    speech_from: Annotated[str | None, talk(metavar="NAME,...", help="Use speech of these collections only.")] = None,
+    speech_from: Annotated[str | None, talk(metavar="NAME,...", help="Use only speech from these corpora.")] = None,
     noises: Annotated[
         str | None,
         talk(
@@ -92,15 +95,15 @@ def mix(
         ),
     ] = None,
     noise_level: Annotated[
-        str, talk(metavar="LOW,HIGH", help="Level of further noises below the first, in dB.")
+        str, talk(metavar="LOW,HIGH", help="How far below the first noise the others are, in dB.")
     ] = "0,0",
-    kinds: Annotated[str | None, talk(metavar="KIND,...", help="Use these kinds of noise only.")] = None,
+    kinds: Annotated[str | None, talk(metavar="KIND,...", help="Use only these kinds of noise.")] = None,
     every_noise: Annotated[bool, talk("--every-noise", help="Mix every utterance with every noise.")] = False,
-    rooms: Annotated[float, room(metavar="SHARE", help="Share of mixtures in a simulated room, 0 to 1.")] = 0.0,
+    rooms: Annotated[float, room(metavar="FRACTION", help="Fraction of mixtures in a simulated room, 0 to 1.")] = 0.0,
     rt60: Annotated[str, room(metavar="LOW,HIGH", help="Reverberation time of the rooms in seconds.")] = "0.2,0.6",
     reference: Annotated[
         Literal["early", "dry"],
-        room(help="Reference in a room: the voice with its first 50 ms of reflections, or the dry voice."),
+        room(help="Clean reference in a room: speech with its first 50 ms of reflections, or dry speech."),
     ] = "early",
     template: Annotated[
         str | None,
@@ -110,9 +113,11 @@ def mix(
             show_default="folders",
         ),
     ] = None,
-    format: Annotated[Literal["flac", "wav"] | None, o.where(help="File format; 16 bit.", show_default="flac")] = None,
-    manifest_only: Annotated[bool, o.where("--manifest-only", help="Write the manifest only.")] = False,
-    shard: Annotated[str, o.how(metavar="I/N", help="Write part I of N.")] = "1/1",
+    format: Annotated[
+        Literal["flac", "wav"] | None, o.where(help="Format of the 16-bit files.", show_default="flac")
+    ] = None,
+    manifest_only: Annotated[bool, o.where("--manifest-only", help="Write the manifest but no audio.")] = False,
+    shard: Annotated[str, o.how(metavar="I/N", help="Write only part I of N, e.g. one per machine.")] = "1/1",
     workers: o.MaybeWorkers = None,
     on: o.On = None,
     num_cpus: o.NumCpus = 1.0,
@@ -124,13 +129,13 @@ def mix(
 ) -> int:
     """Mix speech with noise, or talkers with each other, at known SNRs.
 
-    [dim]noisy/ clean/ noise/ and manifest.csv:[/]  undin mix speech/ noise/ -o mixed/ --n 1000 --snr -5,15
+    [dim]Noisy speech; writes noisy/ clean/ noise/ and manifest.csv:[/]  undin mix speech/ noise/ -o mixed/ --n 1000
 
-    [dim]Two talkers, noisy/ s1/ s2/:[/]  undin mix LibriSpeech/ -o two/ --talkers 2 --split train
+    [dim]Two talkers; writes noisy/ s1/ s2/:[/]  undin mix LibriSpeech/ -o two/ --talkers 2 --split train
 
-    [dim]Reproduce the same files:[/]  undin mix mixed/manifest.csv --data . -o again/
+    [dim]Reproduce the files of a manifest:[/]  undin mix mixed/manifest.csv --data . -o again/
 
-    [dim]The mixtures of a recipe:[/]  undin mix nmf-kwon2016 -o run/
+    [dim]Mixtures of a recipe:[/]  undin mix nmf-kwon2016 -o run/
 
     Rerun the command to resume. Failed rows are listed; all others are written.
     """

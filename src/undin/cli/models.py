@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def models(
     name: Annotated[
-        str | None, typer.Argument(metavar="MODEL", help="Method id, or an .npz or .onnx file: show its card.")
+        str | None, typer.Argument(metavar="MODEL", help="Method id or model file whose card to show.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per model.")] = False,
 ) -> None:
@@ -58,7 +58,7 @@ def _table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("id", "kind", "delay", "parameters", "licence", "source"):
+    for column in ("id", "kind", "delay", "parameters", "license", "source"):
         table.add_column(column, justify="right" if column == "parameters" else "left")
     for row in rows:
         size = f"{row['parameters']:,}"
@@ -76,7 +76,10 @@ def _card(row: dict[str, Any]) -> None:
     card.add_column()
     for name, value in {**row, "latency_ms": _delay(row)}.items():
         if name not in ("causal", "config") and value not in (0, ""):
-            card.add_row(name.removesuffix("_ms"), f"{value:,}" if isinstance(value, int) else str(value))
+            card.add_row(
+                name.removesuffix("_ms").replace("licence", "license"),
+                f"{value:,}" if isinstance(value, int) else str(value),
+            )
     title = "made with" if "bytes" in row else "settings (--set)"  # a graph has fixed settings
     for i, (name, value) in enumerate(row["config"].items()):
         card.add_row("" if i else title, f"{name}={value}")

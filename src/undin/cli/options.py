@@ -24,25 +24,28 @@ where, how, shown = panel("Input and output"), panel("Processing"), panel("Displ
 
 Inputs = Annotated[
     list[str],
-    typer.Argument(
-        metavar="INPUTS...", help="Files, folders (searched for audio), URLs of these, or - for standard input."
-    ),
+    typer.Argument(metavar="INPUT", help="Files, folders or URLs of audio; - for standard input."),
 ]
 Output = Annotated[
-    str | None, where("-o", "--output", metavar="PATH", help="File, folder, URL, or - for standard output.")
+    str | None,
+    where(
+        "-o",
+        "--output",
+        metavar="PATH",
+        help="Output file, folder or URL; - for standard output.",
+        show_default="beside the input",
+    ),
 ]
 Overwrite = Annotated[
     bool,
-    where(
-        "--overwrite", help="Reprocess everything and overwrite existing files, including those undin did not create."
-    ),
+    where("--overwrite", help="Reprocess everything and overwrite existing files."),
 ]
-AllowOutside = Annotated[bool, where("--allow-outside", help="Read files outside --data where a manifest names them.")]
-Raw = Annotated[str | None, where(metavar="FORMAT", help="Format of headerless audio on pipes, e.g. s16le:16000:1.")]
-MODEL_HELP = "Method id (see `undin models`), or an .npz or .onnx file."
+AllowOutside = Annotated[bool, where("--allow-outside", help="Allow manifests to name files outside --data.")]
+Raw = Annotated[str | None, where(metavar="FORMAT", help="Format of raw PCM on pipes, e.g. s16le:16000:1.")]
+MODEL_HELP = "Method id (see `undin models`) or model file."
 LimitDb = Annotated[
     float | None,
-    how(min=0, metavar="DB", help="Maximum attenuation in dB; 0 leaves the audio unchanged.", show_default="no limit"),
+    how(min=0, metavar="DB", help="Maximum attenuation in dB; 0 changes nothing.", show_default="no limit"),
 ]
 Loudness = Annotated[
     float | None,
@@ -50,41 +53,42 @@ Loudness = Annotated[
         min=-70,
         max=0,
         metavar="LUFS",
-        help="Loudness of the output, e.g. -16 (ITU-R BS.1770-4); peaks are limited to -1 dBFS.",
-        show_default="as the method leaves it",
+        help="Normalize to this loudness (BS.1770), e.g. -16, with peaks limited to -1 dBFS.",
     ),
 ]
 Set = Annotated[
     list[str] | None, how("--set", metavar="NAME=VALUE", help="Change a setting of the method; may be repeated.")
 ]
-Nan = Annotated[
-    Literal["raise", "zero"], how(help="On NaN or infinite samples: reject the file, or replace them with zeros.")
-]
-Truncated = Annotated[Literal["raise", "keep"], how(help="On truncated files: reject the file, or keep what is there.")]
+Nan = Annotated[Literal["raise", "zero"], how(help="Reject NaN and infinite samples, or replace them with zeros.")]
+Truncated = Annotated[Literal["raise", "keep"], how(help="Reject truncated files, or process what can be read.")]
 Workers = Annotated[int, how(min=1, metavar="N", help="Number of parallel processes.")]
 PageAudio = Annotated[
     Literal["flac", "opus"],
-    shown(help="Audio in the page: flac (lossless), or opus (lossy, a fifth of the size)."),
+    shown(help="Audio in the page: lossless flac, or opus at a fifth of the size."),
 ]
 MaybeWorkers = Annotated[
     int | None,
-    how("--workers", min=1, metavar="N", help="Number of parallel processes.", show_default="1; all there is room for"),
+    how(
+        "--workers",
+        min=1,
+        metavar="N",
+        help="Number of parallel processes.",
+        show_default="1; with --on, as many as fit",
+    ),
 ]
-on_ray = panel("Several machines")
+on_ray = panel("Cluster")
 On = Annotated[
     str | None,
-    on_ray("--on", metavar="ray", help="Work on a Ray cluster: ray, or ray://HOST:PORT.", show_default="this machine"),
+    on_ray("--on", metavar="ray", help="Run on a Ray cluster: ray, or ray://HOST:PORT.", show_default="this machine"),
 ]
 Deadline = Annotated[
     float | None,
-    on_ray(
-        "--deadline", min=0, metavar="MIN", help="Begin no file after this many minutes.", show_default="no deadline"
-    ),
+    how("--deadline", min=0, metavar="MIN", help="Start no new files after this many minutes.", show_default="none"),
 ]
-NumCpus = Annotated[float, on_ray("--num-cpus", min=0, metavar="N", help="Cores for each worker of --on.")]
-NumGpus = Annotated[float, on_ray("--num-gpus", min=0, metavar="N", help="GPUs for each worker of --on.")]
+NumCpus = Annotated[float, on_ray("--num-cpus", min=0, metavar="N", help="CPU cores per Ray worker.")]
+NumGpus = Annotated[float, on_ray("--num-gpus", min=0, metavar="N", help="GPUs per Ray worker.")]
 Json = Annotated[bool, shown("--json", help="Print one JSON object per file.")]
-Quiet = Annotated[bool, shown("-q", "--quiet", help="Show errors only.")]
+Quiet = Annotated[bool, shown("-q", "--quiet", help="Print errors only.")]
 
 
 def pool(workers: int | None, on: str | None, num_cpus: float, num_gpus: float) -> "int | Executor":

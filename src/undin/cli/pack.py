@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 def pack(
     inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="CORPUS...", help="Folders of speech and noise, read as one corpus; or packs."),
+        typer.Argument(metavar="CORPUS", help="Folders of speech and noise, read as one corpus; or packs."),
     ],
     output: Annotated[
         Path | None,
-        o.where("-o", "--output", metavar="FILE", help="The pack to write, NAME.pack; required, except with --check."),
+        o.where("-o", "--output", metavar="FILE", help="Pack to write, NAME.pack; required except with --check."),
     ] = None,
     part_mb: Annotated[
-        float | None, o.where(metavar="MB", help="Split into parts of at most MB megabytes, NAME.1-of-N.pack.")
+        float | None, o.where(metavar="MB", help="Split into parts of at most this size, NAME.1-of-N.pack.")
     ] = None,
-    split: Annotated[str | None, o.how(metavar="NAME,...", help="Use these splits only.")] = None,
+    split: Annotated[str | None, o.how(metavar="NAME,...", help="Use only these splits.")] = None,
     sr: Annotated[int, o.how(metavar="HZ", help="Resample to this rate in Hz.")] = 16000,
-    mono: Annotated[bool, o.how("--mono", help="Mix channels down.")] = False,
+    mono: Annotated[bool, o.how("--mono", help="Downmix to mono.")] = False,
     check: Annotated[bool, o.how("--check", help="Verify the checksums of packs.")] = False,
     workers: o.MaybeWorkers = None,
     on: o.On = None,
@@ -51,7 +51,7 @@ def pack(
 
     [dim]Verify after copying:[/]  undin pack --check parts/*.pack
 
-    Identical existing files are skipped. Unreadable audio files are named and left out (exit code 1).
+    Identical existing packs are skipped. Unreadable audio files are listed and left out; the exit code is then 1.
     """
     if check:
         return _check_packs(inputs, as_json=json, quiet=quiet)

@@ -8,15 +8,15 @@ from undin.cli import show
 
 
 def page(
-    output: Annotated[Path, o.where("-o", "--output", metavar="DIR", help="Folder to write.")] = Path("site"),
-    overwrite: Annotated[bool, o.where("--overwrite", help="Replace files that exist.")] = False,
+    output: Annotated[Path, o.where("-o", "--output", metavar="DIR", help="Output folder.")] = Path("site"),
+    overwrite: Annotated[bool, o.where("--overwrite", help="Replace existing files.")] = False,
     quiet: o.Quiet = False,
 ) -> int:
-    """Write a page that processes files and the microphone in the browser.
+    """Write a web page that removes noise from files and the microphone in the browser.
 
-    Static files for any web server; no sound leaves the visitor's computer.
+    The page is static files for any web server; no audio leaves the visitor's computer.
 
-    [dim]Write it, and look at it on http://localhost:8000:[/]  undin page -o site/ && python -m http.server -d site/
+    [dim]Write the page and open it at http://localhost:8000:[/]  undin page -o site/ && python -m http.server -d site/
     """
     from undin.errors import InputError
     from undin.native import write_page

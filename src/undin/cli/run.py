@@ -18,27 +18,31 @@ from undin.cli import show
 Output = Annotated[
     Path | None, o.where("-o", "--output", metavar="DIR", help="Run folder.", show_default="runs/RECIPE")
 ]
-Data = Annotated[Path | None, o.where(metavar="DIR", help="Corpus to use.", show_default="$UNDIN_DATA, or undin's own")]
+Data = Annotated[
+    Path | None, o.where(metavar="DIR", help="Corpus to use.", show_default="$UNDIN_DATA or the built-in corpus")
+]
 Changes = Annotated[
     list[str] | None, o.how("--set", metavar="SECTION.NAME=VALUE", help="Change a setting; may be repeated.")
 ]
 Preset = Annotated[str | None, o.how(metavar="NAME", help="Preset of the recipe.")]
 MaxMinutes = Annotated[
     float | None,
-    o.how("--max-minutes", min=0.0, metavar="M", help="Pause a network's training after M minutes; rerun to continue."),
+    o.how("--max-minutes", min=0.0, metavar="M", help="Pause training of a network after M minutes; rerun to resume."),
 ]
-From = Annotated[Path | None, o.how("--from", metavar="WEIGHTS", help="Start from a network's weights (.pt, .ckpt).")]
+From = Annotated[
+    Path | None, o.how("--from", metavar="WEIGHTS", help="Initialize the network from these weights (.pt, .ckpt).")
+]
 Json = Annotated[bool, o.shown("--json", help="Print one JSON object per stage.")]
 
 
 def run(
     recipe: Annotated[
         str | None,
-        typer.Argument(metavar="RECIPE", help="Recipe name or .toml file; without it, all recipes are listed."),
+        typer.Argument(metavar="RECIPE", help="Recipe name or .toml file; if omitted, all recipes are listed."),
     ] = None,
     output: Output = None,
     data: Data = None,
-    only: Annotated[list[str] | None, o.how(metavar="STAGE", help="Run this stage only; may be repeated.")] = None,
+    only: Annotated[list[str] | None, o.how(metavar="STAGE", help="Run only this stage; may be repeated.")] = None,
     preset: Preset = None,
     from_: From = None,
     set_: Changes = None,
@@ -49,12 +53,12 @@ def run(
 ) -> int:
     """Run a complete experiment: mix, train, enhance, evaluate, report.
 
-    Finished stages are skipped; after a change of settings only the stages that depend on it run again. The run folder
+    Finished stages are skipped. After a change of settings, only the stages that depend on it are rerun. The run folder
     can be copied to another machine.
 
-    [dim]The founding NMF system, on the embedded corpus:[/]  undin run nmf-kwon2016
+    [dim]NMF with exponential and gamma priors, on the built-in corpus:[/]  undin run nmf-kwon2016
 
-    [dim]On your own recordings, fewer mixtures:[/]  undin run nmf-kwon2016 --data corpus/ --set mix.n=20
+    [dim]The same on your own recordings, with fewer mixtures:[/]  undin run nmf-kwon2016 --data corpus/ --set mix.n=20
 
     [dim]A network, an hour at a time:[/]  undin run dnn-xu2015 --preset small --max-minutes 60
     """

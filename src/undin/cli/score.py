@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 def score(
-    files: Annotated[list[str], typer.Argument(metavar="FILES...", help="Files to score, or folders of them.")],
-    ref: Annotated[str | None, o.how(metavar="FILE", help="The clean recording to compare with.")] = None,
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Files to score, or folders of them.")],
+    ref: Annotated[str | None, o.how(metavar="FILE", help="Clean reference.")] = None,
     metrics: Annotated[
         str | None,
         o.how(
@@ -30,27 +30,28 @@ def score(
         ),
     ] = None,
     wer_cmd: WerCmd = None,
-    text: Annotated[str | None, o.how(metavar="WORDS", help="Words of every file, for --wer-cmd.")] = None,
+    text: Annotated[str | None, o.how(metavar="TEXT", help="What is said in the files, for --wer-cmd.")] = None,
     transcripts: Annotated[
         Path | None,
-        o.how(metavar="PATH", help="Words of each file, by its name without suffix, as in `undin evaluate`."),
+        o.how(
+            metavar="PATH",
+            help="Text of each file for --wer-cmd, by file name without suffix; formats as in `undin evaluate`.",
+        ),
     ] = None,
-    align: Annotated[
-        bool, o.how("--align/--no-align", help="Remove a constant lag of up to 100 ms against the reference.")
-    ] = True,
+    align: Annotated[bool, o.how("--align/--no-align", help="Align files that are up to 100 ms late or early.")] = True,
     json: o.Json = False,
 ) -> int:
-    """Score files against a clean reference, or without one by predicted opinions (DNSMOS).
+    """Score files against a clean reference, or without one by predicted listener ratings (DNSMOS).
 
-    Files must have the sample rate and channels of the reference; scores are means over channels.
+    Files must have the sample rate and channels of the reference; scores are averaged over channels.
 
     [dim]Against a reference:[/]  undin score --ref clean.wav noisy.wav enhanced.wav
 
-    [dim]Without one:[/]  undin score enhanced.wav
+    [dim]Without a reference:[/]  undin score enhanced.wav
 
     [dim]Word error rate:[/]  undin score enhanced.wav --wer-cmd 'whisper-cli -np -nt -f {in}' --text 'hello world'
 
-    [dim]For a program:[/]  undin score --ref clean.wav out/ --metrics si_sdr_db,stoi --json
+    [dim]Chosen metrics of a folder, as JSON:[/]  undin score --ref clean.wav out/ --metrics si_sdr_db,stoi --json
     """
     from undin.errors import InputError, UndinError
     from undin.evaluation.files import FileScores, Reference, choose_for_files, score_file

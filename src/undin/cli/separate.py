@@ -15,9 +15,7 @@ def separate(
     overwrite: o.Overwrite = False,
     raw: o.Raw = None,
     talkers: Annotated[int, o.how(min=2, metavar="N", help="Number of talkers.")] = 2,
-    method: Annotated[
-        str, o.how("-m", "--method", metavar="MODEL", help="Id or file of a method that separates talkers.")
-    ] = "blstm-mask",
+    method: Annotated[str, o.how("-m", "--method", metavar="MODEL", help=o.MODEL_HELP)] = "blstm-mask",
     loudness: o.Loudness = None,
     set: o.Set = None,
     nan: o.Nan = "raise",
@@ -30,11 +28,12 @@ def separate(
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
-    """Separate talkers: one file per talker; the files sum to the input.
+    """Separate talkers into one file each; the files sum to the input.
 
-    [dim]To talk.1.flac and talk.2.flac:[/]  undin separate talk.flac
+    [dim]Two talkers; writes talk.1.flac and talk.2.flac:[/]  undin separate talk.flac
 
-    [dim]Train a model on recordings of the two voices:[/]  undin fit anna/ ben/ --talkers -o two.npz
+    [dim]Two voices you have recordings of:[/]  undin fit anna/ ben/ --talkers -o two.npz
+      undin separate talk.flac -m two.npz
     """
     check_pipes(inputs, output, as_json=json)
     from undin.errors import InputError

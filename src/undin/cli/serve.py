@@ -17,7 +17,7 @@ def serve(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Address to listen on, e.g. 0.0.0.0 for all; needs --token.",
+            help="Address to listen on, e.g. 0.0.0.0 for all interfaces; needs --token.",
             show_default="this machine only",
         ),
     ] = None,
@@ -31,18 +31,18 @@ def serve(
             show_default="none",
         ),
     ] = None,
-    max_mb: Annotated[float, limit(metavar="MB", help="Largest upload.")] = 256,
+    max_mb: Annotated[float, limit(metavar="MB", help="Maximum size of an upload.")] = 256,
     jobs: Annotated[int, limit(min=1, metavar="N", help="Files processed at the same time.")] = 1,
-    queue: Annotated[int, limit(min=0, metavar="N", help="Files that may wait; more are rejected.")] = 8,
+    queue: Annotated[int, limit(min=0, metavar="N", help="Files that may wait in the queue; more are rejected.")] = 8,
     max_sockets: Annotated[
         int,
-        limit(min=0, metavar="N", help="Maximum number of live sockets; fewer if the CPU cannot serve them in time."),
+        limit(min=0, metavar="N", help="Maximum number of live connections; fewer if the CPU cannot keep up."),
     ] = 256,
-    idle: Annotated[float, limit(metavar="SECONDS", help="Close connections without traffic for this long.")] = 60,
+    idle: Annotated[float, limit(metavar="SECONDS", help="Close connections after this long without traffic.")] = 60,
 ) -> None:
     """Serve enhancement and separation over HTTP, and live enhancement over WebSocket.
 
-    [dim]For this machine; open http://127.0.0.1:8000 in a browser:[/]  undin serve
+    [dim]On this machine; open http://127.0.0.1:8000 in a browser:[/]  undin serve
 
     [dim]For other machines:[/]  UNDIN_TOKEN=... undin serve --host 0.0.0.0
     """

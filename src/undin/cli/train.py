@@ -10,7 +10,7 @@ from undin.cli.run import Changes, Data, From, Json, MaxMinutes, Output, Preset,
 
 def train(
     recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="Recipe name or .toml file; `undin run` lists the recipes.")
+        str, typer.Argument(metavar="RECIPE", help="Recipe name or .toml file; `undin run` lists all recipes.")
     ],
     output: Output = None,
     data: Data = None,
@@ -22,16 +22,15 @@ def train(
     json: Json = False,
     quiet: o.Quiet = False,
 ) -> int:
-    """Train the models of a recipe and skip its other stages.
+    """Train the models of a recipe.
 
-    Same as undin run RECIPE --only train. Networks need the extra train: pip install "undin\\[train]". Rerun the
-    command to resume an interrupted training from its last checkpoint. `undin fit` learns NMF from two folders without
-    a recipe.
+    Same as `undin run RECIPE --only train`. Networks need PyTorch: pip install "undin\\[train]". Rerun the command to
+    resume from the last checkpoint. To train NMF on two folders without a recipe, use `undin fit`.
 
-    [dim]A network, on the embedded corpus:[/]  undin train dnn-xu2015 --preset mini
+    [dim]A small network, on the built-in corpus:[/]  undin train dnn-xu2015 --preset mini
 
     [dim]Fine-tune it on your own speech and noise:[/]  undin train dnn-xu2015 --from best.pt --data folders/
 
-    [dim]The founding NMF system's models:[/]  undin train nmf-kwon2016 -o run/
+    [dim]NMF models:[/]  undin train nmf-kwon2016 -o run/
     """
     return run(recipe, output, data, ["train"], preset, from_, set_, max_minutes, workers, json, quiet)

@@ -66,7 +66,7 @@ class Run:
     Args:
         recipe: from `read_recipe`.
         folder: the run folder; made if it is not there.
-        data: the corpus; None for UNDIN_DATA, else the embedded one.
+        data: the corpus; None for UNDIN_DATA, else the built-in one.
     """
 
     def __init__(self, recipe: Recipe, folder: str | Path, *, data: str | Path | None = None) -> None:
