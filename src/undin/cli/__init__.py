@@ -61,7 +61,7 @@ class Command(typer.core.TyperCommand):
 
     def get_params(self, ctx: Any) -> Any:
         """The parameters, as they are to be shown."""
-        params = super().get_params(ctx)
+        params: list[Any] = list(super().get_params(ctx))
         *own, last = params  # --help
         for param in params:
             if param.param_type_name == "argument":
