@@ -28,6 +28,7 @@ from undin.training.gru import GRU
 from undin.training.losses import stoi
 from undin.training.nets.base import Network, State
 from undin.training.nets.level import level_around, running_level
+from undin.training.perceptual import pesq_mos
 
 
 class Lull(Network):
@@ -94,7 +95,7 @@ class Lull(Network):
 
         Source: of the spectral part: Braun and Tashev 2021, "A consolidated view of loss functions for supervised deep
         learning-based speech enhancement", eq. 7, on the spectrum of the estimated signal; of the envelopes: ESTOI, see
-        `undin.training.losses.stoi`.
+        `undin.training.losses.stoi`. With pesq_weight, PESQ as `undin.training.perceptual` predicts it is added.
         """
         c, level = self.config, 1 / (batch.noisy.square().mean(-1, keepdim=True).sqrt() + 1e-5)
         est, ref = self.enhance(batch.noisy, batch.spectrum("noisy", self.stft)) * level, batch.speech * level
@@ -108,8 +109,13 @@ class Lull(Network):
         snr_db = 10 * torch.log10((power + 1e-6) / (error + 10 ** (-c.most_snr_db / 10) * power + 1e-6))
         snr_db = torch.where(power > 1e-4, snr_db, -10 * torch.log10(error + 1e-3)).mean()
         envelope = stoi(est, ref, batch.sr, extended=True)
+        parts = {"spectral": spectral, "snr_db": snr_db, "envelope": envelope}
         loss = spectral - c.snr_weight * snr_db + c.envelope_weight * envelope
-        return {"loss": loss, "spectral": spectral, "snr_db": snr_db, "envelope": envelope}
+        if c.pesq_weight:
+            spoken = (power > 1e-4).float()
+            parts["pesq"] = (pesq_mos(est, ref, batch.sr) * spoken).sum() / spoken.sum().clamp(min=1)
+            loss = loss + c.pesq_weight * (4.64 - parts["pesq"])
+        return {"loss": loss, **parts}
 
     def _mean(self, error: Tensor) -> Tensor:
         """Mean over bins up to level_hz, those above added with their weight: (B, T, F) -> ()."""
