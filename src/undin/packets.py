@@ -7,7 +7,7 @@ import numpy as np
 
 from undin.audio.samples import BYTES, decode, encode
 from undin.errors import InputError
-from undin.methods.base import Method
+from undin.stream import Startable
 from undin.together import process_together
 
 Samples = np.ndarray[Any, Any]  # (n_channels, n_samples)
@@ -30,7 +30,7 @@ class Packets:
     """
 
     def __init__(
-        self, method: Method, sr: int, n_channels: int = 1, subtype: str = "PCM_16", *, limit_db: float | None = None
+        self, method: Startable, sr: int, n_channels: int = 1, subtype: str = "PCM_16", *, limit_db: float | None = None
     ) -> None:
         self.stream, self.sr = method.stream(sr, limit_db=limit_db), sr
         self.n_channels, self.subtype = n_channels, subtype
@@ -52,9 +52,34 @@ class Packets:
         """End the signal: the delayed rest."""
         return self.encode(self.stream.flush())
 
+    def reset(self) -> None:
+        """Start a new signal."""
+        self.stream.reset()
+
+    @staticmethod
+    def process_all(signals: Sequence["Packets"], packets: Sequence[bytes]) -> list[bytes | InputError]:
+        """`process_packets` of signals of this class."""
+        decoded = [_attempt(signal.decode, packet) for signal, packet in zip(signals, packets, strict=True)]
+        at = [i for i, x in enumerate(decoded) if not isinstance(x, InputError) and x.size]
+        ys = process_together([signals[i].stream for i in at], [decoded[i] for i in at])  # type: ignore[misc]
+        answers: list[bytes | InputError] = [x if isinstance(x, InputError) else b"" for x in decoded]
+        for i, y in zip(at, ys, strict=True):
+            answers[i] = y if isinstance(y, InputError) else signals[i].encode(y)
+        return answers
+
     def seconds(self, data: bytes) -> float:
         """Duration of a packet."""
         return len(data) / self.frame_bytes / self.sr
+
+    def check(self, data: bytes) -> None:
+        """Refuse part of a sample.
+
+        Raises:
+            InputError: it is.
+        """
+        if len(data) % self.frame_bytes:
+            rule = f"a packet must contain complete samples, {self.frame_bytes} bytes each"
+            raise InputError(f"{rule}; got {len(data)} bytes")
 
     def decode(self, data: bytes) -> Samples:
         """A packet as (n_channels, n_samples) float32.
@@ -65,9 +90,7 @@ class Packets:
         Raises:
             InputError: part of a sample.
         """
-        if len(data) % self.frame_bytes:
-            rule = f"a packet must contain complete samples, {self.frame_bytes} bytes each"
-            raise InputError(f"{rule}; got {len(data)} bytes")
+        self.check(data)
         return decode(data, self.subtype).reshape(-1, self.n_channels).T
 
     def encode(self, y: Samples) -> bytes:
@@ -87,12 +110,12 @@ def process_packets(signals: Sequence[Packets], packets: Sequence[bytes]) -> lis
     Returns:
         For each signal its answer, or the error of its packet.
     """
-    decoded = [_attempt(signal.decode, packet) for signal, packet in zip(signals, packets, strict=True)]
-    at = [i for i, x in enumerate(decoded) if not isinstance(x, InputError) and x.size]
-    ys = process_together([signals[i].stream for i in at], [decoded[i] for i in at])  # type: ignore[misc]
-    answers: list[bytes | InputError] = [x if isinstance(x, InputError) else b"" for x in decoded]
-    for i, y in zip(at, ys, strict=True):
-        answers[i] = y if isinstance(y, InputError) else signals[i].encode(y)
+    answers: list[bytes | InputError] = [b""] * len(packets)
+    for kind in {type(signal): None for signal in signals}:
+        at = [i for i, signal in enumerate(signals) if type(signal) is kind]
+        found = kind.process_all([signals[i] for i in at], [packets[i] for i in at])
+        for i, answer in zip(at, found, strict=True):
+            answers[i] = answer
     return answers
 
 

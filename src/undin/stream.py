@@ -13,7 +13,7 @@ the same object: they do not see the delay, because `process` gives aligned samp
 """
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -34,6 +34,17 @@ class Frame(NamedTuple):
 
     n_fft: int
     hop_length: int
+
+
+class Startable(Protocol):
+    """What starts streams: a method, or a compiled network."""
+
+    @property
+    def id(self) -> str:
+        """Of the method."""
+
+    def stream(self, sr: int, *, limit_db: float | None = None) -> "Stream":
+        """Start a stream."""
 
 
 def frame_at(config: FrameConfig, sr: int) -> Frame:
@@ -93,7 +104,7 @@ class Stream:
         self.reset()
 
     def __repr__(self) -> str:
-        return f"<undin stream of {self.method.id} at {self.sr} Hz, {self._n_in} samples in, {self._n_out} out>"
+        return f"<undin stream of {self.method.id} at {self.sr} Hz, {self.n_in} samples in, {self._n_out} out>"
 
     @property
     def _frames_per_s(self) -> float:
@@ -129,7 +140,7 @@ class Stream:
         self.state: State = {}  # of `answer`, for the next frames
         self._lead: tuple[int, ...] | None = None
         self._surplus = self.n_fft - self.hop_length  # samples still to drop, before the start
-        self._n_in = self._n_out = 0
+        self.n_in = self._n_out = 0
         self._equal: bool | None = None  # whether this signal's calls say equal=True
         self._fifo: Array | None = None  # for equal=True: samples ready but not yet returned
 
@@ -184,8 +195,8 @@ class Stream:
         if self._lead is None or 0 in self._lead:
             lead, self._lead = self._lead or (), None
             return np.zeros((*self._sources, *lead, 0), np.float32)
-        n_missing = n_frames_of(self._n_in, self.n_fft, self.hop_length) * self.hop_length - self._n_in
-        n_in = self._n_in
+        n_missing = n_frames_of(self.n_in, self.n_fft, self.hop_length) * self.hop_length - self.n_in
+        n_in = self.n_in
         ys = [self._advance(np.zeros((*self._lead, n_missing), self._dtype))]
         last = self.core.finish(self.state["core"]) if n_in else None
         if last is not None:
@@ -221,7 +232,7 @@ class Stream:
 
     def _repaired(self, chunk: Array) -> Array:
         """Any chunk, after all checks; with nan="zero" samples beyond MAX_LEVEL are zero, as infinite ones are."""
-        chunk = check_audio(chunk, self.sr, nan=self.nan, start=self._n_in)
+        chunk = check_audio(chunk, self.sr, nan=self.nan, start=self.n_in)
         if _is_sound(chunk):
             return chunk
         if self.nan == "raise":
@@ -237,7 +248,7 @@ class Stream:
     def _cut(self, x: Array) -> Array:
         """Samples -> new frames (batch, n_channels, T, n_fft)."""
         assert self._lead is not None
-        self._n_in += x.shape[-1]
+        self.n_in += x.shape[-1]
         n_channels = self._lead[-1] if self._lead and not self.independent else 1
         n_rows = math.prod(self._lead)
         batch = n_rows // max(n_channels, 1)

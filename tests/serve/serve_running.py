@@ -27,9 +27,9 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def running(limits=None, token=None):
+def running(limits=None, token=None, compiled=()):
     listening = listen("127.0.0.1", 0)
-    app = make_app(limits, token)
+    app = make_app(limits, token, compiled=compiled)
     server = uvicorn.Server(config(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal as signals
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 import undin
+from undin.native import Compiled
+from undin.packets import Packets
 from undin.serve import Limits
 from undin.serve.admission import SocketGate
 from undin.serve.batches import Batches
@@ -25,7 +28,7 @@ from undin.serve.metrics import Metrics
 from undin.serve.models import Models
 from undin.serve.query import Query
 from undin.serve.refusal import Refusal
-from undin.serve.sockets import Probe, Session, SocketWorker, parse
+from undin.serve.sockets import Probe, SocketWorker, parse
 
 RATES = (8000, 16000, 24000, 48000)
 
@@ -54,9 +57,30 @@ def ask(socket, message):
     return socket.recv()
 
 
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """A server whose streams of lull run in C."""
+    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
+        pytest.skip("no C compiler on this machine")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNDIN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        networks = [Compiled()]
+    with running(Limits(threads=64, sockets=64), compiled=networks) as server:
+        yield server
+
+
 @pytest.mark.parametrize("n_channels", [1, 2])
 @pytest.mark.parametrize("sr", RATES)
 def test_sound_is_that_of_stream_within_one_step(server, sr, n_channels):
+    check_sound(server, sr, n_channels)
+
+
+@pytest.mark.parametrize("sr, n_channels", [(8000, 1), (48000, 2), (96000, 1)])
+def test_sound_of_compiled_streams_is_that_of_stream(compiled, sr, n_channels):
+    check_sound(compiled, sr, n_channels)  # above 48 kHz as without a compiler
+
+
+def check_sound(server, sr, n_channels):
     x = signal(sr, 0.4, n_channels)
     stream = undin.load().stream(sr)
     y = np.concatenate([stream.process(x, equal=True), stream.flush()], -1)
@@ -80,14 +104,25 @@ def test_floats_methods_and_strength(server):
 
 
 def test_messages_each_get_one_answer(server):
+    check_messages(server, "spectral-gate")
+
+
+def test_messages_to_compiled_streams(compiled):
+    check_messages(compiled, "lull")
+    with open_(compiled, format="f32le") as socket:
+        socket.send(np.full(4, np.nan, "<f4").tobytes())
+        assert closed(socket)[0] == 1007
+
+
+def check_messages(server, method):
     x = s16(signal(16000, 0.3))
-    with open_(server, method="spectral-gate") as socket:
+    with open_(server, method=method) as socket:
         first = ask(socket, x)
         assert json.loads(ask(socket, '{"type": "reset"}')) == {"type": "reset"}
         assert ask(socket, x) == first
         assert json.loads(ask(socket, '{"type": "limit_db", "value": 0}')) == {"type": "limit_db", "value": 0}
         assert json.loads(ask(socket, '{"type": "reset"}')) == {"type": "reset"}
-        stream = undin.load("spectral-gate").stream(16000)
+        stream = undin.load(method).stream(16000)
         whole = ask(socket, x) + ask(socket, '{"type": "flush"}')
         delayed = np.frombuffer(whole, "<i2")[stream.latency :]
         assert np.abs(delayed - np.frombuffer(x, "<i2")).max() <= 1  # limit_db = 0 gives the input back
@@ -362,7 +397,7 @@ class Patient(NeverReads):
 
 @pytest.mark.parametrize("message", [{"bytes": bytes(32000)}, {"text": '{"type": "flush"}'}], ids=["long", "flush"])
 def test_the_work_of_the_server_is_no_idle_time_of_the_client(monkeypatch, message):
-    process, flush = Batches.process, Session.flush
+    process, flush = Batches.process, Packets.flush
 
     async def slow(*args):
         await asyncio.sleep(0.15)  # 1 s of sound has ten pieces
@@ -373,7 +408,7 @@ def test_the_work_of_the_server_is_no_idle_time_of_the_client(monkeypatch, messa
         return flush(session)
 
     monkeypatch.setattr(Batches, "process", slow)
-    monkeypatch.setattr(Session, "flush", slow_flush)
+    monkeypatch.setattr(Packets, "flush", slow_flush)
     worker = SocketWorker(Limits(idle_s=1, threads=64), Models(), Metrics())
     socket = Patient({"type": "websocket.receive", **message})
     asyncio.run(worker(socket))

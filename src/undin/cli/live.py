@@ -48,6 +48,13 @@ def live(
     ] = 20,
     method: Annotated[str, o.how("-m", "--method", metavar="MODEL", help=o.MODEL_HELP)] = DEFAULT_METHOD,
     limit_db: o.LimitDb = None,
+    compiled: Annotated[
+        bool,
+        o.how(
+            "--compiled",
+            help="Run the network as compiled C, which takes less CPU. The first start needs a C compiler.",
+        ),
+    ] = False,
     quiet: Annotated[bool, o.shown("-q", "--quiet", help="Hide the level meters.")] = False,
 ) -> None:
     """Remove noise from a microphone while you speak.
@@ -61,6 +68,7 @@ def live(
     from undin.live import Controls, SoundCard, run, sound_devices, virtual_microphone
     from undin.live.virtual import move_playback
     from undin.methods import load
+    from undin.native import Compiled
 
     if list:
         return _print_devices(sound_devices())
@@ -74,7 +82,8 @@ def live(
         controls = Controls(limit_db=limit_db)
         screen, keys = _terminal(stack, quiet)
         opened = move_playback if virtual else lambda: None
-        run(card, load(method), controls, screen, keys=keys, opened=opened, reserve_s=buffer / 1e3)
+        network = Compiled(method) if compiled else load(method)
+        run(card, network, controls, screen, keys=keys, opened=opened, reserve_s=buffer / 1e3)
 
 
 def _terminal(stack: ExitStack, quiet: bool) -> "tuple[Screen, Callable[[], str]]":

@@ -31,6 +31,13 @@ def serve(
             show_default="none",
         ),
     ] = None,
+    compiled: Annotated[
+        bool,
+        typer.Option(
+            "--compiled",
+            help="Run live streams of lull as compiled C, at less than half the cost. The first start needs a C compiler.",
+        ),
+    ] = False,
     max_mb: Annotated[float, limit(metavar="MB", help="Maximum size of an upload.")] = 256,
     jobs: Annotated[int, limit(min=1, metavar="N", help="Files processed at the same time.")] = 1,
     queue: Annotated[int, limit(min=0, metavar="N", help="Files that may wait in the queue; more are rejected.")] = 8,
@@ -48,6 +55,7 @@ def serve(
     """
     for module in ("starlette", "uvicorn", "websockets"):
         require(module, extra="serve")
+    from undin.native import Compiled
     from undin.serve import Limits, is_loopback, listen, make_app, run
 
     address = host or "127.0.0.1"
@@ -56,8 +64,9 @@ def serve(
     if token is None and not is_loopback(address):
         raise InputError(f"--host {address} admits other machines: set UNDIN_TOKEN or --token")
     limits = Limits(body_mb=max_mb, jobs=jobs, queue=queue, sockets=max_sockets, idle_s=idle)
+    networks = [Compiled()] if compiled else []
     with listen(address, port) as listening:
         name = f"[{address}]" if ":" in address else address
         print(f"serving on http://{name}:{listening.getsockname()[1]} (Ctrl-C to stop)", flush=True)
         with suppress(KeyboardInterrupt):
-            run(make_app(limits, token), listening)
+            run(make_app(limits, token, compiled=networks), listening)

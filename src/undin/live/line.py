@@ -21,8 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from undin.live.ring import Ring, Samples
-from undin.methods.base import Method
-from undin.stream import MAX_LEVEL
+from undin.stream import MAX_LEVEL, Startable
 
 ROOM_S = 1.0  # of samples that the rings hold
 PIECE_S = 0.1  # of samples that are processed at once
@@ -89,7 +88,7 @@ class Line:
     """
 
     def __init__(
-        self, method: Method, sr: int, n_channels: int, controls: Controls | None = None, *, reserve_s: float = 0.02
+        self, method: Startable, sr: int, n_channels: int, controls: Controls | None = None, *, reserve_s: float = 0.02
     ) -> None:
         self.sr, self.n_channels, self.controls = sr, n_channels, controls or Controls()
         self._stream = method.stream(sr, limit_db=self.controls.limit_db)

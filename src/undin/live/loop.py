@@ -7,7 +7,7 @@ from typing import Protocol
 
 from undin.live.devices import DeviceLostError
 from undin.live.line import Alive, Controls, Line, Status
-from undin.methods.base import Method
+from undin.stream import Startable
 
 SHOW_S, RETRY_S = 0.05, 1.0
 
@@ -65,7 +65,7 @@ class Quiet:
 
 def run(
     card: Card,
-    method: Method,
+    method: Startable,
     controls: Controls,
     screen: Screen,
     *,

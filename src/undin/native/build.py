@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -12,11 +14,13 @@ from tempfile import TemporaryDirectory
 
 from undin.atomic import atomic_write
 from undin.errors import InputError, WeightsError, require
-from undin.methods import WEIGHTS
+from undin.methods import WEIGHTS, Learned
 from undin.native.library import TEMPLATES, Library, make_library, plain, writing
+from undin.store import cache_folder
 
 WEB, BUILT = Path(__file__).with_name("web"), Path(__file__).with_name("built")
 SCRIPT = "undin.js"
+MOST_CHANNELS = 8  # of a compiled stream
 PAGE_MODELS = ("lull", "blstm-mask")
 SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")  # of a plugin
 
@@ -31,7 +35,7 @@ def find_compiler() -> list[str]:
         name, *args = [command] if shutil.which(command) else _words(command)
         if path := shutil.which(name.strip('"')):  # Windows keeps quotes
             return [path, *args]
-    raise InputError("a plugin is built by a C compiler, and none was found: install gcc or clang, or set CC")
+    raise InputError("this needs a C compiler, and none was found: install gcc or clang, or set CC")
 
 
 def _words(command: str) -> list[str]:
@@ -56,6 +60,58 @@ def build_ladspa(library: Library, path: Path) -> Path:
     source = library.fill("ladspa.c", plugins="\n".join(_plugin(library, n) for n in (1, 2)))
     flags = ["-std=c99", "-O2", "-shared", "-fPIC", "-fvisibility=hidden"]
     return _build(library, path, {"ladspa.c": source}, [*find_compiler(), *flags], ["-lm"])
+
+
+def build_engine(method: Learned) -> Path:
+    """Build a causal network as a library for this process, once: the next call finds it in the user's cache.
+
+    Args:
+        method: the network.
+
+    Returns:
+        The file, in a folder that only this user can write to.
+
+    Raises:
+        InputError: no compiler, or the cache cannot be written or belongs to others.
+        WeightsError: the compiler failed, or the graph has operations that export to C does not know.
+    """
+    compiler = [*find_compiler(), "-std=c99", "-O2", "-shared", "-fPIC", "-fvisibility=hidden"]
+    folder, label = cache_folder() / "compiled", re.sub(r"\W", "_", method.runner.path.stem, flags=re.ASCII)
+    path = folder / f"{label}-{_key(method, compiler)}{SUFFIX}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_private(folder)
+        if path.exists():
+            _check_private(path)
+            return path
+        library = make_library(method.runner.path)
+        name = library.name.upper()
+        compiler += [f"-D{name}_SHARED", f"-D{name}_MAX_CHANNELS={MOST_CHANNELS}"]
+        return _build(library, path, {"engine.c": library.fill("engine.c")}, compiler, ["-lm"])
+    except OSError as error:
+        raise InputError(f"{folder} cannot be used ({error.strerror}): set UNDIN_CACHE to another folder") from error
+
+
+def _key(method: Learned, compiler: list[str]) -> str:
+    """What the library depends on: weights, this package's code, compiler and machine."""
+    sources = sorted([*TEMPLATES.iterdir(), *Path(__file__).parent.glob("*.py")])
+    parts = [
+        method.digest,
+        sys.platform,
+        platform.machine(),
+        *compiler,
+        *(source.read_text("utf-8") for source in sources),
+    ]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _check_private(path: Path) -> None:
+    """Refuse to run code that another user could have written."""
+    if os.name != "posix":
+        return
+    about = path.stat()
+    if about.st_uid != os.getuid() or about.st_mode & 0o022:
+        raise InputError(f"{path} can be written by other users: remove it, or set UNDIN_CACHE to another folder")
 
 
 def build_wasm(library: Library, folder: Path) -> tuple[Path, Path]:

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache, partial
 from importlib import resources
@@ -19,7 +19,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainT
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
-from undin.native import page_files
+from undin.native import Compiled, page_files
 from undin.serve.files import FileWorker
 from undin.serve.gate import Gate
 from undin.serve.limits import Limits
@@ -38,8 +38,8 @@ PAGE_HEADERS = {
 class Service:
     """Everything that answers requests, for one process."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits, self.models, self.metrics = limits, Models(), Metrics()
+    def __init__(self, limits: Limits, compiled: Sequence[Compiled]) -> None:
+        self.limits, self.models, self.metrics = limits, Models(compiled), Metrics()
         self.assets = page_files()
         self.files = FileWorker(limits, self.models, self.metrics)
         self.sockets = SocketWorker(limits, self.models, self.metrics)
@@ -108,14 +108,15 @@ class FileEndpoint:
         await self._answer(scope, receive, send)
 
 
-def make_app(limits: Limits | None = None, token: str | None = None) -> Starlette:
+def make_app(limits: Limits | None = None, token: str | None = None, *, compiled: Sequence[Compiled] = ()) -> Starlette:
     """Make the ASGI application.
 
     Args:
         limits: maximum sizes and counts.
         token: what clients must send; None serves programs of this machine only.
+        compiled: networks whose live streams run in C.
     """
-    service = Service(limits or Limits())
+    service = Service(limits or Limits(), compiled)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

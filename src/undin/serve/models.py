@@ -1,18 +1,25 @@
 """The methods of the server: each is loaded once and shared by all requests, which never change it."""
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from undin.checks import suggest
 from undin.methods import DEFAULT, METHODS, SEPARATOR, load
 from undin.methods.base import Method
+from undin.native import Compiled
 from undin.serve.refusal import Refusal
 
 
 class Models:
-    """Gives the methods of `METHODS` by id; paths are not accepted."""
+    """Gives the methods of `METHODS` by id; paths are not accepted.
 
-    def __init__(self) -> None:
+    Args:
+        compiled: networks whose live streams run in C.
+    """
+
+    def __init__(self, compiled: Sequence[Compiled] = ()) -> None:
+        self._compiled = {each.id: each for each in compiled}
         self._loaded: dict[tuple[str, int | None], Method] = {}
         self._lock = threading.Lock()
 
@@ -43,6 +50,11 @@ class Models:
             message = f"{name} separates {method.n_src} talkers; got talkers={talkers}: use deep-clustering"
             raise Refusal(422, "wrong_method", message)
         return method
+
+    def compiled(self, method: Method, sr: int) -> Compiled | None:
+        """What runs a method's streams at a sample rate in C, if anything does."""
+        found = self._compiled.get(method.id)
+        return found if found and found.takes(sr) else None
 
     def rows(self) -> list[dict[str, Any]]:
         """What /v1/methods lists."""

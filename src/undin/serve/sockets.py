@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from undin.audio.samples import encode
 from undin.errors import UndinError
 from undin.methods.base import Method
+from undin.native import Compiled, CompiledPackets
 from undin.packets import Packets, process_packets
 from undin.serve.admission import Place, SocketGate
 from undin.serve.batches import MOST, Answer, Batches
@@ -43,6 +44,13 @@ class SocketSettings:
     subtype: str
     method: Method
     limit_db: float | None
+    compiled: Compiled | None = None
+
+    def start(self) -> Packets:
+        """One client's signal."""
+        if self.compiled is None:
+            return Packets(self.method, self.sr, self.channels, self.subtype, limit_db=self.limit_db)
+        return CompiledPackets(self.compiled, self.sr, self.channels, self.subtype, limit_db=self.limit_db)
 
     @property
     def kind(self) -> tuple[str, int, int]:
@@ -60,25 +68,15 @@ def parse(query: Query, models: Models) -> SocketSettings:
     if not method.causal:
         message = f"{method.id} needs the complete signal: use /v1/enhance, or a live method from /v1/methods"
         raise Refusal(422, "wrong_method", message)
+    sr = query.integer("sr", 16000, *RATES)
     return SocketSettings(
-        query.integer("sr", 16000, *RATES),
+        sr,
         query.integer("channels", 1, 1, MOST_CHANNELS),
         SUBTYPES[query.choice("format", SUBTYPES, "s16le") or "s16le"],
         method,
         query.limit_db(),
+        models.compiled(method, sr),
     )
-
-
-class Session(Packets):
-    """One client's signal.
-
-    Args:
-        settings: the client's settings.
-    """
-
-    def __init__(self, settings: SocketSettings) -> None:
-        super().__init__(settings.method, settings.sr, settings.channels, settings.subtype, limit_db=settings.limit_db)
-        self.settings = settings
 
 
 class Probe:
@@ -89,7 +87,7 @@ class Probe:
     """
 
     def __init__(self, settings: SocketSettings) -> None:
-        self._sessions, n = [Session(settings) for _ in range(MOST)], max(round(PACKET_S * settings.sr), 1)
+        self._sessions, n = [settings.start() for _ in range(MOST)], max(round(PACKET_S * settings.sr), 1)
         noise = np.random.default_rng(0).standard_normal((n, settings.channels)).clip(-3, 3) / 10
         packet = encode(noise, settings.subtype)
         self._packets = [packet] * MOST
@@ -120,7 +118,7 @@ class SocketWorker:
         await socket.accept()
         try:
             with self.gate.place(settings.kind) as place:
-                code, reason = await Conversation(self, socket, Session(settings), place).run()
+                code, reason = await Conversation(self, socket, settings.start(), place).run()
         except Refusal as refusal:
             self.metrics.add("undin_sockets_refused_total")
             code, reason = 1013, refusal.reason
@@ -142,7 +140,7 @@ class SocketWorker:
 class Conversation:
     """One client's messages and their answers."""
 
-    def __init__(self, worker: SocketWorker, socket: WebSocket, session: Session, place: Place) -> None:
+    def __init__(self, worker: SocketWorker, socket: WebSocket, session: Packets, place: Place) -> None:
         self._worker, self._socket, self._session, self._place = worker, socket, session, place
         self._idle_s, self._idle = worker.limits.idle_s, asyncio.timeout(None)
         self._audio_s, self._start = 0.0, time.monotonic()
@@ -222,7 +220,7 @@ class Conversation:
                 self._session.stream.limit_db = check_limit_db(message["value"])
                 return {"type": kind, "value": message["value"]}
             if kind == "reset":
-                self._session.stream.reset()
+                self._session.reset()
                 return {"type": kind}
             if kind == "flush":
                 loop = asyncio.get_running_loop()

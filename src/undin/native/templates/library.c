@@ -19,13 +19,23 @@
 #if defined(__clang__)
 #pragma clang diagnostic ignored "-Wunused-function"
 #elif defined(__GNUC__) && defined(__OPTIMIZE__)
-#pragma GCC optimize("O3", "no-math-errno", "no-trapping-math", "no-signed-zeros", "associative-math")
+#pragma GCC optimize("O3", "no-math-errno", "no-trapping-math", "no-signed-zeros", "associative-math", "fp-contract=fast")
 #endif
 
 #ifdef __GNUC__
 #define KERNEL __attribute__((noinline, unused)) /* a network may have no memory */
 #else
 #define KERNEL
+#endif
+
+#ifdef @NAME@_SHARED
+#ifdef __GNUC__
+__attribute__((aligned(64)))
+#endif
+static float shared_weights[@n_weights@];
+#define WEIGHTS(u) shared_weights
+#else
+#define WEIGHTS(u) (u)->weights
 #endif
 
 #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
@@ -69,15 +79,15 @@ static int best_target(void) {
 static void step(@name@ *u, int n_frames) {
 #ifdef X86
     if (u->target == 2) {
-        step_avx512(u->memory, u->weights, n_frames);
+        step_avx512(u->memory, WEIGHTS(u), n_frames);
         return;
     }
     if (u->target == 1) {
-        step_avx2(u->memory, u->weights, n_frames);
+        step_avx2(u->memory, WEIGHTS(u), n_frames);
         return;
     }
 #endif
-    step_plain(u->memory, u->weights, n_frames);
+    step_plain(u->memory, WEIGHTS(u), n_frames);
 }
 
 static void forward(@name@ *u, const float *x, float *re, float *im) {
@@ -145,6 +155,10 @@ static void expand(float *weights) {
             }
     }
 }
+
+#ifdef @NAME@_SHARED
+void @name@_share(void) { expand(shared_weights); }
+#endif
 
 /* ---- Transform: prepare ---- */
 
@@ -244,7 +258,9 @@ int @name@_init(@name@ *u, int rate, int channels) {
     u->rate = rate;
     u->channels = channels;
     u->target = best_target();
+#ifndef @NAME@_SHARED
     expand(u->weights);
+#endif
     prepare_frame(u);
     prepare_fft(u);
     prepare_air(u);

@@ -47,8 +47,14 @@ typedef struct @name@ {
     float X[@NAME@_WAIT][@NAME@_MAX_CHANNELS][2][@NAME@_N / 2 + 1]; /* real and imaginary parts of frames */
     float L[@NAME@_WAIT][2][@NAME@_BINS];   /* what the network was given of them */
     float memory[@memory@];                 /* of the network: its states, then what it works in */
+#ifndef @NAME@_SHARED
     float weights[@n_weights@];
+#endif
 } @name@;
+
+#ifdef @NAME@_SHARED /* All streams of the process have the same weights: call this first, once. */
+void @name@_share(void);
+#endif
 
 /* Prepare for a signal. Returns 0, or -1 for a rate or a number of channels that it does not know. */
 int @name@_init(@name@ *u, int rate, int channels);

@@ -5,7 +5,7 @@
 static inline TARGET float NAME(exp)(float x) {
     union { float f; int32_t bits; } power;
     x = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
-    int32_t n = (int32_t)(x * 1.44269504f + (x < 0.0f ? -0.5f : 0.5f));
+    int32_t n = (int32_t)(x * 1.44269504f + 192.5f) - 192; /* rounded without a branch, which would stay scalar */
     float r = (x - (float)n * 0.693359375f) + (float)n * 2.12194440e-4f;
     float p = 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
@@ -64,7 +64,7 @@ static inline TARGET void NAME(block)(int K, const float *a, int lda, const floa
 #undef DO
 }
 
-/* One row, LANES / 2 columns of the row at a time. */
+/* One row, LANES / 2 columns of the row at a time; sums of the same part come together in the end. */
 static inline TARGET void NAME(line)(int K, const float *a, const float *w, float *t) {
     int k = 0;
 #define DO(i) NAME(vector) c##i = {0};
@@ -75,14 +75,19 @@ static inline TARGET void NAME(line)(int K, const float *a, const float *w, floa
         EACH(DO)
 #undef DO
     }
-#define DO(i) *(NAME(vector) *)(t + i * LANES) = c##i;
+    for (w += k * 16; k < K; k++, w += 16) {
+#define DO(i) if (i < PARTS) c##i += a[k] * *(const NAME(vector) *)(w + i % PARTS * LANES);
+        EACH(DO)
+#undef DO
+    }
+    c0 += c4, c1 += c5, c2 += c6, c3 += c7;
+    if (PARTS < 4)
+        c0 += c2, c1 += c3;
+    if (PARTS < 2)
+        c0 += c1;
+#define DO(i) if (i < PARTS) *(NAME(vector) *)(t + i * LANES) = c##i;
     EACH(DO)
 #undef DO
-    for (int i = 16; i < 8 * LANES; i++)
-        t[i % 16] += t[i];
-    for (w += k * 16; k < K; k++, w += 16)
-        for (int j = 0; j < 16; j++)
-            t[j] += a[k] * w[j];
 }
 #undef EACH
 #undef PARTS
