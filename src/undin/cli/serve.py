@@ -35,7 +35,7 @@ def serve(
         bool,
         typer.Option(
             "--compiled",
-            help="Run live streams of lull as compiled C, at less than half the cost. The first start needs a C compiler.",
+            help="Run live streams of lull as compiled C, which takes less CPU. The first start needs a C compiler.",
         ),
     ] = False,
     max_mb: Annotated[float, limit(metavar="MB", help="Maximum size of an upload.")] = 256,

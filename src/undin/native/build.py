@@ -20,6 +20,7 @@ from undin.store import cache_folder
 
 WEB, BUILT = Path(__file__).with_name("web"), Path(__file__).with_name("built")
 SCRIPT = "undin.js"
+SHARED = ("-std=c99", "-O2", "-shared", "-fPIC", "-fvisibility=hidden")
 MOST_CHANNELS = 8  # of a compiled stream
 PAGE_MODELS = ("lull", "blstm-mask")
 SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")  # of a plugin
@@ -58,8 +59,7 @@ def build_ladspa(library: Library, path: Path) -> Path:
     if not library.method.causal:
         raise InputError(f"{library.method.id} needs the whole signal: a plugin needs a causal network, such as lull")
     source = library.fill("ladspa.c", plugins="\n".join(_plugin(library, n) for n in (1, 2)))
-    flags = ["-std=c99", "-O2", "-shared", "-fPIC", "-fvisibility=hidden"]
-    return _build(library, path, {"ladspa.c": source}, [*find_compiler(), *flags], ["-lm"])
+    return _build(library, path, {"ladspa.c": source}, [*find_compiler(), *SHARED], ["-lm"])
 
 
 def build_engine(method: Learned) -> Path:
@@ -75,9 +75,8 @@ def build_engine(method: Learned) -> Path:
         InputError: no compiler, or the cache cannot be written or belongs to others.
         WeightsError: the compiler failed, or the graph has operations that export to C does not know.
     """
-    compiler = [*find_compiler(), "-std=c99", "-O2", "-shared", "-fPIC", "-fvisibility=hidden"]
     folder, label = cache_folder() / "compiled", re.sub(r"\W", "_", method.runner.path.stem, flags=re.ASCII)
-    path = folder / f"{label}-{_key(method, compiler)}{SUFFIX}"
+    path = folder / f"{label}-{_key(method)}{SUFFIX}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_private(folder)
@@ -86,22 +85,16 @@ def build_engine(method: Learned) -> Path:
             return path
         library = make_library(method.runner.path)
         name = library.name.upper()
-        compiler += [f"-D{name}_SHARED", f"-D{name}_MAX_CHANNELS={MOST_CHANNELS}"]
-        return _build(library, path, {"engine.c": library.fill("engine.c")}, compiler, ["-lm"])
+        flags = [*SHARED, f"-D{name}_SHARED", f"-D{name}_MAX_CHANNELS={MOST_CHANNELS}"]
+        return _build(library, path, {"engine.c": library.fill("engine.c")}, [*find_compiler(), *flags], ["-lm"])
     except OSError as error:
         raise InputError(f"{folder} cannot be used ({error.strerror}): set UNDIN_CACHE to another folder") from error
 
 
-def _key(method: Learned, compiler: list[str]) -> str:
-    """What the library depends on: weights, this package's code, compiler and machine."""
+def _key(method: Learned) -> str:
+    """What the library depends on: weights, the code of this package, flags included, and the kind of machine."""
     sources = sorted([*TEMPLATES.iterdir(), *Path(__file__).parent.glob("*.py")])
-    parts = [
-        method.digest,
-        sys.platform,
-        platform.machine(),
-        *compiler,
-        *(source.read_text("utf-8") for source in sources),
-    ]
+    parts = [method.digest, sys.platform, platform.machine(), *(source.read_text("utf-8") for source in sources)]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
