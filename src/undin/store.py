@@ -54,8 +54,8 @@ class Store:
         place = url.partition("://")[2]
         if SECRET.match(place) or (url.startswith("http") and "?" in place):
             raise InputError(
-                f"{url.partition('://')[0]}://...: a URL must hold no password and no signature, which would get into "
-                "notes: give them in the environment or in ~/.config/fsspec"
+                f"{url.partition('://')[0]}://...: a URL must not contain a password or signature, which would be "
+                "written to notes: set them in the environment or in ~/.config/fsspec"
             )
         self.url = url
         fsspec = require("fsspec", extra="cloud")

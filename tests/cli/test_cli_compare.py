@@ -132,7 +132,7 @@ def test_programs_are_aligned_and_what_is_played_is_saved(undin, here):
     assert code == 2 and "kept/input.wav already exists; use another --save" in err
     twins = ("-m", "a/b=spectral-gate", "-m", "a_b=spectral-gate", "--save", "both")
     code, _, err = undin("compare", "n.wav", *twins)
-    assert code == 2 and "'a/b' and 'a_b' would both be saved as both/a_b.wav: rename one, as other=a/b" in err
+    assert code == 2 and "'a/b' and 'a_b' would both be saved as both/a_b.wav: rename one, e.g. other=a/b" in err
     assert not (here / "both").exists() and undin("compare", "n.wav", *twins[:4]).code == 0
     undin("compare", "n.wav", "--cmd", late, "--no-align", "-o", "late.html")
     assert "ms late" not in (here / "late.html").read_text("utf-8")

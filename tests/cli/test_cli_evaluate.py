@@ -106,7 +106,7 @@ def test_the_folder_of_a_mix_has_its_manifest(undin, manifest):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("m.csv",), "nothing to evaluate: give at least one method"),
+        (("m.csv",), "nothing to evaluate: use at least one method"),
         (("m.csv", "-m", "log-mse"), "unknown method 'log-mse': did you mean log-mmse?"),
         (("m.csv", "-m", "log-mmse", "--metrics", "si_sdr"), "unknown metric 'si_sdr': did you mean si_sdr_db?"),
         (("no.csv", "-m", "log-mmse"), "cannot read the manifest no.csv: No such file"),

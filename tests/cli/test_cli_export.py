@@ -69,7 +69,7 @@ def test_a_setting_that_leaves_the_weights_alone_is_changed(undin, trained):
     before, after = (undin_package.enhance(x, 16000, method=name) for name in ("model.onnx", "other.onnx"))
     assert not np.allclose(before, after, atol=1e-3)
     for settings, cure in (
-        (["n_hidden=64"], "--set n_hidden=64: other weights are needed for this: train with it"),
+        (["n_hidden=64"], "--set n_hidden=64: this setting changes the weights: train with it instead"),
         (["n_hiden=64"], "unknown setting 'n_hiden' in --set for dnn: did you mean n_hidden?"),
     ):
         code, _, err = undin("export", "run", "-o", "c.onnx", "--set", *settings)
@@ -84,7 +84,7 @@ def test_a_folder_of_several_trainings_asks_which(undin, trained):
     assert undin("export", "run", "-q").code == 0  # its own comes first
     Path("run/best.pt").unlink()
     code, _, err = undin("export", "run", "--overwrite")
-    assert code == 2 and "run contains several training runs: give one of run/a, run/b" in err
+    assert code == 2 and "run contains several training runs: use one of run/a, run/b" in err
 
 
 def test_of_several_trainings_the_mean(undin, trained):

@@ -202,7 +202,7 @@ def test_a_video_on_a_pipe_does_not_lose_its_picture_silently(shell, here):
     process = shell("enhance", "-", "-o", "b.mp4")
     out, err = process.communicate(Path("a.mp4").read_bytes())
     assert (process.returncode, out, err.count(b"\n")) == (2, b"", 1)
-    assert b"b.mp4: the video stream cannot be kept in a pipe: give the file name" in err
+    assert b"b.mp4: the video stream cannot be kept in a pipe: use the file name" in err
     process = shell("enhance", "-", "-o", "b.wav")
     process.communicate(Path("a.mp4").read_bytes())
     assert process.returncode == 0 and names(here) == ["a.mp4", "a.wav", "b.wav"]

@@ -133,7 +133,7 @@ def test_transcripts_of_librispeech_in_a_folder(tmp_path):
     ("args", "message"),
     [
         (["--metrics", "wer"], "wer needs a recognizer: use --wer-cmd 'COMMAND {in}'"),
-        (["--wer-cmd", "hear {in}"], "--wer-cmd needs the words that are spoken: use --text or --transcripts"),
+        (["--wer-cmd", "hear {in}"], "--wer-cmd needs reference text: use --text or --transcripts"),
         (["--text", "x"], "--text and --transcripts are for the word error rate: add --wer-cmd"),
         (["--wer-cmd", "hear this", "--text", "x"], "--wer-cmd must be 'program {in}', a command that prints text"),
         (["--wer-cmd", "hear 'this {in}", "--text", "x"], "No closing quotation: check its quotes"),

@@ -121,7 +121,7 @@ def test_a_folder_that_cannot_be_listed_is_named(sounds, monkeypatch):
     ],
 )
 def test_a_url_with_a_secret_is_refused(url):
-    with pytest.raises(InputError, match="must hold no password and no signature") as caught:
+    with pytest.raises(InputError, match="must not contain a password or signature") as caught:
         Store(url)
     assert "secret" not in str(caught.value)
 

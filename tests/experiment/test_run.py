@@ -105,7 +105,7 @@ def test_a_folder_is_of_one_process_at_a_time(tmp_path):
     code += f"with locked(Path({str(tmp_path)!r})): print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
         assert other.stdout.readline().strip() == b"held"
-        with pytest.raises(InputError, match="is in use by another undin: wait for it, or give another folder"):
+        with pytest.raises(InputError, match="is in use by another undin: wait for it, or use another folder"):
             list(Run(small(), tmp_path).run(["mix"]))
         other.kill()
     assert list(Run(small(), tmp_path).run(["mix"])) == [("mix", "done")]

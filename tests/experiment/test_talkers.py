@@ -87,11 +87,9 @@ def voices(home, *names):
 def test_too_few_speakers_are_refused_before_anything_is_done(tmp_path):
     recipe = read_recipe("talkers-upit", TINY, preset="mini")
     one = Run(recipe, tmp_path / "run", data=voices(tmp_path / "one", "speech/anna"))
-    message = r"2 talkers need 4 speakers with names in the train split of .*one, 2 to learn from and as many to "
+    message = r"2 talkers need 4 speakers with names in the train split of .*one, 2 for training and as many for "
     for only in ([], ["train"]):
-        with pytest.raises(
-            InputError, match=rf"{message}validate with; it has anna \(speakers: 1 in train\): add others"
-        ):
+        with pytest.raises(InputError, match=rf"{message}validation; it has anna \(speakers: 1 in train\): add others"):
             list(one.run(only))
     with pytest.raises(InputError, match=r"split must be one of train; got test: folders named train, dev and test"):
         list(one.run(["mix"]))

@@ -168,7 +168,7 @@ def test_a_finished_training_does_not_pretend_to_have_begun_with_weights(finishe
     assert dict(run.run(["train"], start_from=best)) == {"train": "done"}
     assert dict(run.run(["train"], start_from=best)) == {"train": "skipped"}
     (other := tmp_path / "other.pt").write_bytes(best.read_bytes() + b" ")
-    with pytest.raises(InputError, match="finished training that did not begin with"):
+    with pytest.raises(InputError, match="finished training that did not start from"):
         list(run.run(["train"], start_from=other))
 
 

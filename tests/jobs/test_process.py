@@ -135,8 +135,8 @@ def test_a_pipe_gives_what_it_has(make_wav, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("method", "targets", "settings", "message"),
     [
-        (Split(), ["o.wav"], {}, "split gives 2 files per input; got 1"),
-        (Gain(), ["o.wav", "p.wav"], {}, "gain gives 1 files per input; got 2"),
+        (Split(), ["o.wav"], {}, "split writes 2 files per input; got 1"),
+        (Gain(), ["o.wav", "p.wav"], {}, "gain writes 1 files per input; got 2"),
         (Split(), ["o.wav", "p.wav"], {"residual": "r.wav"}, "a separation has no residual"),
         (Split(), ["o.wav", "p.wav"], {"limit_db": 3}, "limit_db and independent apply to enhancement"),
         (Gain(), ["o.xyz"], {}, "unknown extension '.xyz'"),

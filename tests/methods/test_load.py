@@ -12,7 +12,7 @@ from undin.errors import InputError
     [
         ("log-mse", "did you mean log-mmse"),
         ("ff-mask", "undin ships no weights for ff-mask: train a model"),
-        ("nothing at all", "known: .*log-mmse.*, or give a saved .npz or .onnx"),
+        ("nothing at all", "known: .*log-mmse.*, or use a saved .npz or .onnx"),
         (undin.LogMMSE(), r"call a loaded method as method\(x, sr\)"),
     ],
 )

@@ -95,7 +95,7 @@ def test_paths_of_windows_keep_their_backslashes(monkeypatch, command):
 
 def test_a_quote_that_is_not_closed_is_said(monkeypatch):
     monkeypatch.setitem(os.environ, "CC", "cc 'a b")
-    with pytest.raises(InputError, match=r"CC is not a command .* give it the path of a C compiler"):
+    with pytest.raises(InputError, match=r"CC is not a command .* set it to the path of a C compiler"):
         find_compiler()
 
 

@@ -141,7 +141,7 @@ def test_the_example_is_clean_for_sanitizers(tmp_path, voice, name):
 
 
 def test_what_is_no_network_with_a_mask_is_refused():
-    with pytest.raises(InputError, match="deep-clustering gives an embedding"):
+    with pytest.raises(InputError, match="deep-clustering returns an embedding"):
         make_library("deep-clustering")
     with pytest.raises(InputError, match="log-mmse is not a network: export lull"):
         make_library("log-mmse")

@@ -42,5 +42,5 @@ def test_an_unknown_operation_is_named(tmp_path):
     h, kind = onnx.helper, onnx.TensorProto.FLOAT
     ends = [h.make_tensor_value_info(name, kind, ["B", 2, "T", 5]) for name in ("X", "mask")]
     graph = h.make_graph([h.make_node("Det", ["X"], ["mask"])], "g", ends[:1], ends[1:])
-    with pytest.raises(WeightsError, match="does not know the operation Det"):
+    with pytest.raises(WeightsError, match="does not support the operation Det"):
         translate(read_graph(h.make_model(graph).SerializeToString()), "mask", [])

@@ -121,7 +121,9 @@ def parse_raw(raw: str) -> AudioFormat:
         n_channels = int(parts[2]) if len(parts) == 3 else 1
         return AudioFormat(check_rate(int(parts[1])), n_channels, "RAW", subtype, endian)
     names = ", ".join(RAW_ENCODINGS)
-    raise InputError(f'raw must be "encoding:rate:channels", as "s16le:16000:1", encoding one of {names}; got {raw!r}')
+    raise InputError(
+        f'raw must be "encoding:rate:channels", such as "s16le:16000:1", encoding one of {names}; got {raw!r}'
+    )
 
 
 def format_for(

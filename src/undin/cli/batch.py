@@ -43,9 +43,9 @@ def check_pipes(inputs: list[str], output: str | None, *, as_json: bool) -> bool
     if to_pipe and sys.stdout.isatty():
         raise InputError("standard output is a terminal and cannot show audio: add  > out.wav  or  -o out.wav")
     if (to_pipe or as_json) and show.is_closed(sys.stdout):
-        raise InputError("standard output is closed, so the output would be lost: open it, or give -o FILE")
+        raise InputError("standard output is closed, so the output would be lost: open it, or use -o FILE")
     if to_pipe and as_json:
-        raise InputError("standard output cannot carry both audio and --json: give -o FILE")
+        raise InputError("standard output cannot carry both audio and --json: use -o FILE")
     return to_pipe
 
 

@@ -117,7 +117,7 @@ def _files(folder: Path, names: list[str]) -> dict[str, Path]:
     files = {name: folder / f"{name.replace('/', '_').replace(chr(92), '_').lstrip('.')}.wav" for name in names}
     for name, path in files.items():
         if other := next((other for other in files if other != name and files[other] == path), None):
-            raise InputError(f"{name!r} and {other!r} would both be saved as {path}: rename one, as other={name}")
+            raise InputError(f"{name!r} and {other!r} would both be saved as {path}: rename one, e.g. other={name}")
         if path.exists():
             raise InputError(f"{path} already exists; use another --save")
     folder.mkdir(parents=True, exist_ok=True)

@@ -207,13 +207,17 @@ def _corpus(manifest: Path, data: str | None, *, listed: bool, allow_outside: bo
     sr = first.sr if first else 16000
     if is_url(data) and not str(data).endswith(".pack"):
         if listed:
-            raise InputError(f"--data {data}: the corpus of talkers must be a folder or a pack, which knows genders")
+            raise InputError(
+                f"--data {data}: the corpus for separation must be a folder or a pack, which contain genders"
+            )
         return corpora.Corpus(Path(str(data)), (), sr=sr, reader=FetchedReader(str(data), mono=True))
     if listed:
         return corpora.open(data or data_of(manifest), sr=first.sr if first else None)
     root = Path(data or data_of(manifest) or os.environ.get("UNDIN_DATA") or corpora.mini().root)
     if not root.is_dir():
-        raise InputError(f"{root}: no such folder; use --data DIR, the folder that the manifest's paths start from")
+        raise InputError(
+            f"{root}: no such folder; use --data DIR, the folder that the manifest's paths are relative to"
+        )
     sources = [source.path for source in (*first.speech, *first.noise)] if first else []
     if sources and not any(os.path.exists(root / path) for path in sources):  # noqa: PTH110 (never raises)
         raise InputError(

@@ -140,7 +140,9 @@ def _changed(loaded: "Loaded", settings: list[str]) -> "Loaded":
     try:
         net.load_state_dict(loaded.net.state_dict())
     except RuntimeError as error:
-        raise InputError(f"--set {' '.join(settings)}: other weights are needed for this: train with it") from error
+        raise InputError(
+            f"--set {' '.join(settings)}: this setting changes the weights: train with it instead"
+        ) from error
     return loaded._replace(config=config, net=net.eval())
 
 
@@ -228,10 +230,10 @@ def find_checkpoint(run: Path) -> Path:
     found = [path for name in ("best.pt", "*/best.pt", "*/*/best.pt") for path in sorted(run.glob(name))]
     found = [path for path in found if ".old" not in path.parent.suffix]  # trainings with settings of before
     if not found:
-        raise InputError(f"{run} has no best.pt: train until the first validation, or give a checkpoint")
+        raise InputError(f"{run} has no best.pt: train until the first validation, or use a checkpoint")
     if len(found) > 1 and found[0].parent != run:
         names = ", ".join(str(path.parent) for path in found)
-        raise InputError(f"{run} contains several training runs: give one of {names}")
+        raise InputError(f"{run} contains several training runs: use one of {names}")
     return found[0]
 
 

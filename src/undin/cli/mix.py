@@ -272,7 +272,7 @@ def _corpus_of(
     from undin.mixing.manifest import read_numbered
 
     if data is None:
-        raise InputError("a manifest needs --data DIR, the folder that its paths start from")
+        raise InputError("a manifest needs --data DIR, the folder that its paths are relative to")
     if not data.is_dir():
         raise InputError(f"--data {data}: no such folder")
     found = [row for _, row in islice(read_numbered(manifest, allow_outside=allow_outside), 1000)]
@@ -283,7 +283,7 @@ def _corpus_of(
     there = next((source for source in sources if os.path.isfile(data / source.path)), None)  # noqa: PTH113 (never raises)
     if there is None:
         example = f", such as {sources[0].path}" if sources else ""
-        raise InputError(f"{data} contains none of the files of {manifest}{example}: give the right --data")
+        raise InputError(f"{data} contains none of the files of {manifest}{example}: use the right --data")
     clip = Clip(there.path, there.offset_s, there.duration_s, rows[0].split)
     return Corpus(data, [clip], sr=sr, mono=mono), max(len(row.speech) for row in rows)
 

@@ -87,7 +87,7 @@ def _recognizer(command: str, text: str | None, transcripts: Path | None, paths:
     if text is not None:
         return Recognizer(command, {Path(path).stem: text for path in paths})
     if transcripts is None:
-        raise InputError("--wer-cmd needs the words that are spoken: use --text or --transcripts")
+        raise InputError("--wer-cmd needs reference text: use --text or --transcripts")
     return Recognizer.make(command, transcripts)
 
 

@@ -62,7 +62,7 @@ def serve(
     if token is not None and len(token) < LEAST_TOKEN:
         raise InputError(f"a token must have at least {LEAST_TOKEN} characters; got {len(token)}: choose a longer one")
     if token is None and not is_loopback(address):
-        raise InputError(f"--host {address} admits other machines: set UNDIN_TOKEN or --token")
+        raise InputError(f"--host {address} accepts other machines: set UNDIN_TOKEN or --token")
     limits = Limits(body_mb=max_mb, jobs=jobs, queue=queue, sockets=max_sockets, idle_s=idle)
     networks = [Compiled()] if compiled else []
     with listen(address, port) as listening:

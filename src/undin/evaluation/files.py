@@ -79,7 +79,9 @@ def choose_for_files(
     names = list(FREE if names is None else names)
     for name in names:
         if name in METRICS and METRICS[name].reference:
-            raise InputError(f"{name} needs a reference: use --ref FILE, or a metric that needs none, as {FREE[-1]}")
+            raise InputError(
+                f"{name} needs a reference: use --ref FILE, or a metric that needs none, such as {FREE[-1]}"
+            )
     return choose(names, HIGHEST_SR, wer=wer)  # a file of a lower rate reports undefined metrics itself
 
 

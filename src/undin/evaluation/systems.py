@@ -171,7 +171,7 @@ def make_systems(methods: Sequence[str], commands: Sequence[str] = ()) -> list[M
     found = [_method(text) for text in methods]
     systems: list[MethodSystem | CommandSystem] = [*found, *(_command(text) for text in commands)]
     if not systems:
-        raise InputError("nothing to evaluate: give at least one method, as -m log-mmse, or a --cmd")
+        raise InputError("nothing to evaluate: use at least one method, e.g. -m log-mmse, or a --cmd")
     _check_names([system.name for system in systems])
     separating = [system for system in found if system.n_src]
     if separating and len(separating) < len(systems):
@@ -185,9 +185,9 @@ def make_systems(methods: Sequence[str], commands: Sequence[str] = ()) -> list[M
 def _check_names(names: list[str]) -> None:
     for name in names:
         if name in (INPUT, CLEAN):
-            raise InputError(f"the name {name!r} is reserved: choose another, as NAME={name}")
+            raise InputError(f"the name {name!r} is reserved: choose another, e.g. NAME={name}")
         if names.count(name) > 1:
-            raise InputError(f"{name!r} names two methods: rename one, as other={name}")
+            raise InputError(f"{name!r} names two methods: rename one, e.g. other={name}")
 
 
 def named(text: str) -> tuple[str, str]:

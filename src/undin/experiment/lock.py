@@ -29,7 +29,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(f"{folder} is in use by another undin: wait for it, or give another folder") from None
+            raise InputError(f"{folder} is in use by another undin: wait for it, or use another folder") from None
         except OSError:
             pass
         yield

@@ -152,7 +152,7 @@ def read_recipe(name: str, changes: Sequence[str] = (), *, preset: str | None = 
     known = recipes()
     path = known.get(name, Path(name))
     if not path.is_file():
-        raise InputError(f"unknown recipe {name!r}: {suggest(name, known, ', or give a .toml file')}")
+        raise InputError(f"unknown recipe {name!r}: {suggest(name, known, ', or use a .toml file')}")
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -197,7 +197,7 @@ class Run:
         if self.status(stage) == "finished":
             if stage == "train" and call.digest not in (None, self._notes()[stage].get("start_from")):
                 raise InputError(
-                    f"{self.folder} holds a finished training that did not begin with {call.start_from}: "
+                    f"{self.folder} contains a finished training that did not start from {call.start_from}: "
                     "choose another folder with -o"
                 )
             return "skipped"

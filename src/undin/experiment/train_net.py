@@ -43,7 +43,7 @@ def check(section: NetTrain, corpus: Corpus, *, seed: int) -> list[Taken]:
     if talkers > 1 and len(named) < 2 * talkers and not crowds:
         raise InputError(
             f"{talkers} talkers need {2 * talkers} speakers with names in the {section.split} split of {corpus.root}, "
-            f"{talkers} to learn from and as many to validate with; it has {', '.join(sorted(named)) or 'none'}"
+            f"{talkers} for training and as many for validation; it has {', '.join(sorted(named)) or 'none'}"
             f"{more_speakers(corpus)}"
         )
     taken = []

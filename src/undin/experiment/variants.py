@@ -130,7 +130,7 @@ class NetTrain:
             part, _, setting = key.partition(".")
             if part not in parts or not setting:
                 raise InputError(
-                    f"a variant changes {', '.join(parts)}, as settings.dropout = 0.0, or voices; got {key!r}"
+                    f"a variant changes {', '.join(parts)}, such as settings.dropout = 0.0, or voices; got {key!r}"
                 )
             parts[part][setting] = value
         settings = {"split": self.split, "kinds": list(self.kinds) or None, **parts["mixing"]}

@@ -89,7 +89,7 @@ def process_file(
     """
     targets = (target,) if isinstance(target, str) else tuple(target)
     if len(targets) != (method.n_src or 1):
-        raise InputError(f"{method.id} gives {method.n_src or 1} files per input; got {len(targets)} to write")
+        raise InputError(f"{method.id} writes {method.n_src or 1} files per input; got {len(targets)} names")
     if residual and method.n_src:
         raise InputError("--residual applies to enhancement; a separation has no residual")
     start = time.perf_counter()
@@ -133,7 +133,7 @@ def _check_picture(reader: Reader, targets: Sequence[str]) -> None:
     for target in targets:
         if reader.name == STDIN and reader.has_more and Path(target).suffix.lower() in PICTURE_EXTENSIONS:
             raise InputError(
-                f"{target}: the video stream cannot be kept in a pipe: give the file name instead of -, "
+                f"{target}: the video stream cannot be kept in a pipe: use the file name instead of -, "
                 "or write .wav for the audio only"
             )
 

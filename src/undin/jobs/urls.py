@@ -86,7 +86,7 @@ def plan_urls(
         InputError: output is not a URL, an input is missing, or an output would replace its input.
     """
     if "-" in (*inputs, output):
-        raise InputError("a pipe cannot be combined with a URL; give - a file on the disk")
+        raise InputError("a pipe cannot be combined with a URL; use local files with -")
     if not (output and is_url(output)):
         raise InputError(f"-o must be a URL where inputs or outputs are URLs, such as s3://bucket/out/; got {output}")
     extras = Extras(n_src, residual, picture)

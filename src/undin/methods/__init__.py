@@ -100,7 +100,7 @@ def load(name: str | Path = DEFAULT, **settings: Any) -> Method:
             hint = suggest(held, LEARNED)
             raise WeightsError(f"{path} holds the method {held!r}, unknown to this version ({hint}): upgrade undin")
         return LEARNED[held](runner, **settings)
-    hint = suggest(str(name), METHODS, ", or give a saved .npz or .onnx")
+    hint = suggest(str(name), METHODS, ", or use a saved .npz or .onnx")
     if re.sub(r"[-_ ]", "", str(name).lower()) in PROGRAMS:
         hint = f"{name} is another program; undin compare FILE --cmd '{name}=PROGRAM {{in}} {{out}}' runs it too"
     if str(name) in LEARNED:

@@ -221,7 +221,7 @@ class NMF(Method):
         nothing = np.zeros((c.n_fft // 2 + 1, 0), np.float32)
         V = np.concatenate([nothing, *(self._magnitudes(name, sound, sr) for sound in sounds)], 1)
         if sum(len(sound) for sound in sounds) * c.sr < c.n_fft * sr:
-            raise InputError(f"{name} must last {c.n_fft / c.sr:.3f} s at least (n_fft samples)")
+            raise InputError(f"{name} must last {c.n_fft / c.sr:.3f} s or more (n_fft samples)")
         loudness = V.sum(0)
         V = V[:, loudness > 10 ** (-QUIET_DB / 20) * np.percentile(loudness, 99)] if V.size else V
         if not V.size or V.mean() < SILENT:

@@ -58,7 +58,7 @@ class Metric:
 
     def _score(self, ref: ArrayLike | None, est: ArrayLike, sr: int) -> Any:
         if self.reference and ref is None:
-            raise InputError(f"{self.name} needs a reference: give ref, or choose a metric such as dnsmos_ovrl")
+            raise InputError(f"{self.name} needs a reference: pass ref, or choose a metric such as dnsmos_ovrl")
         rate = self.rate_at(sr) or sr  # at too low a rate the metric raises its own error
         if rate != sr:
             est = resample(np.asarray(est), sr, rate)

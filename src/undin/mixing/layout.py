@@ -164,9 +164,7 @@ def parse_layout(text: str, format: str | None = None, talkers: int = 1) -> Layo
         if text not in LAYOUTS:
             raise InputError(f"the template must be {', '.join(LAYOUTS)}, or noisy=PATTERN,clean=PATTERN; got {text!r}")
         if talkers > 1 and text != "folders":
-            raise InputError(
-                f"the template {text} is for one talker: use folders, or give patterns with {{k}} in clean"
-            )
+            raise InputError(f"the template {text} is for one talker: use folders, or patterns with {{k}} in clean")
         return replace(LAYOUTS[text], **changes)
     for part in text.split(","):
         signal, _, pattern = part.partition("=")

@@ -55,7 +55,7 @@ def render(row: MixtureRow, corpus: Corpus) -> Mixture:
         snr_db = level_db(speech, row.sr, row.snr_over) - rms_db(noise)
         if not abs(snr_db - row.snr_db) < 0.01:
             raise InputError(
-                f"mixture {row.id} has an SNR of {snr_db:.2f} dB, but but but its row says {row.snr_db}: "
+                f"mixture {row.id} has an SNR of {snr_db:.2f} dB, but its row says {row.snr_db}: "
                 f"{corpus.root} is not the corpus of the manifest, or the row was edited"
             )
     return combine(row, parts)

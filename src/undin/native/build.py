@@ -43,7 +43,7 @@ def _words(command: str) -> list[str]:
     try:
         return shlex.split(command, posix=os.name != "nt") or [""]
     except ValueError as error:
-        raise InputError(f"CC is not a command ({error}): give it the path of a C compiler") from error
+        raise InputError(f"CC is not a command ({error}): set it to the path of a C compiler") from error
 
 
 def build_ladspa(library: Library, path: Path) -> Path:

@@ -38,7 +38,9 @@ def for_any_length(translate: Callable[[int], Translation], most: int) -> Transl
         for texts in zip(*(program.statements for program in programs), strict=True):
             merged.emit(_joined(texts))
     except ValueError as error:
-        raise WeightsError("export to C knows no network whose work grows faster than the signal") from error
+        raise WeightsError(
+            "export to C does not support networks whose cost grows faster than the length of the signal"
+        ) from error
     return merged, X, Y
 
 

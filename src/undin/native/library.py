@@ -282,7 +282,7 @@ def _answer(method: Learned, n_outputs: int) -> str:
         return COMPLEX.format("M[k * next + f]", "M[(k + 1) * next + f]")
     if kind == "spectrum":
         return SPECTRUM.format("M[k * next + f]", "M[(k + 1) * next + f]")
-    raise InputError(f"{method.id} gives an {kind}, which needs more than a network: export another method to C")
+    raise InputError(f"{method.id} returns an {kind}, which needs more than a network: export another method to C")
 
 
 def _indent(text: str, n: int) -> str:

@@ -74,7 +74,7 @@ def lower(program: Program, node: Node, inputs: Inputs) -> list[Value]:
     if node.op in REDUCTIONS:
         return [_reduce(program, node, inputs)]
     if node.op not in LOWERINGS:
-        raise WeightsError(f"export to C does not know the operation {node.op}")
+        raise WeightsError(f"export to C does not support the operation {node.op}")
     return LOWERINGS[node.op](program, node, inputs)
 
 
@@ -120,7 +120,7 @@ def _pow(program: Program, node: Node, inputs: Inputs) -> list[Value]:
 def _cumsum(program: Program, node: Node, inputs: Inputs) -> list[Value]:
     x, axis = _all(inputs)
     if any(node.attributes.values()):
-        raise WeightsError("export to C knows no reverse or exclusive CumSum")
+        raise WeightsError("export to C does not support reverse or exclusive CumSum")
     along = int(_constant(axis, "an axis").array)
     view = program.view(x)
     parts: list[Value] = []
@@ -189,7 +189,7 @@ def _average_pool(program: Program, node: Node, inputs: Inputs) -> list[Value]:
     kernel = a["kernel_shape"]
     n, pads = len(kernel), a.get("pads", [0] * 2 * len(kernel))
     if any(step != 1 for step in a.get("strides", [])) or (any(pads) and not a.get("count_include_pad")):
-        raise WeightsError("export to C knows no average with strides or over part of its window")
+        raise WeightsError("export to C does not support averages with strides or over part of a window")
     x = _padded(program, x, [(0, 0)] * (x.at.ndim - n) + list(zip(pads[:n], pads[n:], strict=True)))
     windows = View(x.base, sliding_window_view(x.at, kernel, tuple(range(x.at.ndim - n, x.at.ndim))))
     over = tuple(range(x.at.ndim, windows.at.ndim))
@@ -228,7 +228,7 @@ def _gemm(program: Program, node: Node, inputs: Inputs) -> list[Value]:
     x, W, bias = [*inputs, None][:3]
     a = node.attributes
     if a.get("alpha", 1) != 1 or a.get("beta", 1) != 1 or a.get("transA"):
-        raise WeightsError("export to C knows no Gemm with factors")
+        raise WeightsError("export to C does not support Gemm with factors")
     assert x is not None
     matrix = _turned(_constant(W, "a matrix"), (1, 0) if a.get("transB") else (0, 1))
     return [program.gemm(program.view(x), matrix, bias)]
@@ -311,7 +311,7 @@ def _runs(at: Any) -> list[tuple[int, int]] | None:
 def _depthwise(program: Program, windows: View, W: Constant, bias: Value | None, node: Node) -> View:
     C_out, per_group, *kernel = W.shape
     if per_group != 1 or node.attributes["group"] != C_out:
-        raise WeightsError("export to C knows convolutions of all channels or of each alone")
+        raise WeightsError("export to C supports only full and depthwise convolutions")
     n = len(kernel)
     turned = Constant(np.moveaxis(W.array[:, 0], 0, -1))  # (*kernel, C)
     over = tuple(range(n, 2 * n))
@@ -327,7 +327,7 @@ def _recurrent(gates: int) -> Lowering:
         x, W, R, B, _, h, c = [*inputs, None, None, None][:7]
         H, ways = node.attributes["hidden_size"], WAYS[node.attributes.get("direction", "forward")]
         if gates == 3 and not node.attributes.get("linear_before_reset"):
-            raise WeightsError(f"export to C knows no {node.op} of this kind")
+            raise WeightsError(f"export to C does not support this kind of {node.op}")
         T, n, I = _all([x])[0].shape
         rows, lda = program.rows(program.view(_all([x])[0]), I)
         bias = np.zeros((len(ways), 2 * gates * H), np.float32) if B is None else _constant(B, "a bias").array

@@ -208,7 +208,7 @@ class Program:
                 self.loop(piece.shape, [target, piece], lambda o, x: f"{o} = {x};")
                 done += 1
                 if done > MOST_PIECES:
-                    raise WeightsError("the graph scatters elements in a way that export to C does not know")
+                    raise WeightsError("the graph scatters elements in a way that export to C does not support")
                 continue
             axis = next(axis for axis, n in enumerate(piece.shape) if n > 1)
             halves = zip(np.array_split(piece.at, 2, axis), np.array_split(target.at, 2, axis), strict=True)

@@ -81,7 +81,7 @@ def _run(program: Program, node: Node, inputs: list[Value | None]) -> list[Value
     given = [value for value in inputs if value is not None]
     if all(isinstance(value, Constant) for value in given):
         if node.op not in FOLDS:
-            raise WeightsError(f"export to C does not know the operation {node.op} of constants")
+            raise WeightsError(f"export to C does not support the operation {node.op} of constants")
         return _list(FOLDS[node.op](node.attributes, *(v.array for v in given if isinstance(v, Constant))))
     first = inputs[0]
     if node.op in MOVES and isinstance(first, View):
@@ -109,7 +109,7 @@ def _dequantize(node: Node, inputs: list[Value | None]) -> Constant:
     """Integers times one scale for each index of an axis; both are kept, so that they can be stored unchanged."""
     Q, scale = inputs[:2]
     if not isinstance(Q, Constant) or not isinstance(scale, Constant) or (len(inputs) > 2 and inputs[2] is not None):
-        raise WeightsError("export to C knows quantized weights only")
+        raise WeightsError("export to C supports quantization of weights only")
     shape = [1] * Q.array.ndim
     if scale.array.ndim:
         shape[node.attributes.get("axis", 1)] = -1

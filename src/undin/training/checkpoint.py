@@ -79,5 +79,5 @@ def load_weights(path: Path) -> Loaded:
 
 def _not_ours(path: Path, what: str) -> WeightsError:
     return WeightsError(
-        f"{path} is damaged or is not a checkpoint of `undin train` ({what}): take an older one, or train again"
+        f"{path} is damaged or is not a checkpoint of `undin train` ({what}): use an older one, or train again"
     )
