@@ -120,7 +120,7 @@ def test_drop_outs_are_reported_without_meters():
     screen = Quiet(lines.append)
     for drop_outs in (0, 2, 2, 3):
         screen.show(Status(0, 0, 0.125, drop_outs), Controls())
-    assert lines == ["drop-outs: 2, load 12%"]  # the third comes a second later
+    assert lines == ["dropouts: 2, load 12%"]  # the third comes a second later
 
 
 KNOWN = [
@@ -154,6 +154,6 @@ def test_meters_show_levels_load_drop_outs_and_state():
         meters.show(Status(1.0, 0.1, 0.25, 3), Controls(raw=True))
     console.print(meters._table(Status(1.0, 0.1, 0.25, 3), Controls(raw=True)))
     text = console.export_text()
-    for words in ("[not markup]", "raw", "load 25%", "drop-outs 3", "  0 dB", "-20 dB", "█"):
+    for words in ("[not markup]", "raw", "load 25%", "dropouts 3", "  0 dB", "-20 dB", "█"):
         assert words in text
     assert meter(-60).count("█") == 0 and meter(0).count("█") == 40 and decibels(0) == -60

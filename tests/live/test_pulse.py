@@ -20,7 +20,7 @@ from pulse import MISSING, SR, Recording, lag, per_second, pulse_server
 import undin
 
 SECONDS = float(os.environ.get("UNDIN_LIVE_SECONDS", "5"))
-ATTEMPTS = 3  # a busy machine makes drop-outs
+ATTEMPTS = 3  # a busy machine makes dropouts
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs PulseAudio: {', '.join(MISSING)} not installed")
 
 
@@ -62,8 +62,8 @@ def measure(pulse, path, x, *options):
         microphone.wait()
         time.sleep(1.5)
         assert pulse.play(path).wait(SECONDS + 60) == 0
-        time.sleep(1.5)  # drop-outs are reported once a second
-        drop_outs = [int(n) for n in re.findall(r"drop-outs: (\d+)", "".join(said))]
+        time.sleep(1.5)  # dropouts are reported once a second
+        drop_outs = [int(n) for n in re.findall(r"dropouts: (\d+)", "".join(said))]
         given, got = room.stop(), microphone.stop()
         process.send_signal(signals.SIGINT)
         assert process.wait(60) == 0
@@ -90,7 +90,7 @@ def test_recorded_sound_is_that_of_a_file_at_the_stated_delay(pulse, tmp_path):
             return
     assert abs(figures.delay_ms - figures.stated_ms) < 40 and figures.correlation.max() >= 0.99
     if os.getloadavg()[0] > os.cpu_count():
-        pytest.skip(f"the machine is too busy for sound without drop-outs: {figures}")
+        pytest.skip(f"the machine is too busy for sound without dropouts: {figures}")
     pytest.fail(str(figures))
 
 

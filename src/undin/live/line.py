@@ -2,7 +2,7 @@
 
 The capture callback only stores samples and the playback callback only takes them: a callback that computes would make
 the sound card wait. Playback starts when a reserve of finished samples is there, which covers a worker that is late. If
-the reserve runs out the listener gets silence until it is there again: one drop-out.
+the reserve runs out the listener gets silence until it is there again: one dropout.
 
 A device that starts, or resumes after a pause, calls in bursts while it fills its buffer and reports inaudible losses.
 Playback therefore starts once both callbacks have come without a pause for SETTLE_S; earlier samples are dropped.

@@ -41,7 +41,7 @@ class Screen(Protocol):
 
 
 class Quiet:
-    """A screen without meters; drop-outs are reported once a second at most.
+    """A screen without meters; dropouts are reported once a second at most.
 
     Args:
         print: where lines go.
@@ -56,11 +56,11 @@ class Quiet:
         self._print(text)
 
     def show(self, status: Status, controls: Controls) -> None:
-        """Report new drop-outs."""
+        """Report new dropouts."""
         now = time.monotonic()
         if status.drop_outs != self._drop_outs and now > self._at + 1:
             self._drop_outs, self._at = status.drop_outs, now
-            self.say(f"drop-outs: {status.drop_outs}, load {status.load:.0%}")
+            self.say(f"dropouts: {status.drop_outs}, load {status.load:.0%}")
 
 
 def run(

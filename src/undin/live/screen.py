@@ -51,7 +51,7 @@ class Meters:
         for name, level in zip(("in", "out"), self._levels, strict=True):
             table.add_row(name, meter(level), f"{level:4.0f} dB")
         state = "muted" if controls.muted else "raw" if controls.raw else "enhanced"
-        drop_outs = f"drop-outs {status.drop_outs}"
+        drop_outs = f"dropouts {status.drop_outs}"
         table.add_row("", f"[bold]{state}[/]  load {status.load:.0%}  {drop_outs}", "")
         table.add_row("", "[dim]m mute   space raw or enhanced   q quit[/]", "")
         return table
