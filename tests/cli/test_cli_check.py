@@ -16,7 +16,7 @@ def test_faults_come_with_their_cure_and_the_rest_is_fine(undin, here):
     rows = {line.split()[0]: line for line in lines[1:] if not line.startswith("            ")}
     assert "clipped at" in rows["clipping"] and "identical: this is mono" in rows["channels"]
     assert "  " + " " * 10 + " -> undin enhance 'my clip.wav'\n" in out
-    assert "no offset (DC)" in rows["fine"]
+    assert "no DC offset" in rows["fine"]
 
 
 def test_faults_another_command_fixes_show_that_command(undin, here):

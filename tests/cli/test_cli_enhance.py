@@ -318,7 +318,7 @@ def test_two_methods_are_for_compare(undin, here):
 def test_the_output_has_the_loudness_that_is_asked_for(undin, here):
     write("a.wav", seconds=1)
     code, out, err = undin("enhance", "a.wav", "-m", "log-mmse", "--limit-db", "3", "--loudness", "-16")
-    assert (code, err) == (0, "") and re.search(r", -\d+\.\d dB to the loudness$", out.strip())
+    assert (code, err) == (0, "") and re.search(r", -\d+\.\d dB of gain$", out.strip())
     assert "skipped" in undin("enhance", "a.wav", "-m", "log-mmse", "--limit-db", "3", "--loudness", "-16").out
     before = soundfile.read("a.enhanced.wav")[0]
     row = json.loads(undin("enhance", "a.wav", "-m", "log-mmse", "--limit-db", "3", "--json", "--loudness", "-30").out)

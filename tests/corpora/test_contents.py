@@ -49,7 +49,7 @@ def test_every_fault_is_named(flawed):
     assert [(path.split("/")[-1], reason.split(":")[0]) for path, reason in seen.suspicious] == [
         ("clipped.wav", "clipped"),
         ("good.wav", "duplicate"),
-        ("offset.wav", "offset (DC)"),
+        ("offset.wav", "DC offset"),
         ("silent.flac", "silent"),
         ("silent2.flac", "silent"),
     ]

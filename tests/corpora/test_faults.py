@@ -59,7 +59,7 @@ def test_silence(x, reason):
 
 
 def test_an_offset():
-    assert names(noise() + 0.02) == ["offset (DC)"]
+    assert names(noise() + 0.02) == ["DC offset"]
     assert names(noise() + 0.005) == []
     assert "its mean is -0.0" in next(faults(noise() - 0.02, SR))
 

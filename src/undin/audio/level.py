@@ -38,7 +38,7 @@ def active_level_db(x: Array, sr: int) -> float:
     """Level of speech without its pauses (ITU-T P.56, method B), in dB re full scale 1.0.
 
     Args:
-        x: (..., n_samples), floating point; the channels share one level, from their mean power. An offset (DC) counts
+        x: (..., n_samples), floating point; the channels share one level, from their mean power. An DC offset counts
             as sound.
         sr: sample rate, Hz.
 

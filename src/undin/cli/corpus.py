@@ -155,7 +155,7 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
         counts = ", ".join(f"{n} channels ({files} files)" for n, files in sorted(more.items()))
         yield f"channels  {counts}: open the corpus with mono=True to take their mean"
     for name, levels in facts["levels_db"].items():
-        yield f"levels    {name}: RMS {_range(levels['rms'])}, active level {_range(levels['active'])} dB re full scale"
+        yield f"levels    {name}: RMS {_range(levels['rms'])}, active level {_range(levels['active'])} dBFS"
     for title in ("suspicious", "unreadable"):
         if faults := facts[title]:
             yield f"{title}  {len(faults)}"

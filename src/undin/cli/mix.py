@@ -187,7 +187,7 @@ def mix(
                 reference=reference,
             )
             if not inputs and not os.environ.get("UNDIN_DATA") and not quiet:
-                show.say("undin: note: no CORPUS given; using the small synthetic corpus inside undin", stderr=True)
+                show.say("undin: note: no CORPUS given; using the built-in synthetic corpus", stderr=True)
             with show.busy("listing the sound"):
                 corpus = reduce(add, (corpora.open(name, sr=sr, mono=mono) for name in inputs or (None,)))
             drawing = Drawing(corpus, settings, seed=seed, seen=_seen(seen, corpus))

@@ -175,8 +175,8 @@ def line(result: "Result") -> str:
     if report.gain_db is None:
         facts.append("too quiet for --loudness (below -70 LUFS): level unchanged")
     elif report.gain_db:
-        facts.append(f"{report.gain_db:+.1f} dB to the loudness")
-    if report.limited_db:
+        facts.append(f"{report.gain_db:+.1f} dB of gain")
+    if report.limited_db >= 0.05:
         facts.append(f"peaks limited by {report.limited_db:.1f} dB")
     if report.changed:
         facts.append(f"stored as {report.container} {report.subtype} ({report.changed})")

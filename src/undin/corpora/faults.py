@@ -33,7 +33,7 @@ def faults(x: Array, sr: int, *, is_noise: bool = False) -> Iterator[str]:
         yield f"clipped: {n} samples at its peak of {np.abs(x).max():.3f}"
     mean = float(np.mean(x, dtype=np.float64))
     if abs(mean) > max(0.2 * rms, 1e-3):
-        yield f"offset (DC): its mean is {mean:+.4f} at an RMS of {rms:.4f}"
+        yield f"DC offset: its mean is {mean:+.4f} at an RMS of {rms:.4f}"
     if 0 < (top := bandwidth_hz(x, sr)) < sr / 4:
         yield f"band-limited: nothing above {top / 1000:.1f} kHz at a sample rate of {sr} Hz"
     if is_noise and (share := share_of_zeros(x, sr // 10)) > 0.2:

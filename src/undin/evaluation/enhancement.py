@@ -25,7 +25,7 @@ class Enhancement(Task):
 
     default: ClassVar[tuple[str, ...]] = ("pesq_wb", "estoi", "si_sdr_db")
     by: ClassVar[str] = "noise"
-    meaning: ClassVar[str] = "Scores compare with the clean voice."
+    meaning: ClassVar[str] = "The reference is the clean voice."
 
     def refusal(self, row: MixtureRow) -> str:
         """Reject mixtures without noise."""

@@ -76,7 +76,7 @@ def _frame(sr: int) -> tuple[int, int]:
 
 
 ACCURACY = Metric(
-    "accuracy", "bins right", "", 3, lambda r, e, sr: bins_right(ref=np.asarray(r), est=np.asarray(e), sr=sr)
+    "accuracy", "bin accuracy", "", 3, lambda r, e, sr: bins_right(ref=np.asarray(r), est=np.asarray(e), sr=sr)
 )
 
 

@@ -3,7 +3,7 @@
     blocks --probe.update--> probe.findings() -> Check
 
     probe.py        Finding, Probe: what every test for a fault is
-    amplitude.py    level, offset (DC), clipping, gaps
+    amplitude.py    level, DC offset, clipping, gaps
     channels.py     silent, identical and inverted channels
     lines.py        mains hum, bandwidth
     noise.py        signal-to-noise ratio

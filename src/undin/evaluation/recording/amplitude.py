@@ -51,7 +51,7 @@ class Level:
                 return [Finding("level", "fault", "it has no samples", "record it again")]
             return [Finding("level", "fault", "the recording is silent", "check the microphone and its channel")]
         values: Values = {"active_level_db": round(level_db, 1)}
-        text = f"speech at {level_db:.0f} dB re full scale (active level)".replace("-", "−")
+        text = f"speech at {level_db:.0f} dBFS (active level)".replace("-", "−")
         if level_db < QUIET_DB:
             return [
                 Finding(
@@ -83,7 +83,7 @@ class Offset:
         worst = int(np.argmax(np.abs(mean)))
         values: Values = {"offset": round(float(mean[worst]), 6)}
         if abs(mean[worst]) > max(OFFSET, OFFSET_SHARE * rms[worst]):
-            text = f"offset (DC) of {100 * mean[worst]:+.1f} % of full scale".replace("-", "−")
+            text = f"DC offset of {100 * mean[worst]:+.1f} % of full scale".replace("-", "−")
             return [
                 Finding(
                     "offset",
@@ -93,7 +93,7 @@ class Offset:
                     values,
                 )
             ]
-        return [Finding("offset", "fine", "no offset (DC)", values=values)]
+        return [Finding("offset", "fine", "no DC offset", values=values)]
 
 
 class Clipping:

@@ -50,9 +50,7 @@ class Hum:
         if not (is_hum or self._is_alone(steady, calm, f0)) or level_db < LEAST_DB:
             return [Finding("hum", "fine", "no mains hum")]
         values: Values = {"hum_hz": f0, "hum_db": round(float(level_db), 1), "hum_lines": len(lines)}
-        text = f"mains hum at {f0} Hz ({counted(len(lines), 'line')}), {level_db:.0f} dB re full scale".replace(
-            "-", "−"
-        )
+        text = f"mains hum at {f0} Hz ({counted(len(lines), 'line')}), {level_db:.0f} dBFS".replace("-", "−")
         return [
             Finding(
                 "hum", "fault", text, "undin enhance FILE reduces steady hum; check the cable and grounding", values
@@ -103,10 +101,10 @@ class Bandwidth:
                 best, edge = drop, k
         nyquist = self.sr / 2000
         if edge is None or not self.power.any():
-            return [Finding("bandwidth", "fine", f"sound up to {nyquist:g} kHz, as the sample rate allows")]
+            return [Finding("bandwidth", "fine", f"full bandwidth up to {nyquist:g} kHz")]
         khz = (edge + n / 4) * self.hz / 1000
         values: Values = {"bandwidth_hz": round(1000 * khz)}
         text = f"band-limited to {khz:.1f} kHz; {self.sr} Hz allows {nyquist:g} kHz"
         if khz > WELL_BELOW * nyquist:
             return [Finding("bandwidth", "fine", text, values=values)]
-        return [Finding("bandwidth", "fault", text, "get the original, if there is one of a wider band", values)]
+        return [Finding("bandwidth", "fault", text, "use the original recording if its bandwidth is wider", values)]

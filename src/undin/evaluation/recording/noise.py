@@ -27,7 +27,7 @@ class Noise:
         n_fft = 4 * max(round(0.032 * recording.sr / 4), 8)
         self.sr = recording.sr
         self.tracker = LogMMSE(sr=recording.sr, n_fft=n_fft, hop_length=n_fft // 2)
-        self.stream = StftStream(n_fft, n_fft // 2, window="hann")  # keeps an offset (DC) to the lowest two bins
+        self.stream = StftStream(n_fft, n_fft // 2, window="hann")  # keeps an DC offset to the lowest two bins
         self.state = self.tracker.initial_state(recording.n_channels)
         self.lowest = round(LOWEST_HZ * n_fft / recording.sr)
         self.power, self.noise, self.n, self.n_frames = 0.0, 0.0, 0, 0

@@ -81,7 +81,7 @@ def write_report(
     for i, example in enumerate(examples, 1):
         name = f"Example {i}: {evaluation.task.title(example.row)}"
         sections[name] = _example(slices, name, example, codec)
-    sections["Failed and without a score"] = _failed(slices)
+    sections["Failures and undefined scores"] = _failed(slices)
     sections["Repeat this run"] = _repeat(about)
     title = title or _title(evaluation.compared[1:])
     intro = _intro(slices)
@@ -113,7 +113,7 @@ def _result(slices: Slices, notes: list[str]) -> Parts:
         notes.append(NO_PICTURES)
     if n_failed := len(slices.evaluation.failures):
         were = "1 failure is" if n_failed == 1 else f"{n_failed} failures are"
-        notes.append(f"{were} listed below; means leave them out, so compare methods by their pairs.")
+        notes.append(f"{were} listed below; means exclude them, so compare methods by paired differences.")
     cost = (
         "The real-time factor is processing time divided by duration, on one core of the machine named below with the "
         "other workers running; that of a command includes starting it for every file."
@@ -172,7 +172,7 @@ def _kinds(slices: Slices, measure: Metric) -> Parts:
 def _seen(slices: Slices) -> Parts:
     parts: Parts = [
         page.prose(
-            "Seen: kinds of noise in the training data, in other recordings. The two columns hold different mixtures: "
+            "Seen: kinds of noise that the training data contain, in other recordings. The columns are over different mixtures: "
             "compare methods within a column, and the input's scores before comparing columns."
         )
     ]
@@ -226,7 +226,7 @@ def _failed(slices: Slices) -> Parts:
     if failed:
         parts = [page.table("Failed", failed)]
     if undefined:
-        parts.append(page.prose("Means leave out undefined scores; n is the number that remains."))
+        parts.append(page.prose("Means exclude undefined scores; n is the number of scores left."))
         parts.append(page.table("Undefined scores", undefined))
     elif slices.evaluation.measures:
         parts.append(page.prose("Every score is defined where the method ran."))
