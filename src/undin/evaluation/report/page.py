@@ -172,8 +172,8 @@ def _kinds(slices: Slices, measure: Metric) -> Parts:
 def _seen(slices: Slices) -> Parts:
     parts: Parts = [
         page.prose(
-            "Seen: kinds of noise that the training data contain, in other recordings. The columns are over different mixtures: "
-            "compare methods within a column, and the input's scores before comparing columns."
+            "Seen: kinds of noise that the training data contain, in other recordings. The columns are over different "
+            "mixtures: compare methods within a column, and the input's scores before comparing columns."
         )
     ]
     for measure in slices.evaluation.measures:
