@@ -1,6 +1,7 @@
 """C against the Python stream: the same samples, whatever the network, rate, channels and sizes of blocks."""
 
 import ctypes
+import re
 import subprocess
 
 import numpy as np
@@ -11,6 +12,7 @@ import undin
 from undin.audio import resample
 from undin.errors import InputError
 from undin.native import make_library
+from undin.native.library import TEMPLATES
 
 BLOCKS = [1, 4096, 2, 480, 511, 512, 513, 7, 1024]
 RATES = [8000, 16000, 44100, 48000]
@@ -135,9 +137,15 @@ def test_the_example_is_clean_for_sanitizers(tmp_path, voice, name):
         x = resample(voice, 16000, sr).astype(np.float32)[:1, : sr // 2]
         y = library.method(x, sr).reshape(-1, x.shape[1])
         done = subprocess.run([program, str(sr)], input=x.tobytes(), capture_output=True)
-        assert (done.returncode, done.stderr) == (0, b"")
-        assert np.abs(np.frombuffer(done.stdout, np.float32) - y[0]).max() < 1e-5
+        assert done.returncode == 0 and re.fullmatch(rb"latency: \d+ samples\n", done.stderr)
+        if library.method.causal:
+            assert int(done.stderr.split()[1]) == library.method.stream(sr).latency
+        assert np.abs(np.frombuffer(done.stdout, np.float32).reshape(x.shape[1], -1).T - y).max() < 1e-5
     assert subprocess.run([program, "4000"], capture_output=True).returncode == 2
+
+
+def test_the_example_is_short():
+    assert len((TEMPLATES / "example.c").read_text().splitlines()) <= 30
 
 
 def test_what_is_no_network_with_a_mask_is_refused():

@@ -39,10 +39,7 @@ WHOLE_END = """
 /* The signal has ended: process as many zeros as the latency, and all of it is in the output. */
 void @name@_end(@name@ *u);
 """
-WHOLE_FINISH = """
-            if (rest == @name@_latency(&stream))
-                @name@_end(&stream);
-"""[1:]
+WHOLE_FINISH = "@name@_end(&stream), "
 SPEEDS_FIELDS = """
     float x[@NAME@_WAIT * @hop_length@], y[@NAME@_SOURCES][@NAME@_WAIT * @hop_length@]; /* at @sr@ Hz */
     float E[@NAME@_SOURCES][2][@NAME@_WAIT][@NAME@_BINS]; /* estimates, summed over the speeds, and the first's size */
