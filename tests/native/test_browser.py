@@ -1,6 +1,8 @@
 """The audio node and the page in headless Chromium."""
 
 import os
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from browser import CHROMIUM, opened, served
 
 import undin
-from undin.native import write_page
+from undin.native import page_files, write_page
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not on this machine")
 SECONDS = float(os.environ.get("UNDIN_LIVE_S", "4"))  # of live sound; 30 is thorough
@@ -35,17 +37,22 @@ canvas => {
   return new Set(new Uint32Array(data.buffer)).size;
 }
 """
-# Plays, and switches between the signals meanwhile.
+# Plays, and switches between the signals meanwhile; then which buttons say Pause, and whether the time went on.
 SWITCH = """
 async () => {
-  const card = document.querySelector("li:nth-child(2)"), play = card.querySelector(".play"), found = [];
-  play.click();
-  for (const button of card.querySelectorAll(".choice input")) {
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    button.click();
-    found.push([card.querySelector(".choice :checked").parentNode.textContent.trim(), play.textContent]);
+  const rows = [...document.querySelectorAll("li:nth-child(2) .track")], found = [];
+  const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  let last = -1;
+  for (const row of rows) {
+    row.querySelector(".play").click();
+    await wait(150);
+    const at = +row.querySelector(".seek").value;
+    found.push([rows.map((row) => row.querySelector(".play").textContent), at > last]);
+    last = at;
   }
-  play.click();
+  rows.at(-1).querySelector(".play").click();
+  await wait(50);
+  found.push([rows.map((row) => row.querySelector(".play").textContent), true]);
   return found;
 }
 """
@@ -110,22 +117,30 @@ def test_a_file_is_enhanced_and_downloaded(site, noisy, tmp_path):
         assert page.inner_text("#summary") == "1 of 1 files done"
         canvases = page.query_selector_all("canvas")
         assert [canvas.get_attribute("aria-label")[19:] for canvas in canvases] == ["input", "enhanced"]
+        assert page.inner_text("#here") == "Everything runs in this browser: no sound leaves your computer."
+        assert not page.is_visible("[name=place]")  # there is no server
         assert all(canvas.evaluate(INKED) > 50 for canvas in canvases)
         for limit_db in (60, 12):
             page.fill(".strength input", str(limit_db))
             with page.expect_download() as found:
-                page.click(".downloads a")
+                page.click("text=Download")
             assert found.value.suggested_filename.endswith(" voice.enhanced.wav")
             found.value.save_as(tmp_path / "y.wav")
             y, rate = undin.read(tmp_path / "y.wav")
             ref = undin.enhance(x, sr, method="lull", limit_db=None if limit_db == 60 else limit_db)
             assert rate == sr and np.abs(y - ref).max() < 1e-5
-        page.evaluate("[1, 2].forEach(() => document.querySelector('.play').click())")  # before it has begun to play
-        page.check(".choice [value='0']")
-        wait(page, "document.querySelector('.seek').value > 0.2")
-        page.click(".play")
+        play, seek = "document.querySelector('.track:nth-child(2) .play')", "document.querySelector('.seek')"
+        page.evaluate(f"[1, 2].forEach(() => {play}.click())")  # before it has begun to play
+        page.click(".track:first-child .play")
+        wait(page, f"{seek}.value > 0.2")
+        page.click(".track:first-child .play")
         page.wait_for_timeout(200)
-        assert page.inner_text(".play") == "Play"
+        assert page.inner_text(".track:first-child .play") == page.inner_text(".track:nth-child(2) .play") == "Play"
+        page.click(".track:nth-child(2) canvas")  # its middle
+        assert abs(page.evaluate(f"{seek}.value / {seek}.max") - 0.5) < 0.01
+        page.focus(".track:nth-child(2) .seek")
+        page.keyboard.press("Home")
+        assert page.inner_text(".time").startswith("0:00 / 0:0")
 
 
 def test_talkers_come_apart_and_what_is_no_sound_is_named(site, noisy, tmp_path):
@@ -142,12 +157,55 @@ def test_talkers_come_apart_and_what_is_no_sound_is_named(site, noisy, tmp_path)
         canvases = page.query_selector_all("canvas")
         assert [canvas.get_attribute("aria-label")[19:] for canvas in canvases] == ["mixture", "talker 1", "talker 2"]
         assert all(canvas.evaluate(INKED) > 50 for canvas in canvases)
-        assert page.evaluate(SWITCH) == [[name, "Pause"] for name in ("mixture", "talker 1", "talker 2")]
+        buttons = [["Pause" if i == heard else "Play" for i in range(3)] for heard in (0, 1, 2, None)]
+        assert page.evaluate(SWITCH) == [[row, True] for row in buttons]
         for i in range(2):
             with page.expect_download() as found:
-                page.click(f".downloads a:nth-child({i + 1})")
+                page.click(f"[aria-label='Download talker {i + 1}']")
+            assert found.value.suggested_filename.endswith(f" voice.{i + 1}.wav")
             found.value.save_as(tmp_path / "y.wav")
             assert np.abs(undin.read(tmp_path / "y.wav")[0] - ref[i]).max() < 1e-4
+
+
+def test_the_server_processes_files_when_the_visitor_asks(noisy, tmp_path):
+    for module in ("starlette", "uvicorn", "websockets", "httpx"):
+        pytest.importorskip(module, reason="the extra serve is not installed")
+    if "lull.wasm" not in page_files():
+        pytest.skip("`make wasm` has not built the page's networks")
+    from serve_running import running
+
+    x, sr = undin.read(noisy)
+    with running(token="a token") as server, opened(f"{server.url}/", expected="401") as page:
+        assert "no sound leaves your computer" in page.inner_text("header")
+        page.check("[name=place][value=server]")
+        assert f"are sent to {server.url[7:]}, which processes them" in page.inner_text("header")
+        assert "no sound leaves" not in page.inner_text("header")
+        page.set_input_files("#files", noisy)
+        wait(page, "document.querySelector('#summary').textContent.endsWith('1 failed')")
+        assert page.inner_text(".status").endswith("the server needs its token: enter it above and add the file again")
+        page.fill("#token", "a token")
+        page.set_input_files("#files", noisy)
+        page.check("[value='blstm-mask']")
+        page.set_input_files("#files", noisy)
+        wait(page, "document.querySelector('#summary').textContent === '2 of 3 files done, 1 failed'")
+        for name, ref in {"enhanced": undin.enhance(x, sr), "talker 2": undin.separate(x, sr)[1]}.items():
+            with page.expect_download() as found:
+                page.click(f"[aria-label='Download {name}']")
+            found.value.save_as(tmp_path / "y.wav")
+            assert np.abs(undin.read(tmp_path / "y.wav")[0] - ref).max() < 1e-4  # Chromium reads 16 bits as x / 32767
+
+
+def test_the_sound_of_a_video_is_enhanced(site, noisy, tmp_path):
+    ffmpeg = shutil.which("ffmpeg") or pytest.skip("ffmpeg is not on this machine")
+    video = tmp_path / "video.webm"
+    picture = ["-f", "lavfi", "-i", "color=size=64x64:rate=10:duration=3"]
+    codecs = ["-c:v", "libvpx", "-c:a", "libopus", "-shortest"]
+    subprocess.run([ffmpeg, "-loglevel", "error", *picture, "-i", noisy, *codecs, video], check=True)
+    with opened(site) as page:
+        page.set_input_files("#files", video)
+        page.wait_for_selector(".result:not([hidden])", timeout=120_000)
+        assert page.inner_text(".status").endswith("48000 Hz, 2 channels")
+        assert page.query_selector_all("canvas")[1].evaluate(INKED) > 50
 
 
 def test_the_microphone_runs(site, noisy):

@@ -36,10 +36,16 @@ PAGE_HEADERS = {
 
 
 class Service:
-    """Everything that answers requests, for one process."""
+    """Everything that answers requests, for one process.
 
-    def __init__(self, limits: Limits, compiled: Sequence[Compiled]) -> None:
-        self.limits, self.models, self.metrics = limits, Models(compiled), Metrics()
+    Args:
+        limits: maximum sizes and counts.
+        compiled: networks whose live streams run in C.
+        locked: whether requests need a token.
+    """
+
+    def __init__(self, limits: Limits, compiled: Sequence[Compiled], *, locked: bool) -> None:
+        self.limits, self.locked, self.models, self.metrics = limits, locked, Models(compiled), Metrics()
         self.assets = page_files()
         self.files = FileWorker(limits, self.models, self.metrics)
         self.sockets = SocketWorker(limits, self.models, self.metrics)
@@ -48,7 +54,9 @@ class Service:
         """GET /: the page that processes sound in the browser, or the upload page where the package lacks it."""
         if "lull.wasm" not in self.assets:
             return await self.upload(request)
-        html = self.assets["index.html"].read_text("utf-8").replace(" hidden data-served", "")  # the link to /upload
+        html = self.assets["index.html"].read_text("utf-8")
+        html = html.replace(" hidden data-served", "")  # the choice between this computer and the server
+        html = html.replace(" data-open", "" if self.locked else " hidden")  # the field for the token
         return HTMLResponse(html, headers=PAGE_HEADERS)
 
     async def asset(self, request: Request) -> Response:
@@ -116,7 +124,7 @@ def make_app(limits: Limits | None = None, token: str | None = None, *, compiled
         token: what clients must send; None serves programs of this machine only.
         compiled: networks whose live streams run in C.
     """
-    service = Service(limits or Limits(), compiled)
+    service = Service(limits or Limits(), compiled, locked=token is not None)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
