@@ -1,6 +1,10 @@
 """Signals as a terminal gives them: a background job or nohup starts the tests with some of them ignored."""
 
+import os
 import signal
+
+# Before numpy and torch are loaded: the arrays of tests are small, and `pytest -n` shares the cores among processes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # OpenBLAS and MKL follow it
 
 
 def pytest_configure() -> None:
