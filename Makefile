@@ -12,8 +12,11 @@ PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check -c constra
 demo: $(VENV)/.demo
 	$(BIN)/undin demo -o undin-demo
 
+# Two cores need half the time of one; each process takes up to 1 GB of memory. Live sound runs by the clock, and so alone.
+JOBS ?= logical
 test: $(VENV)/.test
-	$(BIN)/python -m pytest --ignore=tests/native --ignore=tests/cluster
+	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist worksteal $(addprefix --ignore=tests/,native cluster live)
+	$(BIN)/python -m pytest tests/live
 
 # What needs a C compiler, hosts of plugins, Node or Chromium; tests skip where these are missing.
 test-native: $(VENV)/.test wasm

@@ -240,16 +240,16 @@ def test_a_hostile_row_fails_alone(shared, tmp_path, workers):
     header, *table = csv.reader(path.read_text().splitlines())
     for cells, (column, (cell, _)) in zip(table, BAD.items(), strict=False):
         cells[header.index(column)] = cell
-    table[-3][0] = "x" * 300
+    table[-4][0] = "x" * 300  # the first for which folders would be made
     table[-2][header.index("speech_path")] = "y" * 300
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([header, *table])
     for status in ("done", "skipped"):
         made = list(MixtureWriter(shared, tmp_path / "out", manifest=path).run(workers))
-        assert [each.status for each in made] == ["failed"] * len(BAD) + [status, "failed", "failed", status]
+        assert [each.status for each in made] == ["failed"] * len(BAD) + ["failed", status, "failed", status]
     for k, (each, (_, message)) in enumerate(zip(made, BAD.values(), strict=False), 2):
         assert f"m.csv, row {k}: " in each.error and message in each.error
-    assert "name too long" in made[-3].error and "mixture xxx" in made[-3].error and "name too long" in made[-2].error
+    assert "name too long" in made[-4].error and "mixture xxx" in made[-4].error and "name too long" in made[-2].error
     assert len(list(mixing.read_manifest(tmp_path / "out/manifest.csv"))) == 2
 
 

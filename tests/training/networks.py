@@ -1,5 +1,6 @@
 """Every network of NETS at small sizes, in each of its forms, and mixtures to train it on."""
 
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -63,10 +64,21 @@ SMALL: dict[str, list[dict[str, Any]]] = {
 CASES = [(name, settings) for name in NETS for settings in SMALL.get(name, [{}])]
 
 
+MADE: dict[str, Loaded] = {}
+
+
 def network(name: str, settings: dict[str, Any]) -> Loaded:
-    """A network with nontrivial statistics, as after training."""
-    torch.manual_seed(0)
+    """A network with nontrivial statistics, as after training: made once, of which each call gives a copy."""
     config = LEARNED[name].Config(**settings)
+    key = f"{name} {config}"
+    if key not in MADE:
+        MADE[key] = made(name, config)
+    torch.manual_seed(0)
+    return deepcopy(MADE[key])
+
+
+def made(name: str, config: Any) -> Loaded:
+    torch.manual_seed(0)
     net = NETS[name](config)
     net.calibrate([batch_of(1 + hasattr(config, "talkers"), config.sr)])
     with torch.no_grad():

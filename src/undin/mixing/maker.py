@@ -123,11 +123,11 @@ class Maker:
     def _check_places(self, names: Iterable[str]) -> None:
         """See that files of these names can be written: not too long, in folders, and no files of others."""
         for path in (self.out / name for name in names):
-            if path.exists() and not self.replace:
-                raise InputError(f"{path} already exists and was not written by undin mix; use --overwrite")
             if path.parent not in self._folders:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._folders.add(path.parent)
+            if path.exists() and not self.replace:  # which a name that is too long raises in a folder alone
+                raise InputError(f"{path} already exists and was not written by undin mix; use --overwrite")
 
     def _write(self, mixture: Mixture, row: MixtureRow, n: int) -> None:
         names = self.layout.outputs(row, n)
