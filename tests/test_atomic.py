@@ -107,7 +107,7 @@ def dead():
 @pytest.mark.parametrize("below", [False, True])
 def test_parts_of_the_dead_go(tmp_path, dead, below):
     (tmp_path / "in").mkdir()
-    here, now = atomic._machine(), time.time()
+    here, now = atomic.this_machine(), time.time()
     left = [
         f".undin-{here}-{dead}-0a.part",
         f".undin-0123abcd-{os.getpid()}-0a.part",

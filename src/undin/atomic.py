@@ -32,7 +32,7 @@ def open_part(path: Path) -> tuple[Path, BinaryIO]:
     """
     with suppress(FileNotFoundError):
         path.lstat()  # a name that is too long is refused now, not when the file is complete
-    part = path.with_name(f".undin-{_machine()}-{os.getpid()}-{secrets.token_hex(8)}.part")
+    part = path.with_name(f".undin-{this_machine()}-{os.getpid()}-{secrets.token_hex(8)}.part")
     try:
         return part, part.open("x+b")  # x: O_CREAT | O_EXCL, which follows no link
     except OSError as error:
@@ -106,10 +106,21 @@ def _is_left(part: Path) -> bool:
     found = PART.fullmatch(part.name)
     if not found:
         return False
-    if found[1] != _machine() or os.name != "posix":  # elsewhere than on POSIX signal 0 does not ask
-        return time.time() - part.stat().st_mtime > OLD_S
+    gone = is_gone(found[1], int(found[2]))
+    return time.time() - part.stat().st_mtime > OLD_S if gone is None else gone
+
+
+def is_gone(machine: str, process: int) -> bool | None:
+    """Whether a process has ended; None where that cannot be known, as on another machine.
+
+    Args:
+        machine: as `this_machine` there.
+        process: its id.
+    """
+    if machine != this_machine() or os.name != "posix":  # elsewhere than on POSIX signal 0 does not ask
+        return None
     try:
-        os.kill(int(found[2]), 0)
+        os.kill(process, 0)
     except ProcessLookupError:
         return True
     except (OSError, OverflowError):
@@ -118,7 +129,7 @@ def _is_left(part: Path) -> bool:
 
 
 @cache
-def _machine() -> str:
+def this_machine() -> str:
     """Where process ids mean the same: this machine, and on it this container."""
     try:
         container = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 (a link to no file)

@@ -8,10 +8,12 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISREG
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TypeVar
 
@@ -189,6 +191,109 @@ class Store:
                     raise OSError(errno.EIO, f"{why} ({TRIES} times)", self.at(name)) from error
                 time.sleep(FIRST_WAIT_S * 2**attempt)
         raise AssertionError("unreachable")
+
+
+class Folder(Store):
+    """A folder of this machine with the methods of a store; needs no fsspec.
+
+    Args:
+        path: the folder; it is created when something is written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.url, self._folder = str(path), Path(path)
+
+    def __reduce__(self) -> Any:
+        return Folder, (self.url,)
+
+    def files(self) -> Iterator[Entry]:
+        """All files below, with the names of one folder in memory."""
+        for folder, folders, names in os.walk(self._folder):
+            folders.sort()
+            below = Path(folder).relative_to(self._folder)
+            yield from filter(None, (self.find((below / name).as_posix()) for name in sorted(names)))
+
+    def find(self, name: str = "") -> Entry | None:
+        """A file, or None where none is."""
+        try:
+            stat = (self._folder / name).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Entry(name, stat.st_size, str(stat.st_mtime_ns)) if S_ISREG(stat.st_mode) else None
+
+    def read(self, name: str = "") -> bytes | None:
+        """The bytes of a small file, or None where none is."""
+        try:
+            return (self._folder / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def fetch(self, name: str, file: Path, size: int | None = None) -> None:
+        """Copy a file.
+
+        Args:
+            name, file, size: as in `Store.fetch`.
+        """
+        shutil.copyfile(self._folder / name, file)
+
+    def put(self, name: str, file: Path) -> None:
+        """Copy a file to here; it appears when it is complete."""
+        self._place(name, lambda part: shutil.copyfile(file, part), Path.replace)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a small file; it appears when it is complete."""
+        self._place(name, lambda part: part.write_bytes(data), Path.replace)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a small file that is not there yet; False where it is.
+
+        Args:
+            name, data: as in `Store.create`.
+        """
+        try:
+            self._place(name, lambda part: part.write_bytes(data), _link)
+        except FileExistsError:
+            return False
+        return True
+
+    def _place(self, name: str, write: Callable[[Path], object], appear: Callable[[Path, Path], object]) -> None:
+        file = self._folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part, opened = open_part(file)
+        opened.close()
+        try:
+            write(part)
+            appear(part, file)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        (self._folder / name).unlink(missing_ok=True)
+
+    def at(self, name: str) -> str:
+        """The path of a file below."""
+        return str(self._folder / name)
+
+    def identity(self, name: str = "") -> str:
+        """The absolute path of a file below, as a URL."""
+        return f"file://{os.path.abspath(self._folder / name)}"  # noqa: PTH100 (keeps links as they are)
+
+
+def _link(part: Path, file: Path) -> None:
+    """Give a file its name unless another has it."""
+    try:
+        os.link(part, file)
+    except FileExistsError:
+        raise
+    except OSError:  # file systems without links
+        with file.open("xb") as opened:
+            opened.write(part.read_bytes())
+
+
+def open_store(name: str) -> Store:
+    """What lies below a URL or a path."""
+    return Store(name) if is_url(name) else Folder(name)
 
 
 def _version(about: dict[str, Any]) -> str:

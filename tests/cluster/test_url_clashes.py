@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from undin import audio
+from undin import audio, claims
 from undin.errors import InputError
 from undin.jobs import plan_urls, run_urls, urls
 from undin.methods import load
@@ -131,7 +131,7 @@ def test_a_name_with_an_at_sign_is_no_secret():
 
 
 def test_a_renewal_that_fails_is_tried_again(monkeypatch):
-    monkeypatch.setattr(urls, "LEASE_S", 0.03)
+    monkeypatch.setattr(claims, "LEASE_S", 0.03)
     store, ended, asked = Store("memory://claims/"), threading.Event(), []
 
     def write(name, data):
@@ -141,23 +141,23 @@ def test_a_renewal_that_fails_is_tried_again(monkeypatch):
         ended.set()
 
     monkeypatch.setattr(store, "write", write)
-    thread = threading.Thread(target=urls._renew, args=(store, "a.1.claim", "t", ended), daemon=True)
+    thread = threading.Thread(target=claims._renew, args=(store, "a.1.claim", "t", ended), daemon=True)
     thread.start()
     thread.join(5)
     assert len(asked) == 2
 
 
 def test_a_claim_that_another_took_over_is_left(sounds, monkeypatch):
-    monkeypatch.setattr(urls, "LEASE_S", 0.0)  # one's own is void at once
-    monkeypatch.setattr(urls, "_renew", lambda *_: None)
+    monkeypatch.setattr(claims, "LEASE_S", 0.0)  # one's own is void at once
+    monkeypatch.setattr(claims, "_renew", lambda *_: None)
     (job,) = plan_urls([sounds.at("in/a.wav")], sounds.at("out/"))
     name, theirs = ".undin/a.wav.1.claim", json.dumps({"token": "theirs", "until": time.time() + 99}).encode()
-    with urls._claim(job) as is_ours:
+    with claims.claim(job.out, ".undin/a.wav") as is_ours:
         assert is_ours
         job.out.write(name, theirs)
     assert job.out.read(name) == theirs
     job.out.write(name, json.dumps({"token": "theirs", "until": 0.0}).encode())
-    with urls._claim(job) as is_ours:
+    with claims.claim(job.out, ".undin/a.wav") as is_ours:
         assert is_ours and job.out.find(".undin/a.wav.2.claim")
     assert [entry.name for entry in job.out.files()] == []
 
@@ -178,6 +178,22 @@ def test_what_others_hold_is_told_after_the_gate_has_closed(sounds):
 def test_an_output_that_is_a_bucket_with_a_dot_is_a_folder(sounds):
     (job,) = plan_urls([sounds.at("in/a.wav")], "memory://my.bucket")
     assert job.shown.targets == ("memory://my.bucket/a.wav",)
+
+
+@pytest.mark.parametrize("out", ["out/", "out"])
+def test_a_bucket_goes_to_a_folder_of_this_machine(sounds, out):
+    assert results(sounds.at("in/"), out=out)[0] == ["done"] * 2
+    assert results(sounds.at("in/"), out=out)[0] == ["skipped"] * 2
+    files = sorted(path.as_posix() for path in Path("out").rglob("*") if path.is_file())
+    assert files == ["out/.undin/a.wav.json", "out/.undin/b/c.wav.json", "out/a.wav", "out/b/c.wav"]
+    Path("out/a.wav").write_bytes(b"of the user")
+    statuses, error = results(sounds.at("in/a.wav"), out=out)
+    assert statuses == ["failed"] and "out/a.wav already exists and was not written by undin" in error
+    assert results(sounds.at("in/a.wav"), out="one/voice.flac")[0] == ["done"]
+    assert audio.info("one/voice.flac").sr == 16000
+    assert results(sounds.at("in/b/c.wav"), out="c.flac")[0] == ["done"] and Path("c.flac").exists()
+    with pytest.raises(InputError, match="inputs at URLs need -o"):
+        results(sounds.at("in/"), out=None)
 
 
 @pytest.mark.parametrize(("name", "out"), [("-", "memory://b/x.wav"), ("memory://b/x.wav", "-")])

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from undin import audio
+from undin import audio, claims
 from undin.errors import InputError
 from undin.jobs import FileSettings, plan, plan_urls, run, run_urls, urls
 from undin.methods import LogMMSE, load
@@ -128,7 +128,7 @@ def test_a_file_that_cannot_be_written_is_named_and_the_others_are_done(bucket, 
 
 
 def test_two_clients_at_once_do_each_file_once(bucket, server, monkeypatch):
-    monkeypatch.setattr(urls, "LEASE_S", 3.0)
+    monkeypatch.setattr(claims, "LEASE_S", 3.0)
     found = []
 
     def client():
@@ -145,7 +145,7 @@ def test_two_clients_at_once_do_each_file_once(bucket, server, monkeypatch):
 
 
 def test_a_claim_of_a_run_that_died_is_followed_by_another(bucket, monkeypatch):
-    monkeypatch.setattr(urls, "LEASE_S", 0.5)
+    monkeypatch.setattr(claims, "LEASE_S", 0.5)
     store = Store(f"{bucket}/out/")
     held = {"token": "gone", "until": time.time() + 0.4}
     assert store.create(".undin/0.wav.1.claim", json.dumps(held).encode())
@@ -160,7 +160,7 @@ def test_a_claim_is_renewed_while_the_work_lasts(bucket, monkeypatch):
             time.sleep(5.0)
             return super().step(X, state)
 
-    monkeypatch.setattr(urls, "LEASE_S", 3.0)
+    monkeypatch.setattr(claims, "LEASE_S", 3.0)
     found = {}
 
     def client(name, method):

@@ -4,7 +4,7 @@ import os
 import numpy as np
 import pytest
 
-from undin.jobs.notes import NOTES, FileSettings, Notebook, add, describe, read
+from undin.jobs.notes import NOTES, FileSettings, Notebook, add, describe
 from undin.methods import load
 from undin.provenance import fingerprint
 
@@ -20,15 +20,18 @@ def test_the_last_note_counts_and_torn_lines_do_not(output):
     add(str(output), {"key": "1"})
     with (output.parent / NOTES).open("a") as file:
         file.write('{"output": "o.wav", "key": "to')  # a crash in the middle of a line
-    assert read(output.parent)["o.wav"]["key"] == "1"
+    notebook = Notebook()
+    assert notebook.of(output)["key"] == "1"
     add(str(output), {"key": "2"})
     mtime_ns = output.stat().st_mtime_ns
-    assert read(output.parent)["o.wav"] == {"output": "o.wav", "size": 5, "mtime_ns": mtime_ns, "key": "2"}
+    note = {"output": "o.wav", "size": 5, "mtime_ns": mtime_ns, "key": "2"}
+    assert notebook.of(output) == note == Notebook().of(output)
 
 
 def test_strange_lines_are_ignored(output):
     (output.parent / NOTES).write_bytes(b'\xff\xfe\n[]\n3\n{"other": 1}\nnull\n')
-    assert read(output.parent) == {}
+    notebook = Notebook()
+    assert notebook.of(output) is None and notebook.of(output.with_name("other")) is None
 
 
 def test_standing(output, tmp_path):

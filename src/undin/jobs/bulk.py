@@ -1,18 +1,47 @@
 """Many files, in one process or several: finished ones are skipped, failed ones are named, all others are processed."""
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing
+import hashlib
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
+from undin import claims
 from undin.atomic import clear_parts
+from undin.claims import claim, clear_claims
 from undin.jobs.notes import FileSettings, Notebook, describe
 from undin.jobs.plan import FileTask
-from undin.jobs.result import Job, Result, died, do, failed
+from undin.jobs.result import Result, died, failed, make_folders, note_down, perform
 from undin.methods.base import Method
 from undin.provenance import fingerprint
-from undin.workers import Executor, Here, Intake, Make, Progress, WorkerDied, executor
+from undin.store import Entry, Folder
+from undin.workers import Executor, Here, Intake, Progress, WorkerDied, executor
+
+BUSY = "another run is at work on it"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A task with the note to leave when it is done, its files, and what was there of them before."""
+
+    shown: FileTask
+    note: dict[str, Any]
+    files: list[str]
+    states: list[Entry | None]
+
+
+class Shown(Protocol):
+    """A job."""
+
+    @property
+    def shown(self) -> FileTask:
+        """The task, for results."""
+
+
+AnyJob = TypeVar("AnyJob", bound=Shown)
 
 
 def run(
@@ -55,32 +84,96 @@ def run(
             yield job
     pool = Here() if len(jobs) < 2 else pool  # a pipe is open in this process only
     loaded = (lambda: method) if isinstance(pool, Here) else make
-    yield from _work(jobs, pool, partial(_worker, loaded, settings), progress, intake or Intake())
-
-
-def _work(
-    jobs: Sequence[Job], pool: Executor, make: Make[Job, Result], progress: Progress | None, intake: Intake
-) -> Generator[Result, None, None]:
-    """Do the jobs; remove what killed processes, of this run or an earlier one, have left half-written."""
-    folders = {Path(output).parent for job in jobs for output in job.task.outputs if output != "-"}
-    _clear(folders)
+    work = partial(_worker, loaded, described, settings, overwrite)
+    folders = {Path(file).parent for job in jobs for file in job.files}
+    _clear(folders)  # what killed processes, of this run or an earlier one, have left half-written
     try:
-        with closing(pool.map(make, intake(jobs), progress=progress)) as outcomes:
-            for job, outcome in outcomes:
-                yield died(job.task, outcome) if isinstance(outcome, WorkerDied) else outcome
+        yield from in_turn(pool, work, jobs, progress, intake or Intake())
     finally:
         _clear(folders)
+
+
+def in_turn(
+    pool: Executor,
+    work: Callable[[float, Progress], Callable[[AnyJob], Result]],
+    jobs: Iterable[AnyJob],
+    progress: Progress | None,
+    intake: Intake,
+) -> Generator[Result, None, None]:
+    """Do jobs; wait at the end for those that another run was at work on, and skip those that it still has then.
+
+    Args:
+        pool: where.
+        work: makes the function of a worker, from the time until which it may wait for others.
+        jobs: taken as workers become free.
+        progress, intake: as in `run`.
+    """
+    busy: list[AnyJob] = []
+    for todo in (jobs, busy):
+        is_last = todo is busy
+        if is_last and not busy:
+            return
+        make = partial(work, time.time() + claims.LEASE_S if is_last else 0.0)  # those of a crashed run expire
+        with closing(pool.map(make, intake(todo), progress=progress)) as outcomes:
+            for job, outcome in outcomes:
+                result = died(job.shown, outcome) if isinstance(outcome, WorkerDied) else outcome
+                if result.error == BUSY and not is_last:
+                    busy.append(job)
+                else:
+                    yield result
 
 
 def _clear(folders: Iterable[Path]) -> None:
     for folder in folders:
         clear_parts(folder)
+        clear_claims(folder)
 
 
-def _worker(make: Callable[[], Method], settings: FileSettings, progress: Progress) -> Callable[[Job], Result]:
-    """Make the method of a worker; return what does one job with it."""
-    method = make()
-    return lambda job: do(job, method, settings, progress)
+def _worker(
+    make: Callable[[], Method],
+    described: dict[str, Any],
+    settings: FileSettings,
+    overwrite: bool,
+    wait_until: float,
+    progress: Progress,
+) -> Callable[[Job], Result]:
+    """Make the method of a worker; return what does one job with it, and raises only interruptions."""
+    method, notebook = make(), Notebook()
+
+    def do(job: Job) -> Result:
+        try:
+            with _claimed(job, wait_until) as is_ours:
+                if not is_ours:
+                    return Result(job.shown, "skipped", error=BUSY)
+                if _states(job.files) != job.states:  # another run was here since
+                    found = _job(job.shown, described, settings, notebook, overwrite=False)
+                    if isinstance(found, Result) and (found.status == "skipped" or not overwrite):
+                        return found
+                report = perform(job.shown, method, settings, progress)
+                note_down(job.files, job.note)
+                return Result(job.shown, "done", report)
+        except BrokenPipeError:  # the reader went away
+            raise
+        except Exception as error:
+            return failed(job.shown, error)
+
+    return do
+
+
+@contextmanager
+def _claimed(job: Job, wait_until: float) -> Iterator[bool]:
+    if not job.files:
+        yield True
+        return
+    make_folders(job.shown)
+    first = Path(job.files[0])
+    name = f".undin-{hashlib.sha256(first.name.encode()).hexdigest()[:16]}"
+    with claim(Folder(first.parent), name, wait_until) as is_ours:
+        yield is_ours
+
+
+def _states(files: Iterable[str]) -> list[Entry | None]:
+    return [Folder("").find(file) for file in files]
 
 
 def _job(
@@ -93,13 +186,15 @@ def _job(
         note = describe(task.source, method, settings)
     except OSError as error:
         return failed(task, error)
-    standings = {output: notebook.standing(output, note["key"]) for output in task.outputs if output != "-"}
+    files = [output for output in task.outputs if output != "-"]
+    job = Job(task, note, files, _states(files))
+    standings = {output: notebook.standing(output, note["key"]) for output in files}
     if overwrite or not standings:
-        return Job(task, note)
+        return job
     for output, standing in standings.items():
         by = (notebook.of(Path(output)) or {}).get("method") if standing == "other" else method["method"]
         if standing == "foreign" or by != method["method"]:
             what = "was not written by undin" if standing == "foreign" else f"was made by {by}"
             message = f"{output} already exists and {what}; use --overwrite or another -o"
             return Result(task, "failed", error=message, kind="input")
-    return Result(task, "skipped") if set(standings.values()) == {"same"} else Job(task, note)
+    return Result(task, "skipped") if set(standings.values()) == {"same"} else job

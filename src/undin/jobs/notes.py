@@ -81,33 +81,37 @@ def add(output: str, note: dict[str, Any]) -> None:
         file.write(f"\n{line}\n".encode())  # the newline before it ends a line that a crash has torn
 
 
-def read(folder: Path) -> dict[str, dict[str, Any]]:
-    """Read the notes of a folder: output name -> its last note; empty where there are none."""
-    notes = {}
-    try:
-        lines = (folder / NOTES).read_bytes().splitlines()
-    except OSError:
-        return {}
-    for line in lines:
-        try:
-            note = json.loads(line)
-            notes[str(note["output"])] = note
-        except (ValueError, LookupError, TypeError):
-            continue  # torn by a crash, or empty
-    return notes
-
-
 class Notebook:
-    """The notes of all folders of a run, each read once."""
+    """The notes of all folders of a run, of which only what has been added is read again."""
 
     def __init__(self) -> None:
         self._folders: dict[Path, dict[str, dict[str, Any]]] = {}
+        self._read: dict[Path, int] = {}  # bytes
 
     def of(self, path: Path) -> dict[str, Any] | None:
         """The last note about an output, or None."""
-        if path.parent not in self._folders:
-            self._folders[path.parent] = read(path.parent)
-        return self._folders[path.parent].get(path.name)
+        notes = self._folders.setdefault(path.parent, {})
+        for line in self._new_lines(path.parent):
+            try:
+                note = json.loads(line)
+                notes[str(note["output"])] = note
+            except (ValueError, LookupError, TypeError):
+                continue  # torn by a crash, or empty
+        return notes.get(path.name)
+
+    def _new_lines(self, folder: Path) -> list[bytes]:
+        """The lines added since the last call."""
+        start = self._read.get(folder, 0)
+        try:
+            if (folder / NOTES).stat().st_size == start:
+                return []
+            with (folder / NOTES).open("rb") as file:
+                file.seek(start)
+                data = file.read()
+        except OSError:
+            return []
+        self._read[folder] = start + data.rfind(b"\n") + 1
+        return data.splitlines()
 
     def standing(self, output: str, key: str | None) -> Standing:
         """Return the state of an output: absent, written by undin with these or other settings, or by others."""

@@ -1,4 +1,4 @@
-"""One task, done and noted; whatever goes wrong becomes a result that names it."""
+"""One task done, and what became of it; whatever goes wrong becomes a result that names it."""
 
 import traceback
 import warnings
@@ -29,43 +29,16 @@ class Result:
     details: str | None = None  # its traceback
 
 
-@dataclass(frozen=True)
-class Job:
-    """A task with the note to leave when it is done."""
-
-    task: FileTask
-    note: dict[str, Any]
-
-
-def do(job: Job, method: Method, settings: FileSettings, progress: Progress | None = None) -> Result:
-    """Do one job and note it; an interruption and a reader that went away are the only things raised.
-
-    Args:
-        job: what to do.
-        method: loaded.
-        settings: of all jobs.
-        progress: called with the seconds of audio done since the last call.
-    """
-    task = job.task
-    try:
-        report = perform(task, method, settings, progress)
-        note_down([output for output in task.outputs if output != "-"], job.note)
-        return Result(task, "done", report)
-    except BrokenPipeError:
-        raise
-    except Exception as error:
-        return failed(task, error)
-
-
 def perform(task: FileTask, method: Method, settings: FileSettings, progress: Progress | None) -> FileReport:
     """Make the outputs of a task, and the folders for them.
 
     Args:
-        task, method, settings, progress: as in `do`.
+        task: what is read and written.
+        method: loaded.
+        settings: of all tasks.
+        progress: called with the seconds of audio done since the last call.
     """
-    for file in task.outputs:
-        if file != "-":
-            _make_folder(file)
+    make_folders(task)
     targets = task.targets if method.n_src else task.targets[0]
     report = process_file(method, task.source, targets, residual=task.residual, progress=progress, **asdict(settings))
     if task.picture:
@@ -73,11 +46,17 @@ def perform(task: FileTask, method: Method, settings: FileSettings, progress: Pr
     return report
 
 
-def _make_folder(file: str) -> None:
-    try:
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise InputError(f"{file}: {Path(file).parent} cannot be created as a folder: choose another -o") from error
+def make_folders(task: FileTask) -> None:
+    """Make the folders of its outputs.
+
+    Raises:
+        InputError: a file is in the way.
+    """
+    for folder in {Path(file).parent for file in task.outputs if file != "-"}:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise InputError(f"{task.targets[0]}: {folder} cannot be created as a folder: choose another -o") from error
 
 
 def note_down(files: list[str], note: dict[str, Any]) -> None:

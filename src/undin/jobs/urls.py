@@ -2,19 +2,15 @@
 
 OUT/a.wav                  the output; appears only when it is complete
 OUT/.undin/a.wav.json      its note, as in a folder's .undin.jsonl; has no key until the output is complete
-OUT/.undin/a.wav.1.claim   held by the worker that processes the file: created exclusively, renewed, removed at the end
+OUT/.undin/a.wav.1.claim   held by the worker that processes it; see `undin.claims`
 
-Names are listed as workers ask for them and are not kept. A worker recognizes finished files by their notes. A claim
-that is not renewed expires, and the next worker creates one with the next number.
+Names are listed as workers ask for them and are not kept. A worker recognizes finished files by their notes. OUT may
+also be a folder of this machine.
 """
 
 import json
 import os
-import secrets
-import threading
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -24,19 +20,19 @@ from typing import Any
 
 from undin.audio import AS_M4A
 from undin.audio.source import missing
+from undin.claims import claim
 from undin.errors import InputError, UndinError
+from undin.jobs.bulk import BUSY, in_turn
 from undin.jobs.notes import FileSettings, describe_entry
 from undin.jobs.plan import Extras, FileTask, name_outputs
-from undin.jobs.result import Result, died, failed, perform
+from undin.jobs.result import Result, failed, perform
 from undin.jobs.walk import SUFFIXES, find_audio
 from undin.methods.base import Method
 from undin.provenance import fingerprint
-from undin.store import Entry, Store, is_url
-from undin.workers import Executor, Intake, Progress, WorkerDied, executor
+from undin.store import Entry, Store, is_url, open_store
+from undin.workers import Executor, Intake, Progress, executor
 
 NOTES = ".undin"
-LEASE_S = 60.0  # after its last renewal a claim is void
-BUSY = "another run is at work on it"
 
 
 @dataclass(frozen=True)
@@ -79,21 +75,22 @@ def plan_urls(
 
     Args:
         inputs: URLs of files and folders, and files and folders on the disk.
-        output: URL of a folder, or, for one file, of a file with an extension.
+        output: folder, or, for one file, a file with an extension; a URL or, for inputs at URLs, a path.
         n_src, residual, picture: as in `plan`.
 
     Raises:
-        InputError: output is not a URL, an input is missing, or an output would replace its input.
+        InputError: no output is given, an input is missing, or an output would replace its input.
     """
     if "-" in (*inputs, output):
         raise InputError("a pipe cannot be combined with a URL; use local files with -")
-    if not (output and is_url(output)):
-        raise InputError(f"-o must be a URL where inputs or outputs are URLs, such as s3://bucket/out/; got {output}")
+    if not output:
+        raise InputError("inputs at URLs need -o, a folder or a URL, such as out/ or s3://bucket/out/")
     extras = Extras(n_src, residual, picture)
-    below = output.partition("://")[2]  # the bucket and the path in it
-    one = len(inputs) == 1 and "/" in below and not below.endswith("/") and bool(PurePosixPath(below).suffix)
-    folder, name = output.rsplit("/", 1) if one else (output, "")
-    out = Store(folder)
+    below = output.partition("://")[2] if is_url(output) else os.path.abspath(output)  # noqa: PTH100
+    is_folder = output.endswith(("/", os.sep)) or Path(output).is_dir()
+    one = len(inputs) == 1 and "/" in below and not is_folder and bool(PurePosixPath(below).suffix)
+    folder, name = os.path.split(output) if one else (output, "")
+    out = open_store(folder)
     found = [_find(text, out, wants_file=one) for text in inputs]
     firsts = [next(each) for each in found]  # missing inputs are errors before the first job
     for store, entry, relative in chain.from_iterable(map(chain, zip(firsts), found)):
@@ -177,52 +174,30 @@ def run_urls(
         make, settings, workers, overwrite, progress, intake: as in `run`.
     """
     work = partial(_worker, make, settings or FileSettings(), overwrite)
-    pool, busy, intake = executor(workers), list[UrlJob](), intake or Intake()
-    with closing(pool.map(work, intake(jobs), progress=progress)) as outcomes:
-        for job, outcome in outcomes:
-            if isinstance(outcome, Result) and outcome.error == BUSY:
-                busy.append(job)
-            else:
-                yield died(job.shown, outcome) if isinstance(outcome, WorkerDied) else outcome
-    if busy:
-        time.sleep(LEASE_S if intake.is_open else 0)  # until the claims of a crashed run have expired
-        with closing(pool.map(work, intake(busy), progress=progress)) as outcomes:
-            for job, outcome in outcomes:
-                yield died(job.shown, outcome) if isinstance(outcome, WorkerDied) else outcome
+    yield from in_turn(executor(workers), work, jobs, progress, intake or Intake())
 
 
 def _worker(
-    make: Callable[[], Method], settings: FileSettings, overwrite: bool, progress: Progress
+    make: Callable[[], Method], settings: FileSettings, overwrite: bool, wait_until: float, progress: Progress
 ) -> Callable[[UrlJob], Result]:
     method = make()
     described = fingerprint(method)
 
     def do(job: UrlJob) -> Result:
         try:
-            return _do(job, method, described, settings, overwrite, progress)
+            note = describe_entry(job.task.source, job.entry.size, job.entry.version, described, settings)
+            if not overwrite and (found := _found(job)) and _is_same(found, note, _sizes(job)):
+                return Result(job.shown, "skipped")
+            with claim(job.out, f"{NOTES}/{job.task.targets[0]}", wait_until) as is_ours:
+                if not is_ours:
+                    return Result(job.shown, "skipped", error=BUSY)
+                if _is_done(job, note, overwrite=overwrite):
+                    return Result(job.shown, "skipped")
+                return _spooled(job, note, method, settings, progress)
         except Exception as error:
             return failed(job.shown, error)
 
     return do
-
-
-def _do(
-    job: UrlJob,
-    method: Method,
-    described: dict[str, Any],
-    settings: FileSettings,
-    overwrite: bool,
-    progress: Progress,
-) -> Result:
-    note = describe_entry(job.task.source, job.entry.size, job.entry.version, described, settings)
-    if not overwrite and (found := _found(job)) and _is_same(found, note, _sizes(job)):
-        return Result(job.shown, "skipped")
-    with _claim(job) as is_ours:
-        if not is_ours:
-            return Result(job.shown, "skipped", error=BUSY)
-        if _is_done(job, note, overwrite=overwrite):
-            return Result(job.shown, "skipped")
-        return _spooled(job, note, method, settings, progress)
 
 
 def _found(job: UrlJob) -> dict[str, Any]:
@@ -297,44 +272,3 @@ def _spooled(job: UrlJob, note: dict[str, Any], method: Method, settings: FileSe
     silent = tuple(job.out.at(name) for name, place in places.items() if str(place) in report.near_silence)
     report = replace(report, source=shown.source, targets=shown.targets, residual=shown.residual, near_silence=silent)
     return Result(shown, "done", report)
-
-
-@contextmanager
-def _claim(job: UrlJob) -> Iterator[bool]:
-    """Be the only one at work on a job, or learn that another is."""
-    token, n, base = secrets.token_hex(8), 1, f"{NOTES}/{job.task.targets[0]}"
-    until = time.time() + LEASE_S  # before then it is ours without a look
-    while not job.out.create(f"{base}.{n}.claim", _lease(token)):
-        if (held := job.out.read(f"{base}.{n}.claim")) is not None:
-            if time.time() < json.loads(held)["until"]:
-                yield False
-                return
-            n += 1
-    ended = threading.Event()
-    thread = threading.Thread(target=_renew, args=(job.out, f"{base}.{n}.claim", token, ended), daemon=True)
-    thread.start()
-    try:
-        yield True
-    finally:
-        ended.set()
-        thread.join()  # or it would write the claim once more
-        for i in range(1, n + 1):
-            with suppress(OSError):  # it will be void
-                if (i == n and time.time() < until) or _is_free(job.out, f"{base}.{i}.claim", token):
-                    job.out.remove(f"{base}.{i}.claim")
-
-
-def _is_free(out: Store, name: str, token: str) -> bool:
-    """Whether a claim is one's own, or nobody's any more."""
-    held = json.loads(out.read(name) or b"{}")
-    return bool(held) and (held["token"] == token or held["until"] <= time.time())
-
-
-def _lease(token: str) -> bytes:
-    return json.dumps({"token": token, "until": time.time() + LEASE_S}).encode()
-
-
-def _renew(out: Store, name: str, token: str, ended: threading.Event) -> None:
-    while not ended.wait(LEASE_S / 3):
-        with suppress(OSError):  # there is time for another
-            out.write(name, _lease(token))

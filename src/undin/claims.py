@@ -1,0 +1,106 @@
+"""Claims: of all runs that share an output, one works on a file.
+
+A claim is a small file, NAME.1.claim, which a store creates for one of all that ask. It is renewed during the work and
+void `LEASE_S` after its last renewal, or once its process on this machine has ended; the next worker then creates one
+with the next number.
+"""
+
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from undin.atomic import is_gone, this_machine
+from undin.store import Folder, Store
+
+LEASE_S = 60.0  # after its last renewal a claim is void
+POLL_S = 0.5
+
+
+@contextmanager
+def claim(place: Store, name: str, wait_until: float = 0.0) -> Iterator[bool]:
+    """Be the only one at work on something, or learn that another is.
+
+    Args:
+        place: where the claim is.
+        name: of the claim, without its number.
+        wait_until: time until which to wait for the other.
+
+    Raises:
+        OSError: the claim cannot be created.
+    """
+    token, until = secrets.token_hex(8), time.time() + LEASE_S  # before then it is ours without a look
+    n = _create(place, name, token)
+    while n is None and time.time() < wait_until:
+        time.sleep(POLL_S)
+        until = time.time() + LEASE_S
+        n = _create(place, name, token)
+    if n is None:
+        yield False
+        return
+    ended = threading.Event()
+    thread = threading.Thread(target=_renew, args=(place, f"{name}.{n}.claim", token, ended), daemon=True)
+    thread.start()
+    try:
+        yield True
+    finally:
+        ended.set()
+        thread.join()  # or it would write the claim once more
+        for i in range(1, n + 1):
+            with suppress(OSError):  # it will be void
+                if (i == n and time.time() < until) or _is_free(place, f"{name}.{i}.claim", token):
+                    place.remove(f"{name}.{i}.claim")
+
+
+def clear_claims(folder: Path) -> None:
+    """Remove the claims that dead processes have left in a folder, by taking them over: others may be about to."""
+    for path in folder.glob("*.1.claim"):
+        with suppress(OSError, ValueError):
+            if _is_void(json.loads(path.read_bytes())):
+                with claim(Folder(folder), path.name.removesuffix(".1.claim")):
+                    pass
+
+
+def _create(place: Store, name: str, token: str) -> int | None:
+    """Create the claim after all that are void; return its number, or None where another's is valid."""
+    n = 1
+    while not _is_created(place, f"{name}.{n}.claim", token):
+        if (held := place.read(f"{name}.{n}.claim")) is not None:
+            if not _is_void(json.loads(held)):
+                return None
+            n += 1
+    return n
+
+
+def _is_created(place: Store, name: str, token: str) -> bool:
+    try:
+        return place.create(name, _lease(token))
+    except OSError as error:
+        error.filename = None  # not a name that the user knows
+        raise
+
+
+def _lease(token: str) -> bytes:
+    about = {"token": token, "until": time.time() + LEASE_S, "machine": this_machine(), "process": os.getpid()}
+    return json.dumps(about).encode()
+
+
+def _is_void(held: dict[str, Any]) -> bool:
+    return bool(time.time() >= held["until"] or is_gone(held.get("machine", ""), held.get("process", 0)))
+
+
+def _is_free(place: Store, name: str, token: str) -> bool:
+    """Whether a claim is one's own, or nobody's any more."""
+    held = json.loads(place.read(name) or b"{}")
+    return bool(held) and (held["token"] == token or _is_void(held))
+
+
+def _renew(place: Store, name: str, token: str, ended: threading.Event) -> None:
+    while not ended.wait(LEASE_S / 3):
+        with suppress(OSError):  # there is time for another
+            place.write(name, _lease(token))
