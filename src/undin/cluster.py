@@ -16,12 +16,13 @@ from typing import Any, Generic, NamedTuple
 
 from undin.errors import InputError, require
 from undin.runner import USE_GPU
-from undin.workers import AHEAD, PATIENCE_S, Item, Make, Out, Progress, WorkerDied, portable
+from undin.workers import AHEAD, PATIENCE_S, Gate, Intake, Item, Make, Out, Progress, WorkerDied, portable
 
 LIST_S = 0.5  # of work in a list
 LONGEST = 32  # items in a list
 TRIES = 3  # workers that an item may take with it
 NO_ROOM_S = 120.0  # until it is said that no worker has started
+LOOK_S = 2.0  # without an answer until workers are asked how far they are
 
 
 class Ray:
@@ -51,7 +52,7 @@ class Ray:
     def map(
         self, make: Make[Item, Out], items: Iterable[Item], *, ordered: bool = False, progress: Progress | None = None
     ) -> Generator[tuple[Item, Out | WorkerDied], None, None]:
-        """See `Executor.map`; progress comes when a list is done.
+        """See `Executor.map`; progress comes when a list is done, and every `LOOK_S` where lists take longer.
 
         Args:
             make, items, ordered, progress: as in `Executor.map`.
@@ -119,6 +120,7 @@ class _Crew(Generic[Item, Out]):
     def __init__(self, pool: Ray, make: Make[Item, Out], n: int, items: Iterable[Item]) -> None:
         self._ray, self._pool, self._n = pool._ray, pool, n
         self._make = self._ray.put(make)
+        self._intake = items.intake if isinstance(items, Gate) else Intake()
         self._new = (Task(n, item) for n, item in enumerate(items))
         self._next = deque[Task]()
         self._busy: dict[Any, tuple[Any, list[Task], float]] = {}  # answer to come -> worker, its list, since when
@@ -129,6 +131,8 @@ class _Crew(Generic[Item, Out]):
 
     def feed(self) -> bool:
         """Give idle workers lists as long as there are items and room for outcomes; return whether work is left."""
+        if self._next and not self._intake.passes():
+            self._next.clear()
         while self._idle and (tasks := self._take()):
             worker = self._idle.pop()
             self._busy[worker.work.remote([task.item for task in tasks])] = (worker, tasks, time.monotonic())
@@ -159,9 +163,11 @@ class _Crew(Generic[Item, Out]):
 
     def receive(self, progress: Progress | None) -> None:
         """Wait for answers and take them."""
-        ready, _ = self._ray.wait(list(self._busy), timeout=NO_ROOM_S)
+        ready, _ = self._ray.wait(list(self._busy), timeout=LOOK_S if self._has_started else NO_ROOM_S)
         if not (ready or self._has_started):
             warnings.warn("no worker has started yet: is there room on the cluster? See `ray status`", stacklevel=4)
+        if progress and not ready:
+            self._look(progress)
         for answer in ready:
             worker, tasks, since = self._busy.pop(answer)
             try:
@@ -183,6 +189,12 @@ class _Crew(Generic[Item, Out]):
                 warnings.warn(message, stacklevel=4)  # where the caller of `map` asks for outcomes
             if progress and seconds:
                 progress(seconds)
+
+    def _look(self, progress: Progress) -> None:
+        """Ask workers how far they are in long files."""
+        for answer in [worker.look.remote() for worker, tasks, _ in self._busy.values() if tasks]:
+            with suppress(self._ray.exceptions.RayError):  # it has died or does not answer: `receive` sees to it
+                progress(self._ray.get(answer, timeout=LOOK_S))
 
     def _bury(self, worker: Any, tasks: list[Task], death: Exception) -> None:
         """Do its items again, unless they have cost too many workers."""
@@ -266,6 +278,11 @@ class Actor:
     def stop(self) -> None:
         """Stop the current item."""
         self._is_ending = True
+
+    def look(self) -> float:
+        """Seconds of audio done that no answer has told yet; called while the worker works."""
+        seconds, self._seconds = self._seconds, 0.0
+        return seconds
 
     def _progress(self, seconds: float) -> None:
         self._seconds += seconds

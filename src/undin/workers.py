@@ -62,14 +62,32 @@ class Intake:
         self._end = math.inf if minutes is None else time.monotonic() + 60 * minutes
         self.is_open, self.has_left = True, False
 
-    def __call__(self, items: Iterable[Item]) -> Iterator[Item]:
+    def __call__(self, items: Iterable[Item]) -> "Gate[Item]":
         """The items, as long as it is open."""
-        for item in items:
-            self.is_open = self.is_open and time.monotonic() < self._end
-            if not self.is_open:
-                self.has_left = True
-                return
-            yield item
+        return Gate(self, iter(items))
+
+    def passes(self) -> bool:
+        """Whether an item that is there may still be begun."""
+        self.is_open = self.is_open and time.monotonic() < self._end
+        self.has_left |= not self.is_open
+        return self.is_open
+
+
+class Gate(Generic[Item]):
+    """The items that an intake lets pass. An executor asks `intake.passes` again for items that it has put back."""
+
+    def __init__(self, intake: Intake, items: Iterator[Item]) -> None:
+        self.intake, self._items = intake, items
+
+    def __iter__(self) -> Iterator[Item]:
+        return self
+
+    def __next__(self) -> Item:
+        item = next(self._items)
+        if not self.intake.passes():
+            self._items = iter(())
+            raise StopIteration
+        return item
 
 
 class Executor(Protocol):

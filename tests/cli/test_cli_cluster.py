@@ -32,11 +32,36 @@ def test_without_fsspec_one_line_says_what_to_install(undin, here, monkeypatch):
         assert err.endswith('pip install "undin[cloud]"\n') and err.count("\n") == 1
 
 
-def test_outputs_of_urls_are_urls(undin, here):
-    code, _, err = undin("enhance", "s3://bucket/in/", "-o", "out/")
-    assert code == 2 and "-o must be a URL where inputs or outputs are URLs" in err and err.endswith("got out/\n")
-    code, _, err = undin("enhance", "s3://bucket/in/a.wav")
-    assert code == 2 and err.endswith("got None\n")
+def test_inputs_at_urls_need_an_output(undin, here):
+    for words in (("enhance", "s3://bucket/in/a.wav"), ("separate", "s3://bucket/in/")):
+        code, _, err = undin(*words)
+        assert code == 2 and err.endswith("need -o, a folder or a URL, such as out/ or s3://bucket/out/\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "nmf-kwon2016", "-o", "s3://bucket/run/"),
+        ("train", "recipe.toml", "--data", "s3://bucket/run/"),
+        ("export", "lull", "-o", "s3://bucket/run/"),
+        ("corpus", "s3://bucket/run/"),
+    ],
+)
+def test_a_url_where_only_a_path_can_be_is_one_line_with_the_cure(undin, here, words):
+    code, out, err = undin(*words)
+    assert (code, out) == (2, "") and not list(here.glob("s3*"))
+    assert err == "undin: s3://bucket/run/: a URL cannot be used here: use a path, and copy from or to the URL\n"
+
+
+@pytest.mark.parametrize("error", [PermissionError(None, "Access Denied", "s3://b/in/"), OSError(5, "503", "s3://b/x")])
+def test_errors_of_stores_are_one_line(undin, here, monkeypatch, error):
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr("undin.jobs.plan_urls", fails)
+    code, out, err = undin("enhance", "s3://b/in/", "-o", "s3://b/out/")
+    cure = "check the URL, the credentials and the network"
+    assert (code, out, err) == (1, "", f"undin: {error.filename}: {error.strerror}: {cure}\n")
 
 
 def test_only_ray_is_a_cluster_and_a_recipe_runs_here(undin, here):

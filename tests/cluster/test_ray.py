@@ -22,7 +22,7 @@ from undin.errors import InputError
 from undin.jobs import NOTES, plan, run
 from undin.methods import LogMMSE, load
 from undin.mixing.write import MixtureWriter
-from undin.workers import AHEAD, WorkerDied
+from undin.workers import AHEAD, Intake, WorkerDied
 
 pytest.importorskip("ray", reason="Ray is not installed")
 pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -131,6 +131,30 @@ def test_a_list_that_takes_longer_than_thought_is_divided():
     found = dict(Ray(n=2).map(slow_at_the_end, range(48)))
     assert sorted(found) == list(range(48))
     assert len({found[i] for i in range(40, 48)}) == 2
+
+
+def test_what_a_worker_gives_back_after_the_intake_has_closed_is_left():
+    intake, found = Intake(), []
+    for i, _ in Ray(n=1).map(slow_at_the_end, intake(range(72))):
+        found.append(i)
+        intake.is_open = i < 40
+    assert set(range(41)) <= set(found) and len(found) < 50 and intake.has_left
+
+
+def talks_for_long(progress):
+    def work(_):
+        for _ in range(20):
+            time.sleep(0.1)
+            progress(1.0)
+
+    return work
+
+
+def test_progress_of_a_long_file_comes_while_it_is_done(monkeypatch):
+    monkeypatch.setattr("undin.cluster.LOOK_S", 0.3)
+    reports = []
+    assert len(list(Ray(n=1).map(talks_for_long, [0], progress=reports.append))) == 1
+    assert len(reports) > 2 and sum(reports) == 20
 
 
 def test_that_no_worker_is_left_is_told(monkeypatch):

@@ -39,8 +39,9 @@ from undin.cli.score import score
 from undin.cli.separate import separate
 from undin.cli.serve import serve
 from undin.cli.train import train
-from undin.errors import UndinError
+from undin.errors import InputError, UndinError
 from undin.signals import graceful_signals
+from undin.store import is_url
 
 app = typer.Typer(
     name="undin",
@@ -71,6 +72,15 @@ class Command(typer.core.TyperCommand):
         panels = [getattr(param, "rich_help_panel", None) for param in own]
         last.rich_help_panel = panels[-1] if panels else None
         return params
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it, unless a URL is where only a path can be."""
+        paths = [ctx.params.get(param.name) for param in self.params if getattr(param.type, "name", "") == "path"]
+        for value in paths:
+            for path in value if isinstance(value, (list, tuple)) else [value]:
+                if is_url(path):
+                    raise InputError(f"{path}: a URL cannot be used here: use a path, and copy from or to the URL")
+        return super().invoke(ctx)
 
 
 for command in (
@@ -202,6 +212,8 @@ def _usage(error: Exception, args: list[str]) -> str:
 
 def _disk(error: OSError) -> str:
     """The message of an error of the system, in terms of the file that was asked for."""
+    if isinstance(error.filename, str) and "://" in error.filename:
+        return f"{error.filename}: {error.strerror or error}: check the URL, the credentials and the network"
     path = Path(error.filename) if isinstance(error.filename, str) else None
     if path is None:
         return f"standard output: {error.strerror or error}"
