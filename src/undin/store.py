@@ -5,17 +5,16 @@ refused, so that it does not get into notes, reports or messages.
 """
 
 import errno
-import hashlib
 import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from stat import S_ISREG
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 
 from undin.atomic import open_part
 from undin.errors import InputError, MissingExtraError, require
@@ -123,6 +122,25 @@ class Store:
         except FileNotFoundError:
             return None
 
+    def names(self) -> list[str]:
+        """The names of what is directly in the folder."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            found = self._patiently("", self._fs.ls, self._root, detail=False)
+            return sorted(str(each).rstrip("/").rpartition("/")[2] for each in found)
+        return []
+
+    def open(self, name: str = "") -> IO[bytes]:
+        """Open a large file to read parts of it."""
+        return self._patiently(name, self._fs.open, self._path(name), "rb", block_size=2**20)
+
+    @contextmanager
+    def written(self, name: str) -> Iterator[Path]:
+        """Where to write a file on the disk, which is put when the block ends without an error."""
+        with TemporaryDirectory(prefix="undin-") as folder:
+            file = Path(folder, PurePosixPath(name).name)
+            yield file
+            self.put(name, file)
+
     def fetch(self, name: str, file: Path, size: int | None = None) -> None:
         """Copy a file to the disk.
 
@@ -228,6 +246,19 @@ class Folder(Store):
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def names(self) -> list[str]:
+        """The names of what is directly in the folder."""
+        return sorted(os.listdir(self._folder)) if self._folder.is_dir() else []  # noqa: PTH208
+
+    def open(self, name: str = "") -> IO[bytes]:
+        """Open a large file to read parts of it."""
+        return (self._folder / name).open("rb")
+
+    @contextmanager
+    def written(self, name: str) -> Iterator[Path]:
+        """The path itself: whoever writes there writes whole files."""
+        yield self._folder / name
+
     def fetch(self, name: str, file: Path, size: int | None = None) -> None:
         """Copy a file.
 
@@ -296,79 +327,13 @@ def open_store(name: str) -> Store:
     return Store(name) if is_url(name) else Folder(name)
 
 
+def split(name: str) -> tuple[Store, str]:
+    """The folder of a file at a URL or path, and its name there."""
+    folder, name = os.path.split(name)
+    return open_store(folder), name
+
+
 def _version(about: dict[str, Any]) -> str:
     """What a store says of a file that changes with its content."""
     found = (about.get(key) for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created"))
     return str(next((each for each in found if each), about.get("size"))).strip('"')
-
-
-def cache_folder() -> Path:
-    """Where copies of remote files are kept on this machine: $UNDIN_CACHE, or undin in the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("UNDIN_CACHE") or Path(home, "undin"))
-
-
-def cached(store: Store, name: str = "") -> Path:
-    """The copy of a file on this machine, fetched once for all processes; again when it was written again.
-
-    Args:
-        store: where it is.
-        name: below its URL; "" is the URL itself.
-
-    Raises:
-        InputError: no such file.
-    """
-    entry = store.find(name)
-    if entry is None:
-        raise InputError(f"{store.at(name)}: no such file: check the spelling and the folder you are in")
-    digest = hashlib.sha256(f"{store.at(name)} {entry.size} {entry.version}".encode()).hexdigest()[:32]
-    place = cache_folder() / digest / store.at(name).rpartition("/")[2]
-    if place.exists():
-        return place
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with _one_process(place.with_name(".lock")):
-        if not place.exists():
-            part, file = open_part(place)
-            file.close()
-            try:
-                store.fetch(name, part, entry.size)
-                part.replace(place)
-            finally:
-                part.unlink(missing_ok=True)
-    return place
-
-
-@contextmanager
-def _one_process(lock: Path) -> Iterator[None]:
-    """Let one process of this machine in at a time, where the system can; it lets the next in when it dies."""
-    with lock.open("w") as file:
-        with suppress(ImportError):
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def placed(output: str, keep: Sequence[str] = ()) -> Iterator[Path]:
-    """A folder to write to that becomes a URL's content, also after an error; a path is given as it is.
-
-    Args:
-        output: a path, or the URL of a folder.
-        keep: files that are fetched from there first, where they are.
-    """
-    if not is_url(output):
-        yield Path(output)
-        return
-    store = Store(output)
-    with TemporaryDirectory(prefix="undin-") as name:
-        folder = Path(name)
-        for each in keep:
-            with suppress(FileNotFoundError):
-                store.fetch(each, folder / each)
-        try:
-            yield folder
-        finally:
-            for file in sorted(folder.rglob("*")):
-                if file.is_file() and not file.name.startswith(".undin-"):
-                    store.put(file.relative_to(folder).as_posix(), file)

@@ -9,8 +9,9 @@ import pytest
 
 from undin import audio, corpora, mixing
 from undin.cli import main
+from undin.copies import cached
 from undin.mixing.write import MixtureWriter
-from undin.store import Store, cached
+from undin.store import Store
 
 pytest.importorskip("moto.server", reason="moto[server] is not installed")
 pytest.importorskip("s3fs", reason="s3fs is not installed")

@@ -16,7 +16,7 @@ import soundfile
 from corpus_trees import sound
 
 from undin import corpora
-from undin.atomic import _machine
+from undin.atomic import this_machine
 from undin.audio import active_level_db
 from undin.corpora import Clip, Corpus, check_pack, open_pack, pack
 from undin.corpora.packed import HEADER, SAMPLES_AT
@@ -359,7 +359,7 @@ def test_a_full_disk_leaves_nothing(tmp_path):
 
 
 def test_what_a_killed_run_left_goes(tmp_path):
-    stray, living = (tmp_path / f".undin-{_machine()}-{pid}-00.part" for pid in (2**22 + 1, os.getppid()))
+    stray, living = (tmp_path / f".undin-{this_machine()}-{pid}-00.part" for pid in (2**22 + 1, os.getppid()))
     for path in (stray, living):
         path.write_bytes(b"x")
     pack(tiny(tmp_path), tmp_path / "p.pack")

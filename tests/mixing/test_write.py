@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -95,6 +96,14 @@ def test_an_interrupted_run_resumes(shared, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills a process by a signal")
+def test_two_runs_do_not_write_one_folder_at_once(shared, tmp_path):
+    with closing(job(shared, tmp_path).run()) as results:
+        next(results)
+        with pytest.raises(InputError, match=r"another run is writing .*manifest\.csv; wait until it ends, or use"):
+            statuses(job(shared, tmp_path))
+    assert statuses(job(shared, tmp_path)) == ["skipped"] + ["done"] * 9
+
+
 def test_a_killed_run_leaves_nothing_half_written(shared, tmp_path):
     rows = [dataclasses.replace(clip, path=str(shared.root / clip.path)) for clip in shared.rows]
     from undin.corpora import write_tables

@@ -123,16 +123,17 @@ def evaluate(
     [dim]WER:[/]  undin evaluate pairs/ -m lull --transcripts text.csv --wer-cmd 'whisper-cli -np -nt -f {in}'
     """
     from undin import evaluation, mixing
+    from undin.copies import cached, placed
     from undin.errors import InputError
     from undin.evaluation.run import SCORES
     from undin.experiment import is_recipe
     from undin.mixing.manifest import read_numbered
     from undin.page import check_page
-    from undin.store import Store, cached, is_url, placed
+    from undin.store import Store, is_url
     from undin.workers import executor
 
     if is_recipe(mixtures):
-        o.refuse_on(on)
+        o.refuse_for_recipe(on, output, data)
         home = None if output == OUTPUT else Path(output)  # a run has its own folder
         sound = Path(data) if data else None
         return run(mixtures, home, sound, ["evaluate"], workers=workers or 1, json=json, quiet=quiet)

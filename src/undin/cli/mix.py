@@ -41,11 +41,12 @@ def mix(
         ),
     ] = None,
     output: Annotated[
-        Path | None, o.where("-o", "--output", metavar="DIR", help="Output folder; required except with a recipe.")
+        str | None,
+        o.where("-o", "--output", metavar="DIR", help="Output folder or its URL; required except with a recipe."),
     ] = None,
     data: Annotated[
-        Path | None,
-        o.where(metavar="DIR", help="Folder that the paths in a manifest are relative to."),
+        str | None,
+        o.where(metavar="DIR", help="Folder that the paths in a manifest are relative to, or its URL."),
     ] = None,
     config: Annotated[
         Path | None,
@@ -143,20 +144,23 @@ def mix(
         from undin.experiment import is_recipe
 
         if is_recipe(inputs[0]):
-            o.refuse_on(on)
-            return run(inputs[0], only=["mix"], output=output, data=data, workers=workers or 1, json=json, quiet=quiet)
+            o.refuse_for_recipe(on, output, data)
+            home, sound = (Path(name) if name else None for name in (output, data))
+            return run(inputs[0], only=["mix"], output=home, data=sound, workers=workers or 1, json=json, quiet=quiet)
     from undin import corpora
     from undin.mixing import Drawing
     from undin.mixing.layout import parse_layout
     from undin.mixing.settings import Settings
     from undin.mixing.write import MixtureWriter
+    from undin.store import is_url
 
     if output is None:
         raise InputError("mix needs -o DIR, the folder to write to")
     if config is not None and inputs:
         raise InputError("--config names the folders itself: leave out CORPUS")
     where = o.pool(workers, on, num_cpus, num_gpus)
-    common: dict[str, Any] = {"out": output, "shard": _shard(shard), "files": not manifest_only, "overwrite": overwrite}
+    place = {"out": Path(), "url": output} if is_url(output) else {"out": Path(output)}
+    common: dict[str, Any] = {**place, "shard": _shard(shard), "files": not manifest_only, "overwrite": overwrite}
     listed = _listed(inputs or [])
     if config is not None:
         jobs = _configured(config, seed, {**common, "layout": parse_layout(template or "six-folders", format)})
@@ -255,37 +259,45 @@ def _shard(text: str) -> tuple[int, int]:
 
 def _listed(inputs: list[str]) -> Path | None:
     """The manifest to remake, if one is given."""
+    from undin.copies import cached
+    from undin.store import is_url, split
+
     files = [name for name in inputs if name.lower().endswith(".csv")]
     if files and len(inputs) > 1:
         raise InputError(f"a manifest cannot be combined with other inputs; got {' '.join(inputs)}")
+    if files and is_url(files[0]):
+        return cached(*split(files[0]))
     return Path(files[0]) if files else None
 
 
 def _corpus_of(
-    manifest: Path, data: Path | None, sr: int | None, mono: bool, allow_outside: bool
+    manifest: Path, data: str | None, sr: int | None, mono: bool, allow_outside: bool
 ) -> "tuple[Corpus, int]":
     """The folder of a manifest's files as a corpus, and how many talkers its mixtures have."""
     from itertools import islice
 
     from undin.corpora import Clip, Corpus
+    from undin.corpora.fetched import FetchedReader
     from undin.mixing import MixtureRow
     from undin.mixing.manifest import read_numbered
+    from undin.store import is_url, open_store
 
     if data is None:
         raise InputError("a manifest needs --data DIR, the folder that its paths are relative to")
-    if not data.is_dir():
+    if not (is_url(data) or Path(data).is_dir()):
         raise InputError(f"--data {data}: no such folder")
     found = [row for _, row in islice(read_numbered(manifest, allow_outside=allow_outside), 1000)]
     rows = [row for row in found if isinstance(row, MixtureRow)]
     if found and not rows:
         raise InputError(str(found[0]))
     sources = [source for row in rows for source in (*row.speech, *row.noise)]
-    there = next((source for source in sources if os.path.isfile(data / source.path)), None)  # noqa: PTH113 (never raises)
+    there = next((source for source in sources if open_store(data).find(source.path)), None)
     if there is None:
         example = f", such as {sources[0].path}" if sources else ""
         raise InputError(f"{data} contains none of the files of {manifest}{example}: use the right --data")
     clip = Clip(there.path, there.offset_s, there.duration_s, rows[0].split)
-    return Corpus(data, [clip], sr=sr, mono=mono), max(len(row.speech) for row in rows)
+    reader = FetchedReader(data, mono=mono) if is_url(data) else None
+    return Corpus(Path(data), [clip], sr=sr, mono=mono, reader=reader), max(len(row.speech) for row in rows)
 
 
 def _seen(text: str | None, corpus: "Corpus") -> "Seen | None":
@@ -327,7 +339,7 @@ def _work(job: "MixtureWriter", workers: "int | Executor", *, as_json: bool, qui
                 print(_as_json(made), flush=True)
     if not quiet and not as_json:
         summary = ", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed") if counts[status])
-        show.say(f"{summary or 'nothing to do'} -> {job.result}")
+        show.say(f"{summary or 'nothing to do'} -> {job.shown}")
     return 1 if counts["failed"] else 0
 
 

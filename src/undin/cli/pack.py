@@ -3,7 +3,6 @@
 import json as json_
 from functools import reduce
 from operator import add
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,12 +17,14 @@ if TYPE_CHECKING:
 
 def pack(
     inputs: Annotated[
-        list[Path],
-        typer.Argument(metavar="CORPUS", help="Folders of speech and noise, read as one corpus; or packs."),
+        list[str],
+        typer.Argument(metavar="CORPUS", help="Folders of speech and noise, read as one corpus; or packs or their URLs."),
     ],
     output: Annotated[
-        Path | None,
-        o.where("-o", "--output", metavar="FILE", help="Pack to write, NAME.pack; required except with --check."),
+        str | None,
+        o.where(
+            "-o", "--output", metavar="FILE", help="Pack to write, NAME.pack or its URL; required except with --check."
+        ),
     ] = None,
     part_mb: Annotated[
         float | None, o.where(metavar="MB", help="Split into parts of at most this size, NAME.1-of-N.pack.")
@@ -95,7 +96,7 @@ def _length(seconds: float) -> str:
     return f"{seconds / 3600:.2f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
 
 
-def _check_packs(paths: list[Path], *, as_json: bool, quiet: bool) -> int:
+def _check_packs(paths: list[str], *, as_json: bool, quiet: bool) -> int:
     """Check packs, report damaged ones, return the exit code."""
     from undin.corpora import check_pack
 

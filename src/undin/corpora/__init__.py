@@ -18,6 +18,7 @@ import os
 import warnings
 from pathlib import Path
 
+from undin.copies import cached
 from undin.corpora.clip import Clip
 from undin.corpora.contents import Survey, survey
 from undin.corpora.corpus import Corpus
@@ -29,7 +30,7 @@ from undin.corpora.pack import Packed, check_pack, is_pack_of, pack
 from undin.corpora.packed import is_packed, missing_parts, open_pack, packs_in
 from undin.corpora.scan import Fault, Scan, scan
 from undin.errors import InputError
-from undin.store import Store, cached, is_url
+from undin.store import Store, is_url
 
 __all__ = [
     "LAYOUTS",

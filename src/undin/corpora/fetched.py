@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from undin.copies import cached
 from undin.corpora.readers import SliceReader
-from undin.store import Store, cached
+from undin.store import Store
 
 
 class FetchedReader(SliceReader):

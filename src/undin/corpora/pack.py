@@ -30,6 +30,7 @@ from undin.corpora.pack_file import Packed, PackWriter
 from undin.corpora.packed import check_pack, open_pack
 from undin.corpora.scan import Fault, fault_of
 from undin.errors import InputError, UndinError
+from undin.store import Store, is_url, split
 from undin.workers import Executor, Progress, Threads, WorkerDied
 
 __all__ = ["Packed", "check_pack", "is_pack_of", "open_pack", "pack"]
@@ -72,7 +73,8 @@ def pack(
 
     Args:
         corpus: what to pack, at its rate `corpus.sr`; noisy twins (`Clip.noisy_path`) are left out.
-        path: the file, which must end in .pack; in parts <name>.1-of-<n>.pack and so on, each a pack of some clips.
+        path: the file or its URL, which must end in .pack; in parts <name>.1-of-<n>.pack and so on, each a pack of
+            some clips.
         part_mb: greatest size of a part, in 10^6 bytes; None for one file.
         workers: files decoded in parallel, in threads; or an `Executor`.
         overwrite: replace files with other content.
@@ -87,21 +89,21 @@ def pack(
         InputError: the corpus is empty, a name is wrong or taken, a clip does not fit into a part, the disk is full, or
             an audio file cannot be read; no file is left half-written.
     """
-    path = Path(path)
+    place, name = split(os.fspath(path))
     if isinstance(workers, int) and workers < 1:
         raise InputError(f"workers must be at least 1; got {workers}")
     if not corpus.rows:
         raise InputError(f"the corpus at {corpus.root} has no clips to pack: choose another split or folder")
     pieces = _pieces(corpus)
     parts = [pieces] if part_mb is None else _parts(pieces, part_mb)
-    paths = _paths(path, None if part_mb is None else len(parts))
-    strays = _strays(path, paths, overwrite)
+    names = _names(place, name, None if part_mb is None else len(parts))
+    strays = _strays(place, name, names, overwrite)
     digest = _digest(corpus, part_mb)
-    made = {k: found for k in range(len(parts)) if (found := _there(paths[k], digest, overwrite))}
+    made = {k: found for k in range(len(parts)) if (found := _there(place.at(names[k]), digest, overwrite))}
     todo = [(k, piece) for k, part in enumerate(parts) if k not in made for piece in part]
     total, done = sum(piece.clip.duration_s for _, piece in todo), 0.0
     for k, cuts in groupby(_cuts(corpus, pieces, todo, workers), key=lambda cut: cut[0]):
-        with PackWriter(paths[k], corpus.sr, digest) as writer:
+        with place.written(names[k]) as file, PackWriter(file, corpus.sr, digest) as writer:
             for _, piece, cut in cuts:
                 if isinstance(cut, Cut):
                     writer.add(piece.row, piece.begin, cut.clip, cut.samples, cut.scale)
@@ -115,10 +117,10 @@ def pack(
                     tick(done, total)
             if part_mb is None and not writer.rows:
                 raise InputError(f"none of the files of {corpus.root} can be read; the reasons are listed for each")
-            made[k] = writer.finish()
+            made[k] = replace(writer.finish(), path=_path(place.at(names[k])))
     for stray in strays:
-        stray.unlink(missing_ok=True)
-    return [made[k] for k in range(len(paths))]
+        place.remove(stray)
+    return [made[k] for k in range(len(names))]
 
 
 def _pieces(corpus: Corpus) -> list[Piece]:
@@ -178,19 +180,26 @@ def _size(piece: Piece) -> int:
     return 2 * max(piece.stop - piece.begin, 0) + CLIP_BYTES + len(json.dumps(list(texts), ensure_ascii=False).encode())
 
 
-def _paths(path: Path, n: int | None) -> list[Path]:
-    if path.suffix != ".pack" or packed.part_of(path) or path.is_dir():
+def _path(name: str) -> Path | str:
+    return name if is_url(name) else Path(name)
+
+
+def _names(place: Store, name: str, n: int | None) -> list[str]:
+    path = place.at(name)
+    if not name.endswith(".pack") or packed.part_of(Path(name)) or Path(path).is_dir():
         raise InputError(f"the name of a pack must end in .pack, not in .<i>-of-<n>.pack; got {path}")
-    check_folder(path)
-    return [path] if n is None else [path.with_name(f"{path.stem}.{i}-of-{n}.pack") for i in range(1, n + 1)]
+    if not is_url(path):
+        check_folder(Path(path))
+    return [name] if n is None else [f"{Path(name).stem}.{i}-of-{n}.pack" for i in range(1, n + 1)]
 
 
-def _strays(path: Path, paths: Sequence[Path], overwrite: bool) -> list[Path]:
+def _strays(place: Store, name: str, names: Sequence[str], overwrite: bool) -> list[str]:
     """Files of another pack of this name, which would be opened with it."""
-    there = [each for each in path.parent.glob("*.pack") if (part := packed.part_of(each)) and part[0] == path.stem]
-    strays = [each for each in (*there, path) if each.exists() and each not in paths]
+    parts = ((each, packed.part_of(Path(each))) for each in place.names())
+    ours = [each for each, part in parts if each == name or (part and f"{part[0]}.pack" == name)]
+    strays = [each for each in ours if each not in names]
     if strays and not overwrite:
-        raise InputError(f"{strays[0]} belongs to another pack of that name; use --overwrite or another name")
+        raise InputError(f"{place.at(strays[0])} belongs to another pack of that name; use --overwrite or another name")
     return strays
 
 
@@ -212,23 +221,25 @@ def is_pack_of(path: Path, corpus: Corpus) -> bool:
     return _has_digest(path, _digest(corpus, None))
 
 
-def _has_digest(path: Path, digest: str) -> bool:
+def _has_digest(path: str | Path, digest: str) -> bool:
     try:
         return bool(packed.read_index(path)["digest"] == digest)
     except (InputError, OSError):
         return False
 
 
-def _there(path: Path, digest: str, overwrite: bool) -> Packed | None:
+def _there(path: str, digest: str, overwrite: bool) -> Packed | None:
     """Report for an existing, identical pack."""
-    if overwrite or not path.exists():
+    place, name = split(path)
+    entry = None if overwrite else place.find(name)
+    if entry is None:
         return None
     if not _has_digest(path, digest):
         raise InputError(f"{path} already exists with other content; use --overwrite or another name")
     index = packed.read_index(path)
     left_out = tuple(Fault(*fault) for fault in index["left_out"])
     durations_s = index["clips"]["duration_s"]
-    return Packed(path, "skipped", len(durations_s), sum(durations_s), path.stat().st_size, left_out)
+    return Packed(_path(path), "skipped", len(durations_s), sum(durations_s), entry.size, left_out)
 
 
 def _cuts(

@@ -22,7 +22,7 @@ class Packed:
     """What became of one file of a pack.
 
     Attributes:
-        path: the file.
+        path: the file; of one at a URL, the URL.
         status: "skipped" where the same was there already.
         n_clips: clips in it.
         seconds: their length.
@@ -30,7 +30,7 @@ class Packed:
         left_out: sound files that it should hold, which could not be read.
     """
 
-    path: Path
+    path: Path | str
     status: Literal["done", "skipped"]
     n_clips: int
     seconds: float

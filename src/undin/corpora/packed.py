@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from undin.corpora.corpus import Corpus
 from undin.corpora.layouts.tables import TABLES
 from undin.corpora.trees import SUFFIXES
 from undin.errors import InputError
+from undin.store import split
 
 MAGIC, FORMAT = b"undinpak", 1
 HEADER = struct.Struct("<8sIQQII")  # magic, format, n_samples, bytes of the index, CRC-32 of samples, of the index
@@ -230,14 +231,14 @@ def missing_parts(packs: Sequence[Path]) -> list[str]:
 
 
 def check_pack(path: str | os.PathLike[str]) -> None:
-    """Read all of a pack and compare its checksums.
+    """Read all of a pack, at a path or a URL, and compare its checksums.
 
     Raises:
         InputError: as `open_pack`, or its samples are damaged.
     """
-    path = Path(path)
+    path = os.fspath(path)
     header, crc = read_header(path), 0
-    with path.open("rb") as file:
+    with _open(path) as file:
         file.seek(SAMPLES_AT)
         left = 2 * header.n_samples
         while left and (data := file.read(min(left, 1 << 24))):
@@ -247,18 +248,24 @@ def check_pack(path: str | os.PathLike[str]) -> None:
         raise InputError(f"{path}: its samples are damaged (checksum mismatch): {AGAIN}")
 
 
-def read_header(path: Path) -> Header:
+def _open(path: str | Path) -> IO[bytes]:
+    store, name = split(str(path))
+    return store.open(name)
+
+
+def read_header(path: str | Path) -> Header:
     """The header of a pack, checked against the file size."""
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with _open(path) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
             data = file.read(HEADER.size + CRC.size)
     except FileNotFoundError:
         raise InputError(f"{path}: no such pack: check the spelling, or create it with undin pack") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     if not data.startswith(MAGIC):
-        raise InputError(f"{path} is not a pack: create one with undin pack CORPUS -o {path.name}")
+        raise InputError(f"{path} is not a pack: create one with undin pack CORPUS -o {Path(path).name}")
     if len(data) < HEADER.size + CRC.size or size < SAMPLES_AT:
         raise InputError(f"{path} is truncated: {size} bytes are too few for its header: {AGAIN}")
     _, format, *fields = HEADER.unpack_from(data)
@@ -273,10 +280,10 @@ def read_header(path: Path) -> Header:
     return header
 
 
-def read_index(path: Path) -> dict[str, Any]:
+def read_index(path: str | Path) -> dict[str, Any]:
     """The index of a pack: sr, digest, part, left_out, clips, files, segments; see `pack`."""
     header = read_header(path)
-    with path.open("rb") as file:
+    with _open(path) as file:
         file.seek(SAMPLES_AT + 2 * header.n_samples)
         data = file.read(header.index_bytes)
     if zlib.crc32(data) != header.index_crc:

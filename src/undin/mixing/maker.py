@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -13,6 +14,7 @@ from undin.mixing.layout import Layout
 from undin.mixing.manifest import MixtureRow
 from undin.mixing.mix import Mixture
 from undin.mixing.render import render
+from undin.store import Store, is_url, open_store
 from undin.workers import Progress, WorkerDied
 
 
@@ -66,7 +68,7 @@ class Maker:
         corpus: where the sound is.
         drawing: makes the rows of items that have none.
         layout: where the files go.
-        out: the folder that they go to.
+        out: the folder that they go to, or its URL.
         files: False to find the rows only.
         replace: whether files that are there may be replaced.
     """
@@ -74,7 +76,7 @@ class Maker:
     corpus: Corpus
     drawing: Drawing | None
     layout: Layout
-    out: Path
+    out: Path | str
     files: bool
     replace: bool
     _folders: set[Path] = field(default_factory=set)
@@ -117,16 +119,25 @@ class Maker:
     def _names(self, row: MixtureRow, n: int) -> tuple[str, ...]:
         return tuple(name for names in self.layout.outputs(row, n).values() for name in names) if self.files else ()
 
+    @cached_property
+    def _place(self) -> Store:
+        return open_store(str(self.out))
+
     def _is_there(self, row: MixtureRow, n: int) -> bool:
-        return self.replace and all((self.out / name).is_file() for name in self._names(row, n))
+        return self.replace and all(map(self._place.find, self._names(row, n)))
 
     def _check_places(self, names: Iterable[str]) -> None:
         """See that files of these names can be written: not too long, in folders, and no files of others."""
-        for path in (self.out / name for name in names):
-            if path.parent not in self._folders:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._folders.add(path.parent)
-            if path.exists() and not self.replace:  # which a name that is too long raises in a folder alone
+        for name in names:
+            path = self._place.at(name)
+            if is_url(path):
+                is_there = not self.replace and self._place.find(name) is not None
+            else:
+                if (folder := Path(path).parent) not in self._folders:
+                    folder.mkdir(parents=True, exist_ok=True)
+                    self._folders.add(folder)
+                is_there = Path(path).exists()  # which a name that is too long raises in a folder alone
+            if is_there and not self.replace:
                 raise InputError(f"{path} already exists and was not written by undin mix; use --overwrite")
 
     def _write(self, mixture: Mixture, row: MixtureRow, n: int) -> None:
@@ -135,4 +146,5 @@ class Maker:
         signals = {"noise": [mixture.noise], "clean": clean, "noisy": [mixture.noisy]}
         for signal, sounds in signals.items():
             for name, x in zip(names[signal], sounds, strict=bool(names[signal])):
-                audio.write(self.out / name, x, row.sr, subtype="PCM_16")
+                with self._place.written(name) as path:
+                    audio.write(path, x, row.sr, subtype="PCM_16")

@@ -25,12 +25,15 @@ from typing import Any
 import numpy as np
 
 from undin.atomic import atomic_write, clear_parts, naming
+from undin.claims import claim
+from undin.copies import Saver, placed
 from undin.corpora import Corpus
 from undin.errors import InputError
 from undin.mixing.draw import Drawing
 from undin.mixing.layout import Layout, name_of
 from undin.mixing.maker import Item, Made, Maker
 from undin.mixing.manifest import COLUMNS, MixtureRow, read_manifest, read_numbered, to_cells, write_manifest
+from undin.store import Store, open_store
 from undin.workers import Executor, WorkerDied, executor
 
 
@@ -50,6 +53,7 @@ class MixtureWriter:
         name: of the manifest that is written.
         files: False to write the manifest only.
         overwrite: write all again and replace existing files, including those undin did not write.
+        url: write to this URL; `out` is then a folder of the run.
     """
 
     corpus: Corpus
@@ -63,6 +67,7 @@ class MixtureWriter:
     name: str = "manifest"
     files: bool = True
     overwrite: bool = False
+    url: str = ""
 
     def __post_init__(self) -> None:
         i, m = self.shard
@@ -96,6 +101,23 @@ class MixtureWriter:
         i, m = self.shard
         return self.out / (f"{self.name}.csv" if m == 1 else f"{self.name}.{i:0{len(str(m))}d}-of-{m}.csv")
 
+    @property
+    def shown(self) -> str:
+        """The manifest as the user names it."""
+        return self._place.at(self.result.name)
+
+    @property
+    def _place(self) -> Store:
+        return open_store(self.url or str(self.out))
+
+    @property
+    def _journals(self) -> list[Path]:
+        return [self.result.with_name(f".{self.result.name}.{name}") for name in ("journal", "earlier")]
+
+    @property
+    def _note(self) -> Path:
+        return self.out / f".undin-mix.{self.name}.json"
+
     def run(self, workers: int | Executor = 1) -> Generator[Made, None, None]:
         """Write them, and yield the outcome of each, in order.
 
@@ -107,14 +129,24 @@ class MixtureWriter:
         """
         pool = executor(workers)
         _ = self._range  # a manifest that cannot be read leaves no trace
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"{self.out}: cannot be created as a folder: {error.strerror}: choose another -o"
-            ) from error
+        if not self.url:
+            try:
+                self.out.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(
+                    f"{self.out}: cannot be created as a folder: {error.strerror}: choose another -o"
+                ) from error
+        with naming(self.result), claim(self._place, f".undin-mix.{self.result.name}") as is_ours:
+            if not is_ours:
+                raise InputError(f"another run is writing {self.shown}; wait until it ends, or use another -o")
+            kept = [path.name for path in (self._note, self.result, *self._journals)]
+            with placed(self.url or str(self.out), keep=kept) as folder:
+                yield from (replace(self, out=folder) if self.url else self)._run(pool)
+
+    def _run(self, pool: Executor) -> Generator[Made, None, None]:
         ours = self._claim()
-        journal, earlier = (self.result.with_name(f".{self.result.name}.{name}") for name in ("journal", "earlier"))
+        journal, earlier = self._journals
+        save = Saver(self._place, journal.name, journal) if self.url else None
         if self.overwrite:
             for path in (journal, earlier, self.result):
                 if not self._is_given(path):
@@ -125,7 +157,7 @@ class MixtureWriter:
         if self.drawing:
             _fold([self.result, earlier, journal], earlier, journal)
         known = _known(earlier if earlier.exists() else self.result) if self.drawing else iter(())
-        maker = Maker(self.corpus, self.drawing, self.layout, self.out, self.files, ours or self.overwrite)
+        maker = Maker(self.corpus, self.drawing, self.layout, self.url or self.out, self.files, ours or self.overwrite)
         items = self._items(known, skip=ours and not self.overwrite)
         with journal.open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file, lineterminator="\n")
@@ -138,6 +170,8 @@ class MixtureWriter:
                         with naming(journal):
                             table.writerow(to_cells(made.row))
                             file.flush()
+                        if save:
+                            save()
                     yield made
         if self._is_given(self.result):
             journal.unlink()
@@ -200,7 +234,7 @@ class MixtureWriter:
 
     def _claim(self) -> bool:
         """Note whose folder it is; True where it was ours before."""
-        note, digest = self.out / f".undin-mix.{self.name}.json", self._digest()
+        note, digest = self._note, self._digest()
         try:
             old = json.loads(note.read_text(encoding="utf-8")).get("digest")
         except FileNotFoundError:
@@ -209,23 +243,25 @@ class MixtureWriter:
             old = "?"
         if old not in (None, digest) and not self.overwrite:
             raise InputError(
-                f"{self.out} holds mixtures made with different settings (or corpus, seed, template); "
+                f"{self.url or self.out} holds mixtures made with different settings (or corpus, seed, template); "
                 "use --overwrite or another -o"
             )
         if old is None and not self.overwrite and self.result.exists() and not self._is_given(self.result):
             raise InputError(
-                f"{self.result} already exists and was not written by undin mix; use --overwrite or another -o"
+                f"{self.shown} already exists and was not written by undin mix; use --overwrite or another -o"
             )
         if old is None and self.files and not self.overwrite:
             for folder in self.layout.folders:
-                if (self.out / folder).is_dir() and any((self.out / folder).iterdir()):
+                if open_store(self._place.at(folder)).names():
                     raise InputError(
-                        f"{self.out / folder} holds files that undin mix did not write; use another -o, or --overwrite "
-                        "to replace those of the same names"
+                        f"{self._place.at(folder)} holds files that undin mix did not write; use another -o, or "
+                        "--overwrite to replace those of the same names"
                     )
         with atomic_write(note) as file:
             about = {"digest": digest, "made_by": "undin mix", "data": str(self.corpus.root.resolve())}
             file.write(json.dumps(about) + "\n")
+        if self.url:  # before the first mixture
+            self._place.put(note.name, note)
         return bool(old == digest)
 
     def _digest(self) -> str:
@@ -250,6 +286,11 @@ class MixtureWriter:
         """Put shards together; write system 4's table."""
         m = self.shard[1]
         shards = [replace(self, shard=(i, m)).result for i in range(1, m + 1)]
+        if self.url and m > 1:
+            self._place.put(self.result.name, self.result)  # first, so that the last shard finds all
+            for path in shards:
+                if not path.exists() and self._place.find(path.name):
+                    self._place.fetch(path.name, path)
         if not all(path.exists() for path in shards):
             return
         whole = self.out / f"{self.name}.csv"
