@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def pack(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="CORPUS", help="Folders of speech and noise, read as one corpus; or packs or their URLs."),
+        typer.Argument(
+            metavar="CORPUS", help="Folders of speech and noise, read as one corpus; or packs or their URLs."
+        ),
     ],
     output: Annotated[
         str | None,
