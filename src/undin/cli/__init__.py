@@ -75,8 +75,8 @@ class Command(typer.core.TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run it, unless a URL is where only a path can be."""
-        paths = [ctx.params.get(param.name) for param in self.params if getattr(param.type, "name", "") == "path"]
-        for value in paths:
+        params: list[Any] = list(self.params)
+        for value in (ctx.params.get(param.name) for param in params if param.type.name == "path"):
             for path in value if isinstance(value, (list, tuple)) else [value]:
                 if is_url(path):
                     raise InputError(f"{path}: a URL cannot be used here: use a path, and copy from or to the URL")
