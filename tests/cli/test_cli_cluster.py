@@ -50,7 +50,7 @@ def test_inputs_at_urls_need_an_output(undin, here):
 def test_a_url_where_only_a_path_can_be_is_one_line_with_the_cure(undin, here, words):
     code, out, err = undin(*words)
     assert (code, out) == (2, "") and not list(here.glob("s3*"))
-    assert err == "undin: s3://bucket/run/: a URL cannot be used here: use a path, and copy from or to the URL\n"
+    assert err == "undin: s3://bucket/run: a URL cannot be used here: use a path, and copy from or to the URL\n"
 
 
 @pytest.mark.parametrize("error", [PermissionError(None, "Access Denied", "s3://b/in/"), OSError(5, "503", "s3://b/x")])

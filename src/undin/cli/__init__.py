@@ -5,9 +5,11 @@ Exit codes: 0 all is done; 1 something failed and is named, the rest is done; 2 
 """
 
 import errno
+import functools
 import inspect
 import io
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -41,7 +43,8 @@ from undin.cli.serve import serve
 from undin.cli.train import train
 from undin.errors import InputError, UndinError
 from undin.signals import graceful_signals
-from undin.store import is_url
+
+AS_PATH = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(?=[^/])")  # what a URL is as a Path
 
 app = typer.Typer(
     name="undin",
@@ -73,14 +76,20 @@ class Command(typer.core.TyperCommand):
         last.rich_help_panel = panels[-1] if panels else None
         return params
 
-    def invoke(self, ctx: Any) -> Any:
-        """Run it, unless a URL is where only a path can be."""
-        params: list[Any] = list(self.params)
-        for value in (ctx.params.get(param.name) for param in params if param.type.name == "path"):
-            for path in value if isinstance(value, (list, tuple)) else [value]:
-                if is_url(path):
-                    raise InputError(f"{path}: a URL cannot be used here: use a path, and copy from or to the URL")
-        return super().invoke(ctx)
+
+def _without_urls(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command, which refuses a URL where only a path can be."""
+
+    @functools.wraps(command)
+    def run(**given: Any) -> Any:
+        for value in given.values():
+            for path in value if isinstance(value, list) else [value]:
+                if isinstance(path, Path) and (found := AS_PATH.match(str(path))) and not path.exists():
+                    url = f"{found[1]}://{str(path)[found.end() :]}"
+                    raise InputError(f"{url}: a URL cannot be used here: use a path, and copy from or to the URL")
+        return command(**given)
+
+    return run
 
 
 for command in (
@@ -103,7 +112,7 @@ for command in (
     pack,
     demo,
 ):
-    app.command(cls=Command, help=_help(command))(command)
+    app.command(cls=Command, help=_help(command))(_without_urls(command))
 NAMES = {command.callback.__name__ for command in app.registered_commands if command.callback}
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # its home differs between versions of typer
