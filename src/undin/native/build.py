@@ -13,10 +13,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from undin.atomic import atomic_write
+from undin.copies import cache_folder
 from undin.errors import InputError, WeightsError, require
 from undin.methods import WEIGHTS, Learned
 from undin.native.library import TEMPLATES, Library, make_library, plain, writing
-from undin.copies import cache_folder
 
 WEB, BUILT = Path(__file__).with_name("web"), Path(__file__).with_name("built")
 SCRIPT = "undin.js"
