@@ -19,6 +19,7 @@ from undin.jobs import FileTask
 @pytest.fixture
 def recipe(tmp_path, monkeypatch):
     monkeypatch.delenv("UNDIN_DATA", raising=False)
+    monkeypatch.setattr("undin.evaluation.report.page.can_draw", lambda: False)  # pictures take most of the time
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.toml").write_text(
         "[mix]\nn = 2\nsplit = 'test'\n[train]\nspeech_s = 4\nnoise_s = 1\nvariants = ['nmf']\n"

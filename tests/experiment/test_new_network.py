@@ -58,6 +58,7 @@ batch = 8
 lr = 4e-3
 valid_every = 60
 workers = 0
+threads = 1
 n_valid = 4
 
 [train.mixing]

@@ -15,6 +15,12 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
     return None if find_spec("torch") else Untested.from_parent(parent, path=module_path)
 
 
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of a few steps spend four fifths of their time on the curve; fixtures of a module are made with it."""
+    monkeypatch.setattr("undin.training.callback.draw_curve", lambda *_: None)
+
+
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     from toy_network import Toy, ToyNet

@@ -243,7 +243,9 @@ class Pairs:
 
 
 def trained(net, config, folder, start_from=None):
-    options = Options(steps=1, batch=2, lr=1e-12, n_valid=3, n_metrics=2, n_calibrate=1, workers=0, tensorboard=False)
+    options = Options(
+        steps=1, batch=2, lr=1e-12, n_valid=3, n_metrics=2, n_calibrate=1, workers=0, threads=1, tensorboard=False
+    )
     return fit(net, config, options, Pairs(), Pairs(), folder, start_from=start_from)
 
 
