@@ -1,11 +1,11 @@
-"""How many live sockets a server carries: python -m benchmarks.speed.sockets [--counts 8 16 24] [--runs 3]
+"""How many live sockets a server carries: python -m benchmarks.speed.sockets [--compiled] [--counts 8 16 24] [--runs 3]
 
 A server process on one core, and a client process on another, which opens n sockets and sends each a packet of 20 ms
 every 20 ms of the clock, 16 kHz mono, staggered. The delay of a packet runs from when it was due to its answer, so
 that a client which falls behind is not kinder to the server. The first 4 s, in which the server may still close sockets
 that it cannot carry, do not count. Both processes get real-time priority where this is permitted, so that other work on
 the machine disturbs less. Of several runs the one with the median of the 99th percentile counts. Rows go to
-results/sockets.csv.
+results/sockets.csv, with --compiled to results/sockets_compiled.csv.
 """
 
 import asyncio
@@ -91,8 +91,9 @@ def main() -> None:
     words = parser(__doc__)
     words.add_argument("--counts", type=int, nargs="+", default=[1, 8, 16, 24, 32, 48])
     words.add_argument("--runs", type=int, default=3)
+    words.add_argument("--compiled", action="store_true", help="start the server with --compiled")
     given = words.parse_args()
-    command = [sys.executable, "-m", "undin", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "undin", "serve", "--port", "0", *["--compiled"] * given.compiled]
     with suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     os.sched_setaffinity(0, {0})
@@ -107,7 +108,8 @@ def main() -> None:
         rows.append([*runs[len(runs) // 2], f"{os.getloadavg()[0]:.1f}", machine()])
         print(*rows[-1], flush=True)
     server.terminate()
-    with (RESULTS / "sockets.csv").open("w", newline="") as file:
+    path = RESULTS / ("sockets_compiled.csv" if given.compiled else "sockets.csv")
+    with path.open("w", newline="") as file:
         csv.writer(file).writerows([["sockets", *FIGURES, "machine"], *rows])
 
 

@@ -395,16 +395,20 @@ class Patient(NeverReads):
         self.closed = code
 
 
-@pytest.mark.parametrize("message", [{"bytes": bytes(32000)}, {"text": '{"type": "flush"}'}], ids=["long", "flush"])
-def test_the_work_of_the_server_is_no_idle_time_of_the_client(monkeypatch, message):
+@pytest.mark.parametrize(
+    "message, work_s",
+    [({"bytes": bytes(32000)}, 0.15), ({"bytes": bytes(3200)}, 1.5), ({"text": '{"type": "flush"}'}, 1.5)],
+    ids=["ten pieces", "one", "flush"],
+)
+def test_the_work_of_the_server_is_no_idle_time_of_the_client(monkeypatch, message, work_s):
     process, flush = Batches.process, Packets.flush
 
     async def slow(*args):
-        await asyncio.sleep(0.15)  # 1 s of sound has ten pieces
+        await asyncio.sleep(work_s)
         return await process(*args)
 
     def slow_flush(session):
-        time.sleep(0.6)
+        time.sleep(work_s)
         return flush(session)
 
     monkeypatch.setattr(Batches, "process", slow)

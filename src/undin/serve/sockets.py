@@ -143,6 +143,8 @@ class Conversation:
     def __init__(self, worker: SocketWorker, socket: WebSocket, session: Packets, place: Place) -> None:
         self._worker, self._socket, self._session, self._place = worker, socket, session, place
         self._idle_s, self._idle = worker.limits.idle_s, asyncio.timeout(None)
+        self._waiting_since: float | None = None  # for the client; None while the server works
+        self._timer: asyncio.TimerHandle | None = None
         self._audio_s, self._start = 0.0, time.monotonic()
         self._n_packets = self._n_late = 0
         self._answers: list[Answer] = []  # to the latest packet
@@ -151,8 +153,9 @@ class Conversation:
         """Answer until the end; return the close code and its reason."""
         try:
             async with self._idle:
+                self._watch()
                 while not self._place.shed:
-                    self._extend()
+                    self._waiting_since = time.monotonic()
                     message = await self._socket.receive()
                     if message["type"] == "websocket.disconnect":
                         return 1000, ""
@@ -164,18 +167,25 @@ class Conversation:
             return 1007, Refusal(422, "bad_audio", str(error)).reason
         except WebSocketDisconnect:
             return 1000, ""
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
 
-    def _extend(self, pause_s: float = 0.0) -> None:
-        """Wait `idle_s` from now for the client, or a tenth longer: setting a timer costs more than a look at it."""
-        end, when = asyncio.get_running_loop().time() + pause_s + self._idle_s, self._idle.when()
-        if when is None or when < end:
-            self._idle.reschedule(end + self._idle_s / 10)
+    def _watch(self) -> None:
+        """End an idle conversation. A look now and then costs less than a timer for each packet."""
+        loop, now = asyncio.get_running_loop(), time.monotonic()
+        wait_s = (self._waiting_since or now) + self._idle_s - now
+        if wait_s <= 0:
+            self._idle.reschedule(loop.time())
+        else:
+            self._timer = loop.call_later(wait_s, self._watch)
 
     async def _answer(self, message: Message, arrival: float) -> None:
-        data = message.get("bytes")
+        data, self._waiting_since = message.get("bytes"), None
         answer = await (self._control(message["text"]) if data is None else self._packet(data))
-        self._extend()
+        self._waiting_since = time.monotonic()
         await self._send(answer)
+        self._waiting_since = None
         if data:
             await self._account(time.monotonic() - arrival, self._session.seconds(data))
 
@@ -192,7 +202,6 @@ class Conversation:
         self._answers = []
         for i in range(0, len(data), size):
             self._answers.append(await self._worker.batches.process(session, data[i : i + size]))
-            self._extend()  # the client is not idle while the server works
         return b"".join(answer.data for answer in self._answers)
 
     async def _account(self, answer_s: float, audio_s: float) -> None:
@@ -207,9 +216,7 @@ class Conversation:
         self._worker.metrics.add("undin_packets_late_total", late)
         ahead_s = self._audio_s - (time.monotonic() - self._start)
         if ahead_s > AHEAD_S:
-            pause_s = min(ahead_s - AHEAD_S, AHEAD_S)  # pings must still be answered
-            self._extend(pause_s)
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(min(ahead_s - AHEAD_S, AHEAD_S))  # pings must still be answered
 
     async def _control(self, text: str) -> bytes | dict[str, Any]:
         """Obey a JSON message; one that is wrong is answered with an error and changes nothing."""
