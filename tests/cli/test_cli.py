@@ -75,6 +75,7 @@ def test_usage_errors_are_one_line_that_names_what_was_given(undin, args, messag
             "undin: o.wav: No space left: free some space, or choose another folder\n",
         ),
         (OSError(28, "No space left on device"), 1, "undin: standard output: No space left on device\n"),
+        (OSError(24, "Too many open files"), 1, "undin: Too many open files\n"),
         (KeyboardInterrupt(), 130, "undin: interrupted; finished files are kept, rerun the command to resume\n"),
         (BrokenPipeError(), 1, ""),
     ],

@@ -177,8 +177,10 @@ def test_it_is_built_once_in_a_private_folder(lull, cache, monkeypatch):
 def test_a_compiler_that_fails_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("UNDIN_CACHE", str(tmp_path))
     monkeypatch.setenv("CC", "false")
+    said = []
     with pytest.raises(WeightsError, match="could not build"):
-        Compiled()
+        Compiled(say=said.append)
+    assert said == ["compiling lull; later starts reuse the result"]
     assert not list((tmp_path / "compiled").iterdir())
 
 

@@ -40,3 +40,25 @@ def test_bad_settings_end_with_one_line(args, words, capsys, monkeypatch):
         main(["serve", *args])
     out, err = capsys.readouterr()
     assert end.value.code == 2 and words in err and err.count("\n") == 1 and out == ""
+
+
+def test_compiled_streams_need_a_compiler(tmp_path, capsys, monkeypatch):
+    for name, value in {"PATH": "", "CC": "", "UNDIN_CACHE": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as end:
+        main(["serve", "--compiled"])
+    out, err = capsys.readouterr()
+    assert (end.value.code, out) == (2, "")
+    assert "install gcc or clang, or set CC" in err and err.count("\n") == 1
+
+
+def test_compiled_streams_reach_the_server(capsys, monkeypatch):
+    found = []
+    monkeypatch.setattr("undin.native.Compiled", lambda **_: "network")
+    monkeypatch.setattr("undin.serve.make_app", lambda *_, compiled: found.append(compiled))
+    monkeypatch.setattr("undin.serve.run", lambda app, listening: None)
+    for args in (["--compiled"], []):
+        with pytest.raises(SystemExit) as end:
+            main(["serve", "--port", "0", *args])
+        assert not end.value.code
+    assert found == [["network"], []]

@@ -219,13 +219,16 @@ def _usage(error: Exception, args: list[str]) -> str:
     return f"{message}{got}: see {path} --help"
 
 
+OF_OUTPUT = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG)  # without a file's name; others are of sockets
+
+
 def _disk(error: OSError) -> str:
     """The message of an error of the system, in terms of the file that was asked for."""
     if isinstance(error.filename, str) and "://" in error.filename:
         return f"{error.filename}: {error.strerror or error}: check the URL, the credentials and the network"
     path = Path(error.filename) if isinstance(error.filename, str) else None
     if path is None:
-        return f"standard output: {error.strerror or error}"
+        return f"{'standard output: ' * (error.errno in OF_OUTPUT)}{error.strerror or error}"
     cure = "free some space, or choose another folder" if error.errno == errno.ENOSPC else "choose another place"
     return f"{path}: {error.strerror or error}: {cure}"
 

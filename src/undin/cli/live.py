@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from undin.cli import options as o
@@ -82,7 +83,7 @@ def live(
         controls = Controls(limit_db=limit_db)
         screen, keys = _terminal(stack, quiet)
         opened = move_playback if virtual else lambda: None
-        network = Compiled(method) if compiled else load(method)
+        network = Compiled(method, say=partial(show.say, stderr=True)) if compiled else load(method)
         run(card, network, controls, screen, keys=keys, opened=opened, reserve_s=buffer / 1e3)
 
 

@@ -1,11 +1,13 @@
 """`undin serve`: files by HTTP, live sound by WebSocket."""
 
 from contextlib import suppress
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from undin.cli import options as o
+from undin.cli import show
 from undin.errors import InputError, require
 
 limit = o.panel("Limits")
@@ -64,7 +66,7 @@ def serve(
     if token is None and not is_loopback(address):
         raise InputError(f"--host {address} accepts other machines: set UNDIN_TOKEN or --token")
     limits = Limits(body_mb=max_mb, jobs=jobs, queue=queue, sockets=max_sockets, idle_s=idle)
-    networks = [Compiled()] if compiled else []
+    networks = [Compiled(say=partial(show.say, stderr=True))] if compiled else []
     with listen(address, port) as listening:
         name = f"[{address}]" if ":" in address else address
         print(f"serving on http://{name}:{listening.getsockname()[1]} (Ctrl-C to stop)", flush=True)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -62,11 +63,12 @@ def build_ladspa(library: Library, path: Path) -> Path:
     return _build(library, path, {"ladspa.c": source}, [*find_compiler(), *SHARED], ["-lm"])
 
 
-def build_engine(method: Learned) -> Path:
+def build_engine(method: Learned, say: Callable[[str], object] | None = None) -> Path:
     """Build a causal network as a library for this process, once: the next call finds it in the user's cache.
 
     Args:
         method: the network.
+        say: called with a line of text before it is compiled, which takes seconds.
 
     Returns:
         The file, in a folder that only this user can write to.
@@ -75,27 +77,34 @@ def build_engine(method: Learned) -> Path:
         InputError: no compiler, or the cache cannot be written or belongs to others.
         WeightsError: the compiler failed, or the graph has operations that export to C does not know.
     """
-    folder, label = cache_folder() / "compiled", re.sub(r"\W", "_", method.runner.path.stem, flags=re.ASCII)
-    path = folder / f"{label}-{_key(method)}{SUFFIX}"
+    path = _engine_path(method)
+    folder = path.parent
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_private(folder)
         if path.exists():
             _check_private(path)
             return path
+        compiler = find_compiler()
+        if say:
+            say(f"compiling {method.id}; later starts reuse the result")
         library = make_library(method.runner.path)
         name = library.name.upper()
         flags = [*SHARED, f"-D{name}_SHARED", f"-D{name}_MAX_CHANNELS={MOST_CHANNELS}"]
-        return _build(library, path, {"engine.c": library.fill("engine.c")}, [*find_compiler(), *flags], ["-lm"])
+        return _build(library, path, {"engine.c": library.fill("engine.c")}, [*compiler, *flags], ["-lm"])
     except OSError as error:
-        raise InputError(f"{folder} cannot be used ({error.strerror}): set UNDIN_CACHE to another folder") from error
+        raise InputError(
+            f"{folder} cannot be used ({error.strerror or error}): set UNDIN_CACHE to another folder"
+        ) from error
 
 
-def _key(method: Learned) -> str:
-    """What the library depends on: weights, the code of this package, flags included, and the kind of machine."""
+def _engine_path(method: Learned) -> Path:
+    """Where `build_engine` keeps a network: under the weights, this package's code with its flags, and the machine."""
     sources = sorted([*TEMPLATES.iterdir(), *Path(__file__).parent.glob("*.py")])
     parts = [method.digest, sys.platform, platform.machine(), *(source.read_text("utf-8") for source in sources)]
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    label = re.sub(r"\W", "_", method.runner.path.stem, flags=re.ASCII)
+    return cache_folder() / "compiled" / f"{label}-{key}{SUFFIX}"
 
 
 def _check_private(path: Path) -> None:

@@ -6,14 +6,14 @@ Streams of one network share its weights. ctypes releases Python's lock during a
 import ctypes
 import weakref
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from undin.errors import InputError
-from undin.methods import Learned, load
+from undin.methods import DEFAULT, Learned, load
 from undin.methods.base import Method
 from undin.native.build import MOST_CHANNELS, build_engine
 from undin.native.library import MAX_RATE, MIN_RATE
@@ -44,6 +44,7 @@ class Compiled:
 
     Args:
         method: a network, an id of `undin.METHODS`, or the path of an .onnx.
+        say: called with a line of text before the network is compiled, which takes seconds.
 
     Attributes:
         method: the network.
@@ -54,12 +55,12 @@ class Compiled:
         WeightsError: the compiler failed.
     """
 
-    def __init__(self, method: Method | str = "lull") -> None:
+    def __init__(self, method: Method | str = DEFAULT, *, say: Callable[[str], object] | None = None) -> None:
         method = load(method) if isinstance(method, str) else method
         if not isinstance(method, Learned) or not method.causal:
             raise InputError(f"{method.id} is not a causal network, which alone can be compiled: use lull")
         self.method, self.id = method, method.id
-        self.library = _load(str(build_engine(method)))
+        self.library = _load(str(build_engine(method, say)))
 
     @staticmethod
     def takes(sr: int) -> bool:

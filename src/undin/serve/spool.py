@@ -37,7 +37,7 @@ def disk() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Refusal(507, "no_space", f"the server cannot store the file: {error.strerror}") from error
+        raise Refusal(507, "no_space", f"the server cannot store the file: {error.strerror or error}") from error
 
 
 async def spool(request: Request, path: Path, limits: Limits) -> None:
