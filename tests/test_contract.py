@@ -2,7 +2,7 @@
 
 import importlib.util
 import sys
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import get_type_hints
@@ -149,13 +149,20 @@ def test_a_card_states_the_gain_that_is_measured(name):
     assert 0 < stated_db <= gain_db + 0.2 and gain_db < stated_db + 0.7  # rounded down to 0.5; machines differ a little
 
 
+@cache
+def enhanced(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Two seconds at 16 kHz, noisy and enhanced."""
+    x = voice(2 * SR) + 0.02 * np.random.default_rng(3).standard_normal(2 * SR).astype(np.float32)
+    return x, ready(name)(x, SR)
+
+
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("sr", [8000, 11025, 22050, 32000, 44100, 48000, 96000])
-def test_every_rate_is_enhanced_like_the_rate_it_is_made_for(model, sr):
-    clean = voice(2 * SR)
-    x = clean + 0.02 * np.random.default_rng(3).standard_normal(2 * SR).astype(np.float32)
-    at_rate = model(undin.resample(x, SR, sr), sr)
+def test_every_rate_is_enhanced_like_the_rate_it_is_made_for(name, sr):
+    x, y = enhanced(name)
+    at_rate = ready(name)(undin.resample(x, SR, sr), sr)
     back = undin.resample(at_rate, sr, SR)[: 2 * SR]
-    low = undin.resample(undin.resample(model(x, SR), SR, sr), sr, SR)[: 2 * SR]
+    low = undin.resample(undin.resample(y, SR, sr), sr, SR)[: 2 * SR]
     assert si_sdr(ref=low, est=back) > 10  # the same result but for the rounding of the frame
 
 
