@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -17,14 +18,20 @@ make_docs = pytest.importorskip("make_docs")
 PAGES = {str(page.relative_to(ROOT)): page for page in make_docs.PAGES}
 
 
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    make_docs.prepare(folder := tmp_path_factory.mktemp("recordings"))
+    return folder
+
+
 @pytest.mark.parametrize("name", PAGES)
-def test_code_blocks_run(name, tmp_path):
+def test_code_blocks_run(name, recordings, tmp_path):
     pytest.importorskip("matplotlib")
     code = [code for language, code in make_docs.BLOCK.findall(PAGES[name].read_text()) if language in ("sh", "python")]
     if any(word in block for block in code for word in ("undin train ", "import torch", "from torch")):
         pytest.importorskip("torch", reason="the extra train is not installed")
     if name not in make_docs.BRING_THEIR_SOUND:
-        make_docs.prepare(tmp_path)
+        shutil.copytree(recordings, tmp_path, dirs_exist_ok=True)
     make_docs.run_page(PAGES[name], tmp_path)
 
 
