@@ -1,7 +1,7 @@
 """Ray as an `Executor`: the workers are actors on one machine or many. The only user of Ray.
 
 Items travel in lists that take about `LIST_S`. A worker takes its next list when it has answered the last, so that
-nothing waits on a slow one. The lists of a worker or node that dies are done again by others, item by item; an item
+nothing waits on a slow one. The lists of a worker or node that dies are processed by others, item by item; an item
 that takes `TRIES` workers with it is a `WorkerDied`. What the driver holds is bounded by the number of workers.
 """
 

@@ -147,7 +147,7 @@ class Runner:
 
 
 def open_graph(path: Path, threads: int = 1) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """Open a graph of another project that has one input; returns the function that gives its first output.
+    """Open a graph of another project that has one input; returns a function that returns its first output.
 
     Args:
         path: an .onnx file.

@@ -9,7 +9,7 @@ complex gain Y_link / X_link is applied to each, which keeps the stereo image.
 
 Time: frame t answers frame t - lookahead, and a frame spans n_fft samples, so an input sample is output at most
 n_fft + lookahead · hop_length samples later. That is `Stream.latency`. The file, the pipe and the array are driven by
-the same object: they do not see the delay, because `process` gives aligned samples as soon as they are final.
+the same object: they do not see the delay, because `process` returns aligned samples as soon as they are final.
 """
 
 import math

@@ -24,7 +24,7 @@ def process_together(streams: Sequence[Stream], chunks: Sequence[Array]) -> list
         chunks: one for each stream, (..., n_samples), a few seconds at most.
 
     Returns:
-        For each stream what `process` gives, or the error of its chunk, which leaves the others alone.
+        For each stream what `process` returns, or the error of its chunk, which leaves the others alone.
 
     Raises:
         WeightsError: a method fails.

@@ -46,7 +46,7 @@ class Reader(ABC):
         """Read the next samples.
 
         Args:
-            n: samples wanted, >= 1. A file gives n unless it ends; a live pipe gives what has arrived, at least one
+            n: samples wanted, >= 1. A file returns n unless it ends; a live pipe returns what has arrived, at least one
                 sample, so that latency stays small.
 
         Returns:

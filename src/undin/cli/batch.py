@@ -128,7 +128,7 @@ def work(
         view: what to show.
         workers: number of processes, or where else to work.
         overwrite: reprocess finished outputs.
-        deadline: minutes after which no file is begun.
+        deadline: minutes after which no new file is started.
         to_pipe: whether standard output carries sound.
     """
     from undin.jobs import run
@@ -144,7 +144,7 @@ def work(
 def _drain(intake: "Intake") -> None:
     """Begin no more files; the workers of a cluster end the ones that they have."""
     intake.is_open = False
-    show.say("undin: finishing the files that were begun; Ctrl-C once more stops at once", stderr=True)
+    show.say("undin: finishing files in progress; press Ctrl-C again to stop immediately", stderr=True)
 
 
 def _show(results: "Generator[Result, None, None]", intake: "Intake", view: View, to_pipe: bool) -> int:
@@ -163,7 +163,7 @@ def _show(results: "Generator[Result, None, None]", intake: "Intake", view: View
         summary = ", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed") if counts[status])
         show.say(f"{summary}; {seconds:,.1f} s of audio in {wall:.1f} s")
     if intake.has_left:
-        show.say("undin: stopped before all was begun; rerun the command to resume", stderr=True)
+        show.say("undin: stopped before all files were started; rerun the command to resume", stderr=True)
         return 1
     if not kinds:
         return 0

@@ -176,7 +176,7 @@ def separate(
         (talkers, *x.shape), which sums to x for methods with masks that sum to one. A lone voice comes first.
 
     Raises:
-        InputError: x or a setting breaks a rule, or the method gives another number of talkers.
+        InputError: x or a setting breaks a rule, or the method separates another number of talkers.
 
     >>> import numpy as np
     >>> s = separate(np.zeros(16000, np.float32), 16000)

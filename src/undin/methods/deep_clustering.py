@@ -58,7 +58,7 @@ class DeepClustering(Learned):
 
     @property
     def n_src(self) -> int:
-        """Talkers that it gives."""
+        """Number of talkers it separates."""
         return self.config.talkers
 
     def embed(self, X: ComplexArray) -> NDArray[np.float32]:

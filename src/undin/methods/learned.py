@@ -2,7 +2,7 @@
 
     X --planes--> (B, 2, T, F) --graph--> mask M: Y_t = M_t X_{t - lookahead},  or spectrum: Y_t itself
 
-A graph that separates gives a real mask for each source, one that looks both ways in time takes the whole signal.
+A graph that separates returns a real mask for each source, a bidirectional one takes the complete signal.
 
 A learned method is a subclass that names its id, its Config and the card that all its weights share; the network is in
 the file of the same name in `undin.training.nets`, and both use that one config.
@@ -125,7 +125,7 @@ class Learned(Method):
             is of frame t of `undin.stft`.
 
         Raises:
-            InputError: the graph gives a spectrum instead.
+            InputError: the graph returns a spectrum instead.
         """
         c = self.config
         if self.runner.meta["output"] != "mask":
@@ -140,7 +140,7 @@ class Learned(Method):
         return M
 
     def looks(self, x: Array, sr: int, *, ref: Array | None = None) -> list[Look]:
-        """The mask, where the graph gives one for a single output; see `Method.looks`.
+        """The mask, where the graph returns one for a single output; see `Method.looks`.
 
         Args:
             x, sr, ref: as in `Method.looks`.

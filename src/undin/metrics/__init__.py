@@ -14,7 +14,7 @@
     composite(ref=clean, est=y, sr=sr)           1 ... 5     CSIG, CBAK, COVL, likewise; from PESQ, llr and wss
     dnsmos(est=y, sr=sr)                         1 ... 5     predicted opinions without a reference, needs undin[mos]
 
-Each takes (..., n_samples) and gives one score per leading index: a float for one signal, (...) for a batch. A score
+Each takes (..., n_samples) and returns one score per leading index: a float for one signal, (...) for a batch. A score
 that is undefined (silence, too little speech) is an `InputError` with the reason, never a number that could slip into
 a mean.
 
