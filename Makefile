@@ -30,7 +30,7 @@ test-cluster: $(VENV)-cluster/.done $(VENV)/.test
 check: $(VENV)/.check
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-# Hostile inputs for MINUTES to readers, arrays, models, manifests, recipes: counts; what breaks lies in build/fuzz.
+# Hostile inputs for MINUTES to readers, arrays, models, manifests, recipes: prints counts; findings are saved in build/fuzz.
 MINUTES ?= 10
 fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)

@@ -336,6 +336,6 @@ def test_after_the_deadline_no_file_is_begun(undin, here):
     write("in/b.wav")
     write("in/c.wav")
     code, out, err = undin("enhance", "in", "-o", "out", "--deadline", "0")
-    assert (code, out) == (1, "") and err == "undin: stopped before all files were started; rerun the command to resume\n"
+    assert (code, out, err) == (1, "", "undin: stopped before all files were started; rerun the command to resume\n")
     code, out, err = undin("enhance", "in", "-o", "out", "--deadline", "60")
     assert code == 0 and out.splitlines()[-1].startswith("2 done; ")
