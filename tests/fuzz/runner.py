@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Thread
 
 TARGETS = ("readers", "arrays", "chunkings", "models", "manifests", "recipes", "config_ini")
-GOOD = ("taken", "refused")
+GOOD = ("processed", "rejected")
 BAD = ("uncaught", "half-written", "crashed", "hung")
 WATCHDOG_S, DRAWING_S = 20.0, 600.0
 HUNG = ("hung", "no answer")

@@ -17,14 +17,14 @@ def test_no_input_breaks_anything(tmp_path):
     for target in TARGETS:
         fuzzer.batch(target, 0, N[target])
         assert fuzzer.counts[target].total() > N[target] / 2
-        assert fuzzer.counts[target]["refused"] and fuzzer.counts[target]["taken"]
+        assert fuzzer.counts[target]["rejected"] and fuzzer.counts[target]["processed"]
     fuzzer.close()
     assert not fuzzer.findings, "\n".join(map(str, fuzzer.findings))
 
 
 def test_what_breaks_is_counted_and_kept(tmp_path, capsys, monkeypatch):
     fuzzer, seed = Fuzzer(["broken"], tmp_path, watchdog_s=2), 0
-    while not {*BAD, "taken", "refused"} <= fuzzer.counts["broken"].keys():
+    while not {*BAD, "processed", "rejected"} <= fuzzer.counts["broken"].keys():
         fuzzer.batch("broken", seed, 6)
         seed += 1
         assert seed < 30
@@ -41,6 +41,6 @@ def test_warnings_of_arithmetic_and_long_computing_are_findings(tmp_path, monkey
     warns = SimpleNamespace(attempt=lambda case, folder: warnings.warn("overflow", RuntimeWarning, stacklevel=1))
     fine = SimpleNamespace(attempt=lambda case, folder: warnings.warn("a note", UserWarning, stacklevel=1))
     assert attempt(warns, None, tmp_path / "work")[0] == "uncaught"
-    assert attempt(fine, None, tmp_path / "work") == ("taken", "")
+    assert attempt(fine, None, tmp_path / "work") == ("processed", "")
     monkeypatch.setattr("tests.fuzz.worker.SLOW_S", -1.0)
     assert attempt(fine, None, tmp_path / "work")[0] == "hung"

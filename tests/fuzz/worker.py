@@ -67,14 +67,14 @@ def attempt(target: Any, case: Any, work: Path) -> tuple[str, str]:
     """(verdict, details) of one input: errors of undin are right, all others are not, nor is what lies half-written."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    verdict, details, start = "taken", "", time.process_time()
+    verdict, details, start = "processed", "", time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", RuntimeWarning)
         try:
             target.attempt(case, work)
         except UndinError as error:
-            verdict, details = "refused", str(error)
+            verdict, details = "rejected", str(error)
         except Exception:
             verdict, details = "uncaught", traceback.format_exc()
     if parts := sorted(path.name for path in work.rglob(".undin-*.part")):
@@ -89,7 +89,7 @@ def replay(reproducer: Path) -> int:
     name, case = pickle.loads(reproducer.read_bytes())
     verdict, details = attempt(importlib.import_module(name), case, Path("build/fuzz/work"))
     print(f"{repr(case)[:2000]}\n{verdict}\n{details}")
-    return 0 if verdict in ("taken", "refused") else 1
+    return 0 if verdict in ("processed", "rejected") else 1
 
 
 if __name__ == "__main__":

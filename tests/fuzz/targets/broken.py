@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from undin.errors import InputError
 
-CASES = st.sampled_from(["fine", "refused", "uncaught", "half-written", "crash", "hang"])
+CASES = st.sampled_from(["fine", "rejected", "uncaught", "half-written", "crash", "hang"])
 
 
 def attempt(case: str, folder: Path) -> None:
     """Do what the input says."""
-    if case == "refused":
+    if case == "rejected":
         raise InputError("no")
     if case == "uncaught":
         raise KeyError(case)

@@ -84,7 +84,7 @@ def attempt(case: tuple[str, bytes, str], folder: Path) -> None:
     done = _try(lambda: process_file(undin.load("spectral-gate"), str(path), str(target), truncated=truncated))
     assert target.exists() == (done is not None), "an output without success, or success without an output"
     if lengths[0] is kept is None:
-        raise UndinError("refused")
+        raise UndinError("rejected")
     if done is not None:
         assert kept is not None, "enhanced, but cannot be read"
         assert undin.read(target)[0].shape[-1] >= kept[-1] * (0.9 if path.suffix[1:] in CODECS else 1), (kept, done)
