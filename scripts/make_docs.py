@@ -7,11 +7,16 @@ pictures of theirs as well.
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+from itertools import groupby
 from pathlib import Path
+
+import undin
+import undin.cli
 
 ROOT = Path(__file__).parents[1]
 PLOTS = (
@@ -40,8 +45,6 @@ def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
 
 def prepare(folder: Path) -> None:
     """Put the recordings there that the pages speak of."""
-    import undin
-
     corpus = undin.corpora.mini()
     train, test = corpus.select(split="train"), corpus.select(split="test")
     for name in ("in/monday", "speech", "noise", "anna", "ben"):
@@ -63,6 +66,34 @@ def prepare(folder: Path) -> None:
         undin.write(folder / name, (a[:n_samples] + b[:n_samples]) / 2, corpus.sr)
 
 
+def words(line: str) -> list[str]:
+    """The words of a line that only calls undin; none of what needs a shell."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    found = list(lexer)
+    return found if found[:1] == ["undin"] and not set("();<>|&*?$`\\") & set("".join(found)) else []
+
+
+def run_shell(code: str) -> None:
+    """Run a block's lines: calls of undin in this process, which has imported it already, all others in a shell.
+
+    Raises:
+        subprocess.CalledProcessError: a line failed.
+    """
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    lines = [line for line in code.splitlines() if line and not line.startswith(NOT_RUN)]
+    for ours, group in groupby(lines, lambda line: bool(words(line))):
+        if not ours:
+            script = "set -e\n" + "\n".join(group)
+            subprocess.run(["bash", "-c", script], check=True, env={**os.environ, "PATH": path}, timeout=600)
+        for line in group if ours else ():
+            try:
+                undin.cli.main(words(line)[1:])
+            except SystemExit as ended:
+                if ended.code:
+                    raise subprocess.CalledProcessError(int(ended.code), line) from None
+
+
 def run_page(page: Path, folder: Path) -> None:
     """Run the page's Python blocks, in order and in one namespace, and its shell lines, in `folder`.
 
@@ -70,7 +101,6 @@ def run_page(page: Path, folder: Path) -> None:
         Exception: what a block raised.
         subprocess.CalledProcessError: a shell block failed.
     """
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     before, namespace = Path.cwd(), {"__name__": "__main__"}
     os.chdir(folder)
     try:
@@ -78,9 +108,7 @@ def run_page(page: Path, folder: Path) -> None:
             if language == "python":
                 exec(compile(code, str(page), "exec"), namespace)
             else:
-                lines = [line for line in code.splitlines() if not line.startswith(NOT_RUN)]
-                script = "set -e\n" + "\n".join(lines)
-                subprocess.run(["bash", "-c", script], check=True, env={**os.environ, "PATH": path}, timeout=600)
+                run_shell(code)
     finally:
         os.chdir(before)
 

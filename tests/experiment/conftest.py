@@ -7,5 +7,6 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("undin.evaluation.report.page.can_draw", lambda: False)
     if find_spec("lightning"):
         monkeypatch.setattr("undin.training.callback.draw_curve", lambda *_: None)

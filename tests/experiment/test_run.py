@@ -31,7 +31,6 @@ SMALL = [
 @pytest.fixture(autouse=True)
 def embedded_corpus(monkeypatch):
     monkeypatch.delenv("UNDIN_DATA", raising=False)
-    monkeypatch.setattr("undin.evaluation.report.page.can_draw", lambda: False)
 
 
 def small(*changes: str) -> experiment.Recipe:
