@@ -1,7 +1,10 @@
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
+
+from undin.methods import WEIGHTS
 
 
 def test_a_method_becomes_c(undin, tmp_path, monkeypatch):
@@ -60,6 +63,22 @@ def test_a_training_becomes_c(undin, tmp_path, monkeypatch):
     code, out, _ = undin("export", "run", "--to", "c", "--weights", "fp16", "--licence", "CC0")
     assert code == 0 and "latency 80 ms" in out
     assert "Weights: fp16, CC0." in Path("undin_dnn/undin_dnn.h").read_text()
+
+
+def test_a_training_becomes_c_without_torch(undin, tmp_path, monkeypatch):
+    """From the graph that it left; so does every .onnx, without the package onnx."""
+    monkeypatch.chdir(tmp_path)
+    Path("run/train/mine").mkdir(parents=True)
+    Path("run/train/mine/best.pt").touch()
+    for name in ("torch", "onnx", "onnxscript"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    code, _, err = undin("export", "run", "--to", "c")
+    assert code == 2 and 'pip install "undin[train]"' in err
+    shutil.copy(WEIGHTS / "dnn.onnx", "run/train/mine.onnx")
+    for model in ("run", "run/train/mine.onnx"):
+        code, out, err = undin("export", model, "--to", "c", "-o", "c", "--overwrite")
+        assert (code, err) == (0, "") and "undin_mine.c" in out
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on this machine")

@@ -76,6 +76,21 @@ def test_biases_of_recurrent_layers_are_half_where_weights_are_int8(tmp_path):
     assert loss_db(loaded, path, 0.1 * np.random.default_rng(0).standard_normal(16000)) < -30
 
 
+def test_mixed_weights_are_int8_where_a_state_is_read_and_half_elsewhere(tmp_path):
+    loaded = network("lstm-mask", {"n_hidden": 64, "n_layers": 1})
+    x, losses = 0.1 * np.random.default_rng(0).standard_normal(16000), {}
+    for weights in ("fp16", "mixed", "int8"):
+        path = write_graph(loaded, tmp_path / f"{weights}.onnx", weights=weights, card={})
+        losses[weights] = loss_db(loaded, path, x)
+        graph = onnx.load(path).graph
+        arrays = {tensor.name: numpy_helper.to_array(tensor).dtype for tensor in graph.initializer}
+        expanded = [node for node in graph.node if node.op_type in ("Cast", "DequantizeLinear")]
+        made_of = {node.output[0]: arrays.get(node.input[0]) for node in expanded}
+        dtypes = [made_of[name] for node in graph.node if node.op_type == "LSTM" for name in node.input[1:3]]
+        assert dtypes == {"fp16": [np.float16] * 2, "mixed": [np.float16, np.int8], "int8": [np.int8] * 2}[weights]
+    assert losses["fp16"] < losses["mixed"] < losses["int8"]
+
+
 def test_the_file_has_its_metadata(toy, tmp_path):
     config = LEARNED["dnn"].Config(n_hidden=16, n_layers=1)
     net = NETS["dnn"](config)
@@ -130,7 +145,7 @@ def test_a_bad_checkpoint_is_named(tmp_path, monkeypatch, held, message):
 
 
 def test_bad_arguments_are_named(toy, tmp_path):
-    with pytest.raises(InputError, match="weights must be one of fp32, fp16, int8; got 'int4'"):
+    with pytest.raises(InputError, match="weights must be one of fp32, fp16, int8, mixed; got 'int4'"):
         export(tmp_path / "best.pt", tmp_path / "net.onnx", weights="int4", card={})
     with pytest.raises(InputError, match=r"must end in \.onnx"):
         export(tmp_path / "best.pt", tmp_path / "net.pt", card={})

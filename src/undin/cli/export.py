@@ -41,7 +41,9 @@ def export(
         ),
     ] = None,
     overwrite: Annotated[bool, o.where("--overwrite", help="Replace the model if it exists.")] = False,
-    weights: Annotated[Literal["fp32", "fp16", "int8"], o.how(help="Precision of the stored weights.")] = "fp32",
+    weights: Annotated[
+        Literal["fp32", "fp16", "int8", "mixed"], o.how(help="Precision of the stored weights.")
+    ] = "fp32",
     settings: Annotated[
         list[str] | None,
         o.how(
@@ -197,11 +199,30 @@ def _translate(runs: list[Path], settings: list[str], weights: "Weights", card: 
         if settings:
             raise InputError(f"{runs[0]}: --set is for training runs and checkpoints; a graph has fixed settings")
         return make_library(str(runs[0]))
+    if (
+        len(runs) == 1
+        and runs[0].is_dir()
+        and not settings
+        and weights == "fp32"
+        and (graph := _trained_graph(runs[0]))
+    ):
+        return make_library(graph)
     loaded, _ = _load(runs, settings)
     from undin.training.export import write_graph
 
     with TemporaryDirectory() as draft:
         return make_library(write_graph(loaded, Path(draft, f"{loaded.name}.onnx"), weights=weights, card=card))
+
+
+def _trained_graph(runs: list[Path]) -> Path | None:
+    """The graph that a training left beside its folder; None where torch can export it again."""
+    from importlib.util import find_spec
+
+    if len(runs) > 1 or not runs[0].is_dir() or (find_spec("torch") and find_spec("onnx")):
+        return None
+    trained = find_checkpoint(runs[0]).parent
+    graph = trained.parent / f"{trained.name}.onnx"
+    return graph if graph.exists() else None
 
 
 def _check_new(folder: Path, names: list[str], overwrite: bool) -> None:

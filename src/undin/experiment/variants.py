@@ -83,7 +83,7 @@ class NetTrain:
     augment: Mapping[str, Any] = field(default_factory=dict)
     valid: Mapping[str, Any] = field(default_factory=dict)
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    weights: Literal["fp32", "fp16", "int8"] = "fp32"
+    weights: Literal["fp32", "fp16", "int8", "mixed"] = "fp32"
     licence: str = "yours"
 
     def __post_init__(self) -> None:

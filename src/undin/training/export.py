@@ -28,13 +28,14 @@ from undin.training.checkpoint import Loaded, load_weights
 from undin.training.nets import Network
 from undin.training.stft import Stft
 
-Weights = Literal["fp32", "fp16", "int8"]
+Weights = Literal["fp32", "fp16", "int8", "mixed"]
 OPSET = 17
 MIN_SIZE = 1024  # smaller arrays stay float32: they are biases and statistics, and cost nothing
 # Which axis of a weight counts the outputs, each with its own int8 scale; input 0 is the signal.
 OUTPUT_AXIS = {("Conv", 1): 0, ("ConvTranspose", 1): 1, ("MatMul", 1): -1, ("Gemm", 1): 1}
 OUTPUT_AXIS |= {(cell, i): 1 for cell in ("GRU", "LSTM", "RNN") for i in (1, 2)}
 BIASES = {(cell, 3) for cell in ("GRU", "LSTM", "RNN")}  # in half also where weights are int8: few, and they add up
+RECURRENT = {(cell, 2) for cell in ("GRU", "LSTM", "RNN")}  # read a state of -1 to 1, which bounds the error of int8
 
 
 def export(checkpoint: Path, path: Path, *, weights: Weights = "fp32", card: dict[str, Any]) -> Path:
@@ -43,7 +44,8 @@ def export(checkpoint: Path, path: Path, *, weights: Weights = "fp32", card: dic
     Args:
         checkpoint: see `undin.training.checkpoint`.
         path: the .onnx file; written to a temporary file and renamed.
-        weights: how they are stored: "fp32"; "fp16" in half; "int8" in a quarter of the bytes, one scale per output.
+        weights: how they are stored: "fp32"; "fp16" in half; "int8" in a quarter of the bytes, one scale per output;
+            "mixed" the recurrent ones as int8, the others in half.
         card: what users should know, entries of `undin.methods.Card`.
 
     Returns:
@@ -156,25 +158,25 @@ def _trace(net: Network, n_freq: int, path: Path) -> onnx.ModelProto:
 
 def _shrink(graph: onnx.GraphProto, weights: Weights) -> None:
     """Store the large weights of `graph` in fewer bytes, each behind a node that makes it float32 again."""
-    axes, biases = {}, set()
+    axes, halves = {}, set()
     for node in graph.node:
         for i, name in enumerate(node.input):
-            if (node.op_type, i) in BIASES:
-                biases.add(name)
+            if (node.op_type, i) in BIASES | (OUTPUT_AXIS.keys() - RECURRENT if weights == "mixed" else set()):
+                halves.add(name)
             if (node.op_type, i) in OUTPUT_AXIS:
                 turned = any(a.name == "transB" and a.i for a in node.attribute)
                 axes[name] = 0 if turned else OUTPUT_AXIS[node.op_type, i]
     nodes = []
     for tensor in list(graph.initializer):
         W = numpy_helper.to_array(tensor)
-        if tensor.name not in axes.keys() | biases or W.dtype != np.float32 or W.size < MIN_SIZE:
+        if tensor.name not in axes.keys() | halves or W.dtype != np.float32 or W.size < MIN_SIZE:
             continue
         stored = f"{tensor.name}.{weights}"
         graph.initializer.remove(tensor)
-        if (weights == "fp16" or tensor.name in biases) and np.abs(W).max() < np.finfo(np.float16).max:
+        if (weights == "fp16" or tensor.name in halves) and np.abs(W).max() < np.finfo(np.float16).max:
             graph.initializer.append(numpy_helper.from_array(W.astype(np.float16), stored))
             nodes.append(helper.make_node("Cast", [stored], [tensor.name], to=TensorProto.FLOAT))
-        elif weights == "int8" and tensor.name in axes:
+        elif weights in ("int8", "mixed") and tensor.name in axes:
             axis = axes[tensor.name] % W.ndim
             Q, scale = _quantize(W, axis)
             graph.initializer.append(numpy_helper.from_array(Q, stored))
