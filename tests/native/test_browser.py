@@ -1,8 +1,11 @@
 """The audio node and the page in headless Chromium."""
 
 import os
+import re
 import shutil
 import subprocess
+from base64 import b64encode
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ import undin
 from undin.native import page_files, write_page
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not on this machine")
+DOCS = Path(__file__).parents[2] / "docs/embed.md"
 SECONDS = float(os.environ.get("UNDIN_LIVE_S", "4"))  # of live sound; 30 is thorough
 RENDER = """
 async ([x, sampleRate, limitDb]) => {
@@ -54,6 +58,46 @@ async () => {
   await wait(50);
   found.push([rows.map((row) => row.querySelector(".play").textContent), true]);
   return found;
+}
+"""
+
+
+CALL = """
+async () => {
+  const { call } = await import("/call.js");
+  const other = new RTCPeerConnection();
+  const heard = new Promise((resolve) => (other.ontrack = ({ track }) => resolve(track)));
+  let offer;
+  const connection = await call({ send: (description) => (offer = description) });
+  connection.onicecandidate = ({ candidate }) => candidate && other.addIceCandidate(candidate);
+  other.onicecandidate = ({ candidate }) => candidate && connection.addIceCandidate(candidate);
+  await other.setRemoteDescription(offer);
+  await other.setLocalDescription(await other.createAnswer());
+  await connection.setRemoteDescription(other.localDescription);
+  const mediaStream = new MediaStream([await heard]);
+  const sink = Object.assign(new Audio(), { srcObject: mediaStream, muted: true }); // else Chromium decodes nothing
+  await sink.play();
+  const context = new AudioContext();
+  const analyser = new AnalyserNode(context);
+  new MediaStreamAudioSourceNode(context, { mediaStream }).connect(analyser);
+  let peak = 0;
+  const x = new Float32Array(analyser.fftSize);
+  for (let i = 0; i < 200 && peak <= 0.01; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    analyser.getFloatTimeDomainData(x);
+    peak = Math.max(peak, ...x);
+  }
+  return peak;
+}
+"""
+DROP = """
+([name, bytes]) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([Uint8Array.from(atob(bytes), (letter) => letter.charCodeAt(0))], name));
+  for (const kind of ["dragenter", "drop"]) {
+    const event = new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true });
+    document.querySelector("#drop").dispatchEvent(event);
+  }
 }
 """
 
@@ -107,10 +151,10 @@ def test_the_node_needs_a_causal_network(site):
     assert error == "blstm-mask needs the whole signal: use startSync in a Worker, or a causal method"
 
 
-def test_a_file_is_enhanced_and_downloaded(site, noisy, tmp_path):
+def test_a_dropped_file_is_enhanced_and_downloaded(site, noisy, tmp_path):
     x, sr = undin.read(noisy)
     with opened(site) as page:
-        page.set_input_files("#files", noisy)
+        page.evaluate(DROP, [noisy.name, b64encode(noisy.read_bytes()).decode()])
         page.wait_for_selector(".result:not([hidden])", timeout=120_000)
         assert page.inner_text("#queue h3") == noisy.name
         assert page.inner_text(".status") == f"{x.shape[-1] / sr:.1f} s, 44100 Hz, 2 channels"
@@ -152,6 +196,7 @@ def test_talkers_come_apart_and_what_is_no_sound_is_named(site, noisy, tmp_path)
         page.wait_for_selector(".result:not([hidden])", timeout=120_000)
         assert "Cannot process this file" in page.inner_text("li:first-child .status")
         assert page.inner_text("#summary") == "1 of 2 files done, 1 failed"
+        assert page.evaluate("document.querySelector('li:nth-child(2) progress').value") > 0.5
         x, sr = undin.read(noisy)
         ref = undin.separate(x, sr)
         canvases = page.query_selector_all("canvas")
@@ -188,6 +233,8 @@ def test_the_server_processes_files_when_the_visitor_asks(noisy, tmp_path):
         page.check("[value='blstm-mask']")
         page.set_input_files("#files", noisy)
         wait(page, "document.querySelector('#summary').textContent === '2 of 3 files done, 1 failed'")
+        found = pytest.importorskip("axe_playwright_python.sync_playwright").Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
         for name, ref in {"enhanced": undin.enhance(x, sr), "talker 2": undin.separate(x, sr)[1]}.items():
             with page.expect_download() as found:
                 page.click(f"[aria-label='Download {name}']")
@@ -220,6 +267,17 @@ def test_the_microphone_runs(site, noisy):
         assert page.inner_text("#live-limit-text") == "12 dB"
         page.click("#start")
         wait(page, "document.querySelector('#live-status').textContent === 'Stopped'")
+
+
+def test_the_example_of_a_call_sends_clean_sound(site, noisy, tmp_path):
+    """As it is in docs/embed.md, to another connection of the same page."""
+    example = next(code for code in re.findall(r"```text\n(import .*?)```", DOCS.read_text(), re.S) if "call" in code)
+    assert len(example.strip().splitlines()) <= 20
+    fake = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    fake += [f"--use-file-for-fake-audio-capture={noisy}", "--autoplay-policy=no-user-gesture-required"]
+    with opened(site, *fake, permissions=["microphone"]) as page:
+        page.route("**/call.js", lambda route: route.fulfill(body=example, content_type="text/javascript"))
+        assert page.evaluate(CALL) > 0.01
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import ctypes
 import re
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -35,6 +35,22 @@ def test_every_form(case, tmp_path):
         if loaded.net.frames != "all":
             assert lib.call("latency") == lib.method.stream(sr).latency
         assert np.abs(lib.process_file(x[:n_channels], 33) - y).max() < 1e-5 * max(1, np.abs(y).max())
+
+
+@needs_cc
+def test_a_network_for_the_full_band(tmp_path):
+    """Lower rates have part of its bins; 44.1 kHz has frames of another length."""
+    case = next(settings for name, settings in CASES if name == "lull")
+    frame = {"sr": 48000, "n_fft": 192, "hop_length": 96, "band_bins": (2, 2, 4, 8, 16, 64), "upper_limit_db": 18.0}
+    loaded = network("lull", {**case, **frame})
+    lib = build(write_graph(loaded, tmp_path / "net.onnx", weights="mixed", card={}), tmp_path / "c", "-O0")
+    x = 0.1 * np.random.default_rng(0).standard_normal((2, 9600)).astype(np.float32)
+    for sr, n_channels in product((8000, 16000, 44100, 48000), (1, 2)):
+        stream = lib.method.stream(sr, limit_db=20.0)
+        lib.start(sr, n_channels, 20.0)
+        assert lib.call("latency") == stream.latency
+        y = stream.process(x[:n_channels], equal=True)
+        assert np.abs(lib.process(x[:n_channels], [1, 4096, 480, 97]) - y).max() < 1e-5 < np.abs(y).max()
 
 
 @needs_cc

@@ -12,6 +12,7 @@ pytest.importorskip("ziglang", reason="the extra wasm is not installed")
 
 import undin
 from undin.native import build_wasm, make_library
+from undin.native.build import built_module
 
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="Node is not on this machine")
@@ -46,6 +47,13 @@ console.log(JSON.stringify({ latency: node.latency, outputs: options.numberOfOut
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     return build_wasm(make_library("lull"), tmp_path_factory.mktemp("web"))
+
+
+def test_it_is_reproducible(built, tmp_path):
+    """The module that `make wasm` built before, or else one built in another folder now, has the same bytes."""
+    before = built_module("lull")
+    again = before if before.exists() else build_wasm(make_library("lull"), tmp_path)[0]
+    assert again.read_bytes() == built[0].read_bytes()
 
 
 def test_it_is_small(built):
