@@ -161,7 +161,7 @@ def test_a_dropped_file_is_enhanced_and_downloaded(site, noisy, tmp_path):
         assert page.inner_text("#summary") == "1 of 1 files done"
         canvases = page.query_selector_all("canvas")
         assert [canvas.get_attribute("aria-label")[19:] for canvas in canvases] == ["input", "enhanced"]
-        assert page.inner_text("#here") == "Everything runs in this browser: no sound leaves your computer."
+        assert page.inner_text("#here") == "Everything runs in this browser: no sound leaves your device."
         assert not page.is_visible("[name=place]")  # there is no server
         assert all(canvas.evaluate(INKED) > 50 for canvas in canvases)
         for limit_db in (60, 12):
@@ -221,13 +221,15 @@ def test_the_server_processes_files_when_the_visitor_asks(noisy, tmp_path):
 
     x, sr = undin.read(noisy)
     with running(token="a token") as server, opened(f"{server.url}/", expected="401") as page:
-        assert "no sound leaves your computer" in page.inner_text("header")
+        assert "no sound leaves your device" in page.inner_text("header")
         page.check("[name=place][value=server]")
         assert f"are sent to {server.url[7:]}, which processes them" in page.inner_text("header")
         assert "no sound leaves" not in page.inner_text("header")
         page.set_input_files("#files", noisy)
         wait(page, "document.querySelector('#summary').textContent.endsWith('1 failed')")
-        assert page.inner_text(".status").endswith("the server needs its token: enter it above and add the file again")
+        assert page.inner_text(".status").endswith(
+            "this server requires a token: enter it above and add the file again"
+        )
         page.fill("#token", "a token")
         page.set_input_files("#files", noisy)
         page.check("[value='blstm-mask']")

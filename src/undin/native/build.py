@@ -100,11 +100,15 @@ def build_engine(method: Learned, say: Callable[[str], object] | None = None) ->
 
 def _engine_path(method: Learned) -> Path:
     """Where `build_engine` keeps a network: under the weights, this package's code with its flags, and the machine."""
-    sources = sorted([*TEMPLATES.iterdir(), *Path(__file__).parent.glob("*.py")])
-    parts = [method.digest, sys.platform, platform.machine(), *(source.read_text("utf-8") for source in sources)]
-    key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
     label = re.sub(r"\W", "_", method.runner.path.stem, flags=re.ASCII)
-    return cache_folder() / "compiled" / f"{label}-{key}{SUFFIX}"
+    return cache_folder() / "compiled" / f"{label}-{_key(method.digest, sys.platform, platform.machine())}{SUFFIX}"
+
+
+def _key(*parts: str) -> str:
+    """A name for what is built from these parts by this package's code."""
+    sources = sorted([*TEMPLATES.iterdir(), *Path(__file__).parent.glob("*.py")], key=lambda source: source.name)
+    texts = [*parts, *(source.read_text("utf-8") for source in sources)]
+    return hashlib.sha256(repr(texts).encode()).hexdigest()[:16]
 
 
 def _check_private(path: Path) -> None:
@@ -182,9 +186,8 @@ def page_files() -> dict[str, Path]:
 
 
 def built_module(model: str) -> Path:
-    """Where the module of a shipped network is, once `prebuild` has written it: other weights have another name."""
-    digest = hashlib.sha256((WEIGHTS / f"{model}.onnx").read_bytes()).hexdigest()
-    return BUILT / f"{model}-{digest[:16]}.wasm"
+    """Where `prebuild` writes the module of a shipped network: other weights or code have another name."""
+    return BUILT / f"{model}-{_key(hashlib.sha256((WEIGHTS / f'{model}.onnx').read_bytes()).hexdigest())}.wasm"
 
 
 def prebuild() -> list[Path]:

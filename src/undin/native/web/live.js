@@ -23,7 +23,7 @@ export function startLive(find, limitText) {
       if (running) await stop();
       else await start();
     } catch (error) {
-      status.textContent = `The microphone cannot be used: ${error.message}`;
+      status.textContent = `Cannot use the microphone: ${error.message}`;
       await stop();
     }
     button.disabled = false;

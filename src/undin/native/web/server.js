@@ -20,7 +20,7 @@ export async function processOnServer({ method, x, rate }, progress, token) {
 }
 
 async function reason(response) {
-  if (response.status === 401) return "the server needs its token: enter it above and add the file again";
+  if (response.status === 401) return "this server requires a token: enter it above and add the file again";
   try {
     return (await response.json()).error.message;
   } catch {
