@@ -42,7 +42,8 @@ def export(
     ] = None,
     overwrite: Annotated[bool, o.where("--overwrite", help="Replace the model if it exists.")] = False,
     weights: Annotated[
-        Literal["fp32", "fp16", "int8", "mixed"], o.how(help="Precision of the stored weights.")
+        Literal["fp32", "fp16", "int8", "mixed"],
+        o.how(help="Precision of the stored weights; mixed: int8 for recurrent weights, fp16 for the rest."),
     ] = "fp32",
     settings: Annotated[
         list[str] | None,
@@ -199,13 +200,7 @@ def _translate(runs: list[Path], settings: list[str], weights: "Weights", card: 
         if settings:
             raise InputError(f"{runs[0]}: --set is for training runs and checkpoints; a graph has fixed settings")
         return make_library(str(runs[0]))
-    if (
-        len(runs) == 1
-        and runs[0].is_dir()
-        and not settings
-        and weights == "fp32"
-        and (graph := _trained_graph(runs[0]))
-    ):
+    if not settings and weights == "fp32" and (graph := _trained_graph(runs)):
         return make_library(graph)
     loaded, _ = _load(runs, settings)
     from undin.training.export import write_graph
