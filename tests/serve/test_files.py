@@ -270,7 +270,7 @@ def test_the_page_for_browsers_is_at_the_root(server):
         assert answer.text == server.http.get("/upload").text
         return
     assert answer.headers["content-security-policy"] == "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'"
-    assert "data-served" not in answer.text and "<label hidden>Token" in answer.text  # this server has none
+    assert "data-served" not in answer.text and "<label hidden>Server token" in answer.text  # this server has none
     assert '<a href="upload">' in answer.text
     for name, path in page_files().items():
         file = server.http.get(f"/{name}")
