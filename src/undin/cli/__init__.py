@@ -61,19 +61,18 @@ def _help(command: Callable[..., object]) -> str:
 
 
 class Command(typer.core.TyperCommand):
-    """A command whose help shows values only where an option takes one, and --help among the last options."""
+    """A command whose help shows values only where an option takes one, and --help next to --quiet."""
 
     def get_params(self, ctx: Any) -> Any:
         """The parameters, as they are to be shown."""
         params: list[Any] = list(super().get_params(ctx))
-        *own, last = params  # --help
         for param in params:
             if param.param_type_name == "argument":
                 param.display_type_rich = lambda ctx: None
             elif getattr(param, "is_flag", False):
                 param.metavar = ""
-        panels = [getattr(param, "rich_help_panel", None) for param in own]
-        last.rich_help_panel = panels[-1] if panels else None
+        if any(getattr(param, "rich_help_panel", None) == "Display" for param in params):
+            params[-1].rich_help_panel = "Display"  # --help
         return params
 
 
