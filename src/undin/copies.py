@@ -88,7 +88,7 @@ def placed(output: str, keep: Sequence[str] = ()) -> Iterator[Path]:
             for each, state in after.items():
                 if before.get(each) != state:
                     store.put(each, folder / each)
-            for each in before.keys() - after.keys():
+            for each in set(keep) - after.keys():  # also what a `Saver` has put
                 store.remove(each)
 
 

@@ -43,9 +43,12 @@ def contents(store):
     return {entry.name: store.read(entry.name) for entry in store.files()}
 
 
-def test_mixtures_are_those_on_the_disk_and_a_rerun_adds_what_is_missing(corpus, store):
+@pytest.mark.parametrize("save_s", [0.0, 30.0])
+def test_mixtures_are_those_on_the_disk_and_a_rerun_adds_what_is_missing(corpus, store, monkeypatch, save_s):
+    monkeypatch.setattr("undin.copies.SAVE_S", save_s)
     statuses(job(corpus))
     assert statuses(job(corpus, store.url, n=3)) == ["done"] * 3
+    assert len(contents(store)) == 3 * 3 + 2  # no journal
     store.remove("clean/mix-00001.flac")
     assert sorted(statuses(job(corpus, store.url))) == ["done"] * 3 + ["skipped"] * 2
     assert contents(store) == contents(Folder("serial")) and len(contents(store)) == 3 * N + 2

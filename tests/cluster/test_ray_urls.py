@@ -44,3 +44,22 @@ def test_the_command_from_bucket_to_bucket_on_a_cluster(tmp_path, monkeypatch, c
         assert Store("s3://many/out/").read(path.name) == path.read_bytes()
     code, lines = undin(capsys, *words)
     assert code == 0 and lines[-1].startswith(f"{N} skipped; ")
+
+
+def test_mixtures_go_to_a_bucket_from_a_cluster(tmp_path, monkeypatch, capsys):
+    import s3fs
+
+    monkeypatch.chdir(tmp_path)
+    s3fs.S3FileSystem(use_listings_cache=False).mkdir("s3://mixed")
+    about = ("--n", "4", "--duration", "1", "--split", "test", "-q")
+    assert undin(capsys, "mix", "-o", "here", *about)[0] == 0
+    words = ("mix", "-o", "s3://mixed/set/", *about[:-1], "--on", "ray", "--workers", "2")
+    code, lines = undin(capsys, *words)
+    assert code == 0 and lines[-1] == "4 done -> s3://mixed/set/manifest.csv"
+    store = Store("s3://mixed/set/")
+    here = {path.relative_to("here").as_posix() for path in Path("here").rglob("*") if path.is_file()}
+    assert {entry.name for entry in store.files()} == here
+    for name in here:
+        assert store.read(name) == Path("here", name).read_bytes()
+    code, lines = undin(capsys, *words)
+    assert code == 0 and lines[-1].startswith("4 skipped -> ")

@@ -203,6 +203,23 @@ def test_50000_names_are_listed_in_flat_memory(bucket, monkeypatch):
     assert count() <= before + 2
 
 
+def test_names_that_a_server_lists_are_not_kept(bucket, server):
+    from moto.s3.models import s3_backends
+
+    backend = s3_backends["123456789012"]["aws"]
+    for i in range(3500):
+        backend.put_object(bucket.removeprefix("s3://"), f"many/{i % 7}/{i:05}.wav", b"x")
+    server.seen.clear()
+    jobs, most = plan_urls([f"{bucket}/many/"], f"{bucket}/out/"), 0
+    for seen, job in enumerate(jobs, 1):
+        assert job.entry.size == 1
+        if seen % 500 == 0:
+            gc.collect()
+            most = max(most, sum(type(each) is urls.UrlJob for each in gc.get_objects()))
+    assert seen == 3500 and most <= 2
+    assert sum(n for (verb, path), n in server.seen.items() if verb == "GET" and not path.endswith(".wav")) == 4
+
+
 def test_any_store_of_fsspec_lists_folder_by_folder_and_writes_residuals(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     store = Store("memory://sounds/in/")

@@ -96,17 +96,18 @@ def test_the_claim_of_a_process_that_has_died_is_free_at_once(here):
 
 
 def test_the_claim_of_another_machine_is_waited_for(here):
-    held = {"token": "t", "until": time.time() + 0.7, "machine": "elsewhere", "process": 1}
+    held = {"token": "t", "until": time.time() + 3, "machine": "elsewhere", "process": 1}
     assert Folder("out").create("x.1.claim", json.dumps(held).encode())
     with claim(Folder("out"), "x") as is_ours:
         assert not is_ours
-    with claim(Folder("out"), "x", time.time() + 5) as is_ours:
+    with claim(Folder("out"), "x", time.time() + 60) as is_ours:
         assert is_ours
     assert not list(Path("out").iterdir())
 
 
 def test_a_file_that_another_run_keeps_is_left_to_it(inputs, monkeypatch):
     monkeypatch.setattr(claims, "LEASE_S", 0.5)
+    monkeypatch.setattr(claims, "_is_void", lambda held: False)  # on a busy machine it is not renewed in time
     (job,) = [bulk._job(task, {}, FileSettings(), bulk.Notebook(), True) for task in plan(["in/0.wav"], "out/")]
     with bulk._claimed(job, 0.0) as is_ours:
         assert is_ours
