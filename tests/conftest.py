@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import suppress
 
 # Before numpy and torch are loaded: the arrays of tests are small, and `pytest -n` shares the cores among processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # OpenBLAS and MKL follow it
@@ -12,3 +13,8 @@ def pytest_configure() -> None:
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_DFL)
+    with suppress(ImportError):  # environments of plugins and clusters have no Hypothesis
+        from hypothesis import settings
+
+        settings.register_profile("patient", settings(), deadline=None)  # examples wait for other processes
+        settings.load_profile("patient")

@@ -166,7 +166,8 @@ def test_workers_that_cannot_start_end_the_run():
 
 @pytest.mark.filterwarnings("always")
 def test_progress_and_warnings_come_here_and_blas_has_one_thread(monkeypatch, capfd):
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.setenv(name, "2")
     before, reports = threads(), []
     with pytest.warns(UserWarning) as warned:
         found = dict(Processes(2).map(talks, [1.0, 2.5, 4.0], progress=reports.append))
