@@ -113,6 +113,7 @@ def test_redirected_progress_is_a_line_a_minute(recipe, capsys, monkeypatch):
 def test_so_is_that_of_mix_evaluate_pack_and_enhance(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(show, "LINE_EVERY_S", 0)
+    monkeypatch.setattr("undin.evaluation.report.page.can_draw", lambda: False)  # pictures take most of the time
     for args, line in (
         (("mix", "-o", "two", "--n", "2"), "mixtures: 2 of 2\n"),
         (("evaluate", "two", "-m", "log-mmse", "--metrics", "si_sdr_db", "--examples", "0"), "scoring: 2 of 2\n"),
