@@ -1,6 +1,7 @@
 """Many files, in one process or several: finished ones are skipped, failed ones are named, all others are processed."""
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -167,7 +168,7 @@ def _claimed(job: Job, wait_until: float) -> Iterator[bool]:
         return
     make_folders(job.shown)
     first = Path(job.files[0])
-    name = f".undin-{hashlib.sha256(first.name.encode()).hexdigest()[:16]}"
+    name = f".undin-{hashlib.sha256(os.fsencode(first.name)).hexdigest()[:16]}"
     with claim(Folder(first.parent), name, wait_until) as is_ours:
         yield is_ours
 
