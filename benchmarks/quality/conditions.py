@@ -1,14 +1,16 @@
-"""Rooms without noise, and telephone calls with it: python -m benchmarks.quality.conditions [--only METHODS]
+"""Rooms, telephone calls, predicted opinions: python -m benchmarks.quality.conditions [--only METHODS]
 
-Two sets of test sentences of at least 3 s, from a seed alone:
+Two sets of test sentences of at least 3 s, from a seed alone, and one of mixtures:
 
   rooms        40 in rooms with an RT60 of 0.3 to 1 s, no noise; the reference is the direct sound with the reflections
                of the first 50 ms
   telephone    60 at 8 kHz with everyday noise at 0 to 20 dB, sent through G.711 (mu-law) or GSM by turns; the
                reference is the clean sentence at 8 kHz
+  opinions     DNSMOS P.835 of the 120 mixtures of `benchmarks.quality.enhancement`; needs undin[mos]
 
     NAME=x.onnx     also weights that do not ship       --split NAME    of the corpus, test without it
     --only NAMES    these methods alone, by comma       --table         the tables from the results
+    --set NAME      rooms, telephone or opinions alone
 """
 
 from collections.abc import Iterator
@@ -19,8 +21,10 @@ from numpy.typing import NDArray
 
 import undin
 from benchmarks.launch import parser
-from benchmarks.peers import systems
+from benchmarks.peers import System, systems
 from benchmarks.quality.classical import EVERYDAY
+from benchmarks.quality.classical import SNRS_DB as MIX_SNRS_DB
+from benchmarks.quality.enhancement import SEED as MIX_SEED
 from benchmarks.scoring import RESULTS, interval, read_rows, real_data, update
 from undin.corpora import Corpus
 from undin.metrics import METRICS
@@ -33,7 +37,12 @@ Array = NDArray[np.float32]
 SEED, LEAST_S, PHONE_SR = 50, 3.0, 8000
 RT60_S, CODECS, SNRS_DB = (0.3, 1.0), ("mu-law", "gsm"), [0.0, 5.0, 10.0, 15.0, 20.0]
 LABELS = {"pesq_wb": "PESQ-WB", "pesq_nb": "PESQ-NB", "stoi": "STOI", "estoi": "ESTOI", "si_sdr_db": "SI-SDR (dB)"}
-SETS = {"rooms": ("pesq_wb", "stoi", "estoi", "si_sdr_db"), "telephone": ("pesq_nb", "stoi", "estoi", "si_sdr_db")}
+LABELS |= {"dnsmos_sig": "SIG", "dnsmos_bak": "BAK", "dnsmos_ovrl": "OVRL"}
+SETS = {
+    "rooms": ["pesq_wb", "stoi", "estoi", "si_sdr_db"],
+    "telephone": ["pesq_nb", "stoi", "estoi", "si_sdr_db"],
+    "opinions": ["dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl"],
+}
 
 
 def rooms(corpus: Corpus, split: str, n: int = 40) -> Iterator[tuple[str, Array, Array, int]]:
@@ -56,11 +65,21 @@ def telephone(corpus: Corpus, split: str, n: int = 60) -> Iterator[tuple[str, Ar
         yield f"telephone-{i:03d}", scale * speech, codec(scale * noisy, PHONE_SR, CODECS[i % 2]), PHONE_SR
 
 
-def run(weights: list[str], only: str, split: str) -> None:
+def opinions(corpus: Corpus, split: str) -> Iterator[tuple[str, Array, Array, int]]:
+    """Id, speech, mixture, sample rate; the mixtures of the test split, or as many of another."""
+    rows = make_manifest(corpus, n=120, seed=MIX_SEED, snr_db=MIX_SNRS_DB, kinds=EVERYDAY, split=split)
+    for i, row in enumerate(rows):
+        made = render(row, corpus)
+        yield f"opinions-{i:03d}", made.speech, made.noisy, corpus.sr
+
+
+def run(chosen: list[System], split: str, only: str) -> None:
     """Score all, and write a row per method and file; rows of other methods stay."""
     corpus, rows = real_data(), []
-    ways = {s.name: s.enhance for s in systems(weights, only)} | {"input": lambda x, _: x}
-    for name, make in {"rooms": rooms, "telephone": telephone}.items():
+    ways = {s.name: s.enhance for s in chosen} | {"input": lambda x, _: x}
+    for name, make in {"rooms": rooms, "telephone": telephone, "opinions": opinions}.items():
+        if only not in ("", name):
+            continue
         for id, ref, noisy, sr in make(corpus, split):
             for method, way in ways.items():
                 est = way(noisy, sr)
@@ -87,7 +106,7 @@ def table(split: str, name: str) -> str:
             (mean, half), digits = interval(changes), 1 if m.endswith("_db") else 3
             cells.append(f"{mean:{'' if method == 'input' else '+'}.{digits}f} ± {half:.{digits}f}")
         lines.append(f"| {method if method == 'input' else f'`{method}`'} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", f"n = {len(before)} sentences of the {split} split; 95 % intervals."])
+    return "\n".join([*lines, "", f"n = {len(before)} recordings of the {split} split; 95 % intervals."])
 
 
 def main() -> None:
@@ -95,11 +114,12 @@ def main() -> None:
     words.add_argument("weights", nargs="*", help="NAME=weights.onnx")
     words.add_argument("--split", default="test")
     words.add_argument("--only", default="")
+    words.add_argument("--set", default="", choices=["", *SETS])
     options = words.parse_args()
     if options.table:
-        print("\n\n".join(table(options.split, name) for name in SETS))
+        print("\n\n".join(table(options.split, name) for name in SETS if options.set in ("", name)))
     else:
-        run(options.weights, options.only, options.split)
+        run(systems(options.weights, options.only), options.split, options.set)
 
 
 if __name__ == "__main__":

@@ -174,7 +174,7 @@ def main() -> None:
     words.add_argument("--set", default="", choices=["", *SETS])
     options = words.parse_args()
     if options.table:
-        print("\n\n".join(table(options.split, name) for name in SETS))
+        print("\n\n".join(table(options.split, name) for name in SETS if options.set in ("", name)))
         return
     corpus = real_data()
     if corpus.sr < LEAST_RATE:
