@@ -200,7 +200,7 @@ def test_weights_of_another_size_are_refused(finished, tmp_path):
             "needs kept mixtures: set their number, e.g. train.kept=5000",
         ),
         ("train.kept_spectra=yes", "train.kept_spectra must be true or false; got 'yes'"),
-        ("train.weights=fp8", "train.weights must be one of fp32, fp16, int8; got 'fp8'"),
+        ("train.weights=fp8", "train.weights must be one of fp32, fp16, int8, mixed; got 'fp8'"),
         ("train.settings.skip=maybe", "skip must be true or false"),
         ("train.options=3", "train.options must be a table; got 3"),
         ("train.options.steps.x=3", "steps is 3, which has no settings"),
