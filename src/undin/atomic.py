@@ -54,7 +54,7 @@ def check_folder(path: Path) -> None:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming(path: Path | str) -> Iterator[None]:
     """Have errors of the disk name the file that is written, which that of a full disk does not."""
     try:
         yield

@@ -1,6 +1,7 @@
 """`undin mix` and `undin pack` to a store: the bytes of a run on the disk, whole or not at all, resumed; in memory."""
 
 import json
+import time
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -59,7 +60,21 @@ def test_mixtures_are_those_on_the_disk_and_a_rerun_adds_what_is_missing(corpus,
     assert statuses(job(corpus, store.url, seed=2)) == ["skipped"] * N
 
 
-def test_an_interrupted_run_resumes(corpus, store):
+def killed(job, store, n, monkeypatch, save_s=0.0):
+    """Run a job, and leave in the store what was there after n mixtures."""
+    monkeypatch.setattr("undin.copies.SAVE_S", save_s)
+    with closing(job.run()) as results:
+        assert len(list(islice(results, n))) == n
+        left = {name: data for name, data in contents(store).items() if not name.endswith(".claim")}
+    for name in contents(store):
+        store.remove(name)
+    for name, data in left.items():
+        store.write(name, data)
+    return left
+
+
+def test_an_interrupted_run_resumes(corpus, store, monkeypatch):
+    monkeypatch.setattr("undin.mixing.write.WAIT_S", 0.0)
     statuses(job(corpus))
     with closing(job(corpus, store.url).run()) as results:
         assert len(list(islice(results, 3))) == 3
@@ -74,17 +89,80 @@ def test_an_interrupted_run_resumes(corpus, store):
 
 def test_a_killed_run_loses_only_what_it_had_not_saved(corpus, store, monkeypatch):
     statuses(job(corpus))
-    monkeypatch.setattr("undin.copies.SAVE_S", 0.0)
-    with closing(job(corpus, store.url).run()) as results:
-        list(islice(results, 3))
-        left = {name: data for name, data in contents(store).items() if not name.endswith(".claim")}
-    for name in contents(store):
-        store.remove(name)
-    for name, data in left.items():
-        store.write(name, data)
+    left = killed(job(corpus, store.url), store, 3, monkeypatch)
     assert ".manifest.csv.journal" in left and "manifest.csv" not in left
     assert statuses(job(corpus, store.url)) == ["skipped"] * 3 + ["done"] * 2
     assert contents(store) == contents(Folder("serial"))
+
+
+def test_a_run_that_is_killed_twice_keeps_what_both_have_done(corpus, store, monkeypatch):
+    statuses(job(corpus))
+    killed(job(corpus, store.url), store, 2, monkeypatch)
+    killed(job(corpus, store.url), store, 3, monkeypatch)  # two skipped
+    left = killed(job(corpus, store.url), store, 1, monkeypatch)
+    assert ".manifest.csv.earlier" in left
+    assert statuses(job(corpus, store.url)) == ["skipped"] * 3 + ["done"] * 2
+    assert contents(store) == contents(Folder("serial"))
+
+
+@pytest.mark.parametrize("is_cut_off", [False, True])
+def test_a_killed_run_that_overwrites_another_set_is_resumed_without_its_rows(corpus, store, monkeypatch, is_cut_off):
+    statuses(job(corpus, seed=2))
+    if is_cut_off:
+        killed(job(corpus, store.url), store, 3, monkeypatch)
+    else:
+        statuses(job(corpus, store.url))
+    killed(job(corpus, store.url, seed=2, overwrite=True), store, 1, monkeypatch, save_s=30.0)
+    assert statuses(job(corpus, store.url, seed=2)) == ["done"] * N
+    assert contents(store) == contents(Folder("serial"))
+
+
+@pytest.mark.parametrize("is_remote", [False, True])
+def test_a_killed_run_that_overwrites_with_a_manifest_is_resumed_with_its_rows(corpus, store, monkeypatch, is_remote):
+    place = store if is_remote else Folder("here")
+
+    def listed(seed, **more):
+        mixing.write_manifest(Path(f"{seed}.csv"), mixing.draw(corpus, 3, seed=seed, duration_s=1.0))
+        return MixtureWriter(corpus, Path("here"), manifest=Path(f"{seed}.csv"), url=is_remote * place.url, **more)
+
+    statuses(listed(2))
+    expected = contents(place)
+    statuses(listed(1, overwrite=True))
+    assert statuses(listed(1)) == ["skipped"] * 3
+    killed(listed(2, overwrite=True), place, 1, monkeypatch)
+    assert statuses(listed(2)) == ["done"] * 3
+    assert contents(place) == expected
+
+
+def test_shards_that_begin_together_share_a_url(corpus, store, monkeypatch):
+    names, begun = Store.names, []
+
+    def slow(self):
+        if not begun:
+            begun.append(self)
+            statuses(job(corpus, store.url, shard=(1, 2)))
+        return names(self)
+
+    statuses(job(corpus))
+    monkeypatch.setattr(Store, "names", slow)
+    assert statuses(job(corpus, store.url, shard=(2, 2))) == ["done"] * 3
+    assert store.read("manifest.csv") == Path("serial/manifest.csv").read_bytes()
+
+
+def test_a_claim_that_cannot_be_made_names_the_url(corpus, store, monkeypatch):
+    def refuse(self, name, data):
+        raise PermissionError(13, "Permission denied", "x")
+
+    monkeypatch.setattr(Store, "create", refuse)
+    with pytest.raises(PermissionError) as caught:
+        statuses(job(corpus, store.url))
+    assert caught.value.filename == store.at("manifest.csv")
+
+
+def test_the_claim_of_a_crashed_machine_is_waited_for(corpus, store):
+    held = {"token": "t", "until": time.time() + 1, "machine": "elsewhere", "process": 1}
+    store.write(".undin-mix.manifest.csv.1.claim", json.dumps(held).encode())
+    assert statuses(job(corpus, store.url)) == ["done"] * N
 
 
 def test_files_of_others_are_left(corpus, store):

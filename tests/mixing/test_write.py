@@ -96,7 +96,8 @@ def test_an_interrupted_run_resumes(shared, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills a process by a signal")
-def test_two_runs_do_not_write_one_folder_at_once(shared, tmp_path):
+def test_two_runs_do_not_write_one_folder_at_once(shared, tmp_path, monkeypatch):
+    monkeypatch.setattr("undin.mixing.write.WAIT_S", 0.0)
     with closing(job(shared, tmp_path).run()) as results:
         next(results)
         with pytest.raises(InputError, match=r"another run is writing .*manifest\.csv; wait until it ends, or use"):

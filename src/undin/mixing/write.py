@@ -13,6 +13,7 @@ import csv
 import hashlib
 import heapq
 import json
+import time
 from array import array
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from undin.atomic import atomic_write, clear_parts, naming
-from undin.claims import claim
+from undin.claims import LEASE_S, claim
 from undin.copies import Saver, placed
 from undin.corpora import Corpus
 from undin.errors import InputError
@@ -35,6 +36,8 @@ from undin.mixing.maker import Item, Made, Maker
 from undin.mixing.manifest import COLUMNS, MixtureRow, read_manifest, read_numbered, to_cells, write_manifest
 from undin.store import Store, open_store
 from undin.workers import Executor, WorkerDied, executor
+
+WAIT_S = LEASE_S  # for another run, which may have crashed on another machine
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,8 @@ class MixtureWriter:
                 raise InputError(
                     f"{self.out}: cannot be created as a folder: {error.strerror}: choose another -o"
                 ) from error
-        with naming(self.result), claim(self._place, f".undin-mix.{self.result.name}") as is_ours:
+        name, until = f".undin-mix.{self.result.name}", time.time() + WAIT_S
+        with naming(self.shown), claim(self._place, name, until) as is_ours:
             if not is_ours:
                 raise InputError(f"another run is writing {self.shown}; wait until it ends, or use another -o")
             kept = [path.name for path in (self._note, self.result, *self._journals)]
@@ -144,21 +148,22 @@ class MixtureWriter:
                 yield from (replace(self, out=folder) if self.url else self)._run(pool)
 
     def _run(self, pool: Executor) -> Generator[Made, None, None]:
-        ours = self._claim()
         journal, earlier = self._journals
         save = Saver(self._place, journal.name, journal) if self.url else None
-        if self.overwrite:
-            for path in (journal, earlier, self.result):
-                if not self._is_given(path):
-                    path.unlink(missing_ok=True)
+        if self.overwrite:  # before the note says that all is of this run
+            self._forget()
+        ours = self._claim()
         was_cut_off = journal.exists()
         if was_cut_off:
             clear_parts(self.out, below=True)
         if self.drawing:
             _fold([self.result, earlier, journal], earlier, journal)
+            if self.url and earlier.exists():  # before the new journal replaces the one there
+                self._place.put(earlier.name, earlier)
         known = _known(earlier if earlier.exists() else self.result) if self.drawing else iter(())
         maker = Maker(self.corpus, self.drawing, self.layout, self.url or self.out, self.files, ours or self.overwrite)
-        items = self._items(known, skip=ours and not self.overwrite)
+        is_replacing = self.overwrite or (self.manifest is not None and earlier.exists())
+        items = self._items(known, skip=ours and not is_replacing)
         with journal.open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(COLUMNS)
@@ -232,15 +237,29 @@ class MixtureWriter:
             )
         taken |= names
 
+    def _forget(self) -> None:
+        """Have no row skipped for what another set left, neither in this run nor in one that resumes it."""
+        journal, earlier = self._journals
+        if self.manifest:  # all of its files are known; until the end this tells that they may be another set's
+            earlier.touch()
+            self._place.write(earlier.name, b"")
+            return
+        for path in (journal, earlier, self.result):
+            path.unlink(missing_ok=True)
+            self._place.remove(path.name)
+
+    def _noted(self) -> str | None:
+        """The digest in the note; None where no note is."""
+        data = self._place.read(self._note.name)
+        try:
+            return data if data is None else json.loads(data).get("digest")
+        except (ValueError, AttributeError):
+            return "?"
+
     def _claim(self) -> bool:
         """Note whose folder it is; True where it was ours before."""
         note, digest = self._note, self._digest()
-        try:
-            old = json.loads(note.read_text(encoding="utf-8")).get("digest")
-        except FileNotFoundError:
-            old = None
-        except (ValueError, AttributeError):
-            old = "?"
+        old = self._noted()
         if old not in (None, digest) and not self.overwrite:
             raise InputError(
                 f"{self.url or self.out} holds mixtures made with different settings (or corpus, seed, template); "
@@ -252,7 +271,7 @@ class MixtureWriter:
             )
         if old is None and self.files and not self.overwrite:
             for folder in self.layout.folders:
-                if open_store(self._place.at(folder)).names():
+                if open_store(self._place.at(folder)).names() and self._noted() != digest:  # another shard has begun
                     raise InputError(
                         f"{self._place.at(folder)} holds files that undin mix did not write; use another -o, or "
                         "--overwrite to replace those of the same names"
