@@ -219,7 +219,7 @@ class Stream:
         if not _is_sound(chunk):
             chunk = self._repaired(chunk)
         if self._lead is None:
-            check_axes(chunk, most=BLOCK_CHANNELS if equal else MOST_CHANNELS)
+            self._check_axes(chunk, equal)
             self._lead, self._dtype, self._equal = chunk.shape[:-1], chunk.dtype, equal
         if chunk.shape[:-1] != self._lead:
             raise InputError(
@@ -229,6 +229,10 @@ class Stream:
         if equal != self._equal:
             raise InputError(f"equal must not change within a signal, {self._equal} so far; got {equal}: reset() first")
         return chunk
+
+    def _check_axes(self, chunk: Array, equal: bool) -> None:
+        """Refuse the first chunk of a signal for its shape."""
+        check_axes(chunk, most=BLOCK_CHANNELS if equal else MOST_CHANNELS)
 
     def _repaired(self, chunk: Array) -> Array:
         """Any chunk, after all checks; with nan="zero" samples beyond MAX_LEVEL are zero, as infinite ones are."""

@@ -1,6 +1,9 @@
 """A network compiled for this process: the same samples as `Stream`, built once, in a private folder."""
 
+import gc
+import os
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,7 +11,9 @@ import pytest
 from compiled import compile_c, needs_cc
 
 from undin.errors import InputError, WeightsError
+from undin.methods import load
 from undin.native import Compiled, CompiledPackets, make_library
+from undin.native.build import build_engine
 from undin.packets import Packets, process_packets
 
 BLOCKS = [1, 777, 2, 0, 480, 4096]
@@ -44,6 +49,25 @@ int main(void) {
     return 0;
 }
 """
+FAKE_CC = """#!/bin/sh
+while [ "$1" != -o ]; do shift; done
+echo "not a library" > "$2"
+"""
+DAEMONS = """
+import atexit, threading, time
+atexit.register(time.sleep, 0.5)  # runs last: the threads go on while all else is finalized
+import numpy as np
+from undin.native import Compiled
+lull, x = Compiled(), np.zeros(64000, np.float32)
+def work(stream):
+    while True:
+        stream.process(x)
+streams = [lull.stream(16000) for _ in range(2)]
+for stream in streams:
+    threading.Thread(target=work, args=[stream], daemon=True).start()
+while not all(stream.n_in for stream in streams):
+    time.sleep(0.01)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +84,17 @@ def own_cache(cache, monkeypatch):
 def lull():
     """Compiled by the first test that asks."""
     return Compiled()
+
+
+@pytest.fixture
+def fake_cc(tmp_path, monkeypatch):
+    """A compiler that always succeeds, and an empty cache."""
+    path = tmp_path / "fake-cc"
+    path.write_text(FAKE_CC)
+    path.chmod(0o755)
+    monkeypatch.setenv("CC", str(path))
+    monkeypatch.setenv("UNDIN_CACHE", str(tmp_path / "cache"))
+    return path
 
 
 def chunked(stream, x, *, equal):
@@ -112,9 +147,44 @@ def test_what_a_compiled_stream_refuses(lull):
         lull.stream(16000).process(noise(1, 1, 100))
     with pytest.raises(InputError, match="at most 8 channels; got 9"):
         lull.stream(16000).process(noise(9, 100))
+    for chunk in (noise(9, 100), noise(1, 1, 100)):  # a chunk that is refused changes nothing
+        stream.reset()
+        with pytest.raises(InputError, match="a compiled stream"):
+            stream.process(chunk)
+        assert stream.n_in == 0
+        stream.process(noise(2, 100))
     for sr in (7999, 48001):
         with pytest.raises(InputError, match="8000 to 48000 Hz"):
             lull.stream(sr)
+
+
+@needs_cc
+def test_numbers_of_numpy_are_integers_too(lull):
+    x = noise(2, 1000)
+    expected = lull.stream(16000).process(x, equal=True)
+    np.testing.assert_array_equal(lull.stream(np.int64(16000)).process(x, equal=True), expected)
+    packets = CompiledPackets(lull, np.int64(16000), np.int64(2), "FLOAT", limit_db=None)
+    assert packets.process(x.T.tobytes()) == expected.T.tobytes()
+
+
+@needs_cc
+def test_memory_is_released_when_the_channels_change(lull, monkeypatch):
+    close, closed = lull.library.undin_close, []
+    monkeypatch.setattr(lull.library, "undin_close", lambda handle: (closed.append(handle), close(handle)))
+    stream, handles = lull.stream(16000), []
+    for x in (noise(100), noise(2, 100), noise(8, 100)):
+        stream.process(x)
+        stream.reset()
+        assert closed == handles
+        handles.append(stream._handle)
+    del stream
+    gc.collect()
+    assert closed == handles
+
+
+@needs_cc
+def test_daemon_threads_may_process_while_python_ends(lull):
+    assert subprocess.run([sys.executable, "-c", DAEMONS]).returncode == 0
 
 
 @needs_cc
@@ -182,6 +252,39 @@ def test_a_compiler_that_fails_leaves_nothing(tmp_path, monkeypatch):
         Compiled(say=said.append)
     assert said == ["compiling lull; later starts reuse the result"]
     assert not list((tmp_path / "compiled").iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no modes of files on this system")
+def test_a_library_is_private_under_any_umask(fake_cc):
+    before = os.umask(0o002)
+    try:
+        path = build_engine(load("lull"))
+        assert build_engine(load("lull")) == path
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no shell scripts on this system")
+@pytest.mark.parametrize("damaged", [b"", b"not a lib", b"not a librarY\n"])
+def test_a_damaged_library_is_built_again(fake_cc, damaged):
+    said, method = [], load("lull")
+    path = build_engine(method, said.append)
+    intact = path.read_bytes()
+    path.write_bytes(damaged)
+    assert build_engine(method, said.append).read_bytes() == intact
+    assert build_engine(method, said.append) == path
+    assert len(said) == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no shell scripts on this system")
+def test_a_library_that_cannot_be_loaded_and_another_compiler(fake_cc, monkeypatch):
+    said = []
+    for flags in ("", " -O1", " -O1"):
+        monkeypatch.setenv("CC", f"{fake_cc}{flags}")
+        with pytest.raises(InputError, match=r"cannot be loaded \(.*\): remove it, or set UNDIN_CACHE"):
+            Compiled(say=said.append)
+    assert len(said) == 2
 
 
 def test_without_a_compiler_or_a_place(tmp_path, monkeypatch):

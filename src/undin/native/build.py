@@ -77,38 +77,54 @@ def build_engine(method: Learned, say: Callable[[str], object] | None = None) ->
         InputError: no compiler, or the cache cannot be written or belongs to others.
         WeightsError: the compiler failed, or the graph has operations that export to C does not know.
     """
-    path = _engine_path(method)
-    folder = path.parent
+    folder, name = cache_folder() / "compiled", _engine_name(method)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_private(folder)
-        if path.exists():
+        for path in folder.glob(f"{name}-*{SUFFIX}"):
             _check_private(path)
-            return path
+            if path.stem.endswith(_digest(path.read_bytes())):  # otherwise damaged
+                return path
         compiler = find_compiler()
         if say:
             say(f"compiling {method.id}; later starts reuse the result")
         library = make_library(method.runner.path)
-        name = library.name.upper()
-        flags = [*SHARED, f"-D{name}_SHARED", f"-D{name}_MAX_CHANNELS={MOST_CHANNELS}"]
-        return _build(library, path, {"engine.c": library.fill("engine.c")}, [*compiler, *flags], ["-lm"])
+        prefix = f"-D{library.name.upper()}"
+        flags = [*SHARED, f"{prefix}_SHARED", f"{prefix}_MAX_CHANNELS={MOST_CHANNELS}"]
+        sources = {"engine.c": library.fill("engine.c")}
+        built = _compile(library, f"{name}{SUFFIX}", sources, [*compiler, *flags], ["-lm"])
+        return _store(built, folder / f"{name}-{_digest(built)}{SUFFIX}")
     except OSError as error:
         raise InputError(
             f"{folder} cannot be used ({error.strerror or error}): set UNDIN_CACHE to another folder"
         ) from error
 
 
-def _engine_path(method: Learned) -> Path:
-    """Where `build_engine` keeps a network: under the weights, this package's code with its flags, and the machine."""
+def _engine_name(method: Learned) -> str:
+    """A network's name in the cache: by the weights, this package's code with its flags, the machine, and CC."""
     label = re.sub(r"\W", "_", method.runner.path.stem, flags=re.ASCII)
-    return cache_folder() / "compiled" / f"{label}-{_key(method.digest, sys.platform, platform.machine())}{SUFFIX}"
+    return f"{label}-{_key(method.digest, sys.platform, platform.machine(), os.environ.get('CC', ''))}"
+
+
+def _store(built: bytes, path: Path) -> Path:
+    """Write a library that only this user can change, and wait until it is on the disk."""
+    with atomic_write(path, "wb") as file:
+        Path(file.name).chmod(0o600)
+        file.write(built)
+        file.flush()
+        os.fsync(file.fileno())
+    return path
 
 
 def _key(*parts: str) -> str:
     """A name for what is built from these parts by this package's code."""
     sources = sorted([*TEMPLATES.iterdir(), *Path(__file__).parent.glob("*.py")], key=lambda source: source.name)
     texts = [*parts, *(source.read_text("utf-8") for source in sources)]
-    return hashlib.sha256(repr(texts).encode()).hexdigest()[:16]
+    return _digest(repr(texts).encode())
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def _check_private(path: Path) -> None:
@@ -207,20 +223,29 @@ def prebuild() -> list[Path]:
 
 def _build(library: Library, path: Path, sources: dict[str, str], compiler: list[str], libraries: list[str]) -> Path:
     """Compile the library with more sources into one file."""
+    built = _compile(library, path.name, sources, compiler, libraries)
+    with writing(path), atomic_write(path, "wb") as file:
+        file.write(built)
+    return path
+
+
+def _compile(
+    library: Library, target: str, sources: dict[str, str], compiler: list[str], libraries: list[str]
+) -> bytes:
+    """The content of a file with this name."""
     with TemporaryDirectory() as draft:
         folder = Path(draft)
         library.write(folder)
         for name, text in sources.items():
             (folder / name).write_text(text, "utf-8")
         names = [*sources, f"{library.name}.c"]
-        command = [*compiler, *names, "-o", f"out{path.suffix}", *libraries]
+        out = folder / f"out{Path(target).suffix}"
+        command = [*compiler, *names, "-o", out.name, *libraries]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if done.returncode:
             first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr[:200])
-            raise WeightsError(f"{compiler[0]} could not build {path.name} ({first}): try another compiler (set CC)")
-        with writing(path), atomic_write(path, "wb") as file:
-            file.write((folder / f"out{path.suffix}").read_bytes())
-    return path
+            raise WeightsError(f"{compiler[0]} could not build {target} ({first}): try another compiler (set CC)")
+        return out.read_bytes()
 
 
 def _plugin(library: Library, n_channels: int) -> str:

@@ -4,6 +4,7 @@ Streams of one network share its weights. ctypes releases Python's lock during a
 """
 
 import ctypes
+import math
 import weakref
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -95,6 +96,7 @@ class CompiledStream(Stream):
         if not compiled.takes(sr):
             raise InputError(f"a compiled stream has {MIN_RATE} to {MAX_RATE} Hz; got {sr}: do without compiling")
         self.library, self._handle, self._n_channels = compiled.library, None, 0
+        self._close: Callable[[], object] = lambda: None
         super().__init__(compiled.method, sr, limit_db=limit_db)
 
     def reset(self) -> None:
@@ -132,23 +134,28 @@ class CompiledStream(Stream):
         if n_channels != self._n_channels:
             self._open(n_channels)
         out = np.empty(len(data) * (self.method.n_src or 1), np.uint8)
-        n = len(data) // width // n_channels
+        n = len(data) // (width * int(n_channels))
         return Job(self._handle, data, out.ctypes.data, n, width, 0, self.keep), out
 
     def _open(self, n_channels: int) -> None:
-        if n_channels > MOST_CHANNELS:
-            raise InputError(f"a compiled stream has at most {MOST_CHANNELS} channels; got {n_channels}")
-        handle = self.library.undin_open(self.sr, n_channels)
+        _check_channels(n_channels)
+        handle = self.library.undin_open(int(self.sr), int(n_channels))
         if handle is None:
             raise MemoryError
+        self._close()
         self._handle, self._n_channels = handle, n_channels
-        weakref.finalize(self, self.library.undin_close, handle)
+        self._close = finalizer = weakref.finalize(self, self.library.undin_close, handle)
+        finalizer.atexit = False  # a daemon thread may still be in C
+
+    def _check_axes(self, chunk: Array, equal: bool) -> None:
+        super()._check_axes(chunk, equal)
+        if chunk.ndim > 2:
+            raise InputError(f"a compiled stream takes (n_channels, n_samples); got {chunk.ndim} axes")
+        _check_channels(math.prod(chunk.shape[:-1]))
 
     def _advance(self, x: Array) -> Array:
         """Samples in, final samples out."""
         assert self._lead is not None
-        if len(self._lead) > 1:
-            raise InputError(f"a compiled stream takes (n_channels, n_samples); got {len(self._lead) + 1} axes")
         self.n_in += x.shape[-1]
         n_channels = self._lead[0] if self._lead else 1
         data = x.reshape(n_channels, x.shape[-1]).T.astype("<f4").tobytes()
@@ -231,9 +238,19 @@ class CompiledPackets(Packets):
         raise AssertionError("C and Python disagree on what sound is")
 
 
+def _check_channels(n_channels: int) -> None:
+    if n_channels > MOST_CHANNELS:
+        raise InputError(f"a compiled stream has at most {MOST_CHANNELS} channels; got {n_channels}")
+
+
 def _load(path: str) -> Any:
     """The functions of a library that `build_engine` made."""
-    library = ctypes.CDLL(path)
+    try:
+        library = ctypes.CDLL(path)
+    except OSError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        cure = "remove it, or set UNDIN_CACHE to another folder"
+        raise InputError(f"{path} cannot be loaded ({reason}): {cure}") from error
     library.undin_open.restype = ctypes.c_void_p
     library.undin_reset.argtypes = library.undin_close.argtypes = [ctypes.c_void_p]
     library.undin_load()
