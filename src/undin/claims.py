@@ -2,9 +2,10 @@
 
 A claim is a small file, NAME.1.claim, which a store creates for one of all that ask. It is renewed during the work and
 void `LEASE_S` after its last renewal, or once its process on this machine has ended; the next worker then creates one
-with the next number.
+with the next number. One that cannot be parsed, as it is being written or was cut off, counts as renewed when written.
 """
 
+import errno
 import json
 import os
 import secrets
@@ -19,7 +20,7 @@ from undin.atomic import is_gone, this_machine
 from undin.store import Folder, Store
 
 LEASE_S = 60.0  # after its last renewal a claim is void
-POLL_S = 0.5
+POLL_S, TRIES = 0.5, 10
 
 
 @contextmanager
@@ -59,21 +60,39 @@ def claim(place: Store, name: str, wait_until: float = 0.0) -> Iterator[bool]:
 
 def clear_claims(folder: Path) -> None:
     """Remove the claims that dead processes have left in a folder, by taking them over: others may be about to."""
-    for path in folder.glob("*.1.claim"):
-        with suppress(OSError, ValueError):
-            if _is_void(json.loads(path.read_bytes())):
-                with claim(Folder(folder), path.name.removesuffix(".1.claim")):
+    place = Folder(folder)
+    for path in folder.glob(".undin-*.1.claim"):
+        with suppress(OSError):
+            if (held := _look(place, path.name)) and _is_void(held):
+                with claim(place, path.name.removesuffix(".1.claim")):
                     pass
 
 
 def _create(place: Store, name: str, token: str) -> int | None:
     """Create the claim after all that are void; return its number, or None where another's is valid."""
+    for attempt in range(TRIES):
+        time.sleep(POLL_S if attempt else 0.0)
+        n = _try(place, name, token)
+        if n != 0:
+            return n
+    raise OSError(errno.EEXIST, "exists but cannot be read: remove it", place.at(f"{name}.1.claim"))
+
+
+def _try(place: Store, name: str, token: str) -> int | None:
+    """As `_create`; 0 where others removed claims meanwhile."""
     n = 1
     while not _is_created(place, f"{name}.{n}.claim", token):
-        if (held := place.read(f"{name}.{n}.claim")) is not None:
-            if not _is_void(json.loads(held)):
-                return None
-            n += 1
+        held = _look(place, f"{name}.{n}.claim")
+        if not held:
+            return 0
+        if not _is_void(held):
+            return None
+        n += 1
+    for i in range(1, n):  # whoever held n until now has removed these first, and another may begin at 1
+        held = _look(place, f"{name}.{i}.claim")
+        if not held or not _is_void(held):
+            place.remove(f"{name}.{n}.claim")
+            return 0
     return n
 
 
@@ -90,14 +109,29 @@ def _lease(token: str) -> bytes:
     return json.dumps(about).encode()
 
 
+def _look(place: Store, name: str) -> dict[str, Any] | None:
+    """A claim; None where none is."""
+    data = place.read(name)
+    if data is None:
+        return None
+    try:
+        held = json.loads(data)
+        about = {"token": held["token"], "until": float(held["until"])}
+        return {**about, "machine": held.get("machine", ""), "process": int(held.get("process", 0))}
+    except (LookupError, TypeError, ValueError):
+        with suppress(FileNotFoundError):
+            return {"token": None, "until": place.modified(name) + LEASE_S, "machine": "", "process": 0}
+    return None
+
+
 def _is_void(held: dict[str, Any]) -> bool:
-    return bool(time.time() >= held["until"] or is_gone(held.get("machine", ""), held.get("process", 0)))
+    return bool(time.time() >= held["until"] or is_gone(held["machine"], held["process"]))
 
 
 def _is_free(place: Store, name: str, token: str) -> bool:
     """Whether a claim is one's own, or nobody's any more."""
-    held = json.loads(place.read(name) or b"{}")
-    return bool(held) and (held["token"] == token or _is_void(held))
+    held = _look(place, name)
+    return held is not None and (held["token"] == token or _is_void(held))
 
 
 def _renew(place: Store, name: str, token: str, ended: threading.Event) -> None:

@@ -115,6 +115,10 @@ class Store:
             return None
         return Entry(name, about["size"], _version(about)) if about["type"] == "file" else None
 
+    def modified(self, name: str) -> float:
+        """When a file was last written, in seconds since 1970."""
+        return float(self._patiently(name, self._fs.modified, self._path(name)).timestamp())
+
     def read(self, name: str = "") -> bytes | None:
         """The bytes of a small file, or None where none is."""
         try:
@@ -239,6 +243,10 @@ class Folder(Store):
             return None
         return Entry(name, stat.st_size, str(stat.st_mtime_ns)) if S_ISREG(stat.st_mode) else None
 
+    def modified(self, name: str) -> float:
+        """When a file was last written, in seconds since 1970."""
+        return (self._folder / name).stat().st_mtime
+
     def read(self, name: str = "") -> bytes | None:
         """The bytes of a small file, or None where none is."""
         try:
@@ -318,8 +326,13 @@ def _link(part: Path, file: Path) -> None:
     except FileExistsError:
         raise
     except OSError:  # file systems without links
-        with file.open("xb") as opened:
-            opened.write(part.read_bytes())
+        opened = file.open("xb")
+        try:
+            with opened:
+                opened.write(part.read_bytes())
+        except OSError:
+            file.unlink(missing_ok=True)
+            raise
 
 
 def open_store(name: str) -> Store:

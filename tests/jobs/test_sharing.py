@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from undin.atomic import this_machine
 from undin.claims import claim
 from undin.jobs import NOTES, FileSettings, bulk, plan, run
 from undin.methods import LogMMSE, load
-from undin.store import Folder
+from undin.store import Folder, Store
 
 make = partial(load, "log-mmse")
 N = 8
@@ -118,6 +119,73 @@ def test_a_file_that_another_run_keeps_is_left_to_it(inputs, monkeypatch):
     assert Counter(result.status for result in found.values()) == {"done": N - 1, "skipped": 1}
 
 
+UNREADABLE = [b"", b'{"token": "t", "unt', b"{}", b"[]", b'{"token": "t", "until": null}', b"\xff"]
+
+
+@pytest.fixture(params=["local", "file", "memory"])
+def place(request, here):
+    if request.param == "local":
+        return Folder("out")
+    pytest.importorskip("fsspec", reason="fsspec is not installed")
+    return Store(f"file://{here}/out" if request.param == "file" else f"memory://{here.name}/out")
+
+
+@pytest.mark.parametrize("data", UNREADABLE)
+def test_a_claim_that_cannot_be_parsed_is_held_until_it_is_old(place, data, monkeypatch):
+    Path("out").mkdir()
+    place.write("x.1.claim", data)
+    with claim(place, "x") as is_ours:
+        assert not is_ours
+    place.write("x.1.claim", data)
+    monkeypatch.setattr(claims, "LEASE_S", 0.3)
+    monkeypatch.setattr(claims, "POLL_S", 0.05)
+    with claim(place, "x", time.time() + 60) as is_ours:
+        assert is_ours
+    assert not place.names()
+
+
+def test_files_of_the_user_with_the_names_of_claims_are_left(inputs):
+    Path("out").mkdir()
+    theirs = {f"{name}{i}.1.claim": data for i, data in enumerate(UNREADABLE) for name in ("x", ".undin-")}
+    for name, data in theirs.items():
+        Path("out", name).write_bytes(data)
+    assert {result.status for result in run(plan(["in"], "out/"), make)} == {"done"}
+    assert {path.name: path.read_bytes() for path in Path("out").glob("*.claim")} == theirs
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights elsewhere")
+def test_a_link_to_nowhere_in_the_place_of_a_claim_is_named(here, monkeypatch):
+    monkeypatch.setattr(claims, "POLL_S", 0.01)
+    Path("out").mkdir()
+    Path("out/x.1.claim").symlink_to("nowhere")
+    with (
+        pytest.raises(OSError, match=r"exists but cannot be read: remove it: 'out/x\.1\.claim'"),
+        claim(Folder("out"), "x"),
+    ):
+        pass
+
+
+def test_three_after_a_crash_never_hold_one_claim_together(here, monkeypatch):
+    """A, after the crashed one, ends while B is about to follow the crashed one too; then C begins."""
+    out, is_created, held = Folder("out"), claims._is_created, ExitStack()
+    void = json.dumps({"token": "z", "until": 0}).encode()
+    out.create("x.1.claim", void)
+
+    def slow(place, name, token):
+        if name == "x.2.claim":
+            monkeypatch.setattr(claims, "_is_created", is_created)
+            with claim(out, "x") as is_ours:  # A
+                assert is_ours
+            assert held.enter_context(claim(out, "x"))  # C
+        return is_created(place, name, token)
+
+    monkeypatch.setattr(claims, "_is_created", slow)
+    monkeypatch.setattr(claims, "POLL_S", 0.01)
+    with held, claim(out, "x") as is_ours:  # B
+        assert not is_ours
+    assert not list(Path("out").iterdir())
+
+
 def test_a_file_system_without_links_has_claims_too(tmp_path, monkeypatch):
     def none(*_):
         raise OSError("no links")
@@ -125,4 +193,8 @@ def test_a_file_system_without_links_has_claims_too(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "link", none)
     folder = Folder(tmp_path)
     assert folder.create("a/x", b"1") and not folder.create("a/x", b"2")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", none)  # as of a full disk
+        with pytest.raises(OSError, match="no links"):
+            folder.create("a/y", b"1")
     assert folder.read("a/x") == b"1" and [entry.name for entry in folder.files()] == ["a/x"]
