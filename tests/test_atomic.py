@@ -103,6 +103,16 @@ def dead():
     return process.pid
 
 
+def test_two_machines_of_one_name_differ(tmp_path, monkeypatch):
+    found = set()
+    for i in range(2):
+        monkeypatch.setattr(atomic, "BOOT", tmp_path / f"{i}")
+        found.add(atomic.this_machine.__wrapped__())
+        (tmp_path / f"{i}").write_text(f"{i}")
+        found.add(atomic.this_machine.__wrapped__())
+    assert len(found) == 3  # and the one that does not tell
+
+
 @posix
 @pytest.mark.parametrize("below", [False, True])
 def test_parts_of_the_dead_go(tmp_path, dead, below):

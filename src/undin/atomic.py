@@ -21,6 +21,7 @@ from typing import IO, Any, BinaryIO, Literal, TextIO, overload
 from undin.errors import InputError
 
 PART = re.compile(r"\.undin-([0-9a-f]{8})-(\d+)-[0-9a-f]+\.part")  # machine, process
+BOOT = Path("/proc/sys/kernel/random/boot_id")  # of this machine since it started; containers see it too
 OLD_S = 86_400.0  # another machine has given up a file that it has not written to for so long
 
 
@@ -135,4 +136,8 @@ def this_machine() -> str:
         container = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 (a link to no file)
     except OSError:
         container = 0
-    return hashlib.sha256(f"{platform.node()} {container}".encode()).hexdigest()[:8]
+    try:
+        boot = BOOT.read_text()
+    except OSError:
+        boot = ""
+    return hashlib.sha256(f"{platform.node()} {container} {boot}".encode()).hexdigest()[:8]

@@ -196,6 +196,15 @@ def test_a_bucket_goes_to_a_folder_of_this_machine(sounds, out):
         results(sounds.at("in/"), out=None)
 
 
+def test_a_folder_takes_the_longest_names_that_their_notes_leave(sounds):
+    name = f"{'n' * 246}.wav"
+    sounds.put(f"long/{name}", Path("x.wav"))
+    assert results(sounds.at("long/"), out="out/") == (["done"], "")
+    assert results(sounds.at("long/"), out="out/") == (["skipped"], "")
+    files = sorted(path.as_posix() for path in Path("out").rglob("*") if path.is_file())
+    assert files == [f"out/.undin/{name}.json", f"out/{name}"]
+
+
 @pytest.mark.parametrize(("name", "out"), [("-", "memory://b/x.wav"), ("memory://b/x.wav", "-")])
 def test_pipes_do_not_go_with_urls(name, out):
     with pytest.raises(InputError, match="a pipe cannot be combined with a URL"):

@@ -8,6 +8,7 @@ Names are listed as workers ask for them and are not kept. A worker recognizes f
 also be a folder of this machine.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -33,6 +34,7 @@ from undin.store import Entry, Store, is_url, open_store
 from undin.workers import Executor, Intake, Progress, executor
 
 NOTES = ".undin"
+LONG = 240  # bytes; a folder takes names of 255, with .1.claim
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,7 @@ def _worker(
             note = describe_entry(job.task.source, job.entry.size, job.entry.version, described, settings)
             if not overwrite and (found := _found(job)) and _is_same(found, note, _sizes(job)):
                 return Result(job.shown, "skipped")
-            with claim(job.out, f"{NOTES}/{job.task.targets[0]}", wait_until) as is_ours:
+            with claim(job.out, _claim(job), wait_until) as is_ours:
                 if not is_ours:
                     return Result(job.shown, "skipped", error=BUSY)
                 if _is_done(job, note, overwrite=overwrite):
@@ -235,6 +237,12 @@ def _is_done(job: UrlJob, note: dict[str, Any], *, overwrite: bool) -> bool:
         if found["method"] != note["method"]:
             raise InputError(f"{job.out.at(name)} already exists and was made by {found['method']}; {cure}")
     return _is_same(found, note, sizes)
+
+
+def _claim(job: UrlJob) -> str:
+    target = PurePosixPath(NOTES, job.task.targets[0])
+    name = os.fsencode(target.name)
+    return str(target.with_name(f".undin-{hashlib.sha256(name).hexdigest()[:16]}") if len(name) > LONG else target)
 
 
 def _note(job: UrlJob) -> str:
