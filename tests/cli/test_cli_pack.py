@@ -71,7 +71,7 @@ def test_check(undin, voices):
     [
         (["speech"], "pack needs -o NAME.pack, the file to write"),
         (["speech", "-o", "a.wav"], "the name of a pack must end in .pack"),
-        (["far", "-o", "a.pack"], "far must be a folder; it does not exist"),
+        (["far", "-o", "a.pack"], "far: no such folder"),
         (["far.pack", "-o", "a.pack"], "far.pack: no such pack"),
         (["speech", "-o", "a.pack", "--split", "valid"], "split must be one of test, train; got valid"),
         (["speech", "-o", "old.pack"], "old.pack already exists with other content; use --overwrite"),

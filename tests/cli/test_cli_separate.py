@@ -81,7 +81,7 @@ def test_another_place(undin, here):
     ("args", "message"),
     [
         (["separate", "a.wav", "--talkers", "3"], "got --talkers 3: use -m deep-clustering, or a model"),
-        (["separate", "a.wav", "-m", "log-mmse"], "log-mmse enhances; it does not separate talkers; got --talkers 2"),
+        (["separate", "a.wav", "-m", "log-mmse"], "log-mmse enhances; it does not separate talkers: use another -m"),
         (["separate", "a.wav", "-m", "split", "--talkers", "3"], "split separates 2 talkers; got --talkers 3"),
         (["separate", "a.wav", "-m", "split", "-o", "-"], "a pipe carries one signal"),
         (["separate", "a.wav", "-m", "two.npz"], "two.npz"),

@@ -319,7 +319,7 @@ def test_a_pack_beside_sound_files_does_not_hide_them(tmp_path):
     ("name", "settings", "message"),
     [
         ("p.wav", {}, "must end in .pack"),
-        ("p.1-of-2.pack", {}, "must end in .pack, not in"),
+        ("p.1-of-2.pack", {}, "must end in .pack, without the number of a part"),
         ("far/p.pack", {}, "no such folder"),
         ("p.pack", {"part_mb": 0}, "part_mb must be more than 0; got 0"),
         ("p.pack", {"workers": 0}, "workers must be at least 1; got 0"),

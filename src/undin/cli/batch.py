@@ -161,7 +161,7 @@ def _show(results: "Generator[Result, None, None]", intake: "Intake", view: View
     if counts.total() > 1 and not view.quiet and not view.as_json:
         wall = time.perf_counter() - start
         summary = ", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed") if counts[status])
-        show.say(f"{summary}; {seconds:,.1f} s of audio in {wall:.1f} s")
+        show.say(summary + (f"; {seconds:,.1f} s of audio in {wall:.1f} s" if seconds else ""))
     if intake.has_left:
         show.say("undin: stopped before all files were started; rerun the command to resume", stderr=True)
         return 1

@@ -238,8 +238,11 @@ def find_checkpoint(run: Path) -> Path:
         InputError: the folder has no training run, or more than one.
     """
     from undin.errors import InputError
+    from undin.methods import METHODS
 
     if not run.is_dir():
+        if str(run) in METHODS:
+            raise InputError(f"{run} is a shipped method: add --to c, ladspa or wasm")
         if not run.is_file():
             raise InputError(f"{run}: no such file or folder; expected a training run or a checkpoint in it")
         return run

@@ -103,6 +103,8 @@ def _terminal(stack: ExitStack, quiet: bool) -> "tuple[Screen, Callable[[], str]
 def _print_devices(devices: "Sequence[Device]") -> None:
     from rich.table import Table
 
+    if not devices:
+        return show.say("no sound devices found")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("", "device", "system", "in", "out", "rate", "default"):
         table.add_column(column, justify="right" if column in ("", "in", "out", "rate") else "left")

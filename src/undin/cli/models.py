@@ -59,7 +59,7 @@ def _table(rows: list[dict[str, Any]]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("id", "kind", "delay", "parameters", "license", "source"):
-        table.add_column(column, justify="right" if column == "parameters" else "left")
+        table.add_column(column, justify="right" if column == "parameters" else "left", no_wrap=column == "id")
     for row in rows:
         size = f"{row['parameters']:,}"
         table.add_row(row["id"], row["kind"], _delay(row), size, row["licence"], row["source"])

@@ -48,7 +48,8 @@ def separate(
         if n_src != talkers:
             found = f"separates {n_src} talkers" if n_src else "enhances; it does not separate talkers"
             cure = f"-m deep-clustering, or a model for {talkers} talkers" if n_src else "another -m, or undin enhance"
-            raise InputError(f"{method} {found}; got --talkers {talkers}: use {cure}")
+            asked = f"; got --talkers {talkers}" if n_src else ""
+            raise InputError(f"{method} {found}{asked}: use {cure}")
         settings = FileSettings(nan=nan, truncated=truncated, raw=raw, loudness=loudness)
         view = View(quiet=quiet, as_json=json, debug=bool(context.obj))
         if any(map(is_url, (*inputs, output))):

@@ -57,7 +57,7 @@ def serve(
     """
     for module in ("starlette", "uvicorn", "websockets"):
         require(module, extra="serve")
-    from undin.native import Compiled
+    from undin.native import Compiled, page_files
     from undin.serve import Limits, is_loopback, listen, make_app, run
 
     address = host or "127.0.0.1"
@@ -69,6 +69,8 @@ def serve(
     networks = [Compiled(say=partial(show.say, stderr=True))] if compiled else []
     with listen(address, port) as listening:
         name = f"[{address}]" if ":" in address else address
+        if "lull.wasm" not in page_files():
+            show.say("undin: / is the upload page; make wasm builds the page for browsers", stderr=True)
         print(f"serving on http://{name}:{listening.getsockname()[1]} (Ctrl-C to stop)", flush=True)
         with suppress(KeyboardInterrupt):
             run(make_app(limits, token, compiled=networks), listening)

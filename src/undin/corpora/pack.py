@@ -187,7 +187,8 @@ def _path(name: str) -> Path | str:
 def _names(place: Store, name: str, n: int | None) -> list[str]:
     path = place.at(name)
     if not name.endswith(".pack") or packed.part_of(Path(name)) or Path(path).is_dir():
-        raise InputError(f"the name of a pack must end in .pack, not in .<i>-of-<n>.pack; got {path}")
+        numbered = ", without the number of a part" if name.endswith(".pack") else ""
+        raise InputError(f"the name of a pack must end in .pack{numbered}; got {path}")
     if not is_url(path):
         check_folder(Path(path))
     return [name] if n is None else [f"{Path(name).stem}.{i}-of-{n}.pack" for i in range(1, n + 1)]

@@ -101,5 +101,7 @@ def _pactl(*arguments: str) -> str:
     env = {**os.environ, "LC_ALL": "C"}
     done = subprocess.run(["pactl", *arguments], capture_output=True, text=True, env=env, check=False)
     if done.returncode:
+        if "Connection refused" in done.stderr:
+            raise InputError("--virtual needs a running sound server: start PipeWire, or pulseaudio --start")
         raise InputError(f"the sound server refused pactl {' '.join(arguments)}: {done.stderr.strip()}")
     return done.stdout.strip()

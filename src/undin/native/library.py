@@ -225,7 +225,7 @@ def _live_values(method: Learned, values: dict[str, object]) -> dict[str, object
         "source": "s",
         "output": "u->memory + {output_at}".format(**values),
         "next": "{NAME}_BINS".format(**values),
-        "use": "Live sound in, live sound out",
+        "use": "Streaming audio",
         **dict.fromkeys(("fields", "end", "reset", "export", "finish"), ""),
     }
     return more | {"frames": fill((TEMPLATES / "live.c").read_text("utf-8"), values | more)}

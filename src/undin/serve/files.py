@@ -180,6 +180,7 @@ def _zip(paths: list[Path]) -> Path:
 
 def _headers(path: Path, report: FileReport) -> dict[str, str]:
     facts = {name: value for name, value in asdict(report).items() if name not in PRIVATE}
+    facts["near_silence"] = [Path(name).name for name in report.near_silence]  # as in the zip
     return {
         "content-type": MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
         "content-disposition": f'attachment; filename="{path.name}"',

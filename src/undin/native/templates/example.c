@@ -1,4 +1,4 @@
-/* Raw sound, 32-bit floats of one channel, from standard input to standard output, aligned; talkers become channels.
+/* Raw mono audio, 32-bit floats, from standard input to standard output, aligned; talkers become channels.
  *
  *     cc -O2 -o denoise example.c @name@.c -lm
  *     ffmpeg -i noisy.wav -f f32le -ac 1 -ar 48000 - | ./denoise 48000 20 > enhanced.f32
@@ -8,7 +8,7 @@
 
 #include "@name@.h"
 
-static @name@ stream; /* all the memory it needs */
+static @name@ stream; /* no other memory is used */
 
 int main(int argc, char **argv) {
     float x, y[@NAME@_SOURCES], *out[@NAME@_SOURCES];

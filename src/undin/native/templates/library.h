@@ -56,7 +56,7 @@ typedef struct @name@ {
 void @name@_share(void);
 #endif
 
-/* Prepare for a signal. Returns 0, or -1 for a rate or a number of channels that it does not know. */
+/* Prepare for a signal. Returns 0, or -1 if the rate or the number of channels is unsupported. */
 int @name@_init(@name@ *u, int rate, int channels);
 
 /* Forget the signal so far. */

@@ -1,4 +1,4 @@
-/* What takes time in undin @id@: the transform and the network. @name@.c includes this once for each instruction set. */
+/* The costly part of undin @id@: the transform and the network. @name@.c includes this once for each instruction set. */
 
 /* ---- Functions: polynomials that a compiler turns into vector code, to 2e-7 of the value ---- */
 
