@@ -143,7 +143,7 @@ def test_a_manifest_with_a_broken_row(undin, folders):
         ([".", "-o", "out", "--sr", "5"], "--sr must be an int in 1000 to 768000 Hz; got 5: give the"),
         (["speech/ann", "noise", "-o", "out", "--talkers", "2"], "2 talkers need recordings of 2 speakers"),
         (["speech", "-o", "out"], " and 0 recordings of noise"),
-        (["nowhere", "-o", "out"], "nowhere must be a folder"),
+        (["nowhere", "-o", "out"], "nowhere: no such folder"),
         (["m.csv", "noise", "-o", "out"], "a manifest cannot be combined with other inputs"),
         (["m.csv", "-o", "out"], "a manifest needs --data DIR"),
         (["m.csv", "-o", "out", "--data", "nowhere"], "no such folder"),

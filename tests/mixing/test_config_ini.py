@@ -85,7 +85,7 @@ def test_other_sections_are_left_out_with_a_note(home):
         ("[config]", "[mix]", r"must have a section \[config\]; got mix"),
         ("[config]", "config", "is not a config.ini"),
         ("noise_train_path: noise/train", "", "training needs clean_train_path and noise_train_path"),
-        ("clean\\train", "nowhere", "nowhere must be a folder"),
+        ("clean\\train", "nowhere", "nowhere: no such folder"),
         ("clean\\train", "a" * 300, "aaa: no such folder"),
         ("file_length = 1", "file_length = 0", "duration_s must be a finite number, above 0"),
     ],
