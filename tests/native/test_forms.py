@@ -87,7 +87,7 @@ def test_talkers_keep_their_order_from_chunk_to_chunk(tmp_path):
 
 def test_attention_is_refused(tmp_path):
     case = next(case for case in CASES if case[1].get("heads"))
-    with pytest.raises(WeightsError, match="grows faster than the signal"):
+    with pytest.raises(WeightsError, match="grows faster than the length of the signal"):
         make_library(write_graph(network(*case), tmp_path / "net.onnx", weights="fp32", card={}))
 
 

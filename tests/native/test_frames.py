@@ -17,5 +17,5 @@ def test_weights_that_differ_with_the_length_are_refused():
 
     program, _, _ = for_any_length(lambda T: translate(T, 0), 50)
     assert program.sizes == [100, 150] and len(program.weights) == 1
-    with pytest.raises(WeightsError, match="grows faster than the signal"):
+    with pytest.raises(WeightsError, match="grows faster than the length of the signal"):
         for_any_length(lambda T: translate(T, 1), 50)
