@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections import Counter
 from contextlib import closing
 from functools import partial
 from itertools import islice
@@ -227,7 +228,8 @@ def test_a_worker_killed_in_the_middle_of_a_file_leaves_nothing_half_written(fol
     monkeypatch.chdir(folder)
     list(run(plan(["in"], "serial/"), make))
     results = list(run(plan(["in"], "there/"), Fragile, workers=Ray(n=2)))
-    assert {r.status for r in results} == {"done"} and len(results) == 6 and Path("killed").exists()
+    statuses = Counter(r.status for r in results)  # a file whose report died with its worker is found to be done
+    assert statuses["done"] + statuses["skipped"] == len(results) == 6 and Path("killed").exists()
     assert digests("there") == digests("serial")
     assert not [path for path in Path("there").iterdir() if path.suffix == ".part"]
 

@@ -43,7 +43,7 @@ def test_the_command_from_bucket_to_bucket_on_a_cluster(tmp_path, monkeypatch, c
     for path in Path("serial").glob("*.wav"):
         assert Store("s3://many/out/").read(path.name) == path.read_bytes()
     code, lines = undin(capsys, *words)
-    assert code == 0 and lines[-1].startswith(f"{N} skipped; ")
+    assert code == 0 and lines[-1].startswith(f"{N} skipped")
 
 
 def test_mixtures_go_to_a_bucket_from_a_cluster(tmp_path, monkeypatch, capsys):
