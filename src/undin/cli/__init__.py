@@ -205,12 +205,22 @@ def _say(message: str, code: int, debug: bool) -> int:
     return code
 
 
+RULES = {  # of values, in the words of typer's checks, and in ours
+    "greater than or equal to (.+)": r"\2 or more",
+    "less than or equal to (.+)": r"\2 or less",
+    "a valid integer.*": "a whole number",
+    "a valid number.*": "a number",
+}
+
+
 def _usage(error: Exception, args: list[str]) -> str:
     """The message of a usage error, with the invalid value and where to read the rules."""
     context = getattr(error, "ctx", None)
     command = next((word for word in args if word in NAMES), "")
     path = context.command_path if context else f"undin {command}".strip()
     message = error.format_message().rstrip(".").replace("Value error, ", "")  # type: ignore[attr-defined]
+    for theirs, ours in RULES.items():
+        message = re.sub(f"Invalid value for '(.+?)': Input should be {theirs}$", rf"\1 must be {ours}", message)
     names = [name for name in getattr(getattr(error, "param", None), "opts", []) if name.startswith("-")]
     given = [args[i + 1] for i, word in enumerate(args[:-1]) if word in names]
     given += [word.partition("=")[2] for word in args if word.partition("=")[0] in names and "=" in word]
