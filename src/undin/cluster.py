@@ -280,7 +280,7 @@ class Actor:
         self._is_ending = True
 
     def look(self) -> float:
-        """Seconds of audio done that no answer has told yet; called while the worker works."""
+        """Seconds of audio processed since the last look or answer; called while the worker works."""
         seconds, self._seconds = self._seconds, 0.0
         return seconds
 

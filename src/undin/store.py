@@ -61,7 +61,8 @@ class Store:
         self.url = url
         fsspec = require("fsspec", extra="cloud")
         try:
-            self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+            folders = {"auto_mkdir": True} if url.startswith(("file:", "local:")) else {}  # others have none
+            self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False, **folders)
         except ImportError as error:
             raise MissingExtraError(f"{url}: {error}") from error
         except ValueError as error:

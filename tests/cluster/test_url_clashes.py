@@ -215,3 +215,10 @@ def test_inputs_that_are_not_there_are_told_before_the_first_job(sounds):
     for wrong in (sounds.at("in/none.wav"), "none.wav"):
         with pytest.raises(InputError, match=r"none\.wav"):
             next(plan_urls([sounds.at("in/a.wav"), wrong], sounds.at("out/")))
+
+
+def test_missing_folders_of_a_file_url_are_made(sounds, tmp_path):
+    out = tmp_path / "new" / "deep"
+    assert results("x.wav", out=f"file://{out}/") == (["done"], "")
+    assert audio.read(out / "x.wav")[0].size == 8000
+    assert not Store(f"file://{tmp_path}/other/").names() and not (tmp_path / "other").exists()  # a look makes none
