@@ -6,6 +6,7 @@ with the next number. One that cannot be parsed, as it is being written or was c
 """
 
 import errno
+import hashlib
 import json
 import os
 import secrets
@@ -23,9 +24,14 @@ LEASE_S = 60.0  # after its last renewal a claim is void
 POLL_S, TRIES = 0.5, 10
 
 
+def claim_name(file: str) -> str:
+    """The name of the claim to a file, of any length and in any encoding."""
+    return f".undin-{hashlib.sha256(os.fsencode(file)).hexdigest()[:16]}"
+
+
 @contextmanager
 def claim(place: Store, name: str, wait_until: float = 0.0) -> Iterator[bool]:
-    """Be the only one at work on something, or learn that another is.
+    """Hold a claim; yields False if another run holds it.
 
     Args:
         place: where the claim is.
@@ -35,7 +41,7 @@ def claim(place: Store, name: str, wait_until: float = 0.0) -> Iterator[bool]:
     Raises:
         OSError: the claim cannot be created.
     """
-    token, until = secrets.token_hex(8), time.time() + LEASE_S  # before then it is ours without a look
+    token, until = secrets.token_hex(8), time.time() + LEASE_S  # before then it is ours without checking
     n = _create(place, name, token)
     while n is None and time.time() < wait_until:
         time.sleep(POLL_S)

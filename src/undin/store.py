@@ -337,7 +337,7 @@ def _link(part: Path, file: Path) -> None:
 
 
 def open_store(name: str) -> Store:
-    """What lies below a URL or a path."""
+    """A store for a URL, a folder for a path."""
     return Store(name) if is_url(name) else Folder(name)
 
 

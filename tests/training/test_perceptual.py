@@ -85,9 +85,41 @@ def test_the_ear_is_that_of_the_standard():
     t = torch.arange(4 * SR) / SR
     tones = [ear.powers(torch.sin(2 * torch.pi * hz * t)[None], SR)[0, 5] for hz in (440.0, 1000.0, 3000.0)]
     assert [int(P.argmax()) for P in tones] == [13, 23, 38]  # at 4.5, 8.5 and 15.5 Bark
-    assert 2.0 < float(ear.threshold[21:].min()) ** -1 < 8  # the ear is best at 3 to 4 kHz
+    assert 2.0 < float(ear.threshold.min()) ** -1 < 8 and 35 < int(ear.threshold.argmin()) < 42  # best at 3 to 4 kHz
+    assert ear.threshold[0] > 1e4 * ear.threshold.min() and ear.threshold[-1] > 2 * ear.threshold.min()
+    assert ear.exponent[0] > ear.exponent[10] > ear.exponent[20] == ear.exponent[-1] == pytest.approx(0.23)
     quiet = torch.full((1, 1, 49), 1e-3)
     assert (ear.loudness(quiet)[..., 8:] == 0).all() and (ear.loudness(1e6 * quiet)[..., 8:] > 0).all()
+
+
+def test_what_hearing_forgives_costs_little(voices):
+    """A slope of the spectrum, slow changes of level, and differences under a quarter of the loudness."""
+    ear, ref = Ear(torch.device("cpu")), torch.tensor(voices[0])[None]
+    R = ear.powers(ref, SR)
+    slope_db = torch.linspace(-10, 10, R.shape[2])
+    drift_db = torch.linspace(-6, 6, R.shape[1])[None, :, None]
+    for change_db in (slope_db, drift_db):
+        E = R * 10 ** (change_db / 10)
+        assert float(ear.score(R, E)) < 4.0 < 4.4 < float(ear.score(*ear.equalized(R, E)))
+    assert float(ear.score(R, 2 * R)) > 4.47 and float(ear.score(R, 10 * R)) < 4.0
+
+
+def test_half_precision_around_it_changes_nothing(voices):
+    ref = torch.tensor(voices[0])[None]
+    est = ref + 0.01 * torch.randn(ref.shape, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = pesq_mos(est, ref, SR)
+    assert torch.equal(inside, pesq_mos(est, ref, SR))
+
+
+def test_a_burst_costs_more_than_the_same_spread_out(voices):
+    ear = Ear(torch.device("cpu"))
+    R = ear.powers(torch.tensor(voices[0])[None], SR)
+    n = R.shape[1]
+    burst = torch.ones(1, n, 1)
+    burst[:, n // 2 : n // 2 + 10] = 8.0
+    spread = torch.full((1, n, 1), 8.0 ** (10 / n))
+    assert float(ear.score(R, R * burst)) < float(ear.score(R, R * spread)) - 0.3
 
 
 def test_the_enhancer_learns_with_it(voices):

@@ -1,7 +1,5 @@
 """Many files, in one process or several: finished ones are skipped, failed ones are named, all others are processed."""
 
-import hashlib
-import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -12,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from undin import claims
 from undin.atomic import clear_parts
-from undin.claims import claim, clear_claims
+from undin.claims import claim, claim_name, clear_claims
 from undin.jobs.notes import FileSettings, Notebook, describe
 from undin.jobs.plan import FileTask
 from undin.jobs.result import Result, died, failed, make_folders, note_down, perform
@@ -168,8 +166,7 @@ def _claimed(job: Job, wait_until: float) -> Iterator[bool]:
         return
     make_folders(job.shown)
     first = Path(job.files[0])
-    name = f".undin-{hashlib.sha256(os.fsencode(first.name)).hexdigest()[:16]}"
-    with claim(Folder(first.parent), name, wait_until) as is_ours:
+    with claim(Folder(first.parent), claim_name(first.name), wait_until) as is_ours:
         yield is_ours
 
 

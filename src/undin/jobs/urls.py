@@ -8,7 +8,6 @@ Names are listed as workers ask for them and are not kept. A worker recognizes f
 also be a folder of this machine.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -21,7 +20,7 @@ from typing import Any
 
 from undin.audio import AS_M4A
 from undin.audio.source import missing
-from undin.claims import claim
+from undin.claims import claim, claim_name
 from undin.errors import InputError, UndinError
 from undin.jobs.bulk import BUSY, in_turn
 from undin.jobs.notes import FileSettings, describe_entry
@@ -241,8 +240,7 @@ def _is_done(job: UrlJob, note: dict[str, Any], *, overwrite: bool) -> bool:
 
 def _claim(job: UrlJob) -> str:
     target = PurePosixPath(NOTES, job.task.targets[0])
-    name = os.fsencode(target.name)
-    return str(target.with_name(f".undin-{hashlib.sha256(name).hexdigest()[:16]}") if len(name) > LONG else target)
+    return str(target.with_name(claim_name(target.name)) if len(os.fsencode(target.name)) > LONG else target)
 
 
 def _note(job: UrlJob) -> str:

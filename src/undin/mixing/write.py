@@ -3,6 +3,9 @@
 OUT/manifest.csv          the rows, in order; of shards OUT/manifest.<i>-of-<n>.csv, and manifest.csv once all are there
 OUT/.<manifest>.journal   rows of the current run; .<manifest>.earlier those of interrupted runs
 OUT/.undin-mix.*.json     the digest of all that shapes the files, so that no run mixes up two sets
+OUT/.undin-mix.*.claim    while a run writes here: others wait, then give up
+
+OUT may be a URL: the files then go there as they are complete, the manifest last, the journal now and then.
 
 A row enters the journal when its files are complete. So a run that is killed loses only the mixtures in progress, and
 the next one skips every known row whose files exist. Rows are streamed: memory does not grow with their number, except
@@ -277,7 +280,9 @@ class MixtureWriter:
                         "--overwrite to replace those of the same names"
                     )
         with atomic_write(note) as file:
-            about = {"digest": digest, "made_by": "undin mix", "data": str(self.corpus.root.resolve())}
+            about = {"digest": digest, "made_by": "undin mix"}
+            if self.corpus.root.is_dir():  # not a pack, nor at a URL
+                about["data"] = str(self.corpus.root.resolve())
             file.write(json.dumps(about) + "\n")
         if self.url:  # before the first mixture
             self._place.put(note.name, note)

@@ -1,4 +1,4 @@
-"""Builds from the C files: a LADSPA plugin by this machine's compiler, WebAssembly by the one that PyPI ships."""
+"""Builds from the C files: LADSPA plugins and live streams' engines by this machine's compiler, WebAssembly by PyPI's."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ SCRIPT = "undin.js"
 SHARED = ("-std=c99", "-O2", "-shared", "-fPIC", "-fvisibility=hidden")
 MOST_CHANNELS = 8  # of a compiled stream
 PAGE_MODELS = ("lull", "blstm-mask")
-SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")  # of a plugin
+SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")  # of a library
 
 
 def find_compiler() -> list[str]:
@@ -68,7 +68,7 @@ def build_engine(method: Learned, say: Callable[[str], object] | None = None) ->
 
     Args:
         method: the network.
-        say: called with a line of text before it is compiled, which takes seconds.
+        say: called with a line of text before compiling, which takes seconds.
 
     Returns:
         The file, in a folder that only this user can write to.

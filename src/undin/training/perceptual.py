@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 FRAME_S = 0.032
+BEST = 4.64  # the score of a perfect estimate
 N_FREQ = 257  # bins of 31.25 Hz, up to 8 kHz
 # Bins in each band, from 0 Hz up.
 BAND_BINS = [1] * 8 + [2] + [1] * 5 + [2, 1, 1] + [2] * 8 + [3] * 4
@@ -32,10 +33,10 @@ SEGMENT = 20  # frames, in steps of 10: a syllable
 
 
 def pesq_mos(est: Tensor, ref: Tensor, sr: int) -> Tensor:
-    """PESQ-WB (MOS-LQO) as the model above predicts it: (B,), 1 to 4.64.
+    """PESQ-WB (MOS-LQO) as the model above predicts it: (B,), 1 to `BEST`.
 
     Args:
-        est: (B, n_samples), aligned with ref; at least 352 ms.
+        est: (B, n_samples), aligned with ref; at least 336 ms.
         ref: (B, n_samples). If it is silent, the score has no meaning.
         sr: Hz, at least 16000.
     """

@@ -28,7 +28,7 @@ from undin.training.gru import GRU
 from undin.training.losses import stoi
 from undin.training.nets.base import Network, State
 from undin.training.nets.level import level_around, running_level
-from undin.training.perceptual import pesq_mos
+from undin.training.perceptual import BEST, pesq_mos
 
 
 class Lull(Network):
@@ -95,7 +95,8 @@ class Lull(Network):
 
         Source: of the spectral part: Braun and Tashev 2021, "A consolidated view of loss functions for supervised deep
         learning-based speech enhancement", eq. 7, on the spectrum of the estimated signal; of the envelopes: ESTOI, see
-        `undin.training.losses.stoi`. With pesq_weight, PESQ as `undin.training.perceptual` predicts it is added.
+        `undin.training.losses.stoi`. With pesq_weight, what PESQ as
+        `undin.training.perceptual` predicts it lacks to its best score is added; silent speech has no part in it.
         """
         c, level = self.config, 1 / (batch.noisy.square().mean(-1, keepdim=True).sqrt() + 1e-5)
         est, ref = self.enhance(batch.noisy, batch.spectrum("noisy", self.stft)) * level, batch.speech * level
@@ -113,8 +114,9 @@ class Lull(Network):
         loss = spectral - c.snr_weight * snr_db + c.envelope_weight * envelope
         if c.pesq_weight:
             spoken = (power > 1e-4).float()
-            parts["pesq"] = (pesq_mos(est, ref, batch.sr) * spoken).sum() / spoken.sum().clamp(min=1)
-            loss = loss + c.pesq_weight * (4.64 - parts["pesq"])
+            lack = ((BEST - pesq_mos(est, ref, batch.sr)) * spoken).sum() / spoken.sum().clamp(min=1)
+            parts["pesq"] = BEST - lack
+            loss = loss + c.pesq_weight * lack
         return {"loss": loss, **parts}
 
     def _mean(self, error: Tensor) -> Tensor:
