@@ -1,4 +1,4 @@
-"""Builds from the C files: LADSPA plugins and live streams' engines by this machine's compiler, WebAssembly by PyPI's."""
+"""Builds from the C files: LADSPA plugins and engines by this machine's compiler, WebAssembly by the one of PyPI."""
 
 import hashlib
 import os
