@@ -301,7 +301,7 @@ def test_without_a_compiler_or_a_place(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["log-mmse", "blstm-mask"])
 def test_only_causal_networks(name):
-    with pytest.raises(InputError, match=f"{name} is not a causal network"):
+    with pytest.raises(InputError, match=f"only causal networks can be compiled, and {name} is not one"):
         Compiled(name)
 
 
