@@ -46,7 +46,7 @@ GROWTH = {
 TEXT = ("id", "method", "genders", "error")
 COLUMNS = {
     "si_sdr_gain_db": "SI-SDRi (dB)", "sdr_gain_db": "SDRi (dB)", "si_sdr_db": "SI-SDR (dB)",
-    "mixture_si_sdr_db": "mixture's (dB)", "accuracy": "bins right", "chance": "all to one",
+    "mixture_si_sdr_db": "mixture's (dB)", "accuracy": "bin accuracy", "chance": "all to one",
 }  # fmt: skip
 SLICES = {"all": "all", "different": "of different gender", "same": "of the same gender"}
 GENDERS = {DIFFERENT: "different", SAME: "same"}

@@ -172,3 +172,8 @@ def _in_words(bounds: Sequence[str]) -> str:
     if low.endswith(" or more") and len(others) == 1 and others[0].endswith(" or less"):
         words = [f"{low.removesuffix(' or more')} to {others[0].removesuffix(' or less')}"]
     return ", ".join([*filter(ORDER.__eq__, bounds), *filter(None, [" and ".join(words)])])
+
+
+def counted(n: int, thing: str) -> str:
+    """1 file, 2 files."""
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"

@@ -86,7 +86,7 @@ class Ray:
                 self._ray.init(self.address, **settings)
         except (ConnectionError, RuntimeError, ValueError) as error:
             why = " ".join(str(error).split())
-            raise InputError(f"--on {self.address}: cannot be reached: {why}: see `ray status` there") from error
+            raise InputError(f"--on {self.address} cannot be reached: {why}: see `ray status` there") from error
 
     def _room(self) -> int:
         """Workers that fit on the cluster."""
@@ -95,7 +95,7 @@ class Ray:
         room = min(int(there.get(name, 0) / each) for name, each in wanted.items() if each)
         if room < 1:
             raise InputError(
-                f"--on {self.address}: has {there.get('CPU', 0):g} cores and {there.get('GPU', 0):g} GPUs: no room for "
+                f"--on {self.address} has {there.get('CPU', 0):g} cores and {there.get('GPU', 0):g} GPUs: no room for "
                 f"a worker with num_cpus={self.num_cpus:g} and num_gpus={self.num_gpus:g}"
             )
         return room

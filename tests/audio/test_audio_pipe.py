@@ -133,7 +133,7 @@ def test_truncated_pipes():
     assert load(Pipe(data[:-802]), truncated="keep")[0].shape == (2, 199)
     with pytest.raises(InputError, match="is empty"):
         load(Pipe(b""))
-    with pytest.raises(InputError, match="the file object: is not a readable audio file"):
+    with pytest.raises(InputError, match="the file object is not a readable audio file"):
         load(Pipe(b"once upon a time\n" * 100))
     with pytest.raises(InputError, match="the fmt or the data chunk is missing"):
         load(Pipe(data[:40]))

@@ -273,5 +273,5 @@ def test_errors(tmp_path, monkeypatch):
 
 def test_that_one_of_two_sound_tracks_is_worked_on_is_said(tmp_path):
     make(tmp_path / "a.mkv", "flac", 16000, speech_like(1, 16000, 16000))
-    with pytest.warns(UserWarning, match="a.mkv: has 2 audio tracks: the first one is processed"):
+    with pytest.warns(UserWarning, match="a.mkv has 2 audio tracks: the first one is processed"):
         process_file(load("spectral-gate"), str(tmp_path / "a.mkv"), str(tmp_path / "a.wav"))

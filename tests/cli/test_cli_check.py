@@ -42,7 +42,7 @@ def test_folders_are_searched_and_what_cannot_be_read_is_named(undin, here):
     write("b.wav")
     (here / "c.wav").write_text("words")
     code, out, err = undin("check", here, "-q")
-    assert code == 1 and err.count("\n") == 1 and "c.wav: is not a readable audio file" in err
+    assert code == 1 and err.count("\n") == 1 and "c.wav is not a readable audio file" in err
     assert [line.split()[0].rpartition("/")[2] for line in out.splitlines() if not line.startswith(" ")] == [
         "a.wav",
         "b.wav",

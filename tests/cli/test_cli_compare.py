@@ -86,7 +86,7 @@ def test_one_that_fails_is_named_and_the_rest_is_there(undin, here):
         (("-",), "compare needs a file, not standard input"),
         (("b.wav",), "b.wav: no such file"),
         (("a.wav", "-m", "blstm-mask"), "separates 2 talkers: undin separate a.wav -m blstm-mask"),
-        (("a.wav", "-m", "log-mmse", "--start", "9"), "a.wav: has no audio after 9 s"),
+        (("a.wav", "-m", "log-mmse", "--start", "9"), "a.wav has no audio after 9 s"),
     ],
 )
 def test_bad_input(undin, here, args, message):

@@ -93,7 +93,7 @@ def test_a_second_demo_replaces_the_first_but_nothing_else(undin, tmp_path, monk
     ("args", "message"),
     [
         (["--noise", "traffic"], "--noise must be one of babble, "),
-        (["-o", "file/x"], "file/x: cannot be created as a folder: Not a directory"),
+        (["-o", "file/x"], "file/x cannot be created as a folder: Not a directory"),
         (["-m", "best"], "unknown method 'best'"),
     ],
 )

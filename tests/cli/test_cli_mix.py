@@ -147,7 +147,7 @@ def test_a_manifest_with_a_broken_row(undin, folders):
         (["m.csv", "noise", "-o", "out"], "a manifest cannot be combined with other inputs"),
         (["m.csv", "-o", "out"], "a manifest needs --data DIR"),
         (["m.csv", "-o", "out", "--data", "nowhere"], "no such folder"),
-        (["m.csv", "-o", "out", "--data", "."], "cannot read the manifest m.csv: No such file"),
+        (["m.csv", "-o", "out", "--data", "."], "m.csv: no such file or folder: check"),
         ([".", "-o", "out", "--config", "c.ini"], "--config names the folders itself"),
         (["-o", "out", "--config", "c.ini"], "cannot read c.ini: No such file"),
     ],

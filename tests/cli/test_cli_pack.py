@@ -50,7 +50,7 @@ def test_unreadable_files_are_named_and_skipped(undin, voices):
     Path("speech/train/anna/2.wav").write_bytes(data)
     for _ in range(2):
         code, _, err = undin("pack", "speech", "-o", "a.pack")
-        assert code == 1 and err.startswith("undin: speech/train/anna/2.wav: ") and err.endswith(": skipped\n")
+        assert code == 1 and err.startswith("undin: speech/train/anna/2.wav: ") and err.endswith("; skipped\n")
         assert "finite" in err and err.count("\n") == 1
     assert len(corpora.open("a.pack")) == 2 and raw == Path("speech/train/anna/1.wav").read_bytes()
 

@@ -81,7 +81,7 @@ def test_standard_input_that_ends_early(shell, here):
 @pytest.mark.parametrize(
     ("line", "code", "message"),
     [
-        ("enhance - <&-", 2, "undin: standard input: is empty (0 bytes)\n"),
+        ("enhance - <&-", 2, "undin: standard input is empty (0 bytes)\n"),
         ("enhance a.wav >&-", 0, ""),
         ("enhance nowhere.wav 2>&-", 2, ""),
     ],

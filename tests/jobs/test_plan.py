@@ -130,7 +130,7 @@ def test_a_folder_that_cannot_be_read_becomes_a_problem(tree, monkeypatch):
     monkeypatch.setattr(Path, "iterdir", locked)
     tasks = plan(["in"], "out")
     assert [task.source for task in tasks] == ["in/deep", *IN[:2]]
-    assert tasks[0].problem == "in/deep: cannot be searched: Permission denied: change its permissions, or leave it out"
+    assert tasks[0].problem == "in/deep cannot be searched: Permission denied: change its permissions, or leave it out"
     with pytest.raises(PermissionError):
         list(find_audio(Path("in")))
 

@@ -164,7 +164,7 @@ def test_a_broken_row_is_named(rows, tmp_path, column, cell, message):
 
 
 def test_a_manifest_that_is_none(tmp_path):
-    with pytest.raises(InputError, match=r"cannot read the manifest .*: No such file"):
+    with pytest.raises(InputError, match=r": no such file or folder: check the spelling"):
         next(mixing.read_manifest(tmp_path / "m.csv"))
     (tmp_path / "m.csv").write_text("id,speech_path\n")
     with pytest.raises(InputError, match="row 1: column sr is missing; the header has id, speech_path"):

@@ -53,7 +53,7 @@ def open_reader(
     except BaseException as error:
         f.close()
         if isinstance(error, DAMAGE) and not isinstance(error, UndinError):
-            raise InputError(f"{f.name}: is damaged or not an audio file ({error}): check it") from error
+            raise InputError(f"{f.name} is damaged or not an audio file ({error}): check it") from error
         raise
 
 
@@ -62,12 +62,12 @@ def _choose(f: ByteSource, raw: str | None, truncated: Truncated, options: dict[
     path = Path(f.name) if f.owned else None
     if raw is not None:
         if f.peek(4).startswith(HEADERS):
-            raise InputError(f"{f.name}: starts with an audio file header: leave out raw={raw!r}")
+            raise InputError(f"{f.name} starts with an audio file header: leave out raw={raw!r}")
         n_bytes = path.stat().st_size if path and f.seekable else None
         return PlainReader(f, parse_raw(raw), n_bytes, truncated, **options)
     head = f.peek(12)
     if not head:
-        raise InputError(f"{f.name}: is empty (0 bytes)")
+        raise InputError(f"{f.name} is empty (0 bytes)")
     if head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE":
         f.mark()
         format, n_bytes = read_wav_header(f)

@@ -17,12 +17,12 @@ class PartFile:
         self.target = Path(target).resolve()
         self.error: OSError | None = None
         if self.target.is_dir():
-            raise InputError(f"{target}: is a folder; expected a file name")
+            raise InputError(f"{target} is a folder; expected a file name")
         check_folder(Path(target))
         try:
             self.path, self.file = open_part(self.target)
         except OSError as error:
-            raise InputError(f"{target}: cannot be written: {error.strerror}: choose another folder") from error
+            raise InputError(f"{target} cannot be written: {error.strerror}: choose another folder") from error
         self.write(head)
         self._start = len(head)  # libsndfile's position 0
 
@@ -55,7 +55,7 @@ class PartFile:
         if self.error:
             why = self.error.strerror or str(self.error)
             raise InputError(
-                f"{self.target}: cannot be written: {why}: nothing was changed; free some space and try again"
+                f"{self.target} cannot be written: {why}: nothing was changed; free some space and try again"
             )
 
     def finish(self) -> None:

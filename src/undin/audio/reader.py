@@ -63,7 +63,7 @@ class Reader(ABC):
         except UndinError:
             raise
         except DAMAGE as error:
-            raise InputError(f"{self.name}: is damaged after sample {self.position}: {error}") from error
+            raise InputError(f"{self.name} is damaged after sample {self.position}: {error}") from error
         x = check_finite(x, self.format.sr, self.nan, start=self.position)
         self.position += x.shape[-1]
         return x
@@ -128,7 +128,7 @@ class PlainReader(Reader):
         if n_missing and self._truncated == "raise":
             n_bytes = f"{n_missing} byte{'s' * (n_missing != 1)}"
             raise InputError(
-                f"{self.name}: ends {n_bytes} too early, after {self.position} complete samples"
+                f"{self.name} ends {n_bytes} too early, after {self.position} complete samples"
                 + (f" of {self.format.n_samples}" if self.format.n_samples else "")
                 + ': get the complete file, or pass truncated="keep" to process what is there'
             )
@@ -166,7 +166,7 @@ class FileReader(Reader):
             self._file = _open_soundfile(path, name)
         if n_here != promised and truncated == "raise":
             raise InputError(
-                f"{name}: is truncated: {n_here} of {promised} samples are present: "
+                f"{name} is truncated: {n_here} of {promised} samples are present: "
                 'get the complete file, or pass truncated="keep" to process what is there'
             )
         return replace(format, n_samples=n_here)
@@ -187,11 +187,11 @@ class FileReader(Reader):
             wide = self.format.subtype in ("PCM_32", "DOUBLE")  # float32 from 32 bits is rounded once, by numpy
             x = self._file.read(n, dtype="float64" if wide else self.dtype.name, always_2d=True)
         except (soundfile.LibsndfileError, RuntimeError) as error:
-            raise InputError(f"{self.name}: is damaged after sample {self.position}: {error}") from error
+            raise InputError(f"{self.name} is damaged after sample {self.position}: {error}") from error
         promised = self.format.n_samples or 0
         if not len(x) and self.position < promised and self._truncated == "raise":  # MP3: known only at its end
             raise InputError(
-                f"{self.name}: is truncated: {self.position} of {promised} samples are "
+                f"{self.name} is truncated: {self.position} of {promised} samples are "
                 'present: get the complete file, or pass truncated="keep" to process what is there'
             )
         return np.ascontiguousarray(x.T, self.dtype)
@@ -225,7 +225,7 @@ def _open_soundfile(file: Path | IO[bytes], name: str) -> Any:
         cure = "check it, or convert it to .wav"
         if name == "standard input":
             cure = f"if it is headerless samples, pass raw='s16le:16000:1' or what they are; else {cure}"
-        raise InputError(f"{name}: is not a readable audio file ({why}): {cure}") from error
+        raise InputError(f"{name} is not a readable audio file ({why}): {cure}") from error
     check_file_rate(name, f.samplerate)
     return f
 

@@ -94,12 +94,12 @@ def read_wav_header(f: ByteSource) -> tuple[AudioFormat | None, int | None]:
                 return format, size64 or None
             known = 0 < size < STREAMED or (size == 0 and f.position - 8 < n_riff < STREAMED)
             return format, size if known else None
-    raise InputError(f"{f.name}: is not a WAV file: the fmt or the data chunk is missing")
+    raise InputError(f"{f.name} is not a WAV file: the fmt or the data chunk is missing")
 
 
 def _parse_fmt(fmt: bytes, name: str) -> AudioFormat:
     if len(fmt) < 16:
-        raise InputError(f"{name}: is not a WAV file: its fmt chunk has {len(fmt)} bytes instead of 16 or more")
+        raise InputError(f"{name} is not a WAV file: its fmt chunk has {len(fmt)} bytes instead of 16 or more")
     tag, n_channels, sr, _, n_block, n_bits = struct.unpack("<HHIIHH", fmt[:16])
     container, mask = "WAV", None
     if tag == EXTENSIBLE and len(fmt) == 40:
@@ -107,7 +107,7 @@ def _parse_fmt(fmt: bytes, name: str) -> AudioFormat:
         container = "WAVEX"
     n_bits = 8 * (n_block // n_channels) if n_channels and tag in (PCM, IEEE_FLOAT) else n_bits
     if n_channels == 0:
-        raise InputError(f"{name}: is not a WAV file: it has 0 channels")
+        raise InputError(f"{name} is not a WAV file: it has 0 channels")
     subtype = SUBTYPES.get((tag, n_bits), f"codec {tag:#x}")
     return AudioFormat(check_file_rate(name, sr), n_channels, container, subtype, channel_mask=mask)
 

@@ -94,7 +94,7 @@ class ByteSource:
 def missing(path: AudioPath) -> str:
     """The error message for a missing file or a broken link."""
     if os.path.islink(path):  # noqa: PTH114 (Path.is_link raises where it may not look)
-        return f"{path}: is a link to {os.readlink(path)}, which does not exist: fix the link"  # noqa: PTH115
+        return f"{path} is a link to {os.readlink(path)}, which does not exist: fix the link"  # noqa: PTH115
     return f"{path}: no such file: check the spelling and the folder you are in"
 
 
@@ -112,11 +112,11 @@ def open_source(source: AudioSource) -> ByteSource:
         return ByteSource(sys.stdin.buffer, "standard input")
     path = Path(source)
     if path.is_dir():
-        raise InputError(f"{path}: is a folder; expected an audio file")
+        raise InputError(f"{path} is a folder; expected an audio file")
     try:
         file = path.open("rb")
     except FileNotFoundError as error:
         raise InputError(missing(path)) from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be opened: {error.strerror}") from error
+        raise InputError(f"{path} cannot be opened: {error.strerror}") from error
     return ByteSource(file, str(path), owned=True)

@@ -42,10 +42,10 @@ class VideoReader(Reader):
         try:
             self._container = av.open(str(file) if isinstance(file, Path) else file)
         except (av.FFmpegError, OSError) as error:
-            raise InputError(f"{name}: cannot be opened as a video or .m4a file ({error}): is it complete?") from error
+            raise InputError(f"{name} cannot be opened as a video or .m4a file ({error}): is it complete?") from error
         if not self._container.streams.audio:
             self._container.close()
-            raise InputError(f"{name}: has no audio track")
+            raise InputError(f"{name} has no audio track")
         stream = self._container.streams.audio[0]
         self.has_more = sum(each.type in ("audio", "video", "subtitle") for each in self._container.streams) > 1
         self.n_tracks = len(self._container.streams.audio)
@@ -78,7 +78,7 @@ class VideoReader(Reader):
                     yield part.to_ndarray()[:, :n]
                 n_done += n
         except av.FFmpegError as error:
-            raise InputError(f"{name}: is damaged after sample {n_done}: {error}") from error
+            raise InputError(f"{name} is damaged after sample {n_done}: {error}") from error
 
     def _read(self, n: int) -> Array:
         parts = [self._rest]
@@ -204,7 +204,7 @@ class VideoWriter(Writer):
                 self._copy_until(float(packet.dts * packet.time_base))
                 self._out.mux(packet)
         except self._av.FFmpegError as error:
-            raise InputError(f"{self.name}: cannot be written: {error}: nothing was changed") from error
+            raise InputError(f"{self.name} cannot be written: {error}: nothing was changed") from error
 
     def _copy_until(self, seconds: float) -> None:
         """Copy the other tracks up to this time: files play well when their tracks are interleaved."""
@@ -225,7 +225,7 @@ class VideoWriter(Writer):
             self._copy_until(float("inf"))
             self._out.close()
         except self._av.FFmpegError as error:
-            raise InputError(f"{self.name}: cannot be written: {error}: nothing was changed") from error
+            raise InputError(f"{self.name} cannot be written: {error}: nothing was changed") from error
         if self._like:
             self._like.close()
         self.part.finish()

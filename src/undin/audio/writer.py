@@ -134,7 +134,7 @@ class FileWriter(Writer):
             self._file.write(np.ascontiguousarray(rows))
         except (soundfile.LibsndfileError, RuntimeError, AssertionError) as error:
             self.part.check()
-            raise InputError(f"{self.name}: cannot be written: {error}") from error
+            raise InputError(f"{self.name} cannot be written: {error}") from error
         self.part.check()
 
     def _check_size(self) -> None:
@@ -195,7 +195,7 @@ class StreamWriter(Writer):
             raise
         except OSError as error:
             raise InputError(
-                f"{self.name}: cannot be written: {error.strerror}: free some space and try again"
+                f"{self.name} cannot be written: {error.strerror}: free some space and try again"
             ) from error
 
     def _finish(self) -> None:

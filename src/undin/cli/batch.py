@@ -157,10 +157,13 @@ def _show(results: "Generator[Result, None, None]", intake: "Intake", view: View
             seconds += result.report.seconds if result.report else 0.0
             if result.status == "failed":
                 kinds.add(result.kind)
-            _tell(result, view, to_pipe)
+            if view.as_json or result.status != "skipped" or result.error:
+                _tell(result, view, to_pipe)
+    if counts.total() == counts["skipped"] == 1 and not result.error and not view.as_json:
+        _tell(result, view, to_pipe)
     if counts.total() > 1 and not view.quiet and not view.as_json:
-        wall = time.perf_counter() - start
-        summary = ", ".join(f"{counts[status]} {status}" for status in ("done", "skipped", "failed") if counts[status])
+        wall, words = time.perf_counter() - start, ("done", "skipped", "failed")
+        summary = ", ".join(f"{counts[status]:,} {status}" for status in words if counts[status])
         show.say(summary + (f"; {seconds:,.1f} s of audio in {wall:.1f} s" if seconds else ""))
     if intake.has_left:
         show.say("undin: stopped before all files were started; rerun the command to resume", stderr=True)

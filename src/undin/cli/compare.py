@@ -64,7 +64,7 @@ def compare(
     first = round(start * format.sr)
     x, sr = audio.read(source, start=first, stop=first + round(seconds * format.sr), nan=nan, truncated="keep")
     if not x.shape[-1]:
-        raise InputError(f"{source}: has no audio after {start:g} s: choose an earlier --start")
+        raise InputError(f"{source} has no audio after {start:g} s: choose an earlier --start")
     names = method or ([] if cmd else [DEFAULT_METHOD])
     for _, model in map(named, names):
         if n_src := load(model).n_src:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from undin.checks import counted
 from undin.cli import options as o
 from undin.cli import show
 
@@ -137,7 +138,7 @@ def _last_cells(row: dict[str, Any]) -> tuple[str, ...]:
     n, genders = sum(talkers.values()), ", ".join(f"{n} {gender}" for gender, n in talkers.items() if n)
     cell = f"{n} ({genders})" if talkers["F"] or talkers["M"] else str(n) if n else "no labels"
     if n and row["without_speaker"]:
-        cell += f", {row['without_speaker']} clips without a label"
+        cell += f", {counted(row['without_speaker'], 'clip')} without a label"
     return cell, " ".join(row["languages"])
 
 
@@ -147,12 +148,12 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
         for name in ("speech", "noise"):
             if facts[name] and (missing := [split for split in ("train", "dev", "test") if split not in facts[name]]):
                 yield f"splits    {name} has no {' and no '.join(missing)}: sort it into folders train, dev, test"
-    rates = ", ".join(f"{sr} Hz ({n} files)" for sr, n in sorted(facts["rates"].items()))
+    rates = ", ".join(f"{sr} Hz ({counted(n, 'file')})" for sr, n in sorted(facts["rates"].items()))
     yield f"rates     {rates or 'none'}"
     if len(facts["rates"]) > 1:
         yield "          different rates: open the corpus with sr=... to resample"
     if more := {n: files for n, files in facts["channels"].items() if n > 1}:
-        counts = ", ".join(f"{n} channels ({files} files)" for n, files in sorted(more.items()))
+        counts = ", ".join(f"{n} channels ({counted(files, 'file')})" for n, files in sorted(more.items()))
         yield f"channels  {counts}: open the corpus with mono=True to take their mean"
     for name, levels in facts["levels_db"].items():
         yield f"levels    {name}: RMS {_range(levels['rms'])}, active level {_range(levels['active'])} dBFS"

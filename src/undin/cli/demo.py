@@ -101,7 +101,7 @@ def _claim(output: Path) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{output}: cannot be created as a folder: {error.strerror}: choose another -o") from error
+        raise InputError(f"{output} cannot be created as a folder: {error.strerror}: choose another -o") from error
     notebook = Notebook()
     for name in FILES:
         if notebook.standing(str(output / name), None) == "foreign":

@@ -3,6 +3,7 @@
 import json as json_
 import os
 import sys
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,8 @@ from undin.cli import show
 from undin.cli.run import run
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from undin.corpora import Corpus
     from undin.evaluation import Evaluation
     from undin.mixing import MixtureRow
@@ -245,10 +248,13 @@ def _show(result: "Evaluation", notes: list[str], report: Path, shown: str) -> N
     if not any(row["failed"] for row in rows):
         rows = [{name: cell for name, cell in row.items() if name != "failed"} for row in rows]
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in rows[0]:
-        table.add_column(name, justify="right" if name else "left")
-    for row in rows:
-        table.add_row(*(_plain(cell, with_gain=i == 1) for i, cell in enumerate(row.values())))
+    cells = [[_plain(cell, with_gain=i == 1) for i, cell in enumerate(row.values())] for row in rows]
+    for name, column in zip(rows[0], zip(*cells, strict=True), strict=True):
+        width = max(len(line) for cell in column for line in cell.plain.split("\n"))
+        heading = textwrap.fill(name, max(width, 9))  # so that on narrow terminals neither labels nor scores wrap
+        table.add_column(heading, justify="right" if name else "left", no_wrap=bool(name), overflow="fold")
+    for row in cells:
+        table.add_row(*row)
     console = show.console()
     console.print(table)
     reused = f"; {result.n_kept} existing scores were reused" if result.n_kept else ""
@@ -258,13 +264,13 @@ def _show(result: "Evaluation", notes: list[str], report: Path, shown: str) -> N
     console.print(f"\n[bold]{name}[/]  [dim]{size}, open it in a browser[/]")
 
 
-def _plain(cell: object, *, with_gain: bool) -> Any:
+def _plain(cell: object, *, with_gain: bool) -> "Text":
     from rich.text import Text
 
     from undin.page import Cell
 
     if not isinstance(cell, Cell):
-        return "–" if cell is None else str(cell)
+        return Text("–" if cell is None else str(cell))
     gain = cell.note.partition("\n")[0] if with_gain and cell.note.startswith("(") else ""
     return Text(f"{cell.text}\n{gain}".rstrip(), "bold" if cell.best else "")
 

@@ -105,7 +105,7 @@ def read_all(
         if not path.is_dir():
             raise InputError(message) from error
         errors.append(message)
-        show.say(f"undin: {message}: skipped", stderr=True)
+        show.say(f"undin: {message}; skipped", stderr=True)
 
     signals = []
     for file in find_audio(path, on_error=lambda error: refuse(error, path)) if path.is_dir() else [path]:

@@ -79,9 +79,10 @@ def pack(
             show.say(
                 f"{each.path}   {each.n_clips} clips, {_length(each.seconds)}, {each.n_bytes / 1e6:.1f} MB{skipped}"
             )
-    left_out = dict(fault for each in made for fault in each.left_out)
-    for path, reason in left_out.items():
-        show.say(f"undin: {corpus.root / path}: {' '.join(reason.split())}: skipped", stderr=True)
+    left_out = dict.fromkeys(fault for each in made for fault in each.left_out)
+    for fault in left_out:
+        shown = fault._replace(path=str(corpus.root / fault.path))
+        show.say(f"undin: {' '.join(str(shown).split())}; skipped", stderr=True)
     return 1 if left_out else 0
 
 

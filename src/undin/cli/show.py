@@ -166,7 +166,7 @@ def line(result: "Result") -> str:
     source = "standard input" if result.task.source == "-" else result.task.source
     head = f"{source} -> {outputs}"
     if result.status == "skipped":
-        return f"{head}   skipped: up to date"
+        return f"{head}   skipped: {result.error or 'up to date'}"
     report = result.report
     assert report is not None
     facts = [f"{report.seconds:.1f} s at {report.sr} Hz", f"{report.times_real_time:.0f} x real time"]

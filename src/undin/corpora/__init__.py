@@ -18,6 +18,7 @@ import os
 import warnings
 from pathlib import Path
 
+from undin.checks import counted
 from undin.copies import cached
 from undin.corpora.clip import Clip
 from undin.corpora.contents import Survey, survey
@@ -114,11 +115,11 @@ def open(
         return open_pack(*packs, sr=sr)
     found = scan(root, layout=layout, role=role)
     if found.unreadable:
-        first = "; ".join(f"{path}: {reason}" for path, reason in found.unreadable[:3])
+        first = "; ".join(map(str, found.unreadable[:3]))
         more = ", ..." if len(found.unreadable) > 3 else ""
         warnings.warn(
-            f"{len(found.unreadable)} files of {root} cannot be read and are left out ({first}{more}): "
-            "`undin corpus` lists them all",
+            f"left out {counted(len(found.unreadable), 'file')} of {root} that cannot be read ({first}{more}): "
+            "`undin corpus` lists all",
             stacklevel=2,
         )
     return Corpus(found.root, found.rows, sr=sr, mono=mono)

@@ -25,11 +25,11 @@ def about(path: Path) -> audio.AudioFormat:
             header says.
     """
     if path.exists() and not path.is_file():
-        raise InputError(f"{path}: is not a regular file")
+        raise InputError(f"{path} is not a regular file")
     n_promised = _check_sphere(path)
     format = audio.info(path)
     if n_promised is not None and (format.n_samples or 0) < n_promised:
-        raise InputError(f"{path}: is truncated: {format.n_samples} of {n_promised} samples are present")
+        raise InputError(f"{path} is truncated: {format.n_samples} of {n_promised} samples are present")
     return format
 
 
@@ -71,5 +71,5 @@ def duration_s(path: Path) -> float:
     """
     length = about(path).duration
     if not length or not math.isfinite(length):
-        raise InputError(f"{path}: has no samples" if length == 0 else f"{path}: has no known length")
+        raise InputError(f"{path} has no samples" if length == 0 else f"{path} has no known length")
     return length

@@ -109,7 +109,7 @@ def pack(
                     writer.add(piece.row, piece.begin, cut.clip, cut.samples, cut.scale)
                 elif cut not in writer.left_out:
                     if errors is None:
-                        raise InputError(f"{corpus.root / cut.path}: {cut.reason}")
+                        raise InputError(str(cut._replace(path=str(corpus.root / cut.path))))
                     errors(cut)
                     writer.left_out.append(cut)
                 done += piece.clip.duration_s

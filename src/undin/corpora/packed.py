@@ -263,7 +263,7 @@ def read_header(path: str | Path) -> Header:
     except FileNotFoundError:
         raise InputError(f"{path}: no such pack: check the spelling, or create it with undin pack") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
     if not data.startswith(MAGIC):
         raise InputError(f"{path} is not a pack: create one with undin pack CORPUS -o {Path(path).name}")
     if len(data) < HEADER.size + CRC.size or size < SAMPLES_AT:

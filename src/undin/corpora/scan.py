@@ -21,6 +21,10 @@ class Fault(NamedTuple):
     path: str
     reason: str
 
+    def __str__(self) -> str:
+        is_predicate = self.reason.startswith(("is ", "has ", "ends ", "cannot "))
+        return f"{self.path}{'' if is_predicate else ':'} {self.reason}"
+
 
 class Part(NamedTuple):
     """A folder that has a layout; of a plain one the folders and files that are meant, all when empty."""
@@ -188,4 +192,4 @@ def fault_of(root: Path, path: str, error: UndinError | OSError) -> Fault:
         error: what reading it raised.
     """
     reason = str(error.strerror if isinstance(error, OSError) else error)
-    return Fault(path, reason.removeprefix(f"{root / path}: "))
+    return Fault(path, reason.removeprefix(str(root / path)).lstrip(": "))

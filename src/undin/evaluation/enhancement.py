@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from undin.checks import counted
 from undin.evaluation.scores import Score
 from undin.evaluation.statistics import number
 from undin.evaluation.systems import CLEAN, INPUT
@@ -63,6 +64,6 @@ class Enhancement(Task):
         """Kinds of noise, SNRs, speakers."""
         n_kinds, snrs = len({score.kind for score in scores}), [score.snr_db for score in scores] or [0.0]
         return (
-            f"{n_kinds} {'kind' if n_kinds == 1 else 'kinds'} of noise, SNR {number(min(snrs), 0)} to "
+            f"{counted(n_kinds, 'kind')} of noise, SNR {number(min(snrs), 0)} to "
             f"{number(max(snrs), 0)} dB, {n_speakers(scores)}"
         )

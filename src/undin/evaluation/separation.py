@@ -96,7 +96,7 @@ class Separation(Task):
     by: ClassVar[str] = "gender"
     meaning: ClassVar[str] = (
         "Scores compare with each talker's own recording, as means over the talkers of a mixture; outputs are assigned "
-        'to talkers in the order with the highest SI-SDR. "Bins right" is the share of the talkers\' energy in '
+        "to talkers in the order with the highest SI-SDR. Bin accuracy is the share of the talkers' energy in "
         "time-frequency bins assigned to the talker who is loudest there; the input's value is that of assigning every "
         "bin to one talker. Ideal masks know the talkers: they bound what a mask of that kind reaches with the phase "
         "of the mixture."

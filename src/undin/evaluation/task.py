@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from undin.checks import counted
 from undin.evaluation.scores import Score
 from undin.evaluation.systems import Oracle
 from undin.metrics import METRICS, Metric
@@ -84,4 +85,4 @@ class Task(ABC):
 def n_speakers(scores: Sequence[Score]) -> str:
     """The number of speakers in words."""
     n = len({name for score in scores for name in score.speaker.split("+")} - {""})
-    return f"{n} {'speaker' if n == 1 else 'speakers'}"
+    return counted(n, "speaker")

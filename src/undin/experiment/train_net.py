@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from undin import corpora, provenance
+from undin.checks import counted
 from undin.corpora import Corpus
 from undin.errors import InputError, require
 from undin.experiment.leaks import Taken
@@ -215,7 +216,7 @@ def _about(part: Corpus, settings: Settings) -> str:
     hours, extra = [sum(clip.duration_s for clip in clips) / 3600 for clips in (speech, noise)], ""
     if noise:
         kinds = len({clip.kind for clip in noise})
-        extra = f" and {hours[1]:.2f} h of noise of {kinds} {'kind' if kinds == 1 else 'kinds'}"
+        extra = f" and {hours[1]:.2f} h of noise of {counted(kinds, 'kind')}"
     names = ", ".join(sorted({clip.corpus for clip in [*speech, *noise]} - {""}))
     return f"{hours[0]:.2f} h of speech{extra}" + (f" from {names}" if names else "")
 

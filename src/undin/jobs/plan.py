@@ -134,7 +134,7 @@ def _find_in(folder: Path, output: str | None) -> Iterator[Found]:
     for error in errors:
         path = Path(error.filename or folder)
         yield Found(
-            path, problem=f"{path}: cannot be searched: {error.strerror}: change its permissions, or leave it out"
+            path, problem=f"{path} cannot be searched: {error.strerror}: change its permissions, or leave it out"
         )
     if not files and not errors:
         raise InputError(f"{folder} has no audio files; expected a folder with .wav, .flac, .ogg ... files")

@@ -97,7 +97,7 @@ def process_file(
         reader = stack.enter_context(open_reader(source, raw=raw, truncated=truncated, nan=nan))
         _check_picture(reader, targets)
         if reader.n_tracks > 1:
-            warnings.warn(f"{source}: has {reader.n_tracks} audio tracks: the first one is processed", stacklevel=2)
+            warnings.warn(f"{source} has {reader.n_tracks} audio tracks: the first one is processed", stacklevel=2)
         sr = reader.format.sr
         stream = stack.enter_context(method.stream(sr, limit_db=limit_db, independent=independent))
 

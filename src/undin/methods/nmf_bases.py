@@ -71,7 +71,7 @@ def write_model(
             np.savez_compressed(file, meta=np.array(text), **arrays)
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be written: {error.strerror}: choose another folder, or free some space"
+            f"{path} cannot be written: {error.strerror}: choose another folder, or free some space"
         ) from error
 
 

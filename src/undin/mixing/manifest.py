@@ -223,8 +223,10 @@ def read_numbered(
     """
     try:
         file = Path(path).open(encoding="utf-8-sig", newline="")  # noqa: SIM115
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file or folder: check the spelling and the folder you are in") from error
     except OSError as error:
-        raise InputError(f"cannot read the manifest {path}: {error.strerror}") from error
+        raise InputError(f"{path} cannot be read as a manifest: {error.strerror}") from error
     number = 1
     with file:
         try:

@@ -140,7 +140,7 @@ class MixtureWriter:
                 self.out.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise InputError(
-                    f"{self.out}: cannot be created as a folder: {error.strerror}: choose another -o"
+                    f"{self.out} cannot be created as a folder: {error.strerror}: choose another -o"
                 ) from error
         name, until = f".undin-mix.{self.result.name}", time.time() + WAIT_S
         with naming(self.shown), claim(self._place, name, until) as is_ours:

@@ -41,7 +41,7 @@ def save_weights(path: Path, name: str, config: Any, net: nn.Module) -> Path:
         with atomic_write(path, "wb") as file:
             torch.save({"net": name, "config": asdict(config), "weights": weights}, file)
     except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError where the disk is full
-        raise InputError(f"{path}: cannot be written ({error}): choose another folder, or free some space") from error
+        raise InputError(f"{path} cannot be written ({error}): choose another folder, or free some space") from error
     return path
 
 

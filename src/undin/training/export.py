@@ -79,7 +79,7 @@ def write_graph(loaded: Loaded, path: Path, *, weights: Weights = "fp32", card: 
             file.write(graph)
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be written ({error.strerror}): choose another folder, or free some space"
+            f"{path} cannot be written ({error.strerror}): choose another folder, or free some space"
         ) from error
     return path
 

@@ -144,7 +144,7 @@ def test_sphere_that_cannot_be_read_is_named(tmp_path):
     shorten, short = (fault.reason for fault in result.unreadable)
     assert shorten.startswith("its samples are compressed (pcm,embedded-shorten-v2.00)") and "sph2pipe" in shorten
     assert short == "is truncated: 1600 of 2000 samples are present"
-    with pytest.warns(UserWarning, match="2 files of .* cannot be read and are left out .*00ac0101.wv1: its samples"):
+    with pytest.warns(UserWarning, match="left out 2 files of .* that cannot be read .*00ac0101.wv1: its samples"):
         assert len(corpora.open(tmp_path)) == 1
 
 

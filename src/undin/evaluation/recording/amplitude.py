@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undin.audio import active_level_db
-from undin.evaluation.recording.probe import Finding, Recording, Values, at, counted
+from undin.checks import counted
+from undin.evaluation.recording.probe import Finding, Recording, Values, at
 from undin.spectrum import Array
 
 QUIET_DB, LOUD_DB = -45.0, -12.0  # of active speech: beyond, steps of 16 bits or full scale come near

@@ -63,7 +63,7 @@ def _damage(path: str, subtype: str) -> list[Finding]:
             for _ in reader.blocks(BLOCK) if subtype in ("FLOAT", "DOUBLE") else ():
                 pass
     except InputError as error:
-        text, _, cure = str(error).removeprefix(f"{path}: ").partition(": ")
+        text, _, cure = str(error).removeprefix(path).lstrip(": ").partition(": ")
         return [Finding("damage", "fault", text, cure)]
     return []
 

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from undin.evaluation.recording.probe import Finding, Recording, Values, counted
+from undin.checks import counted
+from undin.evaluation.recording.probe import Finding, Recording, Values
 from undin.spectrum import Array, StftStream
 
 MAINS_HZ, N_HARMONICS = (50, 60), 6

@@ -57,8 +57,3 @@ def at(sample: int, sr: int) -> str:
     """
     tenths = round(10 * sample / sr)
     return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
-
-
-def counted(n: int, thing: str) -> str:
-    """1 place, 2 places."""
-    return f"{n:,} {thing}{'' if n == 1 else 's'}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from undin import page
+from undin.checks import counted
 from undin.errors import MissingExtraError
 from undin.evaluation.report import plots, tables
 from undin.evaluation.report.examples import Example
@@ -25,15 +26,16 @@ Parts = list[str | page.PictureTask]
 LATE_MS = 0.5
 FOLD_KINDS = 6  # more kinds of noise than this are folded away
 PAIRS = (
-    "Each cell is the mean of row minus column over the mixtures that both have a score for, with its 95 % interval; "
-    "p is the probability of a difference at least this large if the two were equally good: t by the paired t-test, "
-    "W by Wilcoxon's signed-rank test, which assumes no normal distribution. Bold: the row is better and p is below "
-    "0.05. With many pairs some p fall below 0.05 by chance; mixtures of one speaker or recording count as independent."
+    "In the tables of row minus column, a cell is the mean difference over the mixtures that both have a score for, "
+    "with its 95 % interval; p is the probability of a difference at least this large if the two were equally good: "
+    "{tests} Bold: the row is better and p is below 0.05. With many pairs some p fall below 0.05 by chance. Every "
+    "mixture has the same weight, whatever its duration, noise or SNR, and mixtures of one speaker or recording count "
+    "as independent."
 )
-PAIRS_BARE = (
-    "Each cell is the mean of row minus column over the mixtures that both have a score for, with its 95 % interval; "
-    "p is that of the sign test, which counts the mixtures on which the row is higher. The t-test and Wilcoxon's test "
-    'need scipy: pip install "undin[eval]".'
+TESTS = "t by the paired t-test, W by Wilcoxon's signed-rank test, which assumes no normal distribution."
+TESTS_BARE = (
+    "by the sign test, which counts the mixtures on which the row is higher. The t-test and Wilcoxon's test need "
+    'scipy: pip install "undin[eval]".'
 )
 NO_PICTURES = 'Pictures are left out: matplotlib is not installed (pip install "undin[plot]").'
 
@@ -69,9 +71,9 @@ def write_report(
     """
     slices = Slices(evaluation)
     sections: dict[str, Parts] = {"Result": _result(slices, list(notes))}
-    for measure in evaluation.measures:
-        if any(slices.values(method, measure.name) for method in evaluation.methods):
-            sections[measure.title] = _metric(slices, measure)
+    scored = [m for m in evaluation.measures if any(slices.values(method, m.name) for method in evaluation.methods)]
+    for measure in scored:
+        sections[measure.title] = _metric(slices, measure, explain=measure is scored[0])
     if any(score.seen == "yes" for score in evaluation.scores) and any(s.seen == "no" for s in evaluation.scores):
         sections["Seen and unseen noise"] = _seen(slices)
     if cost := _cost(slices):
@@ -96,10 +98,9 @@ def _intro(slices: Slices) -> str:
     evaluation = slices.evaluation
     scored = [score for score in evaluation.scores if score.method == INPUT and not score.error]
     minutes = sum(score.duration_s for score in scored) / 60
-    n_methods = len(evaluation.compared) - 1
     return (
-        f"{n_methods} {'method' if n_methods == 1 else 'methods'} on {len(scored)} "
-        f"{'mixture' if len(scored) == 1 else 'mixtures'} ({minutes:.1f} minutes): {evaluation.task.contents(scored)}."
+        f"{counted(len(evaluation.compared) - 1, 'method')} on {counted(len(scored), 'mixture')} "
+        f"({minutes:.1f} minutes): {evaluation.task.contents(scored)}."
         f"\n\n{evaluation.task.meaning} Means are given with their 95 % interval (normal approximation) and n, the "
         "number of mixtures; the unprocessed input is a row like the methods, and the best mean is bold. "
         + ("Higher is better throughout." if all(m.higher_is_better for m in evaluation.measures) else "")
@@ -136,7 +137,7 @@ def _late(slices: Slices) -> list[str]:
     return notes
 
 
-def _metric(slices: Slices, measure: Metric) -> Parts:
+def _metric(slices: Slices, measure: Metric, *, explain: bool) -> Parts:
     methods, parts = slices.evaluation.methods, Parts()
     if can_draw() and len(slices.snrs) > 1:
         curves = {m: [slices.at(m, measure.name, snr=snr).score for snr in slices.snrs] for m in methods}
@@ -146,8 +147,7 @@ def _metric(slices: Slices, measure: Metric) -> Parts:
     if len(slices.kinds) > 1:
         parts += _kinds(slices, measure)
     parts.append(page.table(f"Pairs by {measure.title}", tables.pair_matrix(slices, measure)))
-    parts.append(page.prose(PAIRS if _has_scipy() else PAIRS_BARE))
-    return parts
+    return [*parts, page.prose(PAIRS.format(tests=TESTS if _has_scipy() else TESTS_BARE))] if explain else parts
 
 
 def _kinds(slices: Slices, measure: Metric) -> Parts:

@@ -22,7 +22,7 @@ def overall(slices: Slices) -> Rows:
         for measure in evaluation.measures:
             row[measure.title] = _mean_cell(slices, measure, method, with_gain=True)
         factor = slices.real_time_factor(method)
-        row["real-time factor"] = None if factor is None else f"{factor:.3g}"
+        row["real-time factor"] = None if factor is None else f"{factor:#.3g}".rstrip(".")
         row["failed"] = failed[method]
         rows.append(row)
     return rows
