@@ -130,7 +130,9 @@ def test_methods_that_separate_are_scored_in_the_best_order(undin, manifest):
         re.search(r"^input +−?0\.\d ± .*\n^mine +\d+\.\d ± .*\n +\(\+\d+\.\d ± ", out, re.M)
         and "\nideal phase-sensitive mask " in out
     )
-    assert "s/report.html" in out and "talker 2, mine" in (manifest.parent / "s/report.html").read_text("utf-8")
+    page = (manifest.parent / "s/report.html").read_text("utf-8")
+    assert "s/report.html" in out and "talker 2, mine" in page
+    assert page.count("p is the probability of a difference") == 1
     code, out, _ = undin("evaluate", "two.csv", "-m", "mine=blstm-mask", "-o", "s", "--json")
     gains = {r["metric"]: r["gain"]["mean"] for r in json.loads(out)["results"] if r["method"] == "mine"}
     assert code == 0 and gains["si_sdr_db"] > 3 and set(gains) == {"si_sdr_db", "sdr_db", "accuracy"}

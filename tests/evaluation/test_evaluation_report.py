@@ -199,7 +199,6 @@ def test_a_page_with_everything(report):
     assert re.search(r"3 methods on 6 mixtures \(0\.\d minutes\): \d kinds of noise, SNR 0 to 10 dB", text)
     mean = number(np.mean([s.values["si_sdr_db"] for s in result.scores if s.method == "log-mmse"]), 1)
     assert mean in text
-    assert len(result.measures) > 1 and text.count("p is the probability of a difference") == 1  # for all metrics
     assert "Every mixture has the same weight" in text
     again = evaluation.write_report(
         folder / "two.html", result, about, examples=examples, notes=["PESQ is left out."], workers=2
