@@ -92,8 +92,8 @@ def test_unreadable_files_are_named_with_code_1(undin, voices):
 def test_differing_rates_and_channels_are_reported(undin, voices):
     write("speech/ben/3.wav", sr=8000, n_channels=2, seed=9)
     out = undin("corpus", "speech", "--quick").out
-    assert "8000 Hz (1 files), 16000 Hz (4 files)" in out and "sr=..." in out
-    assert "2 channels (1 files): open the corpus with mono=True" in out
+    assert "8000 Hz (1 file), 16000 Hz (4 files)" in out and "sr=..." in out
+    assert "2 channels (1 file): open the corpus with mono=True" in out
 
 
 def test_a_role(undin, voices):
