@@ -9,7 +9,9 @@ import urllib.request
 import pytest
 
 from undin.cli import main
+from undin.errors import InputError
 from undin.native import page_files
+from undin.serve import listen
 
 
 def test_it_says_where_it_serves_and_ends_cleanly():
@@ -42,6 +44,14 @@ def test_bad_settings_end_with_one_line(args, words, capsys, monkeypatch):
         main(["serve", *args])
     out, err = capsys.readouterr()
     assert end.value.code == 2 and words in err and err.count("\n") == 1 and out == ""
+
+
+def test_a_port_in_use_names_the_cure():
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        cure = f"use another one, e.g. --port {port + 1}, or --port 0"
+        with pytest.raises(InputError, match=f"^port {port} is already in use, perhaps by another undin serve: {cure}"):
+            listen("127.0.0.1", port)
 
 
 def test_compiled_streams_need_a_compiler(tmp_path, capsys, monkeypatch):

@@ -12,10 +12,12 @@ import pytest
 from serve_running import eventually, running, signal
 
 import undin
+from undin.errors import WeightsError
 from undin.jobs import process_file
 from undin.native import page_files
 from undin.serve import Limits, listen, openapi
 from undin.serve.files import FORMATS, NAME
+from undin.serve.models import Models
 
 
 def expected(tmp_path, source, name, method="lull", **settings):
@@ -122,6 +124,11 @@ def test_unknown_paths_and_verbs_have_the_same_shape(server):
     assert refusal(server.http.get("/v1/nothing"))[:2] == (404, "not_found")
     answer = server.http.get("/v1/enhance")
     assert refusal(answer)[0] == 405 and answer.headers["allow"] == "POST"
+    example = f"curl --data-binary @noisy.wav -o out.wav {server.url}/v1/enhance"
+    assert refusal(answer)[2] == f"/v1/enhance does not accept GET: use POST, e.g. {example}"
+    answer = server.http.post("/v1/methods")
+    assert answer.headers["allow"] == "GET, HEAD" and "use GET, HEAD, e.g. curl http://" in refusal(answer)[2]
+    assert "/v1/stream is a WebSocket" in refusal(server.http.get("/v1/stream"))[2]
 
 
 def test_bodies_above_the_limit_are_refused_with_and_without_a_length(noisy):
@@ -227,8 +234,19 @@ def test_with_a_token_only_requests_that_carry_it_are_served(noisy):
 
 def test_methods_are_listed(server):
     rows = {row["id"]: row for row in server.http.get("/v1/methods").json()["methods"]}
-    assert set(rows) == set(undin.METHODS)
+    assert set(rows) == set(undin.METHODS) and list(rows)[:2] == ["lull", "blstm-mask"]  # the defaults first
+    assert [name for name in rows if rows[name]["default"]] == ["lull", "blstm-mask"]
     assert rows["lull"]["live"] and not rows["blstm-mask"]["live"] and rows["blstm-mask"]["talkers"] == 2
+
+
+def test_methods_that_cannot_run_are_not_listed(monkeypatch):
+    def damaged(name, **settings):
+        if name == "dnn":
+            raise WeightsError("dnn.onnx is damaged")
+        return undin.load(name, **settings)
+
+    monkeypatch.setattr("undin.serve.models.load", damaged)
+    assert {row["id"] for row in Models().rows()} == set(undin.METHODS) - {"dnn"}
 
 
 def test_metrics_count_answers(server):

@@ -2,13 +2,17 @@
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from undin.checks import suggest
+from undin.errors import UndinError
 from undin.methods import DEFAULT, METHODS, SEPARATOR, load
 from undin.methods.base import Method
 from undin.native import Compiled
 from undin.serve.refusal import Refusal
+
+DEFAULTS = (DEFAULT, SEPARATOR)
 
 
 class Models:
@@ -57,8 +61,12 @@ class Models:
         return found if found and found.takes(sr) else None
 
     def rows(self) -> list[dict[str, Any]]:
-        """What /v1/methods lists."""
-        return [_row(name, self._get(name)) for name in METHODS]
+        """What /v1/methods lists: the methods that can run, the defaults first."""
+        rows = []
+        for name in sorted(METHODS, key=lambda name: name not in DEFAULTS):
+            with suppress(UndinError):  # its weights are damaged
+                rows.append(_row(name, self._get(name)))
+        return rows
 
     def _get(self, name: str, talkers: int | None = None) -> Method:
         if name not in METHODS:
@@ -75,6 +83,7 @@ def _row(name: str, method: Method) -> dict[str, Any]:
     return {
         "id": name,
         "kind": card.kind,
+        "default": name in DEFAULTS,
         "live": method.causal and not method.n_src,
         "latency_ms": method.latency_ms,
         "talkers": method.n_src,

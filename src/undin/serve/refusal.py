@@ -48,12 +48,21 @@ async def on_refusal(connection: HTTPConnection, error: Exception) -> JSONRespon
 
 
 async def on_http_exception(connection: HTTPConnection, error: Exception) -> JSONResponse:
-    """Give starlette's own refusals (404, 405) the same shape."""
+    """Give starlette's own refusals (404, 405) the same shape, with the cure."""
     assert isinstance(error, HTTPException)
-    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-    message = f"{connection.url.path}: {error.detail}: see /openapi.json for what this server offers"
+    code, path, headers = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_"), connection.url.path, {}
+    message = f"{path}: {error.detail}: see /openapi.json for what this server offers"
+    if path == "/v1/stream":
+        message = f"{path} is a WebSocket: connect to it with ws:// instead of http://; see /openapi.json"
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = ", ".join(sorted((error.headers or {})["Allow"].split(", ")))
+        sent = " --data-binary @noisy.wav -o out.wav" if allowed == "POST" else ""
+        message = (
+            f"{path} does not accept {connection.scope['method']}: use {allowed}, e.g. curl{sent} {connection.url}"
+        )
+        headers = {"Allow": allowed}
     response = Refusal(error.status_code, code, message).response()
-    response.headers.update(error.headers or {})
+    response.headers.update(headers)
     return response
 
 

@@ -1,5 +1,6 @@
 """The server process: one listening socket, one event loop."""
 
+import errno
 import gc
 import ipaddress
 import socket
@@ -36,7 +37,10 @@ def listen(host: str, port: int) -> socket.socket:
         # asyncio turns Nagle's algorithm off where a socket says that it is TCP; else small answers wait for 40 ms.
         return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=server.detach())
     except (OSError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or error
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            cure = f"use another one, e.g. --port {port + 1}, or --port 0 for any free one"
+            raise InputError(f"port {port} is already in use, perhaps by another undin serve: {cure}") from error
+        why = str(getattr(error, "strerror", None) or error).partition(" (while")[0]  # asyncio names the address again
         raise InputError(f"cannot listen on {host} port {port}: {why}: choose another --host or --port") from error
 
 
