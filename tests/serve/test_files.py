@@ -124,7 +124,7 @@ def test_unknown_paths_and_verbs_have_the_same_shape(server):
     assert refusal(server.http.get("/v1/nothing"))[:2] == (404, "not_found")
     answer = server.http.get("/v1/enhance")
     assert refusal(answer)[0] == 405 and answer.headers["allow"] == "POST"
-    example = f"curl --data-binary @noisy.wav -o out.wav {server.url}/v1/enhance"
+    example = f"curl -X POST -T noisy.wav -o out.wav {server.url}/v1/enhance"
     assert refusal(answer)[2] == f"/v1/enhance does not accept GET: use POST, e.g. {example}"
     answer = server.http.post("/v1/methods")
     assert answer.headers["allow"] == "GET, HEAD" and "use GET, HEAD, e.g. curl http://" in refusal(answer)[2]

@@ -56,7 +56,7 @@ async def on_http_exception(connection: HTTPConnection, error: Exception) -> JSO
         message = f"{path} is a WebSocket: connect to it with ws:// instead of http://; see /openapi.json"
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = ", ".join(sorted((error.headers or {})["Allow"].split(", ")))
-        sent = " --data-binary @noisy.wav -o out.wav" if allowed == "POST" else ""
+        sent = " -X POST -T noisy.wav -o out.wav" if allowed == "POST" else ""
         message = (
             f"{path} does not accept {connection.scope['method']}: use {allowed}, e.g. curl{sent} {connection.url}"
         )
