@@ -40,8 +40,9 @@ SMALL: dict[str, list[dict[str, Any]]] = {
         {**LULL, "kernel_frames": 1},
         {**LULL, "kernel_frames": 3, "blocks": 1, "level_hz": 4000.0},
         {**LULL, "separable": True},
+        {**LULL, "clean_db": 10.0, "clean_s": 0.1},
     ],
-    "hush": [{**LULL, "kernel_frames": 3}],
+    "hush": [{**LULL, "kernel_frames": 3}, {**LULL, "kernel_frames": 3, "clean_db": 10.0, "clean_s": 0.1}],
     "mann": [
         {**MANN, "n_read": 2, "n_write": 3, "shifts": 2, "start": "learned", "feature": "compressed"},
         {**MANN, "gives": "hidden", "shifts": 0, "context": 3, "discriminative": 0.05, "loss_power": 0.5},

@@ -89,6 +89,25 @@ def test_slope_and_offset_lower_uncertain_gains_above_level_hz_only() -> None:
     torch.testing.assert_close(steeper[..., n:], torch.sigmoid(2 * torch.logit(gain[..., n:]) - 4))
 
 
+@pytest.mark.parametrize("causal", [True, False])
+def test_what_has_little_to_remove_passes_and_noise_ends_that_at_once(causal: bool) -> None:
+    """The network removes the bins from 16 up, where the first half has little and the second half much."""
+    net = make(replace(SMALL, causal=causal, kernel_frames=3, clean_db=30.0, clean_s=0.2))
+    with torch.no_grad():
+        for weight, bias in zip(net.merge.weights, net.merge.biases, strict=True):
+            weight.zero_()
+            bias.zero_()
+            bias[..., ::2] = 9.0
+        net.merge.biases[-1][-2:, :, ::2] = -9.0
+    X = torch.ones(1, 2, 400, 33)
+    X[:, :, :200, 16:], X[:, :, 200:, 16:] = 0.003, 0.3
+    with torch.no_grad():
+        M, _ = net(X, net.initial_state(1))
+    change = (M - torch.tensor([1.0, 0.0])[:, None, None]).square().sum(1).sqrt()[0]  # (T, F)
+    assert change[60:140].max() < 1e-3
+    assert change[210:, 16:].min() > 0.9
+
+
 @pytest.mark.parametrize(("sr", "n_fft", "bins"), [(16000, 512, 257), (48000, 1536, 257), (32000, 64, 17)])
 def test_level_bins_end_at_level_hz(sr: int, n_fft: int, bins: int) -> None:
     assert LullConfig(sr=sr, n_fft=n_fft, band_bins=(n_fft // 2,)).level_bins == bins

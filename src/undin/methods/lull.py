@@ -43,6 +43,9 @@ class LullConfig:
         upper_limit_db: a bin above level_hz is attenuated by at most this much, so that hiss there stays steady.
         upper_slope, upper_offset: the logit of a gain above level_hz is multiplied by the slope, then lowered by the
             offset: uncertain gains fall to the limit, so that hiss does not follow the syllables. For trained weights.
+        clean_db: the input passes as it is where, over clean_s seconds, what would be removed is this much weaker than
+            what would be kept; 120 and above: never. For trained weights.
+        clean_s: seconds of that comparison: up to each frame, or half before and half after it if not causal.
     """
 
     sr: Count = 16000
@@ -70,6 +73,8 @@ class LullConfig:
     upper_limit_db: Positive = 120.0
     upper_slope: Positive = 1.0
     upper_offset: NotNegative = 0.0
+    clean_db: Positive = 120.0
+    clean_s: Positive = 5.0
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -87,6 +92,11 @@ class LullConfig:
     def level_bins(self) -> int:
         """Bins up to level_hz."""
         return min(round(self.level_hz * self.n_fft / self.sr), self.n_fft // 2) + 1
+
+    @property
+    def passes_clean(self) -> bool:
+        """Whether nearly clean input passes as it is."""
+        return self.clean_db < 120
 
     def frames(self, seconds: float) -> int:
         """A duration in frames, at least one."""

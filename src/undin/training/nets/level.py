@@ -29,6 +29,13 @@ def level_around(power: Tensor, n: int) -> Tensor:
     return _mean(_root(power), 2 * n + 1, n)
 
 
+def running_mean(x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean of the last n values: (B, C, T), past (B, C, n - 1) -> (B, C, T) and the next `past`."""
+    n_past = past.shape[2]
+    x = torch.cat([past, x], 2)
+    return F.avg_pool1d(x, n_past + 1, 1), x[..., x.shape[2] - n_past :]
+
+
 def _root(power: Tensor) -> Tensor:
     """Square root of the amplitude, (B, T)."""
     return power.mean(-1).sqrt().sqrt()

@@ -27,7 +27,7 @@ from undin.training.batch import Batch
 from undin.training.gru import GRU
 from undin.training.losses import stoi
 from undin.training.nets.base import Network, State
-from undin.training.nets.level import level_around, running_level
+from undin.training.nets.level import TINY, level_around, running_level, running_mean
 from undin.training.perceptual import BEST, pesq_mos
 
 
@@ -59,6 +59,8 @@ class Lull(Network):
         if not c.causal:
             return {}
         state = {"scene": torch.zeros(batch, c.scene), "level": torch.zeros(batch, c.frames(c.level_s) - 1)}
+        if c.passes_clean:
+            state["balance"] = torch.zeros(batch, 2, c.frames(c.clean_s) - 1)
         for i in range(c.blocks):
             if c.kernel_frames > 1:
                 state[f"frames_{i}"] = torch.zeros(batch, c.kernel_frames - 1, K, c.channels)
@@ -68,7 +70,7 @@ class Lull(Network):
     def forward(self, X: Tensor, state: State) -> tuple[Tensor, State]:
         """X (B, 2, T, F), any T >= 1 -> M (B, 2, T, F) and the state after it."""
         new: State = {}
-        level = self._level(X, state, new)  # (B, T)
+        power, level = X.square().sum(1), self._level(X, state, new)  # (B, T, F), (B, T)
         X = X / (level.sqrt() + 1e-6)[:, None, :, None]
         magnitude = (X.square().sum(1, keepdim=True) + 1e-10).sqrt()  # (B, 1, T, F)
         u = torch.cat([X * magnitude**-0.7, magnitude**0.3], 1)  # (B, 3, T, F)
@@ -80,7 +82,28 @@ class Lull(Network):
         gain, u = self.merge(u).float().unbind(-1)  # (B, T, F) each
         # A gain of at most 1 and a turn by the angle whose half has the tangent u: near 1 and 0, what is clean passes.
         scale = torch.maximum(torch.sigmoid((4 * gain + 1) * self.slope - self.offset), self.least) / (1 + u * u)
-        return torch.stack([scale * (1 - u * u), scale * 2 * u], 1), new
+        M = torch.stack([scale * (1 - u * u), scale * 2 * u], 1)
+        return self._pass_clean(M, power, state, new) if self.config.passes_clean else M, new
+
+    def _pass_clean(self, M: Tensor, power: Tensor, state: State, new: State) -> Tensor:
+        """The mask, and 1 where the noise is weaker than the speech by clean_db and more; in between, a mean of both.
+
+        Args:
+            M: (B, 2, T, F).
+            power: of X, (B, T, F).
+            state: has balance (B, 2, clean_s - 1), if causal: powers that were kept and removed.
+            new: takes the state after M.
+        """
+        c, one = self.config, M.new_tensor([1.0, 0.0])[:, None, None]
+        balance = torch.stack([(power * gain.square().sum(1)).sum(-1) for gain in (M, one - M)], 1)  # (B, 2, T)
+        if c.causal:
+            balance, new["balance"] = running_mean(balance, state["balance"])
+        else:
+            n = c.frames(c.clean_s) // 2
+            balance = F.avg_pool1d(balance, 2 * n + 1, 1, n)
+        kept, removed = (10 * torch.log10(balance + TINY)).unbind(1)
+        share = torch.sigmoid(kept - removed - c.clean_db)[:, None, :, None]
+        return M + share * (one - M)
 
     def _level(self, X: Tensor, state: State, new: State) -> Tensor:
         """Power of the last seconds, or of those around each frame: (B, T)."""
