@@ -41,7 +41,8 @@ def test_every_form(case, tmp_path):
 def test_a_network_for_the_full_band(tmp_path):
     """Lower rates have part of its bins; 44.1 kHz has frames of another length."""
     case = next(settings for name, settings in CASES if name == "lull")
-    frame = {"sr": 48000, "n_fft": 192, "hop_length": 96, "band_bins": (2, 2, 4, 8, 16, 64), "upper_limit_db": 18.0, "clean_db": 10.0}
+    frame = {"sr": 48000, "n_fft": 192, "hop_length": 96, "band_bins": (2, 2, 4, 8, 16, 64)}
+    frame |= {"upper_limit_db": 18.0, "clean_db": 10.0}
     loaded = network("lull", {**case, **frame})
     lib = build(write_graph(loaded, tmp_path / "net.onnx", weights="mixed", card={}), tmp_path / "c", "-O0")
     x = 0.1 * np.random.default_rng(0).standard_normal((2, 9600)).astype(np.float32)
