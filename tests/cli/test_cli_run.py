@@ -10,6 +10,7 @@ import time
 import pytest
 
 from undin.cli import main, show
+from undin.cli.run import StageLines
 from undin.corpora import MINI
 from undin.errors import InputError
 from undin.experiment import Run, read_recipe
@@ -108,6 +109,17 @@ def test_redirected_progress_is_a_line_a_minute(recipe, capsys, monkeypatch):
     assert "mix: 2 of 2\n" in err and "evaluate: 2 of 2\n" in err and len(out.splitlines()) == 6
     assert call("run", recipe, "-o", "out3", "-q") == 0
     assert capsys.readouterr() == ("", "")
+
+
+def test_long_training_says_its_steps_at_once_and_then_the_time_left(capsys, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    lines = StageLines()
+    for clock[0], done, facts in ((5, 1, "lull"), (30, 4, "lull"), (65, 7, "lull loss 0.5"), (70, 8, "lull loss 0.5")):
+        lines("train", done, 40000, facts)
+    err = capsys.readouterr().err.splitlines()
+    assert err[0].startswith("train: 40,000 steps; an estimate of the time left follows")
+    assert err[1:] == ["train: 7 of 40,000   about 5 days left   lull loss 0.5"]
 
 
 def test_so_is_that_of_mix_evaluate_pack_and_enhance(tmp_path, capsys, monkeypatch):

@@ -150,3 +150,10 @@ def test_noise_is_whole_also_with_names_of_noisex92(tmp_path):
     tree(tmp_path, "speech/anna/1.wav", *(f"noise/{kind}.wav" for kind in ("babble", "f16", "pink", "volvo", "white")))
     tree(tmp_path, "noise/rain.wav")
     assert len(found(tmp_path, "plain")) == 7
+
+
+def test_mixtures_are_not_a_corpus(tmp_path):
+    tree(tmp_path, "noisy/mix-00000.wav", ("manifest.csv", "id"))
+    with pytest.raises(InputError, match="contains mixtures of undin mix: use the corpus they were mixed from"):
+        scan(tmp_path)
+    assert {clip.kind for clip in scan(tmp_path / "noisy", role="noise").rows} == {"noise"}  # not "mix"

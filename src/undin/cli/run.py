@@ -2,6 +2,7 @@
 
 import json as json_
 import sys
+import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ From = Annotated[
     Path | None, o.how("--from", metavar="WEIGHTS", help="Initialize the network from these weights (.pt, .ckpt).")
 ]
 Json = Annotated[bool, o.shown("--json", help="Print one JSON object per stage.")]
+MANY = 1000  # steps, which take minutes to days
+MANY_STEPS = "{}: {:,} steps; an estimate of the time left follows. Ctrl-C pauses, rerun to resume"
 
 
 def run(
@@ -97,26 +100,48 @@ def _list_recipes() -> int:
     return 0
 
 
+class StageLines:
+    """Progress where no bar can move: many steps are announced at once, then a line a minute says the time left.
+
+    Called as the progress of `undin.experiment.Run.run`.
+    """
+
+    def __init__(self) -> None:
+        self._lines, self._starts = show.Lines(), dict[str, tuple[int, float]]()
+
+    def __call__(self, stage: str, done: int, total: int, facts: str) -> None:
+        """Take how many steps of a stage are done."""
+        now = time.monotonic()
+        if stage not in self._starts and total >= MANY:
+            show.say(MANY_STEPS.format(stage, total), stderr=True)
+        if done <= self._starts.get(stage, (done, now))[0]:  # of the stage, or of its next network
+            self._starts[stage] = (done, now)
+        first, began = self._starts[stage]
+        left = show.time_left((now - began) / (done - first) * (total - done)) if first < done < total else ""
+        self._lines("   ".join(filter(None, (f"{stage}: {done:,} of {total:,}", left, facts))))
+
+
 @contextmanager
 def _bar(*, wanted: bool) -> Iterator[Callable[[str, int, int, str], Any] | None]:
     if not wanted:
         yield None
         return
     if not sys.stderr.isatty():
-        lines = show.Lines()
-        yield lambda stage, done, total, facts: lines(f"{stage}: {done} of {total}   {facts}".rstrip())
+        yield StageLines()
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     name, facts = TextColumn("{task.description:9}"), TextColumn("{task.fields[facts]}")
     columns = (name, BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn(), facts)
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=600) as bar:
         tasks: dict[str, Any] = {}
 
         def move(stage: str, done: int, total: int, facts: str) -> None:
             if stage not in tasks:
                 tasks[stage] = bar.add_task(stage, total=total, facts="")
+                if total >= MANY:
+                    bar.console.print(MANY_STEPS.format(stage, total), highlight=False)
             bar.update(tasks[stage], completed=done, total=total, facts=facts)
 
         yield move

@@ -88,6 +88,17 @@ class Lines:
             say(text, stderr=True)
 
 
+def time_left(seconds: float) -> str:
+    """An estimate in words.
+
+    >>> time_left(40), time_left(4000), time_left(20000), time_left(400000)
+    ('about 1 min left', 'about 67 min left', 'about 6 h left', 'about 5 days left')
+    """
+    sizes = ((86400, "days"), (3600, "h"), (60, "min"))
+    size, unit = next(((size, unit) for size, unit in sizes if seconds >= 2 * size), sizes[-1])
+    return f"about {max(seconds / size, 1):,.0f} {unit} left"
+
+
 @contextmanager
 def progress_bar(tasks: "Sequence[FileTask]", *, wanted: bool) -> Iterator[Callable[[float], object] | None]:
     """Show a bar in seconds of audio; return the function that adds to it, or None."""

@@ -114,6 +114,10 @@ def _parts(root: Path, layout: str | None) -> list[Part]:
     """Parts of a folder: usually one."""
     if layout is not None and layout not in LAYOUTS:
         raise InputError(f"layout must be one of {', '.join(LAYOUTS)}; got {layout!r}")
+    if layout is None and (root / "manifest.csv").is_file() and (root / "noisy").is_dir():
+        raise InputError(
+            f"{root} contains mixtures of undin mix: use the corpus they were mixed from, or undin evaluate"
+        )
     if found := _recognized(root, layout):
         return [found] if layout or found.layout == "tables" else [found, *_beside(found)]
     if parts := [] if layout else _side_by_side(root):

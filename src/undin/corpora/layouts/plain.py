@@ -1,7 +1,7 @@
 """Plain folders: <speaker>/*.wav, speech/<speaker>/*.wav next to noise/<kind>/*.wav, or files by themselves.
 
     train, dev, valid, test, ...  a folder of this name says the split; else it is drawn, see below
-    noise, noises, backgrounds    contains noise; its kind is the next folder, or the file's name
+    noise, noises, backgrounds    contains noise; its kind is the next folder, or the file's name if that says one
     music                         contains noise of that kind
     speech, clean, voices         contains speech
     any other folder              the first one names the talker (or, in noise, the kind)
@@ -31,6 +31,8 @@ NOISE = {"noise", "noises", "background", "backgrounds", "music"}
 SPEECH = {"speech", "clean", "voice", "voices", "speakers", "wav", "wavs", "audio"}
 SPLITS = dict.fromkeys(("train", "training"), "train") | dict.fromkeys(("test", "eval", "evaluation"), "test")
 SPLITS |= dict.fromkeys(("dev", "val", "valid", "validation", "development"), "dev")
+
+MUTE = {"audio", "clip", "file", "mix", "mixture", "noisy", "rec", "recording", "sample", "sound", "track", "untitled"}
 
 
 def recognize(root: Path) -> bool:
@@ -81,7 +83,8 @@ def _drawn(clips: Sequence[tuple[str, str, Clip]], least: Sequence[tuple[int, in
 def _kind(stem: str) -> str:
     """Kind of noise in a recording, from its name.
 
-    >>> _kind("drill_03"), _kind("heavy rain"), _kind("007")
-    ('drill', 'heavy rain', 'noise')
+    >>> _kind("drill_03"), _kind("heavy rain"), _kind("007"), _kind("mix-00007")
+    ('drill', 'heavy rain', 'noise', 'noise')
     """
-    return re.sub(r"[\W_]*\d+$", "", stem) or "noise"
+    name = re.sub(r"[\W_]*\d+$", "", stem)
+    return "noise" if name.lower() in MUTE | SPLITS.keys() else name or "noise"
