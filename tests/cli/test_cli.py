@@ -23,6 +23,8 @@ def test_help_is_one_sentence_and_an_example(undin, command):
     assert code == 0
     assert re.search(rf"undin {command}( |\n)", out.split("Usage:")[1].split("\n", 1)[1])
     assert undin(command, "-h").out == out
+    usage = out.split("Usage:")[1].split("\n", 1)[0]
+    assert "{" not in usage and "<bool>" not in out + undin("--help").out
 
 
 def test_help_alone(undin):

@@ -13,7 +13,7 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -46,8 +46,27 @@ from undin.signals import graceful_signals
 
 AS_PATH = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(?=[^/])")  # what a URL is as a Path
 
+
+class Group(typer.core.TyperGroup):
+    """The program, whose help shows flags without a value."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """The parameters, as they are to be shown."""
+        return _without_values(super().get_params(ctx))
+
+
+def _without_values(params: Iterable[Any]) -> list[Any]:
+    """The parameters, of which flags show no value."""
+    shown = list(params)
+    for param in shown:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    return shown
+
+
 app = typer.Typer(
     name="undin",
+    cls=Group,
     add_completion=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -65,15 +84,17 @@ class Command(typer.core.TyperCommand):
 
     def get_params(self, ctx: Any) -> Any:
         """The parameters, as they are to be shown."""
-        params: list[Any] = list(super().get_params(ctx))
+        params = _without_values(super().get_params(ctx))
         for param in params:
             if param.param_type_name == "argument":
                 param.display_type_rich = lambda ctx: None
-            elif getattr(param, "is_flag", False):
-                param.metavar = ""
         if any(getattr(param, "rich_help_panel", None) == "Display" for param in params):
             params[-1].rich_help_panel = "Display"  # --help
         return params
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The usage line, with required arguments as one usually writes them: FILE, not {FILE}."""
+        return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
 
 
 def _without_urls(command: Callable[..., Any]) -> Callable[..., Any]:

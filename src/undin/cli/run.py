@@ -28,7 +28,7 @@ Changes = Annotated[
 Preset = Annotated[str | None, o.how(metavar="NAME", help="Preset of the recipe.")]
 MaxMinutes = Annotated[
     float | None,
-    o.how("--max-minutes", min=0.0, metavar="M", help="Pause training of a network after M minutes; rerun to resume."),
+    o.how("--max-minutes", min=0, metavar="M", help="Pause training of a network after M minutes; rerun to resume."),
 ]
 From = Annotated[
     Path | None, o.how("--from", metavar="WEIGHTS", help="Initialize the network from these weights (.pt, .ckpt).")

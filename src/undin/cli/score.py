@@ -49,7 +49,7 @@ def score(
 
     [dim]Without a reference:[/]  undin score enhanced.wav
 
-    [dim]Word error rate:[/]  undin score enhanced.wav --wer-cmd 'whisper-cli -np -nt -f {in}' --text 'hello world'
+    [dim]Word error rate:[/]  undin score out.wav --wer-cmd 'whisper-cli -np -nt -f {in}' --text hi
 
     [dim]Chosen metrics of a folder, as JSON:[/]  undin score --ref clean.wav out/ --metrics si_sdr_db,stoi --json
     """

@@ -32,7 +32,7 @@ def separate(
 
     [dim]Two talkers; writes talk.1.flac and talk.2.flac:[/]  undin separate talk.flac
 
-    [dim]Two known voices:[/]  undin fit anna/ ben/ --talkers -o two.npz && undin separate talk.flac -m two.npz
+    [dim]Two known voices, after undin fit anna/ ben/ --talkers -o two.npz:[/]  undin separate talk.flac -m two.npz
     """
     check_pipes(inputs, output, as_json=json)
     from undin.errors import InputError
