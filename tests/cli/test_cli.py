@@ -57,7 +57,7 @@ def test_the_default_method_is_the_package_s():
         (["enhance", "a.wav", "--limit-db", "loud"], "--limit-db must be a number; got 'loud': see", ""),
         (["serve", "--port", "99999"], "--port must be 65535 or less; got '99999': see undin serve --help", ""),
         (["enhance", "a.wav", "--limit-db"], "Option '--limit-db' requires an argument", ": see undin enhance --help"),
-        (["enhance", "a.wav", "--nan", "maybe"], "Invalid value for '--nan': 'maybe' is not one of", "'zero': see"),
+        (["enhance", "a.wav", "--nan", "maybe"], "--nan must be one of raise, zero; got 'maybe': see", "--help"),
     ],
 )
 def test_usage_errors_are_one_line_that_names_what_was_given(undin, args, message, given):

@@ -121,7 +121,7 @@ def test_many_faults_are_cut_short(undin, voices):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["far"], "undin: far: no such folder\n"),
+        (["far"], "undin: far: no such folder: check the spelling\n"),
         (["."], "undin: . contains no audio: looked for files that end in .aif"),
         ([MINI, "--layout", "timit"], "contains no audio in the layout timit"),
         ([MINI, "--layout", "timid"], "undin: layout must be one of tables, timit,"),

@@ -69,6 +69,11 @@ def test_json_tells_a_missing_file(undin, here, inputs, code):
     assert (row["status"], row["input"]) == ("failed", "nope.wav") and "nope.wav: no such file" in row["error"]
 
 
+def test_an_output_named_like_an_input_is_told_how_to_be_one(undin, here):
+    code, _, err = undin("enhance", "a.wav", "out.wav")
+    assert code == 1 and "out.wav: no such file" in err and "or write to it with -o out.wav" in err
+
+
 def test_json_names_the_cure_as_one_types_it(undin, here):
     bad("cut.wav")
     assert "pass --truncated keep" in json.loads(undin("enhance", "cut.wav", "--json").out)["error"]

@@ -242,6 +242,9 @@ def _usage(error: Exception, args: list[str]) -> str:
     message = error.format_message().rstrip(".").replace("Value error, ", "")  # type: ignore[attr-defined]
     for theirs, ours in RULES.items():
         message = re.sub(f"Invalid value for '(.+?)': Input should be {theirs}$", rf"\1 must be {ours}", message)
+    if found := re.fullmatch("Invalid value for '(.+?)': '(.*)' is not one of (.+)", message):
+        message = f"{found[1]} must be one of {found[3].replace(chr(39), '')}; got {found[2]!r}"
+    message = re.sub(r"^Got unexpected extra argument(?:\(s\)|s)? \((.+)\)", r"unexpected argument: \1", message)
     names = [name for name in getattr(getattr(error, "param", None), "opts", []) if name.startswith("-")]
     given = [args[i + 1] for i, word in enumerate(args[:-1]) if word in names]
     given += [word.partition("=")[2] for word in args if word.partition("=")[0] in names and "=" in word]

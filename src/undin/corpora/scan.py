@@ -83,7 +83,9 @@ def scan(
     root = Path(root)
     if not os.path.isdir(root):  # noqa: PTH112 (never raises, as for names that are too long)
         exists = os.path.exists(root)  # noqa: PTH110
-        raise InputError(f"{root} must be a folder, not a file" if exists else f"{root}: no such folder")
+        raise InputError(
+            f"{root} must be a folder, not a file" if exists else f"{root}: no such folder: check the spelling"
+        )
     if role and layout not in (None, "plain"):
         raise InputError(f'role is for plain folders; got role="{role}" with layout="{layout}"')
     parts = _parts(root, "plain" if role else layout)

@@ -126,7 +126,7 @@ class CommandSystem(System):
         try:
             done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S)
         except OSError as error:
-            raise InputError(f"{words[0]} cannot be started: {error.strerror}") from error
+            raise InputError(f"{words[0]} cannot be started: {error.strerror}: is it installed?") from error
         except subprocess.TimeoutExpired as error:
             raise InputError(f"timed out after {TIMEOUT_S} s") from error
         if done.returncode:

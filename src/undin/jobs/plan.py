@@ -125,7 +125,8 @@ def _find(inputs: Sequence[str], output: str | None) -> Iterator[Found]:
             problem = missing(name)
             if len(inputs) == 1:
                 raise InputError(problem)
-            yield Found(path, problem=problem)
+            meant = f", or write to it with -o {name}" if output is None and [*inputs][1:] == [name] else ""
+            yield Found(path, problem=problem + meant)
 
 
 def _find_in(folder: Path, output: str | None) -> Iterator[Found]:

@@ -82,7 +82,9 @@ class Drawing:
         if settings.talkers > 1:
             _check_talkers(speech, corpus, settings)
         if not speech or (settings.noise_range[1] and not noise):
-            raise InputError(f"{where_of(corpus, settings)} must have speech and noise; got {counts(part)}")
+            raise InputError(
+                f"{where_of(corpus, settings)} must have speech and noise; got {counts(part)}: name a folder of each"
+            )
         self.clips = (*utterances, *(noise if settings.noise_range[1] else ()))
         self._noise = noise
         self._speech: Sequence[Clip] = speech
