@@ -15,5 +15,6 @@ def pytest_report_header():
 
 @pytest.fixture(autouse=True)
 def settled(monkeypatch):
-    """Devices of these tests are stand-ins that need not settle."""
+    """Devices of these tests are stand-ins that need not settle, and are not lost when a busy machine pauses them."""
     monkeypatch.setattr("undin.live.line.SETTLE_S", 0.0)
+    monkeypatch.setattr("undin.live.line.STALL_S", 60.0)

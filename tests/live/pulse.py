@@ -91,7 +91,7 @@ def pulse_server(folder):
     with (folder / "log").open("w") as log:
         server = subprocess.Popen([*command, "--realtime=no"], env=pulse.env, stdout=log, stderr=log, preexec_fn=prompt)
     try:
-        for _ in range(200):
+        for _ in range(1200):
             with suppress(subprocess.CalledProcessError):
                 if "nowhere" in pulse.pactl("list", "short", "sinks"):
                     break
@@ -150,10 +150,31 @@ def lag(x, y):
 
 
 def per_second(expected, got):
-    """Correlation of each second of `got`, which is about aligned, after its own alignment by up to 20 ms."""
-    found, slack = [], SR // 50
+    """Where each second that is not silent starts in `got`, which is about aligned, and its correlation.
+
+    Each is aligned separately, by up to 50 ms.
+    """
+    found, slack = [], SR // 20
     for i in range(slack, len(expected) - SR - slack, SR):
         x, y = expected[i : i + SR], got[i - slack : i + SR + slack]
         if np.sqrt(np.mean(x**2)) > 1e-3:
-            found.append(lag(x, y)[1])
-    return np.array(found)
+            found.append((i, lag(x, y)[1]))
+    return np.array(found).T
+
+
+REPORT_S, ROUND_S = 1.1, 0.5  # between two reports of dropouts; between a dropout, its report and its sound
+
+
+def unexplained(damaged, reports):
+    """The damaged seconds without a dropout that was reported; one dropout damages at most two seconds.
+
+    Args:
+        damaged: when each began to be recorded, in s.
+        reports: when, and how many dropouts there were so far.
+    """
+    left, known = sorted(damaged), 0
+    for at, n in reports:
+        near = [start for start in left if at - REPORT_S - ROUND_S - 1 < start < at + ROUND_S]
+        left = [start for start in left if start not in near[: 2 * (n - known)]]
+        known = n
+    return left

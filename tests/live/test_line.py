@@ -6,10 +6,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from live_waiting import until
 
 import undin
 from undin.errors import InputError
-from undin.live.line import SETTLE_S, Controls, Line, resized
+from undin.live.line import SETTLE_S, STALL_S, Controls, Line, resized
 from undin.live.ring import Ring
 
 SR, BLOCK = 16_000, 160
@@ -30,11 +31,12 @@ def signal(seconds, n_channels=1):
     return x.astype(np.float32)
 
 
-def until(condition):
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.001)
+@pytest.fixture
+def clock(monkeypatch):
+    """The clock of the line; the test moves it."""
+    clock = SimpleNamespace(now=100.0, monotonic=lambda: clock.now, perf_counter=time.perf_counter)
+    monkeypatch.setattr("undin.live.line.time", clock)
+    return clock
 
 
 def hand_over(line, x):
@@ -125,7 +127,7 @@ def test_lost_samples_and_full_rings_are_drop_outs(method):
         assert line.status().drop_outs > 2
 
 
-def test_nobody_hears_what_a_device_loses_before_it_has_settled(method, monkeypatch):
+def test_nobody_hears_what_a_device_loses_before_it_has_settled(method, monkeypatch, clock):
     """At the start, and after a pause, in which the sound server may have moved the sound to another device."""
     monkeypatch.setattr("undin.live.line.SETTLE_S", 60.0)
     with Line(method, SR, 1) as line:  # its ring is full
@@ -148,10 +150,8 @@ def test_nobody_hears_what_a_device_loses_before_it_has_settled(method, monkeypa
         assert not block.any() and line.status().drop_outs == 1
 
 
-def test_a_device_with_a_long_buffer_may_call_in_bursts(method, monkeypatch):
+def test_a_device_with_a_long_buffer_may_call_in_bursts(method, monkeypatch, clock):
     monkeypatch.setattr("undin.live.line.SETTLE_S", SETTLE_S)
-    clock = SimpleNamespace(now=100.0, monotonic=lambda: clock.now, perf_counter=time.perf_counter)
-    monkeypatch.setattr("undin.live.line.time", clock)
     with Line(method, SR, 1, reserve_s=0.5) as line:
         for _ in range(8):
             y = speak(line, signal(0.13))
@@ -250,12 +250,18 @@ def test_invalid_samples_are_silence(method, bad):
         assert line.status().input < 1
 
 
-def test_a_device_that_stops_calling_is_lost(method, monkeypatch):
-    monkeypatch.setattr("undin.live.line.STALL_S", 0.05)
+def test_a_device_that_stops_calling_is_lost(method, monkeypatch, clock):
+    monkeypatch.setattr("undin.live.line.STALL_S", STALL_S)
     with Line(method, SR, 1) as line:
-        speak(line, signal(0.1))
+        clock.now += 1.9
         assert line.is_alive()
-        until(lambda: not line.is_alive())
+        speak(line, signal(0.1))
+        clock.now += 1.9
+        assert line.is_alive()
+        clock.now += 0.2
+        assert not line.is_alive()
+        line.capture(np.zeros((BLOCK, 1), np.float32))  # playback does not come back
+        assert not line.is_alive()
 
 
 def test_errors_of_the_method_end_the_run(method, monkeypatch):

@@ -3,9 +3,11 @@
 import threading
 import time
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from live_waiting import until
 from rich.console import Console
 
 import undin
@@ -75,11 +77,11 @@ def method():
     return undin.load("spectral-gate")
 
 
-def test_a_device_that_sends_huge_samples_is_named_once(method, monkeypatch):
+def test_a_device_that_sends_huge_samples_is_named_once(method):
     screen, controls = Script(*["x"] * 20), Controls()
     card = FakeCard((True, True))
     card.x = np.full((160, 1), 1e20, np.float32)
-    screen._keys[9] = lambda: card.unplugged.set()
+    screen._keys[8:10] = lambda: until(lambda: controls.repaired) and "x", card.unplugged.set
     run(card, method, controls, screen, keys=screen.keys)
     assert card.n_opened == 2 and controls.repaired
     assert ["which are replaced with zeros" in line for line in screen.lines].count(True) == 1
@@ -115,12 +117,17 @@ def test_an_interruption_closes_the_devices(method):
     assert not [thread for thread in threading.enumerate() if thread.name == "undin-live"]
 
 
-def test_drop_outs_are_reported_without_meters():
-    lines = []
+def test_drop_outs_are_reported_without_meters(monkeypatch):
+    lines, clock = [], SimpleNamespace(now=100.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr("undin.live.loop.time", clock)
     screen = Quiet(lines.append)
-    for drop_outs in (0, 2, 2, 3):
+    for drop_outs in (0, 2, 2, 3, 4):
         screen.show(Status(0, 0, 0.125, drop_outs), Controls())
-    assert lines == ["dropouts: 2, load 12%"]  # the third comes a second later
+        clock.now += 0.3
+    assert lines == ["dropouts: 2, load 12%"]
+    clock.now += 0.3
+    screen.show(Status(0, 0, 0.125, 4), Controls())
+    assert lines[1:] == ["dropouts: 4, load 12%"]
 
 
 KNOWN = [

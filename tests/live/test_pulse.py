@@ -15,12 +15,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import soxr
-from pulse import MISSING, SR, Recording, lag, per_second, pulse_server
+from pulse import MISSING, SR, Recording, lag, per_second, pulse_server, unexplained
 
 import undin
 
-SECONDS = float(os.environ.get("UNDIN_LIVE_SECONDS", "5"))
-ATTEMPTS = 3  # a busy machine makes dropouts
+SECONDS = float(os.environ.get("UNDIN_LIVE_SECONDS", "8"))
+ATTEMPTS = 3  # on a busy machine, until one is without dropouts
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs PulseAudio: {', '.join(MISSING)} not installed")
 
 
@@ -43,55 +43,82 @@ def noisy_speech(seconds):
 
 class Figures(NamedTuple):
     correlation: np.ndarray  # of each second
+    damaged: int  # seconds
+    unexplained: int  # of them, those without a reported dropout
+    drop_outs: int
     delay_ms: float
     stated_ms: float
-    drop_outs: int
+    room: float  # correlation of the file and what the room holds
+
+    @property
+    def clean(self):
+        return self.good and not self.damaged + self.drop_outs and abs(self.delay_ms - self.stated_ms) < 15
 
     @property
     def good(self):
-        return not self.drop_outs and self.correlation.min() >= 0.99 and abs(self.delay_ms - self.stated_ms) < 15
+        """Whether undin did its part; the machine may have damaged half of the seconds."""
+        few = not self.unexplained and 2 * self.damaged <= len(self.correlation)
+        return few and self.room > 0.999 and abs(self.delay_ms - self.stated_ms) < 40
 
 
-def measure(pulse, path, x, *options):
-    """Play a file into the room and record both ends of undin live."""
+def measure(pulse, path, x, limit_db, least):
+    """Play a file into the room and record both ends of undin live; seconds correlated below `least` are damaged."""
+    options = () if limit_db is None else ("--limit-db", str(limit_db))
     with pulse.silence(), pulse.live("--virtual", "--rate", str(SR), *options) as process:
-        said = []
-        threading.Thread(target=lambda: said.extend(iter(process.stdout.readline, "")), daemon=True).start()
+        reports = []
+        threading.Thread(target=lambda: reports.extend(reported(process.stdout)), daemon=True).start()
         room, microphone = Recording(pulse, "room.monitor"), Recording(pulse, "undin_microphone")
         room.wait()
         microphone.wait()
         time.sleep(1.5)
         assert pulse.play(path).wait(SECONDS + 60) == 0
         time.sleep(1.5)  # dropouts are reported once a second
-        drop_outs = [int(n) for n in re.findall(r"dropouts: (\d+)", "".join(said))]
         given, got = room.stop(), microphone.stop()
         process.send_signal(signals.SIGINT)
         assert process.wait(60) == 0
-    stream = undin.load().stream(SR)
+    stream = undin.load().stream(SR, limit_db=limit_db)
     expected = np.concatenate([stream.process(x), stream.flush()])
     (in_lag, in_correlation), (out_lag, _) = lag(x, given), lag(expected, got)
-    assert in_correlation > 0.999  # the room holds what was played
     at = np.arange(SR, len(x) - SR, SR // 10)
     delays = microphone.arrivals(out_lag + at) - room.arrivals(in_lag + at)
-    stated = float(re.search(r"delay (\d+) ms", process.first_lines)[1])
+    starts, correlation = per_second(expected, got[out_lag:])
+    damaged = microphone.arrivals(out_lag + starts[correlation < least])
     return Figures(
-        per_second(expected, got[out_lag:]), 1e3 * float(np.median(delays)), stated, max(drop_outs, default=0)
+        correlation,
+        len(damaged),
+        len(unexplained(damaged, reports)),
+        max((n for _, n in reports), default=0),
+        1e3 * float(np.median(delays)),
+        float(re.search(r"delay (\d+) ms", process.first_lines)[1]),
+        in_correlation,
     )
 
 
-def test_recorded_sound_is_that_of_a_file_at_the_stated_delay(pulse, tmp_path):
-    x, path = noisy_speech(SECONDS), tmp_path / "x.wav"
+def reported(lines):
+    """When dropouts are reported, and how many there were so far."""
+    for line in iter(lines.readline, ""):
+        if found := re.search(r"dropouts: (\d+)", line):
+            yield time.monotonic(), int(found[1])
+
+
+@pytest.mark.parametrize("limit_db, least", [(None, 0.99), (0, 0.9999)])
+def test_recorded_sound_is_that_of_a_file_at_the_stated_delay(pulse, tmp_path, limit_db, least):
+    """The machine may damage sound, if undin reports it. With a limit of 0 dB, the least error shows."""
+    x, path, found = noisy_speech(SECONDS), tmp_path / "x.wav", []
     undin.write(path, np.stack([x, x]), SR)
-    for _ in range(ATTEMPTS):
-        figures = measure(pulse, path, x)
-        print(figures)
-        assert len(figures.correlation) >= SECONDS - 3
-        if figures.good:
-            return
-    assert abs(figures.delay_ms - figures.stated_ms) < 40 and figures.correlation.max() >= 0.99
-    if os.getloadavg()[0] > os.cpu_count():
-        pytest.skip(f"the machine is too busy for sound without dropouts: {figures}")
-    pytest.fail(str(figures))
+    while len(found) < ATTEMPTS and not (found and found[-1].clean):
+        found.append(measure(pulse, path, x, limit_db, least))
+        print(found[-1])
+        assert len(found[-1].correlation) >= SECONDS - 3
+    assert found[-1].clean or sum(figures.good for figures in found) > ATTEMPTS / 2, found
+
+
+def test_a_dropout_explains_at_most_two_seconds_round_its_report():
+    assert unexplained([10.0, 11.0], [(12.2, 1)]) == []
+    assert unexplained([10.0, 11.0, 12.0], [(12.2, 1)]) == [12.0]
+    assert unexplained([10.0, 11.0, 12.0], [(12.2, 2)]) == []
+    assert unexplained([10.0, 20.0], [(5.0, 1), (20.5, 1), (22.5, 1)]) == [10.0, 20.0]
+    assert unexplained([10.0, 20.0], [(5.0, 1), (10.5, 2), (21.5, 3)]) == []
 
 
 def modules(pulse):

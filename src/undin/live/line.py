@@ -48,6 +48,7 @@ class Controls:
         limit_db: maximum attenuation in dB.
         drop_outs: interruptions so far.
         repaired: whether the microphone has sent NaN, infinite or huge samples, which are replaced with zeros.
+        reported: whether the user has been told.
     """
 
     muted: bool = False
@@ -55,6 +56,7 @@ class Controls:
     limit_db: float | None = None
     drop_outs: int = 0
     repaired: bool = False
+    reported: bool = False
 
 
 @dataclass(frozen=True)

@@ -111,11 +111,10 @@ def run(
 
 def _watch(line: Line, alive: Alive, controls: Controls, screen: Screen, keys: Callable[[], Iterable[str]]) -> bool:
     """Follow keys and show figures while sound runs; whether to open the devices again."""
-    repaired = controls.repaired
     while alive():
-        if controls.repaired and not repaired:
+        if controls.repaired and not controls.reported:
             screen.say("the input device sends NaN or huge samples, which are replaced with zeros")
-            repaired = True
+            controls.reported = True
         for key in keys():
             if key == "q":
                 return False
