@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import numpy as np
 
@@ -23,10 +24,10 @@ set-default-source room.monitor
 ASOUNDRC = "pcm.!default { type pulse }\nctl.!default { type pulse }\npcm.pulse { type pulse }\n"
 
 
-def prompt():
-    """Real-time priority for a child process, as sound servers have it, where this is permitted."""
+def prompt(thread=0):
+    """Real-time priority for this process or another thread, as sound servers have it, where this is permitted."""
     with suppress(AttributeError, OSError):
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(5))
+        os.sched_setscheduler(thread, os.SCHED_RR, os.sched_param(5))
 
 
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -96,6 +97,8 @@ def pulse_server(folder):
                 if "nowhere" in pulse.pactl("list", "short", "sinks"):
                     break
             time.sleep(0.05)
+        for thread in Path(f"/proc/{server.pid}/task").glob("*"):  # the server resets its own when it starts
+            prompt(int(thread.name))
         yield pulse
     finally:
         server.kill()

@@ -20,7 +20,7 @@ from pulse import MISSING, SR, Recording, lag, per_second, pulse_server, unexpla
 import undin
 
 SECONDS = float(os.environ.get("UNDIN_LIVE_SECONDS", "8"))
-ATTEMPTS = 3  # on a busy machine, until one is without dropouts
+ATTEMPTS = 3  # on a busy machine, until one is clean
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs PulseAudio: {', '.join(MISSING)} not installed")
 
 
@@ -63,7 +63,7 @@ class Figures(NamedTuple):
 
 def measure(pulse, path, x, limit_db, least):
     """Play a file into the room and record both ends of undin live; seconds correlated below `least` are damaged."""
-    options = () if limit_db is None else ("--limit-db", str(limit_db))
+    options = [] if limit_db is None else ["--limit-db", str(limit_db)]
     with pulse.silence(), pulse.live("--virtual", "--rate", str(SR), *options) as process:
         reports = []
         threading.Thread(target=lambda: reports.extend(reported(process.stdout)), daemon=True).start()

@@ -70,10 +70,16 @@ def remove_leftovers() -> None:
 
 def move_playback(sink: str = SINK) -> bool:
     """Move what this process plays to a sink; whether there was something to move."""
-    entries = re.split(r"(?m)^Sink Input #", _pactl("list", "sink-inputs"))
-    mine = [entry for entry in entries if f'application.process.id = "{os.getpid()}"' in entry]
-    for entry in mine:
-        _pactl("move-sink-input", entry.split()[0], sink)
+    for is_last in (False, False, True):
+        entries = re.split(r"(?m)^Sink Input #", _pactl("list", "sink-inputs"))
+        mine = [entry for entry in entries if f'application.process.id = "{os.getpid()}"' in entry]
+        try:
+            for entry in mine:
+                _pactl("move-sink-input", entry.split()[0], sink)
+            break
+        except InputError:  # after an underrun, playback may have become another input meanwhile
+            if is_last:
+                raise
     return bool(mine)
 
 
