@@ -12,8 +12,9 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +31,24 @@ def claim_name(file: str) -> str:
 
 
 @contextmanager
-def claim(place: Store, name: str, wait_until: float = 0.0) -> Iterator[bool]:
+def claim(
+    place: Store, name: str, wait_until: float = 0.0, waiting: Callable[[str], object] = lambda holder: None
+) -> Iterator[bool]:
     """Hold a claim; yields False if another run holds it.
 
     Args:
         place: where the claim is.
         name: of the claim, without its number.
         wait_until: time until which to wait for the other.
+        waiting: called before waiting, with who holds the claim.
 
     Raises:
         OSError: the claim cannot be created.
     """
     token, until = secrets.token_hex(8), time.time() + LEASE_S  # before then it is ours without checking
     n = _create(place, name, token)
+    if n is None and time.time() < wait_until:
+        waiting(_holder(place, name))
     while n is None and time.time() < wait_until:
         time.sleep(POLL_S)
         until = time.time() + LEASE_S
@@ -128,6 +134,15 @@ def _look(place: Store, name: str) -> dict[str, Any] | None:
         with suppress(FileNotFoundError):
             return {"token": None, "until": place.modified(name) + LEASE_S, "machine": "", "process": 0}
     return None
+
+
+def _holder(place: Store, name: str) -> str:
+    """Who holds a claim."""
+    claims = takewhile(bool, (_look(place, f"{name}.{n}.claim") for n in count(1)))
+    held = ([held for held in claims if held] or [{"process": 0}])[-1]
+    if not held["process"]:
+        return "another process"
+    return f"process {held['process']}" + ("" if held["machine"] == this_machine() else " on another machine")
 
 
 def _is_void(held: dict[str, Any]) -> bool:

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 import soundfile
 
 from undin import mixing
+from undin.cli import main
 from undin.corpora import Corpus
 from undin.errors import InputError
 from undin.mixing import Drawing, Settings
@@ -103,6 +105,54 @@ def test_two_runs_do_not_write_one_folder_at_once(shared, tmp_path, monkeypatch)
         with pytest.raises(InputError, match=r"another run is writing .*manifest\.csv; wait until it ends, or use"):
             statuses(job(shared, tmp_path))
     assert statuses(job(shared, tmp_path)) == ["skipped"] + ["done"] * 9
+
+
+def test_a_run_that_waits_for_another_says_so_once(shared, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("undin.mixing.write.WAIT_S", 2.0)
+    said, folder = [], tmp_path / "out"
+    with closing(job(shared, folder).run()) as results:
+        next(results)
+        with pytest.raises(InputError, match="another run is writing"):
+            list(job(shared, folder).run(say=said.append))
+        assert said == [f"waiting up to 2 s for process {os.getpid()}, which is writing {folder / 'manifest.csv'}"]
+        claim = folder / ".undin-mix.manifest.csv.1.claim"
+        held = json.loads(claim.read_text())
+        there = json.dumps(held | {"machine": "x"})
+        for text, holder in ((there, f"process {held['process']} on another machine"), ("", "another process")):
+            claim.write_text(text)
+            with pytest.raises(SystemExit) as end:
+                main(["mix", "--n", "1", "-o", str(folder)])
+            out, err = capsys.readouterr()
+            assert (end.value.code, out) == (2, "")
+            assert err.count(f"undin: waiting up to 2 s for {holder}, which is writing ") == 1
+        claim.write_text(json.dumps(held))
+    assert list(job(shared, folder).run(say=said.append)) and len(said) == 1
+
+
+@pytest.mark.parametrize("is_listed", [False, True])
+def test_shards_of_a_set_that_was_overwritten_are_remade(shared, tmp_path, is_listed):
+    """Also those that do not overwrite by themselves; what they have made since is kept."""
+
+    def shard(i, seed, **more):
+        if not is_listed:
+            return job(shared, tmp_path / "out", 6, seed=seed, shard=(i, 2), **more)
+        mixing.write_manifest(tmp_path / f"{seed}.csv", mixing.draw(shared, 6, seed=seed))
+        return MixtureWriter(shared, tmp_path / "out", manifest=tmp_path / f"{seed}.csv", shard=(i, 2), **more)
+
+    for i in (1, 2):
+        assert statuses(shard(i, seed=2)) == ["done"] * 3
+    expected = tree(tmp_path / "out", "[!.]*")
+    for i in (1, 2):
+        statuses(shard(i, seed=1, overwrite=True))
+    assert statuses(shard(1, seed=2, overwrite=True)) == ["done"] * 3
+    rows = list(mixing.read_manifest(tmp_path / "out/manifest.csv"))
+    assert rows == list(mixing.draw(shared, 6, seed=1))  # until all shards are of the other set
+    run = shard(2, seed=2).run()
+    assert next(run).status == "done"
+    run.close()
+    assert statuses(shard(2, seed=2)) == ["done" if is_listed else "skipped", "done", "done"]
+    assert tree(tmp_path / "out", "[!.]*") == expected
+    assert statuses(shard(1, seed=2)) + statuses(shard(2, seed=2)) == ["skipped"] * 6
 
 
 def test_a_killed_run_leaves_nothing_half_written(shared, tmp_path):

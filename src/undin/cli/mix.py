@@ -328,7 +328,8 @@ def _configured(config: Path, seed: int, common: dict[str, Any]) -> "list[Mixtur
 def _work(job: "MixtureWriter", workers: "int | Executor", *, as_json: bool, quiet: bool) -> int:
     """Write the mixtures, report failures, return the exit code."""
     counts = Counter[str]()
-    with show.bar("mixtures", wanted=not quiet) as progress, closing(job.run(workers)) as results:
+    waiting = None if quiet else lambda text: show.say(f"undin: {text}", stderr=True)
+    with show.bar("mixtures", wanted=not quiet) as progress, closing(job.run(workers, say=waiting)) as results:
         for done, made in enumerate(results, 1):
             counts[made.status] += 1
             if progress:

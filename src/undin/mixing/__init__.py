@@ -10,7 +10,7 @@ manifest.py   MixtureRow and its CSV file              rooms.py    rooms, from i
 layout.py     names of files                           write.py    to disk: workers, shards, resume
 examples.py   Examples: what training eats             crops.py    random crops of voices and noises
 augment/      Augment: what makes them richer
-pairs.py      noisy files and their clean twins as rows
+journal.py    rows of interrupted runs               pairs.py    noisy files and their clean twins as rows
 config_ini.py the config.ini of an older project
 """
 

@@ -14,11 +14,10 @@ for 8 bytes per row of a given manifest, and for the file names under a template
 
 import csv
 import hashlib
-import heapq
 import json
 import time
 from array import array
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -34,6 +33,7 @@ from undin.copies import Saver, placed
 from undin.corpora import Corpus
 from undin.errors import InputError
 from undin.mixing.draw import Drawing
+from undin.mixing.journal import fold, known_rows
 from undin.mixing.layout import Layout, name_of
 from undin.mixing.maker import Item, Made, Maker
 from undin.mixing.manifest import COLUMNS, MixtureRow, read_manifest, read_numbered, to_cells, write_manifest
@@ -124,11 +124,14 @@ class MixtureWriter:
     def _note(self) -> Path:
         return self.out / f".undin-mix.{self.name}.json"
 
-    def run(self, workers: int | Executor = 1) -> Generator[Made, None, None]:
+    def run(
+        self, workers: int | Executor = 1, *, say: Callable[[str], object] | None = None
+    ) -> Generator[Made, None, None]:
         """Write them, and yield the outcome of each, in order.
 
         Args:
             workers: how many processes, or an `Executor`; 1 works in this process.
+            say: called with a line of text before waiting for another run.
 
         Raises:
             InputError: workers is not at least 1; the folder holds another set of mixtures; a file cannot be written.
@@ -143,7 +146,12 @@ class MixtureWriter:
                     f"{self.out} cannot be created as a folder: {error.strerror}: choose another -o"
                 ) from error
         name, until = f".undin-mix.{self.result.name}", time.time() + WAIT_S
-        with naming(self.shown), claim(self._place, name, until) as is_ours:
+
+        def waiting(holder: str) -> None:
+            if say:
+                say(f"waiting up to {WAIT_S:.0f} s for {holder}, which is writing {self.shown}")
+
+        with naming(self.shown), claim(self._place, name, until, waiting) as is_ours:
             if not is_ours:
                 raise InputError(f"another run is writing {self.shown}; wait until it ends, or use another -o")
             kept = [path.name for path in (self._note, self.result, *self._journals)]
@@ -153,17 +161,17 @@ class MixtureWriter:
     def _run(self, pool: Executor) -> Generator[Made, None, None]:
         journal, earlier = self._journals
         save = Saver(self._place, journal.name, journal) if self.url else None
-        if self.overwrite:  # before the note says that all is of this run
+        if self.overwrite or self._is_replaced():  # before the note says that all is of this run
             self._forget()
         ours = self._claim()
         was_cut_off = journal.exists()
         if was_cut_off:
             clear_parts(self.out, below=True)
         if self.drawing:
-            _fold([self.result, earlier, journal], earlier, journal)
+            fold([self.result, earlier, journal], earlier, journal)
             if self.url and earlier.exists():  # before the new journal replaces the one there
                 self._place.put(earlier.name, earlier)
-        known = _known(earlier if earlier.exists() else self.result) if self.drawing else iter(())
+        known = known_rows(earlier if earlier.exists() else self.result) if self.drawing else iter(())
         maker = Maker(self.corpus, self.drawing, self.layout, self.url or self.out, self.files, ours or self.overwrite)
         is_replacing = self.overwrite or (self.manifest is not None and earlier.exists())
         items = self._items(known, skip=ours and not is_replacing)
@@ -251,18 +259,27 @@ class MixtureWriter:
             path.unlink(missing_ok=True)
             self._place.remove(path.name)
 
-    def _noted(self) -> str | None:
-        """The digest in the note; None where no note is."""
+    def _is_replaced(self) -> bool:
+        """Whether what is here of this shard is of a set that another shard has overwritten with this one."""
+        about, own = self._about(), [self.result, *self._journals]
+        is_one_of_several = "since" in about and about["digest"] == self._digest and self.shard[1] > 1
+        return is_one_of_several and not any(self._is_since(about["since"], path) for path in own)
+
+    def _is_since(self, since: float, path: Path) -> bool:
+        return self._place.find(path.name) is not None and self._place.modified(path.name) >= since
+
+    def _about(self) -> dict[str, Any]:
+        """The note; empty where none is."""
         data = self._place.read(self._note.name)
         try:
-            return data if data is None else json.loads(data).get("digest")
-        except (ValueError, AttributeError):
-            return "?"
+            return {} if data is None else dict(json.loads(data))
+        except (ValueError, TypeError):
+            return {"digest": "?"}
 
     def _claim(self) -> bool:
         """Note whose folder it is; True where it was ours before."""
-        note, digest = self._note, self._digest()
-        old = self._noted()
+        digest, noted = self._digest, self._about()
+        old = noted.get("digest")
         if old not in (None, digest) and not self.overwrite:
             raise InputError(
                 f"{self.url or self.out} holds mixtures made with different settings (or corpus, seed, template); "
@@ -274,20 +291,30 @@ class MixtureWriter:
             )
         if old is None and self.files and not self.overwrite:
             for folder in self.layout.folders:
-                if open_store(self._place.at(folder)).names() and self._noted() != digest:  # another shard has begun
+                has_files = open_store(self._place.at(folder)).names()
+                if has_files and self._about().get("digest") != digest:  # or another shard has begun
                     raise InputError(
                         f"{self._place.at(folder)} holds files that undin mix did not write; use another -o, or "
                         "--overwrite to replace those of the same names"
                     )
-        with atomic_write(note) as file:
-            about = {"digest": digest, "made_by": "undin mix"}
-            if self.corpus.root.is_dir():  # not a pack, nor at a URL
-                about["data"] = str(self.corpus.root.resolve())
-            file.write(json.dumps(about) + "\n")
-        if self.url:  # before the first mixture
-            self._place.put(note.name, note)
+        about: dict[str, Any] = {"digest": digest, "made_by": "undin mix"}
+        if self.corpus.root.is_dir():  # not a pack, nor at a URL
+            about["data"] = str(self.corpus.root.resolve())
+        if old == digest:
+            about |= {"since": noted["since"]} if "since" in noted else {}
+        elif self.overwrite:  # what is older, of this shard or another, is of another set
+            self._write_note(about)
+            about["since"] = self._place.modified(self._note.name)
+        self._write_note(about)  # before the first mixture
         return bool(old == digest)
 
+    def _write_note(self, about: dict[str, Any]) -> None:
+        with atomic_write(self._note) as file:
+            file.write(json.dumps(about) + "\n")
+        if self.url:
+            self._place.put(self._note.name, self._note)
+
+    @cached_property
     def _digest(self) -> str:
         """Digest of all that shapes the files, but not of how many there are."""
         digest = hashlib.sha256(repr(self.layout).encode())
@@ -315,7 +342,8 @@ class MixtureWriter:
             for path in shards:
                 if not path.exists() and self._place.find(path.name):
                     self._place.fetch(path.name, path)
-        if not all(path.exists() for path in shards):
+        since = self._about().get("since", 0.0)
+        if not all(path.exists() and (m == 1 or self._is_since(since, path)) for path in shards):
             return
         whole = self.out / f"{self.name}.csv"
         if m > 1:
@@ -336,34 +364,6 @@ def data_of(manifest: Path) -> Path | None:
 
 def _hash(id: str) -> int:
     return int.from_bytes(hashlib.blake2b(id.encode(), digest_size=8).digest(), "big") or 1
-
-
-def _fold(sources: list[Path], earlier: Path, journal: Path) -> None:
-    """Merge what interrupted runs have noted into `earlier`, in order, so that the journal can start empty."""
-    if not journal.exists():
-        return
-    with journal.open("r+b") as file:  # a line that was torn goes
-        file.truncate(file.read().rfind(b"\n") + 1)
-    merged = heapq.merge(*(_known(path) for path in sources), key=lambda each: each[0])
-    write_manifest(earlier, _once(merged))
-    journal.unlink()
-
-
-def _once(numbered: Iterable[tuple[int, MixtureRow]]) -> Iterator[MixtureRow]:
-    last = -1
-    for index, row in numbered:
-        if index != last:
-            yield row
-        last = index
-
-
-def _known(path: Path) -> Iterator[tuple[int, MixtureRow]]:
-    """(index, row) of a manifest that a drawing has written, as far as it is whole."""
-    if not path.exists() or not path.stat().st_size:
-        return
-    for _, row in read_numbered(path):
-        if isinstance(row, MixtureRow) and (number := row.id.rpartition("-")[2]).isdecimal():
-            yield int(number), row
 
 
 def _write_tables(out: Path, manifest: Path) -> None:
