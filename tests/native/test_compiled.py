@@ -191,7 +191,7 @@ def test_daemon_threads_may_process_while_python_ends(lull):
 @pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
 def test_packets_are_those_of_python(lull, subtype):
     rng = np.random.default_rng(0)
-    x = (rng.standard_normal((4800, 2)) * [0.1, 1.0]).clip(-1, 0.999)  # loud enough to clip
+    x = (rng.standard_normal((4800, 2)) * [0.1, 1.0]).clip(-1, 0.999)
     data = np.rint(32768 * x).astype("<i2").tobytes() if subtype == "PCM_16" else x.astype("<f4").tobytes()
     signals = [kind(m, 16000, 2, subtype, limit_db=6) for kind, m in ((CompiledPackets, lull), (Packets, lull.method))]
     answers = [b"", b""]
@@ -203,7 +203,22 @@ def test_packets_are_those_of_python(lull, subtype):
     assert len(y) == len(expected) == 2 * (4800 + 512)
     assert np.abs(y - expected.astype(float)).max() <= (1 if subtype == "PCM_16" else 1e-5)
     assert signals[0].flush() == b""
-    assert signals[0].n_clipped == signals[1].n_clipped
+    assert signals[0].n_clipped == signals[1].n_clipped == 0
+
+
+@needs_cc
+def test_clipped_samples_are_counted(lull):
+    x = np.tile(np.int16([32000, -32000, 8000, 100]), (4000, 1))
+    kinds = ((CompiledPackets, lull, "PCM_16"), (CompiledPackets, lull, "FLOAT"), (Packets, lull.method, "PCM_16"))
+    ours, floats, theirs = (kind(network, 16000, 4, subtype, limit_db=0) for kind, network, subtype in kinds)
+    for packets in (ours, floats, theirs):
+        packets.stream.keep = 2.0  # twice the input minus the enhanced: above full scale, which is rare otherwise
+    answer = np.frombuffer(ours.process(x.tobytes()), "<i2")
+    y = np.frombuffer(floats.process((x / np.float32(32768)).tobytes()), "<f4")
+    theirs.process(x.tobytes())
+    n_clipped = np.count_nonzero(np.abs(y) > 1)
+    assert ours.n_clipped == theirs.n_clipped == n_clipped > 100 and floats.n_clipped == 0
+    np.testing.assert_array_equal(answer, np.rint(32768 * y).clip(-32768, 32767))
 
 
 @needs_cc

@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 import undin
-from undin.native import Compiled
+from undin.native import Compiled, CompiledPackets
 from undin.packets import Packets
 from undin.serve import Limits
 from undin.serve.admission import SocketGate
@@ -58,14 +58,18 @@ def ask(socket, message):
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    """A server whose streams of lull run in C."""
+def lull(tmp_path_factory):
     if not any(map(shutil.which, ("cc", "gcc", "clang"))):
         pytest.skip("no C compiler on this machine")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("UNDIN_CACHE", str(tmp_path_factory.mktemp("cache")))
-        networks = [Compiled()]
-    with running(Limits(threads=64, sockets=64), compiled=networks) as server:
+        return Compiled()
+
+
+@pytest.fixture(scope="module")
+def compiled(lull):
+    """A server whose streams of lull run in C."""
+    with running(Limits(threads=64, sockets=64), compiled=[lull]) as server:
         yield server
 
 
@@ -78,6 +82,15 @@ def test_sound_is_that_of_stream_within_one_step(server, sr, n_channels):
 @pytest.mark.parametrize("sr, n_channels", [(8000, 1), (48000, 2), (96000, 1)])
 def test_sound_of_compiled_streams_is_that_of_stream(compiled, sr, n_channels):
     check_sound(compiled, sr, n_channels)  # above 48 kHz as without a compiler
+
+
+def test_only_a_compiled_network_at_its_rates_runs_in_c(lull):
+    def kind(**params):
+        return type(parse(Query(QueryParams(params), params), models).start())
+
+    models = Models([lull])
+    assert kind(method="lull", sr=16000) is kind(sr=48000) is CompiledPackets
+    assert kind(method="lull", sr=96000) is kind(method="spectral-gate", sr=16000) is Packets
 
 
 def check_sound(server, sr, n_channels):
