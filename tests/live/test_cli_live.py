@@ -20,6 +20,17 @@ def undin_live(*args):
     return end.value.code
 
 
+def test_a_compiled_network_reaches_the_loop(monkeypatch):
+    compiled, found = [], []
+    monkeypatch.setattr("undin.native.Compiled", lambda method, **_: compiled.append(method) or "network")
+    monkeypatch.setattr("undin.methods.load", lambda method: f"{method} in Python")
+    monkeypatch.setattr(undin.live, "SoundCard", lambda *_, **__: None)
+    monkeypatch.setattr(undin.live, "run", lambda card, network, *_, **__: found.append(network))
+    for args in (["--compiled"], [], ["--compiled", "-m", "lstm-mask"]):
+        assert not undin_live(*args)
+    assert found == ["network", "lull in Python", "network"] and compiled == ["lull", "lstm-mask"]
+
+
 def test_list_shows_devices_with_numbers_channels_and_rates(monkeypatch, capsys):
     monkeypatch.setattr(undin.live, "sound_devices", lambda: KNOWN)
     assert undin_live("--list") == 0
