@@ -183,7 +183,9 @@ def test_the_folder_of_a_mix_knows_its_corpus(undin, manifest):
     assert str(manifest.parent / "mine") in (manifest.parent / "s/summary.json").read_text()
 
 
-LISTENER = "import sys,wave; f=wave.open(sys.argv[1]); print('Rate,', f.getframerate(), *['talk'] * f.getnchannels())"
+LISTENER = """import sys,wave; f=wave.open(sys.argv[1]); x=memoryview(f.readframes(f.getnframes())).cast('h')
+if max(x) > 99: print('Rate,', f.getframerate(), *['talk'] * f.getnchannels())"""
+FAINT = "import sys,soundfile as f; x,sr=f.read(sys.argv[1]); f.write(sys.argv[2],x/1e4,sr,'FLOAT')"
 LISTEN = shlex.join([sys.executable, "-c", LISTENER, "{in}"])
 
 
@@ -191,23 +193,31 @@ def test_word_error_rate_with_the_words_in_the_manifest(undin, manifest):
     header, *lines = manifest.read_text().splitlines()
     texts = ["rate 16000 talk", "rate 8000 talk and more words", ""]
     manifest.write_text("\n".join([f"{header},text", *(f"{a},{b}" for a, b in zip(lines, texts, strict=True))]))
-    args = ("evaluate", "m.csv", "-m", "log-mmse", "-o", "s", "--wer-cmd", LISTEN, *QUICK)
+    faint = f"faint={shlex.join([sys.executable, '-c', FAINT])} {{in}} {{out}}"  # no word of it is heard
+    args = ("evaluate", "m.csv", "-m", "log-mmse", "--cmd", faint, "-o", "s", "--wer-cmd", LISTEN, *QUICK)
     code, out, err = undin(*args)
     assert (code, err) == (0, "") and "WER" in out.splitlines()[0]
     scores = _scores(manifest)
     assert {name: [row[3] for row in rows] for name, rows in scores.items()} == {
-        "input": ["0.0", "0.6666666666666666", ""], "log-mmse": ["0.0", "0.6666666666666666", ""],
-    }  # fmt: skip
+        "input": ["0.0", "0.6666666666666666", ""],
+        "log-mmse": ["0.0", "0.6666666666666666", ""],
+        "faint": ["1.0", "1.0", ""],
+    }
     summary = json.loads((manifest.parent / "s/summary.json").read_text())
-    means = [
-        r["score"]["mean"] for r in summary["results"] if (r["metric"], r["kind"], r["snr"]) == ("wer", "all", "all")
-    ]
-    assert means == [pytest.approx(4 / 9)] * 2  # 4 errors in 9 words, not the mean of 0/3 and 4/6
+    overall = [r for r in summary["results"] if (r["metric"], r["kind"], r["snr"]) == ("wer", "all", "all")]
+    pooled = pytest.approx(4 / 9)  # 4 errors in 9 words, not the mean of 0/3 and 4/6
+    assert [r["score"]["mean"] for r in overall] == [pooled, pooled, 1]
+    assert [r["gain"]["mean"] for r in overall if "gain" in r] == [0, pytest.approx(5 / 9)]
+    with (manifest.parent / "s/per_noise.csv").open(newline="") as file:
+        means = [row["wer_mean"] for row in csv.DictReader(file) if row["noise"] == "all"]
+    assert means == ["0.4444", "0.4444", "1.0000"]
+    page = (manifest.parent / "s/report.html").read_text("utf-8")
+    assert len(re.findall(r"(?<!\()\+0\.556 ±", page)) == 2  # faint minus input, and minus log-mmse
     assert "WER is pooled" in summary["wer"] and "WER is pooled" in out
-    assert "no transcript of test-00002" in (manifest.parent / "s/report.html").read_text("utf-8")
+    assert "no transcript of test-00002" in page
     manifest.write_text(manifest.read_text().replace("rate 8000 talk and more words", "rate 16000 talk"))
     code, out, _ = undin(*args)  # other words are other settings
-    assert code == 0 and "4 existing scores were reused" in out and _scores(manifest)["input"][1][3] == "0.0"
+    assert code == 0 and "6 existing scores were reused" in out and _scores(manifest)["input"][1][3] == "0.0"
 
 
 def test_word_error_rate_of_separated_talkers_is_by_their_utterances(undin, manifest):

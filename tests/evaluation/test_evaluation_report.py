@@ -13,6 +13,8 @@ from evaluation_files import CRASH, LATE, program, rows, words
 from undin import corpora, evaluation, pictures
 from undin.evaluation.enhancement import Enhancement
 from undin.evaluation.per_kind import write_per_kind
+from undin.evaluation.per_speaker import write_seen_speakers
+from undin.evaluation.recognizer import WER
 from undin.evaluation.report import plots, tables
 from undin.evaluation.report.examples import choose_examples
 from undin.evaluation.run import Evaluation, Failure
@@ -44,7 +46,7 @@ def made(scores, metrics=("si_sdr_db",), methods=("a", "b"), failures=()):
                     seconds=seconds,
                 )
             )
-    systems, measures = [MethodSystem(m, m) for m in methods], [METRICS[m] for m in metrics]
+    systems, measures = [MethodSystem(m, m) for m in methods], [METRICS.get(m, WER) for m in metrics]
     return Evaluation(Enhancement(), out, list(failures), systems, measures, {})
 
 
@@ -83,6 +85,19 @@ def test_means_and_deviations_per_noise(small, tmp_path):
     }
     assert rows["b", "fan"] == {"n": "1", "si_sdr_db_mean": "4.0000", "si_sdr_db_std": ""}
     assert [path.name for path in tmp_path.iterdir()] == ["per_noise.csv"]
+
+
+def test_word_error_rates_of_seen_speakers_are_pooled(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # no picture
+    rates = {"input": [0.0, 1.0, 0.5, 0.5], "a": [1.0, 1.0, 0.0, 1.0]}
+    known = made({m: [("k", 0.0, rate) for rate in own] for m, own in rates.items()}, ("wer",), ("a",))
+    mixtures = {f"m{i}": replace(rows()[i], speaker_seen=seen) for i, seen in enumerate(("yes", "yes", "no", "no"))}
+    words_of = dict(zip(mixtures, (9, 1, 2, 6), strict=True))
+    assert write_seen_speakers(tmp_path, replace(known, rows=mixtures, n_words=words_of))
+    with (tmp_path / "seen_speakers.csv").open(newline="") as file:
+        found = {(r["speakers"], r["method"]): r["wer_mean"] for r in csv.DictReader(file) if r["noise"] == r["snr"]}
+    expected = {("seen", "input"): "0.1000", ("seen", "a"): "1.0000"}
+    assert found == expected | {("unseen", "input"): "0.5000", ("unseen", "a"): "0.7500"}
 
 
 def test_cells_of_the_tables(small):
