@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -120,6 +121,15 @@ def test_long_training_says_its_steps_at_once_and_then_the_time_left(capsys, mon
     err = capsys.readouterr().err.splitlines()
     assert err[0].startswith("train: 40,000 steps; an estimate of the time left follows")
     assert err[1:] == ["train: 7 of 40,000   about 5 days left   lull loss 0.5"]
+
+
+def test_a_minute_passes_between_two_lines(capsys, monkeypatch):
+    now = 0
+    monkeypatch.setattr("undin.cli.show.time", SimpleNamespace(monotonic=lambda: now))
+    with show.bar("mix") as move:
+        for now in range(40, 240, 40):
+            move(now, None)
+    assert capsys.readouterr().err == "mix: 80\nmix: 160\n"
 
 
 def test_so_is_that_of_mix_evaluate_pack_and_enhance(tmp_path, capsys, monkeypatch):
