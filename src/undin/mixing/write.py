@@ -302,7 +302,7 @@ class MixtureWriter:
             about["data"] = str(self.corpus.root.resolve())
         if old == digest:
             about |= {"since": noted["since"]} if "since" in noted else {}
-        elif self.overwrite:  # what is older, of this shard or another, is of another set
+        elif self.overwrite and self.shard[1] > 1:  # what is older, of this shard or another, is of another set
             self._write_note(about)
             about["since"] = self._place.modified(self._note.name)
         self._write_note(about)  # before the first mixture
