@@ -228,4 +228,4 @@ def test_an_empty_recording_is_reported():
     assert [f.text for f in check_signal(np.zeros(0, np.float32), SR).faults] == ["it has no samples"]
     silent = {f.what: f.text for f in check_signal(np.zeros(5 * SR, np.float32), SR).findings}
     assert silent["level"] == "the recording is silent"
-    assert silent["noise"] == "not enough contrast to tell speech from noise"
+    assert silent["noise"] == "noise not estimated: too little contrast between speech and noise"

@@ -30,7 +30,10 @@ class Enhancement(Task):
 
     def refusal(self, row: MixtureRow) -> str:
         """Reject mixtures without noise."""
-        return "" if math.isfinite(row.snr_db) else "it has no noise to remove: leave it out"
+        if math.isfinite(row.snr_db):
+            return ""
+        cure = "use a method that separates, e.g. -m blstm-mask" if len(row.speech) > 1 else "leave it out"
+        return f"it has no noise to remove: {cure}"
 
     def group(self, row: MixtureRow) -> str:
         """The kind of noise."""

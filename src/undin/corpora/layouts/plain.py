@@ -83,8 +83,8 @@ def _drawn(clips: Sequence[tuple[str, str, Clip]], least: Sequence[tuple[int, in
 def _kind(stem: str) -> str:
     """Kind of noise in a recording, from its name.
 
-    >>> _kind("drill_03"), _kind("heavy rain"), _kind("007"), _kind("mix-00007")
-    ('drill', 'heavy rain', 'noise', 'noise')
+    >>> _kind("drill_03"), _kind("heavy rain"), _kind("fan.opus"), _kind("007"), _kind("mix-00007")
+    ('drill', 'heavy rain', 'fan', 'noise', 'noise')
     """
-    name = re.sub(r"[\W_]*\d+$", "", stem)
+    name = re.sub(r"[\W_]*\d+$", "", stem.removesuffix(".opus"))
     return "noise" if name.lower() in MUTE | SPLITS.keys() else name or "noise"

@@ -57,9 +57,9 @@ class Noise:
     def findings(self) -> list[Finding]:
         """The estimate, with its error."""
         if self.n < LEAST_S * self.sr:
-            return [Finding("noise", "fine", f"too short to tell speech from noise ({LEAST_S:g} s are needed)")]
+            return [Finding("noise", "fine", f"noise not estimated: shorter than {LEAST_S:g} s")]
         if not self.power:
-            return [Finding("noise", "fine", "not enough contrast to tell speech from noise")]
+            return [Finding("noise", "fine", "noise not estimated: too little contrast between speech and noise")]
         snr_db = 10 * np.log10(max(self.power / max(self.noise, 1e-20) - 1, 1e-6))
         about = "above" if snr_db > MOST_DB else "below" if snr_db < LEAST_DB else "about"
         snr_db = float(np.clip(snr_db, LEAST_DB, MOST_DB))
