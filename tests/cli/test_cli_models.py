@@ -10,9 +10,10 @@ def test_the_table_names_every_method(undin, monkeypatch):
     code, out, err = undin("models")
     assert (code, err) == (0, "")
     head, *rows = out.splitlines()
-    assert head.split() == ["id", "kind", "delay", "parameters", "license", "source"]
+    assert head.split() == ["id", "kind", "delay", "parameters", "summary"]
     assert [row.split()[0] for row in rows[: len(METHODS)]] == list(METHODS)
     assert "32 ms" in next(row for row in rows if row.startswith("log-mmse"))
+    assert "the default" in next(row for row in rows if row.startswith("lull"))
 
 
 def test_json(undin):

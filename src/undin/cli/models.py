@@ -18,7 +18,7 @@ def models(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per model.")] = False,
 ) -> None:
-    """List the methods with their delay, size, license and source.
+    """List the methods with their delay, size and what they are.
 
     [dim]All methods:[/]  undin models
 
@@ -58,14 +58,15 @@ def _table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("id", "kind", "delay", "parameters", "license", "source"):
-        table.add_column(column, justify="right" if column == "parameters" else "left", no_wrap=column == "id")
+    for column in ("id", "kind", "delay", "parameters", "summary"):
+        table.add_column(column, justify="right" if column == "parameters" else "left", no_wrap=column != "summary")
     for row in rows:
-        size = f"{row['parameters']:,}"
-        table.add_row(row["id"], row["kind"], _delay(row), size, row["licence"], row["source"])
+        table.add_row(row["id"], row["kind"], _delay(row), f"{row['parameters']:,}", row["summary"])
     console = show.console()
     console.print(table)
-    console.print("\n[dim]undin models ID shows the card;[/] undin enhance -m ID [dim]uses it.[/]")
+    console.print(
+        "\n[dim]undin models ID shows the card with license, data and source;[/] undin enhance -m ID [dim]uses it.[/]"
+    )
 
 
 def _card(row: dict[str, Any]) -> None:

@@ -240,7 +240,9 @@ def read_numbered(
                     found = InputError(f"{path}, row {number}: {error}")
                 yield number, found
         except UnicodeDecodeError as error:
-            raise InputError(f"{path} must be a manifest as written by `undin mix`, in UTF-8") from error
+            raise InputError(
+                f"{path} must be a manifest as written by `undin mix`, in UTF-8; for recordings use undin compare"
+            ) from error
         except (InputError, csv.Error) as error:
             raise InputError(f"{path}, row {number if number == 1 else number + 1}: {error}") from error
 
