@@ -18,7 +18,7 @@ def models(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per model.")] = False,
 ) -> None:
-    """List the methods with their delay, size and what they are.
+    """List the methods with a summary, their delay and size.
 
     [dim]All methods:[/]  undin models
 

@@ -25,7 +25,8 @@ def page(
         raise InputError(f"{output} is a file: choose a folder for -o")
     if (output / "index.html").exists() and not overwrite:
         raise InputError(f"{output}/index.html already exists: use --overwrite, or choose another -o")
-    files = write_page(output)
+    with show.busy("writing the page; in a clone, compiling it takes a minute"):
+        files = write_page(output)
     if not quiet:
         size = sum(path.stat().st_size for path in files) / 1e6
         show.say(f"{output}: {len(files)} files, {size:.1f} MB\nuse it:  python -m http.server -d {output}")

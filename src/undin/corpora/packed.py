@@ -265,7 +265,7 @@ def read_header(path: str | Path) -> Header:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     if not data.startswith(MAGIC):
-        raise InputError(f"{path} is not a pack: create one with undin pack CORPUS -o {Path(path).name}")
+        raise InputError(f"{path} is not a pack: create one with undin pack CORPUS -o {Path(path).stem}.pack")
     if len(data) < HEADER.size + CRC.size or size < SAMPLES_AT:
         raise InputError(f"{path} is truncated: {size} bytes are too few for its header: {AGAIN}")
     _, format, *fields = HEADER.unpack_from(data)
