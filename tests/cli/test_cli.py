@@ -49,7 +49,8 @@ def test_the_default_method_is_the_package_s():
 @pytest.mark.parametrize(
     ("args", "message", "given"),
     [
-        (["enhanc"], "No such command 'enhanc'", ""),
+        (["enhanc"], "No such command 'enhanc': did you mean enhance?", ""),
+        (["compare", "a.wav", "b.wav"], "unexpected argument: b.wav: see undin compare --help", ""),
         (["enhance"], "Missing argument 'INPUT': see undin enhance --help", ""),
         (["enhance", "a.wav", "--fast"], "No such option: --fast", ""),
         (["enhance", "a.wav", "--workers", "0"], "--workers must be 1 or more; got '0': see undin enhance --help", ""),

@@ -245,11 +245,12 @@ def _usage(error: Exception, args: list[str]) -> str:
     if found := re.fullmatch("Invalid value for '(.+?)': '(.*)' is not one of (.+)", message):
         message = f"{found[1]} must be one of {found[3].replace(chr(39), '')}; got {found[2]!r}"
     message = re.sub(r"^Got unexpected extra argument(?:\(s\)|s)? \((.+)\)", r"unexpected argument: \1", message)
+    message = re.sub(r"\. Did you mean '(.+)'\?$", r": did you mean \1?", message)
     names = [name for name in getattr(getattr(error, "param", None), "opts", []) if name.startswith("-")]
     given = [args[i + 1] for i, word in enumerate(args[:-1]) if word in names]
     given += [word.partition("=")[2] for word in args if word.partition("=")[0] in names and "=" in word]
     got = f"; got {given[-1]!r}" if given and repr(given[-1]) not in message else ""
-    return f"{message}{got}: see {path} --help"
+    return f"{message}{got}" + ("" if message.endswith("?") else f": see {path} --help")
 
 
 OF_OUTPUT = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG)  # without a file's name; others are of sockets
