@@ -49,11 +49,12 @@ class Compiled:
 
     Attributes:
         method: the network.
+        id: of the network.
         library: its functions.
 
     Raises:
-        InputError: not a causal network, no C compiler, or no place for the library.
-        WeightsError: the compiler failed.
+        InputError: not a causal network, no C compiler, or the cache cannot be written or belongs to others.
+        WeightsError: the file is not a model, the compiler failed, or C does not know an operation of the network.
     """
 
     def __init__(self, method: Method | str = DEFAULT, *, say: Callable[[str], object] | None = None) -> None:
@@ -72,11 +73,11 @@ class Compiled:
         """Start a stream; see `undin.stream.Stream`.
 
         Args:
-            sr: of the audio, 8000 to 48000 Hz.
+            sr: sample rate in Hz, 8000 to 48000.
             limit_db: maximum attenuation in dB; None for no limit.
 
         Raises:
-            InputError: another rate.
+            InputError: another rate, a limit below 0, or a limit for a network that separates.
         """
         return CompiledStream(self, sr, limit_db=limit_db)
 
@@ -89,7 +90,13 @@ class CompiledStream(Stream):
         sr: sample rate in Hz, 8000 to 48000.
         limit_db: maximum attenuation in dB; None for no limit.
 
-    Chunks are (n_samples,) or (n_channels, n_samples), at most 8 channels.
+    Attributes:
+        library: the functions of the network.
+
+    Raises:
+        InputError: another rate, a limit below 0, or a limit for a network that separates.
+
+    Chunks are (n_samples,) or (n_channels, n_samples), at most 8 channels; others raise an InputError in `process`.
     """
 
     def __init__(self, compiled: Compiled, sr: int, *, limit_db: float | None = None) -> None:
@@ -117,7 +124,11 @@ class CompiledStream(Stream):
         return y
 
     def begin(self, chunk: Array) -> Array:
-        """Streams in C are not answered together: see `CompiledPackets`."""
+        """Streams in C are not answered together: see `CompiledPackets`.
+
+        Raises:
+            InputError: always.
+        """
         raise InputError("a compiled stream cannot be processed together with others: call process")
 
     def job(self, data: bytes, n_channels: int, width: int) -> tuple[Job, Bytes]:
@@ -130,6 +141,9 @@ class CompiledStream(Stream):
 
         Returns:
             The job, and the bytes that it writes.
+
+        Raises:
+            InputError: more than 8 channels.
         """
         if n_channels != self._n_channels:
             self._open(n_channels)
@@ -182,6 +196,12 @@ class CompiledPackets(Packets):
     Args:
         compiled: the network; it must enhance.
         sr, n_channels, subtype, limit_db: as in `Packets`; PCM_16 or FLOAT.
+
+    Attributes:
+        stream: the driver, whose `limit_db` may be changed.
+
+    Raises:
+        InputError: another rate, or a limit below 0.
     """
 
     stream: CompiledStream
@@ -193,7 +213,11 @@ class CompiledPackets(Packets):
         self._width = WIDTHS[subtype]
 
     def process(self, data: bytes) -> bytes:
-        """See `Packets.process`."""
+        """See `Packets.process`.
+
+        Raises:
+            InputError: part of a sample, NaN or infinity, or more than 8 channels.
+        """
         (answer,) = self.process_all([self], [data])
         if isinstance(answer, InputError):
             raise answer
