@@ -27,7 +27,7 @@ def test_scores_summary_and_report(undin, manifest):
     assert (code, err) == (0, "")
     files = {"scores.csv", "per_noise.csv", "summary.json", "report.html"}
     assert {path.name for path in (manifest.parent / "s").iterdir()} == files
-    names = [line.split()[0] for line in out.splitlines()[1:6]]
+    names = [line.split()[0] for line in out.splitlines()[2:7]]  # below a header of two lines
     assert [name for name in names if not name.startswith("(+")] == ["input", "log-mmse", "gate"]
     assert "means with 95 % intervals over 3 mixtures" in out and "s/report.html" in out
     scores = (manifest.parent / "s/scores.csv").read_text().splitlines()
@@ -70,7 +70,7 @@ def test_failures_are_named_and_the_rest_is_done(undin, manifest):
     assert "and 1 more failures: see report.html" in err
     report = (manifest.parent / "s/report.html").read_text("utf-8")
     assert "must have 24 cells like the header; got 1" in report
-    assert out.splitlines()[2].split()[0] == "log-mmse" and "nan" not in out
+    assert out.splitlines()[3].split()[0] == "log-mmse" and "nan" not in out
 
 
 def test_the_wrong_corpus_is_said_at_once(undin, manifest):
