@@ -6,15 +6,35 @@ import sys
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from graph_files import power_ratio, write_hand
 
 from undin.errors import InputError, WeightsError
-from undin.runner import Runner
+from undin.runner import USE_GPU, Runner
+
+CPU, GPU = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 def planes(n_frames: int, batch: int = 2) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((batch, 2, n_frames, 257)).astype(np.float32)
+
+
+@pytest.mark.parametrize("wanted", ["", "1"])
+@pytest.mark.parametrize("there", [[CPU], [GPU, CPU], ["TensorrtExecutionProvider", GPU, CPU]])
+def test_it_runs_on_the_gpu_where_that_is_wanted_and_onnxruntime_can(tmp_path, monkeypatch, wanted, there):
+    asked, session = [], onnxruntime.InferenceSession
+
+    def opened(model, options, providers):
+        asked.extend(providers)
+        return session(model, options, providers=[CPU])  # this one has no GPU
+
+    monkeypatch.setenv(USE_GPU, wanted)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: there)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", opened)
+    runner = Runner(write_hand(tmp_path / "hand.onnx"))
+    assert asked == ([GPU, CPU] if wanted and GPU in there else [CPU])
+    assert np.isfinite(runner.run(planes(3), runner.initial_state(2))[0]).all()
 
 
 @pytest.mark.parametrize("frames", ["any", 1])

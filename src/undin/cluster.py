@@ -20,6 +20,7 @@ from undin.workers import AHEAD, PATIENCE_S, Gate, Intake, Item, Make, Out, Prog
 
 LIST_S = 0.5  # of work in a list
 LONGEST = 32  # items in a list
+MOST_AHEAD = 1000  # items that are looked at to find out whether the end is near
 TRIES = 3  # workers that an item may take with it
 NO_ROOM_S = 120.0  # until it is said that no worker has started
 LOOK_S = 2.0  # without an answer until workers are asked how far they are
@@ -84,7 +85,7 @@ class Ray:
                 self._ray.init(include_dashboard=False, **settings)
             else:
                 self._ray.init(self.address, **settings)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:  # of a start that takes too long Ray's own has no other class
             why = " ".join(str(error).split())
             raise InputError(f"--on {self.address} cannot be reached: {why}: see `ray status` there") from error
 
@@ -150,9 +151,12 @@ class _Crew(Generic[Item, Out]):
         return len(self._next)
 
     def _take(self) -> list[Task]:
-        """The next list, in order; one that has cost a worker goes alone."""
+        """The next list, in order, a worker's share where few are left; one that has cost a worker goes alone."""
         at_hand = sum(len(tasks) for _, tasks, _ in self._busy.values()) + len(self.outcomes)
         n = min(AHEAD * self._n - at_hand, self._length())
+        ahead = min(n * self._n, MOST_AHEAD)
+        if (left := self._fetch(ahead)) < ahead:
+            n = min(n, -(-left // self._n))
         tasks: list[Task] = []
         while len(tasks) < n and self._fetch(1) and not (tasks and self._next[0].deaths + tasks[0].deaths):
             tasks.append(self._next.popleft())

@@ -22,6 +22,7 @@ from undin.errors import InputError, MissingExtraError, require
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 SECRET = re.compile(r"[^/]*@|[^/]*:.*@|.*[?&](sig|signature|token|X-(Amz|Goog)-[\w-]+)=", re.IGNORECASE | re.DOTALL)
 TRIES, FIRST_WAIT_S = 5, 0.2  # the wait doubles
+LONGEST_S = 300.0  # a request is not repeated after this
 SMALL = 2**26  # bytes that `read` holds; with a range S3 is not asked for the size first
 FINAL = (FileNotFoundError, PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
 Done = TypeVar("Done")
@@ -123,9 +124,17 @@ class Store:
     def read(self, name: str = "") -> bytes | None:
         """The bytes of a small file, or None where none is."""
         try:
-            return bytes(self._patiently(name, self._fs.cat_file, self._path(name), start=0, end=SMALL))
+            return bytes(self._patiently(name, self._cat, self._path(name)))
         except FileNotFoundError:
             return None
+
+    def _cat(self, path: str) -> Any:
+        try:
+            return self._fs.cat_file(path, start=0, end=SMALL)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return self._fs.cat_file(path)  # an empty file has no range
 
     def names(self) -> list[str]:
         """The names of what is directly in the folder."""
@@ -203,15 +212,16 @@ class Store:
 
     def _patiently(self, name: str, do: Callable[..., Done], *args: Any, **options: Any) -> Done:
         """Repeat a request that fails, with growing pauses; the last error names the file."""
+        end = time.monotonic() + LONGEST_S
         for attempt in range(TRIES):
             try:
                 return do(*args, **options)
             except FINAL as error:
                 raise type(error)(error.errno, error.strerror or str(error), self.at(name)) from error
             except Exception as error:
-                if attempt == TRIES - 1:
+                if attempt == TRIES - 1 or time.monotonic() > end:
                     why = " ".join(str(error).split()) or type(error).__name__
-                    raise OSError(errno.EIO, f"{why} ({TRIES} times)", self.at(name)) from error
+                    raise OSError(errno.EIO, f"{why} ({attempt + 1} times)", self.at(name)) from error
                 time.sleep(FIRST_WAIT_S * 2**attempt)
         raise AssertionError("unreachable")
 

@@ -41,8 +41,7 @@ def test_inputs_at_urls_need_an_output(undin, here):
 @pytest.mark.parametrize(
     "words",
     [
-        ("run", "nmf-kwon2016", "-o", "s3://bucket/run/"),
-        ("train", "recipe.toml", "--data", "s3://bucket/run/"),
+        ("run", "nmf-kwon2016", "--from", "s3://bucket/run/"),
         ("export", "lull", "-o", "s3://bucket/run/"),
         ("corpus", "s3://bucket/run/"),
     ],

@@ -18,6 +18,7 @@ from undin import audio
 from undin.cluster import Ray
 from undin.jobs import NOTES, plan, run
 from undin.methods import LogMMSE
+from undin.runner import USE_GPU
 
 pytest.importorskip("ray", reason="Ray is not installed")
 pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -31,7 +32,7 @@ from undin.cluster import Ray
 from undin.jobs import plan, run
 from tests.cluster.test_nodes import slow
 ray.init(log_to_driver=False, logging_level="ERROR")
-for result in run(plan(["in"], "there/"), slow, workers=Ray()):
+for result in run(plan(["in"], "there/"), slow, workers=Ray(n=int(sys.argv[1]) if sys.argv[1:] else None)):
     print(result.status, flush=True)
 """
 
@@ -87,6 +88,18 @@ def test_a_driver_that_is_killed_is_rerun(nodes, folder):
     check_outputs()
 
 
+def test_two_drivers_on_one_folder_do_each_file_once_also_when_one_is_killed(nodes, folder):
+    command = [sys.executable, "-c", DRIVER, "1"]
+    drivers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert drivers[0].stdout.readline() == "done\n"
+    drivers[0].kill()
+    drivers[0].communicate()
+    statuses = drivers[1].communicate()[0].split()
+    assert len(statuses) == N and set(statuses) == {"done", "skipped"} and drivers[1].returncode == 0
+    check_outputs()
+    assert len(notes()) == len(set(notes())) == N
+
+
 def test_a_worker_killed_and_a_node_removed_lose_nothing(cluster, nodes, folder):
     results = run(plan(["in"], "there/"), slow, workers=Ray())
     statuses = [next(results).status for _ in range(2)]
@@ -96,8 +109,23 @@ def test_a_worker_killed_and_a_node_removed_lose_nothing(cluster, nodes, folder)
     statuses += [result.status for result in results]
     assert statuses == ["done"] * N
     check_outputs()
-    noted = [json.loads(line)["output"] for line in Path("there", NOTES).read_text().splitlines() if line]
-    assert set(noted) == {f"{i:02}.wav" for i in range(N)}
+    assert set(notes()) == {f"{i:02}.wav" for i in range(N)}
+
+
+def notes():
+    return [json.loads(line)["output"] for line in Path("there", NOTES).read_text().splitlines() if line]
+
+
+def gpu(progress):
+    return lambda _: (os.environ.get(USE_GPU), os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def test_a_worker_with_a_part_of_a_gpu_uses_it_and_one_without_does_not(cluster, nodes):
+    node = cluster.add_node(num_cpus=1, num_gpus=1, include_log_monitor=False, object_store_memory=100 * 2**20)
+    found = dict(Ray(n=2, num_cpus=0, num_gpus=0.5).map(gpu, range(4)))
+    cluster.remove_node(node, allow_graceful=False)
+    assert set(found.values()) == {("1", "0")}
+    assert {wanted for _, (wanted, _) in Ray(n=1).map(gpu, range(2))} == {None}
 
 
 def _a_worker():

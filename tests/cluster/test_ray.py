@@ -134,6 +134,24 @@ def test_a_list_that_takes_longer_than_thought_is_divided():
     assert len({found[i] for i in range(40, 48)}) == 2
 
 
+def both(folder, progress):
+    """Begins when there are two workers."""
+
+    def work(_):
+        (folder / str(os.getpid())).touch()
+        while len(list(folder.iterdir())) < 2:
+            time.sleep(0.01)
+        time.sleep(0.01)
+        return os.getpid()
+
+    return work
+
+
+def test_the_last_items_are_shared_by_all_workers(tmp_path):
+    done = Counter(out for _, out in Ray(n=2).map(partial(both, tmp_path), range(40)))
+    assert len(done) == 2 and min(done.values()) >= 10
+
+
 def test_what_a_worker_gives_back_after_the_intake_has_closed_is_left():
     intake, found = Intake(), []
     for i, _ in Ray(n=1).map(slow_at_the_end, intake(range(72))):

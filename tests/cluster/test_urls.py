@@ -101,6 +101,14 @@ def test_from_the_disk_and_one_file_by_name(bucket):
     assert Store(f"{bucket}/one/").find("voice.flac")
 
 
+def test_an_empty_file_is_read(bucket, tmp_path):
+    store = Store(bucket)
+    store.write("empty", b"")
+    assert store.read("empty") == b"" and store.read("none") is None
+    store.fetch("empty", tmp_path / "here", 0)
+    assert (tmp_path / "here").read_bytes() == b""
+
+
 def test_several_processes(bucket):
     jobs = plan_urls([f"{bucket}/in/"], f"{bucket}/out/")
     assert statuses(run_urls(jobs, make, workers=2)) == {"done": N}
@@ -125,6 +133,14 @@ def test_a_file_that_cannot_be_written_is_named_and_the_others_are_done(bucket, 
     server.plan.clear()
     assert statuses(run_urls(plan_urls([f"{bucket}/in/"], f"{bucket}/out/"), make)) == {"done": 1, "skipped": N - 1}
     check_outputs(bucket)
+
+
+def test_a_request_is_not_repeated_for_ever(bucket, server, monkeypatch):
+    monkeypatch.setattr("undin.store.LONGEST_S", 0.0)
+    server.plan = {("GET", "in/0.wav"): "always 500"}
+    with pytest.raises(OSError, match=r"\(1 times\)") as caught:
+        Store(bucket).read("in/0.wav")
+    assert caught.value.filename == f"{bucket}/in/0.wav"
 
 
 def test_two_clients_at_once_do_each_file_once(bucket, server, monkeypatch):

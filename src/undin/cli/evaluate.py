@@ -136,10 +136,9 @@ def evaluate(
     from undin.workers import executor
 
     if is_recipe(mixtures):
-        o.refuse_for_recipe(on, output, data)
-        home = None if output == OUTPUT else Path(output)  # a run has its own folder
-        sound = Path(data) if data else None
-        return run(mixtures, home, sound, ["evaluate"], workers=workers or 1, json=json, quiet=quiet)
+        o.refuse_for_recipe(on)
+        home = None if output == OUTPUT else output  # a run has its own folder
+        return run(mixtures, home, data, ["evaluate"], workers=workers or 1, json=json, quiet=quiet)
     if transcripts and not wer_cmd:
         raise InputError("--transcripts is for the word error rate: add --wer-cmd, or leave it out")
     pool = executor(o.pool(workers, on, num_cpus, num_gpus))

@@ -144,9 +144,8 @@ def mix(
         from undin.experiment import is_recipe
 
         if is_recipe(inputs[0]):
-            o.refuse_for_recipe(on, output, data)
-            home, sound = (Path(name) if name else None for name in (output, data))
-            return run(inputs[0], only=["mix"], output=home, data=sound, workers=workers or 1, json=json, quiet=quiet)
+            o.refuse_for_recipe(on)
+            return run(inputs[0], only=["mix"], output=output, data=data, workers=workers or 1, json=json, quiet=quiet)
     from undin import corpora
     from undin.mixing import Drawing
     from undin.mixing.layout import parse_layout

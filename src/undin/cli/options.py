@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from undin.errors import InputError
-from undin.store import is_url
 
 if TYPE_CHECKING:
     from undin.workers import Executor
@@ -112,17 +111,14 @@ def pool(workers: int | None, on: str | None, num_cpus: float, num_gpus: float) 
     return Ray(on, workers, num_cpus=num_cpus, num_gpus=num_gpus)
 
 
-def refuse_for_recipe(on: str | None, *places: str | None) -> None:
+def refuse_for_recipe(on: str | None) -> None:
     """Say that a recipe runs here.
 
     Raises:
-        InputError: a cluster was given, or a place at a URL.
+        InputError: a cluster was given.
     """
     if on is not None:
         raise InputError("--on is for folders and manifests; a recipe runs on one machine: leave out --on")
-    for place in places:
-        if is_url(place):
-            raise InputError(f"{place}: a recipe runs in a folder of this machine: use a path, and copy it to the URL")
 
 
 def parse_settings(config: type[Any], pairs: Sequence[str]) -> dict[str, Any]:

@@ -17,10 +17,11 @@ from undin.cli import options as o
 from undin.cli import show
 
 Output = Annotated[
-    Path | None, o.where("-o", "--output", metavar="DIR", help="Run folder.", show_default="runs/RECIPE")
+    str | None, o.where("-o", "--output", metavar="DIR", help="Run folder or URL.", show_default="runs/RECIPE")
 ]
 Data = Annotated[
-    Path | None, o.where(metavar="DIR", help="Corpus to use.", show_default="$UNDIN_DATA or the built-in corpus")
+    str | None,
+    o.where(metavar="DIR", help="Corpus to use, or its URL.", show_default="$UNDIN_DATA or the built-in corpus"),
 ]
 Changes = Annotated[
     list[str] | None, o.how("--set", metavar="SECTION.NAME=VALUE", help="Change a setting; may be repeated.")
@@ -70,20 +71,20 @@ def run(
     from undin import experiment
 
     read = experiment.read_recipe(recipe, set_ or [], preset=preset)
-    folder = output or Path("runs") / "-".join(filter(None, (read.name, preset)))
+    folder = output or str(Path("runs") / "-".join(filter(None, (read.name, preset))))
     work = experiment.Run(read, folder, data=data)
     with _bar(wanted=not quiet and not json) as progress:
         did = work.run(only or [], workers=workers, progress=progress, max_minutes=max_minutes, start_from=from_)
         for stage, status in did:
             if json:
-                print(json_.dumps({"stage": stage, "status": status, "folder": str(work.folder / stage)}), flush=True)
+                print(json_.dumps({"stage": stage, "status": status, "folder": work.place.at(stage)}), flush=True)
             elif not quiet:
-                show.say(f"{stage:9} {status:8} {work.folder / stage}")
+                show.say(f"{stage:9} {status:8} {work.place.at(stage)}")
             if status == "paused" and not quiet:
                 show.say("undin: time limit reached; rerun to continue", stderr=True)
-    report = work.folder / "evaluate" / "report.html"
-    if report.exists() and not quiet and not json:
-        show.say(f"\n{report}    open it in a browser to read and listen")
+    report = "evaluate/report.html"
+    if not quiet and not json and work.place.find(report):
+        show.say(f"\n{work.place.at(report)}    open it in a browser to read and listen")
     return 0
 
 

@@ -4,7 +4,7 @@ The key of a stage is a digest of its section, the seed, the corpus's rows (afte
 undin's version and the keys of the stages it needs. `stages.json` in the run folder holds the key of every stage that
 was begun, and whether it is finished: same key and finished, it is skipped; same key and begun, it is resumed; another
 key, its folder is emptied and it starts over, except that trained networks are kept. Nothing that the stages read names
-another place, so the folder can be copied anywhere.
+another place, so the folder can be copied anywhere; it can also be at a URL (see `mirror`).
 """
 
 import hashlib
@@ -12,21 +12,23 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from undin import corpora, evaluation, mixing
-from undin.atomic import atomic_write
 from undin.checks import check_known
 from undin.corpora import Clip, Corpus
 from undin.errors import InputError, require_files
 from undin.experiment import leaks, stages, train_net, train_nmf
 from undin.experiment.lock import locked
+from undin.experiment.mirror import Mirror, folder_of, mirrored
 from undin.experiment.mixtures import Mixtures, mix
 from undin.experiment.progress import StageProgress
 from undin.experiment.recipe import Recipe, check_talkers
 from undin.experiment.variants import NetTrain
+from undin.store import open_store
 from undin.version import __version__
 
 RunProgress = Callable[[str, int, int, str], object]  # stage, steps done, steps in all, facts
@@ -65,12 +67,20 @@ class Run:
 
     Args:
         recipe: from `read_recipe`.
-        folder: the run folder; made if it is not there.
+        folder: the run folder, a path or a URL; made if it is not there.
         data: the corpus; None for UNDIN_DATA, else the built-in one.
+
+    Attributes:
+        place: the run folder.
+        folder: where the stages work: the run folder, or in the cache if that is at a URL.
     """
 
+    _mirror: Mirror | None = None
+
     def __init__(self, recipe: Recipe, folder: str | Path, *, data: str | Path | None = None) -> None:
-        self.recipe, self.folder, self.seed = recipe, Path(folder), recipe.experiment.seed
+        self.recipe, self.seed = recipe, recipe.experiment.seed
+        self.place = open_store(str(folder))
+        self.folder = folder_of(self.place)
         self.data = data or os.environ.get("UNDIN_DATA")
         self.corpus: Corpus = corpora.open(self.data, sr=recipe.experiment.sr)
         if seen := recipe.train.seen:
@@ -126,13 +136,19 @@ class Run:
         todo = [stage for stage in NEEDS if not only or stage in only]
         self._check_extras([stage for stage in todo if self.status(stage) != "finished"])
         self._check(todo)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with locked(self.folder):
+        with self._held():
             for stage in todo:
                 status = self._do(stage, call, _of_stage(progress, stage))
                 yield stage, status
                 if status == "paused":
                     return
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Keep other processes out."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with mirrored(self.place, self.folder) as self._mirror, locked(self.folder):
+            yield
 
     @property
     def _trains_net(self) -> bool:
@@ -197,10 +213,12 @@ class Run:
         if self.status(stage) == "finished":
             if stage == "train" and call.digest not in (None, self._notes()[stage].get("start_from")):
                 raise InputError(
-                    f"{self.folder} contains a finished training that did not start from {call.start_from}: "
+                    f"{self.place.url} contains a finished training that did not start from {call.start_from}: "
                     "choose another folder with -o"
                 )
             return "skipped"
+        if self._mirror:
+            self._mirror.fetch((stage, *NEEDS[stage]))
         place = self.folder / stage
         if self.status(stage) == "open" and place.exists() and not (stage == "train" and self._trains_net):
             shutil.rmtree(place)
@@ -209,7 +227,9 @@ class Run:
             stray.unlink()
         start = call.start if stage == "train" else {}
         self._note(stage, "begun", **start)
-        if not self._work(stage, place, call, progress):
+        with self._mirror.saving(stage) if self._mirror else nullcontext():
+            is_finished = self._work(stage, place, call, progress)
+        if not is_finished:
             return "paused"
         self._note(stage, "finished", **start)
         return "done"
@@ -273,18 +293,17 @@ class Run:
         return keys
 
     def _notes(self) -> dict[str, Any]:
-        path = self.folder / "stages.json"
         try:
-            notes = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        except json.JSONDecodeError as error:
+            notes = json.loads(self.place.read("stages.json") or "{}")
+        except ValueError as error:
+            path = self.place.at("stages.json")
             raise InputError(f"{path} is damaged ({error}): remove it to rerun all stages") from error
         return dict(notes.get("stages", {}))
 
     def _note(self, stage: str, status: str, **more: str) -> None:
         notes = self._notes() | {stage: {"key": self.keys[stage], "status": status, **more}}
         about = {"recipe": self.recipe.name, "undin": __version__, "settings": self.recipe.text()}
-        with atomic_write(self.folder / "stages.json") as file:
-            file.write(json.dumps({**about, "stages": notes}, indent=1, default=list))
+        self.place.write("stages.json", json.dumps({**about, "stages": notes}, indent=1, default=list).encode())
 
 
 def _of_stage(progress: RunProgress | None, stage: str) -> StageProgress:
