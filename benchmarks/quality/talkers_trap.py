@@ -68,7 +68,7 @@ def main() -> None:
             skip("give RUN, the folder of `undin train talkers-trap --preset small`")
         collect(options.run)
         draw(PICTURE)
-    print("| | | hours of mixtures | squared error | bins right | all to one |\n|---|---|---|---|---|---|")
+    print("| | | hours of mixtures | squared error | bin accuracy | all to one |\n|---|---|---|---|---|---|")
     for variant, rows in read().items():
         kind, _, objective = variant.partition("-")
         last = rows[-1]

@@ -61,7 +61,7 @@ def test_a_new_model_is_another_method(undin, folders):
         (["speech", "noise", "-o", "a.wav"], "-o must end in .npz; got a.wav"),
         (["speech", "noise", "-o", "old.npz"], "old.npz already exists; use --overwrite"),
         (["speech", "--talkers"], "--talkers needs two folders"),
-        (["speech", "noise", "--prior", "flat"], "Invalid value for '--prior'"),
+        (["speech", "noise", "--prior", "flat"], "--prior must be one of"),
     ],
 )
 def test_bad_settings(undin, folders, args, message):
