@@ -69,6 +69,8 @@ class Store:
         except ValueError as error:
             raise InputError(f"{url}: {error}") from error
         self._is_s3 = hasattr(self._fs, "call_s3")
+        if self._is_s3:  # 5 times 5 times 5 of botocore, each after 15 s, where a server does not answer, is 30 minutes
+            self._fs.retries = 2
 
     def __reduce__(self) -> Any:
         return Store, (self.url,)

@@ -135,12 +135,21 @@ def test_a_file_that_cannot_be_written_is_named_and_the_others_are_done(bucket, 
     check_outputs(bucket)
 
 
-def test_a_request_is_not_repeated_for_ever(bucket, server, monkeypatch):
-    monkeypatch.setattr("undin.store.LONGEST_S", 0.0)
-    server.plan = {("GET", "in/0.wav"): "always 500"}
-    with pytest.raises(OSError, match=r"\(1 times\)") as caught:
-        Store(bucket).read("in/0.wav")
-    assert caught.value.filename == f"{bucket}/in/0.wav"
+def test_a_request_is_not_repeated_for_ever(monkeypatch):
+    store, calls = Store("memory://slow/"), []
+
+    def cat(path, **_):
+        calls.append(path)
+        raise TimeoutError("no answer")
+
+    monkeypatch.setattr(store._fs, "cat_file", cat)
+    monkeypatch.setattr("undin.store.FIRST_WAIT_S", 0.01)
+    for longest_s, n in ((300.0, 5), (0.0, 1)):
+        monkeypatch.setattr("undin.store.LONGEST_S", longest_s)
+        calls.clear()
+        with pytest.raises(OSError, match=rf"no answer \({n} times\)") as caught:
+            store.read("a.wav")
+        assert caught.value.filename == "memory://slow/a.wav" and len(calls) == n
 
 
 def test_two_clients_at_once_do_each_file_once(bucket, server, monkeypatch):
