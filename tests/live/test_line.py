@@ -116,7 +116,7 @@ def test_a_late_worker_is_one_drop_out_and_the_reserve_is_filled_again(method):
         assert line.status().drop_outs == 1 and not y[:BLOCK].any() and y[-BLOCK:].any()
 
 
-def test_lost_samples_and_full_rings_are_drop_outs(method):
+def test_lost_samples_and_full_rings_are_drop_outs(method, clock):
     with Line(method, SR, 1) as line:
         line.capture(np.zeros((BLOCK, 1), np.float32), lost=True)
         line.play(np.zeros((BLOCK, 1), np.float32), lost=True)
