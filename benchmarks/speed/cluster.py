@@ -1,10 +1,10 @@
 """What Ray costs per file and saves with a second worker: python -m benchmarks.speed.cluster [--n N] [--method METHOD]
 
 N files of 5 s at 16 kHz are enhanced in a serial loop, by one process of undin's own, by one worker of Ray and by two,
-in 5 rounds of N / 5 files each, each after its start-up, with the outputs compared to the bit. The columns are medians
-over the rounds: time per file, and inside a worker the time and the CPU time of a file. N items that take no time go
-through Ray in each round, which is its overhead alone. Needs the extra `ray` and two free cores; into
-results/cluster_speed.csv.
+in 5 rounds of N / 5 files each, from when all workers have done a file, with the outputs compared to the bit. The
+columns are medians over the rounds: time per file, and inside a worker the time and the CPU time of a file. 2 N items
+that take no time go through Ray in each round, which is its overhead alone. Needs the extra `ray` and two free cores;
+into results/cluster_speed.csv.
 """
 
 import csv
@@ -48,19 +48,20 @@ def nothing(_: Progress):  # type: ignore[no-untyped-def]
 
 
 def timed(make: Callable[[Progress], Callable[[Any], Any]], progress: Progress) -> Callable[[Any], Any]:
-    """The function of a worker, which also returns how long it took: time, and CPU time of its thread, in seconds."""
+    """The function of a worker, which also returns its process, the end, the time and the CPU time of its thread."""
     work = make(progress)
 
     def do(item: Any) -> Any:
-        start = np.array([time.perf_counter(), time.thread_time()])
+        start, cpu = time.perf_counter(), time.thread_time()
         out = work(item)
-        return out, np.array([time.perf_counter(), time.thread_time()]) - start
+        end = time.perf_counter()
+        return out, (os.getpid(), end, end - start, time.thread_time() - cpu)
 
     return do
 
 
 class Timed:
-    """An executor that adds up how long its workers take."""
+    """An executor that notes what `timed` returns."""
 
     def __init__(self, pool: Executor) -> None:
         self.pool, self.taken = pool, list[Any]()
@@ -70,6 +71,15 @@ class Timed:
         for item, (out, taken) in self.pool.map(partial(timed, make), items, **options):
             self.taken.append(taken)
             yield item, out
+
+    def means(self) -> tuple[float, ...]:
+        """Seconds per file from when all workers have done one, so that no start-up counts; means inside a worker."""
+        firsts: dict[int, float] = {}
+        for process, end, *_ in self.taken:
+            firsts[process] = min(end, firsts.get(process, end))
+        start = max(firsts.values())
+        later = np.array([row[1:] for row in self.taken if row[1] > start])
+        return (later[:, 0].max() - start) / len(later), later[:, 1].mean(), later[:, 2].mean()
 
 
 def wall(outcomes: Iterable[object]) -> float:
@@ -88,8 +98,11 @@ def one_round(source: Path, method: str, first: int) -> dict[str, tuple[float, .
     names, found, digests = list(CASES), dict[str, tuple[float, ...]](), set[str]()
     for name in names[first:] + names[:first]:
         pool, out = Timed(CASES[name]()), source.with_name(f"{source.name} {name}")
-        per_file = wall(run(plan([str(source)], f"{out}/"), partial(load, method), workers=pool))
-        found[name] = (per_file, *np.mean(pool.taken[1:], 0))
+        assert all(
+            result.status == "done"
+            for result in run(plan([str(source)], f"{out}/"), partial(load, method), workers=pool)
+        )
+        found[name] = pool.means()
         digests.add(digest(out))
     assert len(digests) == 1, "outputs differ between executors"
     found["an item that takes no time"] = (wall(Ray(n=1).map(nothing, range(10 * len(list(source.iterdir()))))), 0, 0)
