@@ -37,7 +37,7 @@ def compare(
         bool, o.how("--match-level", help="Play all versions at the speech level of the input.")
     ] = False,
     align: Annotated[
-        bool, o.how("--align/--no-align", help="Align the output of --cmd if it is late by up to 100 ms.")
+        bool, o.how("--align/--no-align", help="Align the output of --cmd if it is delayed by up to 100 ms.")
     ] = True,
     nan: o.Nan = "raise",
     page_audio: o.PageAudio = "flac",

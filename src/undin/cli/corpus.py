@@ -41,7 +41,7 @@ def corpus(
     """Describe a corpus: speakers, hours, levels, kinds of noise, and suspicious files.
 
     Recognizes the layouts of TIMIT, LibriSpeech, VCTK, VoiceBank-DEMAND, WSJ0, LibriMix, MS-SNSD, NOISEX-92, DEMAND,
-    ESC-50, MUSAN, the CHiME-3 backgrounds, and plain folders: one per talker, noise/ for noise. A folder may hold
+    ESC-50, MUSAN, the CHiME-3 backgrounds, and plain folders: one per speaker, noise/ for noise. A folder may hold
     several of them side by side.
 
     Only the first hour of each file is analyzed. The exit code is 1 if a file cannot be read.

@@ -96,7 +96,7 @@ def evaluate(
         ),
     ] = None,
     align: Annotated[
-        bool, o.how("--align/--no-align", help="Align the output of --cmd if it is late by up to 100 ms.")
+        bool, o.how("--align/--no-align", help="Align the output of --cmd if it is delayed by up to 100 ms.")
     ] = True,
     allow_outside: o.AllowOutside = False,
     workers: o.MaybeWorkers = None,
@@ -123,7 +123,7 @@ def evaluate(
 
     [dim]An external program:[/]  undin evaluate test.csv -m log-mmse --cmd 'sox=sox {in} {out} highpass 100'
 
-    [dim]WER:[/]  undin evaluate pairs/ -m lull --transcripts text.csv --wer-cmd 'whisper-cli -np -nt -f {in}'
+    [dim]Word error rate:[/]  undin evaluate pairs/ -m lull --transcripts t.csv --wer-cmd 'whisper-cli -np -nt -f {in}'
     """
     from undin import evaluation, mixing
     from undin.copies import cached, placed

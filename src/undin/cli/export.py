@@ -19,7 +19,7 @@ def export(
         list[Path],
         typer.Argument(
             metavar="RUN",
-            help="Training run or checkpoint; several are averaged. With --to, also a method id or .onnx file.",
+            help="Run folder or checkpoint; several are averaged. With --to, also a method id or .onnx file.",
         ),
     ],
     output: Annotated[
@@ -57,7 +57,7 @@ def export(
     ] = "yours",
     quiet: o.Quiet = False,
 ) -> int:
-    """Export a trained network to one file, for undin enhance -m my.onnx.
+    """Export a trained network as an ONNX model, C source, a LADSPA plugin or WebAssembly.
 
     [dim]The best checkpoint of a run:[/]  undin export runs/mine -o my.onnx
 
@@ -65,9 +65,9 @@ def export(
 
     [dim]Average of two runs fine-tuned from the same checkpoint:[/]  undin export runs/a runs/b -o my.onnx
 
-    [dim]The same as a checkpoint, to continue training:[/]  undin export runs/a runs/b -o mean.pt
+    [dim]The same as a checkpoint, to resume training:[/]  undin export runs/a runs/b -o mean.pt
 
-    [dim]Limit the attenuation above 8 kHz to 14 dB:[/]  undin export runs/lull -o my.onnx --set upper_limit_db=14
+    [dim]Limit the attenuation above 8 kHz to 14 dB:[/]  undin export runs/lull48 -o my.onnx --set upper_limit_db=14
 
     [dim]The default live model as C source:[/]  undin export lull --to c -o denoiser/
 

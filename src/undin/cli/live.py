@@ -44,7 +44,7 @@ def live(
             min=1,
             max=500,
             metavar="MS",
-            help="Audio buffered at each stage. Raise it if there are dropouts; it adds to the delay.",
+            help="Input buffer, output buffer and reserve, each. Raise it if there are dropouts; it adds to the delay.",
         ),
     ] = 20,
     method: Annotated[str, o.how("-m", "--method", metavar="MODEL", help=o.MODEL_HELP)] = DEFAULT_METHOD,

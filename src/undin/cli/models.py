@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 def models(
     name: Annotated[
-        str | None, typer.Argument(metavar="MODEL", help="Method id or model file whose card to show.")
+        str | None, typer.Argument(metavar="MODEL", help="Method id or model file; shows its model card.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per model.")] = False,
 ) -> None:
-    """List the methods with a summary, their delay and size.
+    """List the methods with their summary, delay and size.
 
     [dim]All methods:[/]  undin models
 

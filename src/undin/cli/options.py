@@ -45,7 +45,7 @@ Raw = Annotated[str | None, where(metavar="FORMAT", help="Format of raw PCM on p
 MODEL_HELP = "Method id (see `undin models`) or model file."
 LimitDb = Annotated[
     float | None,
-    how(min=0, metavar="DB", help="Maximum attenuation in dB; 0 changes nothing.", show_default="no limit"),
+    how(min=0, metavar="DB", help="Maximum attenuation in dB; 0 leaves the audio unchanged.", show_default="no limit"),
 ]
 Loudness = Annotated[
     float | None,
@@ -83,7 +83,13 @@ On = Annotated[
 ]
 Deadline = Annotated[
     float | None,
-    how("--deadline", min=0, metavar="MIN", help="Start no new files after this many minutes.", show_default="none"),
+    how(
+        "--deadline",
+        min=0,
+        metavar="MIN",
+        help="Start no files after this many minutes; those in progress are finished.",
+        show_default="none",
+    ),
 ]
 NumCpus = Annotated[float, on_ray("--num-cpus", min=0, metavar="N", help="CPU cores per Ray worker.")]
 NumGpus = Annotated[float, on_ray("--num-gpus", min=0, metavar="N", help="GPUs per Ray worker.")]

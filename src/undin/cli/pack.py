@@ -46,9 +46,9 @@ def pack(
     """Pack a corpus into one file that opens quickly and is read in slices without decoding.
 
     A pack takes 2 bytes per sample (115 MB per hour at 16 kHz) and can be used wherever a corpus folder can. To open a
-    pack in parts, name their folder; it may contain nothing else.
+    split pack, pass the folder of its parts; it must contain nothing else.
 
-    [dim]Speech and noise to train with:[/]  undin pack LibriSpeech/ DEMAND/ -o train.pack --split train
+    [dim]The training split of two corpora:[/]  undin pack LibriSpeech/ DEMAND/ -o train.pack --split train
 
     [dim]In parts that can be used separately:[/]  undin pack data/ -o parts/train.pack --part-mb 55
 

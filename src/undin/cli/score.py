@@ -38,10 +38,10 @@ def score(
             help="Text of each file for --wer-cmd, by file name without suffix; formats as in `undin evaluate`.",
         ),
     ] = None,
-    align: Annotated[bool, o.how("--align/--no-align", help="Align files that are up to 100 ms late or early.")] = True,
+    align: Annotated[bool, o.how("--align/--no-align", help="Align files that are shifted by up to 100 ms.")] = True,
     json: o.Json = False,
 ) -> int:
-    """Score files against a clean reference, or without one by predicted listener ratings (DNSMOS).
+    """Score files against a clean reference, or predict listener ratings (DNSMOS) without one.
 
     Files must have the sample rate and channels of the reference; scores are averaged over channels.
 

@@ -149,7 +149,7 @@ def _write(order: Order, source: Path, limits: Limits, gone: threading.Event) ->
         if gone.is_set():
             raise Cancelled
         if seconds * format.n_channels > limits.channel_hours * 3600:
-            most = f"{limits.channel_hours:g} hours times channels"
+            most = f"{limits.channel_hours:g} channel-hours (duration times channels)"
             raise Refusal(413, "too_long", f"the recording must not exceed {most}: send it in parts")
 
     progress(format.duration or 0)
