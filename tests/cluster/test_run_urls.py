@@ -3,9 +3,11 @@
 import csv
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from undin.claims import claim
 from undin.errors import InputError
 from undin.experiment import NEEDS, Run, read_recipe
-from undin.experiment.mirror import CLAIM
+from undin.experiment.mirror import CLAIM, Mirror
 from undin.store import Folder, Store
 
 pytest.importorskip("moto.server", reason="moto[server] is not installed")
@@ -139,3 +141,89 @@ def test_a_run_folder_is_of_one_run_and_one_process(url, monkeypatch):
     with pytest.raises(InputError, match="several machines need a run folder that they share: use a path"):
         statuses(url)
     assert not contents(Store(url)) and os.environ["LOCAL_RANK"] == "1"
+    monkeypatch.delenv("LOCAL_RANK")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="several machines need"):
+        statuses(url)
+
+
+def test_a_stage_begins_again_without_the_files_of_the_old_one(url, monkeypatch):
+    """A run that is killed in it would take them for its own; errors name the bucket, not the cache."""
+    assert statuses(url, only=["mix"]) == ["done"]
+    left = []
+
+    def stopped(*args, **kwargs):
+        left.extend(entry.name for entry in Store(url).files() if entry.name.startswith("mix/"))
+        raise InputError(f"{args[2]} is full")
+
+    monkeypatch.setattr("undin.experiment.run.mix", stopped)
+    with pytest.raises(InputError, match=f"^{url}/mix is full"):
+        statuses(url, "mix.snr_db=[3.0]", only=["mix"])
+    assert left == [] and Run(small("mix.snr_db=[3.0]"), url).status("mix") == "begun"
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    """A run folder on this machine, its mirror and what is there."""
+    here, there = tmp_path / "here", Store(f"file://{tmp_path}/there")
+    (here / "train/net").mkdir(parents=True)
+    return here / "train/net", Mirror(there, here), there
+
+
+def texts(store):
+    return {entry.name: store.read(entry.name) for entry in store.files()}
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_weights_there_are_never_older_than_the_checkpoint(mirror, monkeypatch, is_killed):
+    net, copy, there = mirror
+    put = there.put
+
+    def train(text):
+        for name in ("best.pt", "last.ckpt"):
+            (net / "new.part").write_bytes(text)
+            (net / "new.part").replace(net / name)
+
+    def put_while_training_goes_on(name, file):
+        train(b"333")
+        if is_killed and name.endswith(".ckpt"):
+            raise OSError("killed")
+        put(name, file)
+
+    train(b"1")
+    copy.put("train")
+    train(b"22")
+    monkeypatch.setattr(there, "put", put_while_training_goes_on)
+    with pytest.raises(OSError, match="killed") if is_killed else nullcontext():
+        copy.put("train")
+    assert texts(there) == {"train/net/best.pt": b"333", "train/net/last.ckpt": b"1" if is_killed else b"22"}
+    monkeypatch.setattr(there, "put", put)
+    copy.put("train")
+    assert texts(there) == {"train/net/best.pt": b"333", "train/net/last.ckpt": b"333"}
+
+
+def test_an_old_checkpoint_is_gone_before_a_new_key_is_there(mirror, monkeypatch):
+    net, copy, there = mirror
+    (net / "key.txt").write_text("A")
+    (net / "last.ckpt").write_text("of A")
+    copy.put("train")
+    net.rename(net.with_name("net.old1"))
+    net.mkdir()
+    (net / "key.txt").write_text("B")
+    seen = []
+    for verb in ("put", "remove"):
+        method = getattr(there, verb)
+        monkeypatch.setattr(there, verb, lambda *args, method=method: (seen.append(texts(there)), method(*args)))
+    copy.put("train")
+    assert not [found for found in seen if found.get("train/net/key.txt") == b"B" and "train/net/last.ckpt" in found]
+    assert texts(there)["train/net.old1/last.ckpt"] == b"of A" and texts(there)["train/net/key.txt"] == b"B"
+
+
+def test_a_cache_that_is_cleared_does_not_clear_the_bucket(mirror):
+    net, copy, there = mirror
+    (net / "last.ckpt").write_text("1")
+    copy.put("train")
+    shutil.rmtree(net.parents[1])
+    with pytest.raises(FileNotFoundError):
+        copy.put("train")
+    assert texts(there) == {"train/net/last.ckpt": b"1"}

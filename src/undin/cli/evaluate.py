@@ -250,7 +250,9 @@ def _show(result: "Evaluation", notes: list[str], report: Path, shown: str) -> N
     cells = [[_plain(cell, with_gain=i == 1) for i, cell in enumerate(row.values())] for row in rows]
     for name, column in zip(rows[0], zip(*cells, strict=True), strict=True):
         width = max(len(line) for cell in column for line in cell.plain.split("\n"))
-        heading = textwrap.fill(name, max(width, 9))  # so that on narrow terminals neither labels nor scores wrap
+        heading = textwrap.fill(
+            name, max(width, 9), break_long_words=False
+        )  # so that on narrow terminals neither labels nor scores wrap
         table.add_column(heading, justify="right" if name else "left", no_wrap=bool(name), overflow="fold")
     for row in cells:
         table.add_row(*row)

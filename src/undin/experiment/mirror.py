@@ -7,12 +7,14 @@ killed would leave, and a run resumes from it on any machine.
 
 import hashlib
 import os
+import re
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from undin import copies
 from undin.atomic import PART
@@ -21,7 +23,8 @@ from undin.errors import InputError
 from undin.experiment.lock import RANKS
 from undin.store import Entry, Folder, Store
 
-CLAIM, TABLES = ".undin-run", (".csv", ".journal")
+CLAIM, TABLES, CHECKPOINT = ".undin-run", (".csv", ".journal"), ".ckpt"
+ASIDE = re.compile(r"\.old\d+/")  # in the names of what a training with other settings has left
 SCRATCH = "kept.f32"  # mixtures that the training can draw again
 
 
@@ -46,7 +49,7 @@ def mirrored(place: Store, folder: Path) -> Iterator["Mirror | None"]:
     if isinstance(place, Folder):
         yield None
         return
-    if any(os.environ.get(rank, "0") != "0" for rank in RANKS):
+    if any(os.environ.get(rank, "0") != "0" for rank in RANKS) or int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError(f"{place.url}: several machines need a run folder that they share: use a path")
     with claim(place, CLAIM) as is_ours:
         if not is_ours:
@@ -100,25 +103,54 @@ class Mirror:
         finally:
             ended.set()
             thread.join()
-            self._put(stage)
+            self.put(stage)
 
     def _save(self, stage: str, ended: threading.Event) -> None:
         pause_s = copies.SAVE_S
         while not ended.wait(pause_s):
             start = time.monotonic()
             with suppress(OSError):  # it is put again later
-                self._put(stage)
+                self.put(stage)
             pause_s = max(copies.SAVE_S, 20 * (time.monotonic() - start))
 
-    def _put(self, stage: str) -> None:
-        """Put new and changed files: checkpoints first and tables last, which may know more than a checkpoint does."""
+    def put(self, stage: str) -> None:
+        """Put what has changed in a stage, so that after a kill at any point a run can resume from what is there.
+
+        First what was set aside; then what was removed is removed; then files, of which weights may be newer than the
+        checkpoint but not older; then the checkpoint as it was before them; tables last, which name finished files.
+
+        Args:
+            stage: its name.
+
+        Raises:
+            OSError: a file cannot be put, or the folder on this machine is gone.
+        """
+        (self._folder / stage).stat()  # were it gone, all would seem removed
         found = {f"{stage}/{entry.name}": entry for entry in Folder(self._folder / stage).files()}
         now = {name: entry for name, entry in found.items() if not (PART.search(name) or name.endswith(SCRATCH))}
         before = {name: entry for name, entry in self._same.items() if name.startswith(f"{stage}/")}
-        for name in sorted(now, key=lambda name: (not name.endswith(".ckpt"), name.endswith(TABLES))):
-            if before.get(name) != now[name]:
-                self._place.put(name, self._folder / name)
-                self._same[name] = now[name]
-        for name in before.keys() - now.keys():
-            self._place.remove(name)
-            del self._same[name]
+        changed = sorted((name for name in now if before.get(name) != now[name]), key=_rank)
+        n_aside = sum(bool(ASIDE.search(name)) for name in changed)
+        with TemporaryDirectory(dir=self._folder) as kept:
+            files = {name: self._folder / name for name in changed}
+            for i, name in enumerate(changed):
+                if name.endswith(CHECKPOINT):
+                    os.link(files[name], link := Path(kept) / str(i))  # keeps this one while a newer one replaces it
+                    files[name] = link
+            self._put_files(changed[:n_aside], files, now)
+            for name in before.keys() - now.keys():
+                self._place.remove(name)
+                del self._same[name]
+            self._put_files(changed[n_aside:], files, now)
+
+    def _put_files(self, names: Iterable[str], files: dict[str, Path], now: dict[str, Entry]) -> None:
+        for name in names:
+            self._place.put(name, files[name])
+            self._same[name] = now[name]
+
+
+def _rank(name: str) -> int:
+    """In which order files are put: see `Mirror.put`."""
+    if ASIDE.search(name):
+        return 0
+    return 3 if name.endswith(TABLES) else 2 if name.endswith(CHECKPOINT) else 1

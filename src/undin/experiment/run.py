@@ -225,14 +225,24 @@ class Run:
         place.mkdir(exist_ok=True)
         for stray in place.rglob("*.part"):  # of a run that was killed
             stray.unlink()
+        if self._mirror:  # what was removed here must not be taken for files of the stage that begins
+            self._mirror.put(stage)
         start = call.start if stage == "train" else {}
         self._note(stage, "begun", **start)
-        with self._mirror.saving(stage) if self._mirror else nullcontext():
+        with self._mirror.saving(stage) if self._mirror else nullcontext(), self._places_named():
             is_finished = self._work(stage, place, call, progress)
         if not is_finished:
             return "paused"
         self._note(stage, "finished", **start)
         return "done"
+
+    @contextmanager
+    def _places_named(self) -> Iterator[None]:
+        """Errors name the URL of the run folder, not its copy."""
+        try:
+            yield
+        except InputError as error:
+            raise type(error)(str(error).replace(str(self.folder), self.place.url)) from error
 
     def _work(self, stage: str, place: Path, call: Call, progress: StageProgress) -> bool:
         """Do a stage; False if it is paused."""
