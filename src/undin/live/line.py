@@ -48,7 +48,7 @@ class Controls:
         limit_db: maximum attenuation in dB.
         drop_outs: interruptions so far.
         repaired: whether the microphone has sent NaN, infinite or huge samples, which are replaced with zeros.
-        reported: whether the user has been told.
+        reported: whether a message has said so.
     """
 
     muted: bool = False
