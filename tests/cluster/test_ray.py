@@ -302,7 +302,7 @@ print(type(found.pop(3)).__name__, sorted(found))
 
 def test_a_cluster_that_this_machine_does_not_belong_to(cluster):
     command = [sys.executable, "-c", CLIENT, str(cluster.client_port)]
-    for _ in range(3):  # now and then Ray's proxy starts no server for a client; wrong outcomes are not tried again
+    for _ in range(3):  # a client has once failed without outcomes; wrong outcomes are not tried again
         done = subprocess.run(command, capture_output=True, text=True)
         if done.stdout or "AssertionError" in done.stderr:
             break
