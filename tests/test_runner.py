@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from graph_files import power_ratio, write_hand
+from graph_files import N_BANDS, power_ratio, write_hand, write_talkers
 
 from undin.errors import InputError, WeightsError
 from undin.runner import USE_GPU, Runner
@@ -133,6 +133,33 @@ def test_an_output_that_is_promised_and_missing_is_named(tmp_path):
     onnx.save(model, path)
     with pytest.raises(WeightsError, match=r"outputs \['mask', 'past_out'\]"):
         Runner(path)
+
+
+def test_a_voice_comes_with_the_state(tmp_path):
+    runner = Runner(write_talkers(tmp_path / "talkers.onnx"))
+    out, state = runner.run(planes(9, 3), {})
+    assert out.shape == (3, 6, 9, 257) and state["voice"].shape == (3, 2, 9, N_BANDS) and runner.voice == N_BANDS
+    silent = Runner(write_talkers(tmp_path / "silent.onnx", voice=None))
+    assert silent.run(planes(9), {})[1] == {} and silent.voice == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"voice": -1}, "its voice must be 0 to 256, and 0 without n_src; got -1"),
+        ({"voice": "8"}, "its voice must be"),
+        ({"voice": 8, "n_src": None, "output": "mask"}, "its voice must be"),
+    ],
+)
+def test_metadata_of_a_voice_that_do_not_fit_are_named(tmp_path, changes, message):
+    with pytest.raises(WeightsError, match=message):
+        Runner(write_talkers(tmp_path / "talkers.onnx", **changes))
+
+
+def test_a_voice_of_another_size_is_named(tmp_path):
+    runner = Runner(write_talkers(tmp_path / "talkers.onnx", voice=N_BANDS + 1))
+    with pytest.raises(WeightsError, match=r"its voice has NaN or the shape \(2, 2, 9, 8\)"):
+        runner.run(planes(9), {})
 
 
 def test_onnxruntime_is_loaded_by_the_first_graph_alone():

@@ -136,6 +136,76 @@ def test_whole_signal_chunks_leave_no_seams_and_keep_the_order_of_sources(second
     np.testing.assert_allclose(y.sum(0), x, atol=1e-5)
 
 
+class Voiced(Whole):
+    """Bins below 60 and up to 200 as sources, those above as the rest, in a changing order; voices tell them apart."""
+
+    has_rest = has_voice = True
+
+    def analyze(self, X):
+        self.calls += 1
+        bins = np.arange(257)[:, None]
+        Y = np.stack([X * (bins < 60), X * ((bins >= 60) & (bins < 200)), X * (bins >= 200)])
+        V = np.zeros((2, len(X), 3, 4), np.float32)
+        V[0, ..., 0], V[1, ..., 1] = 1, 1
+        return (Y, V) if self.calls % 2 else (Y[[1, 0, 2]], V[::-1])
+
+
+class Voiceless(Voiced):
+    def analyze(self, X):
+        return super().analyze(X)[0], None
+
+
+def whole(method, x, **options):
+    stream = method.stream(SR, **options)
+    return np.concatenate([stream.process(x), stream.flush()], -1)
+
+
+@pytest.mark.parametrize("method", [Voiced(), Voiceless()])
+def test_voices_keep_the_order_where_nobody_speaks_in_the_overlap(method):
+    x = noise(50 * SR)
+    x[17 * SR : 21 * SR] = 0  # the chunks overlap from 18 to 20 s
+    low = whole(Identity(), np.fft.irfft(np.fft.rfft(x) * (np.arange(25 * SR + 1) < 60 / 256 * 25 * SR)))
+    y = whole(method, x, rest="apart")[:, 22 * SR : 40 * SR]
+    correlations = [np.corrcoef(row, low[22 * SR : 40 * SR])[0, 1] for row in y]
+    assert np.argmax(correlations) == (1 if isinstance(method, Voiceless) else 0)
+
+
+def test_rows_of_a_batch_are_ordered_on_their_own():
+    class Once(Voiced):
+        """Changes the order of the first row only."""
+
+        def analyze(self, X):
+            Y, V = super().analyze(X)
+            if self.calls % 2 == 0:
+                Y[:2, 1:], V = Y[[1, 0], 1:], np.stack([V[:, 0], V[::-1, 1]], 1)
+            return Y, V
+
+    x = noise(2, 1, 45 * SR)
+    y = whole(Once(), x)
+    for row in range(2):
+        np.testing.assert_allclose(y[:, row], whole(Voiced(), x[row]), atol=1e-5)
+
+
+@pytest.mark.parametrize("is_causal", [True, False])
+def test_the_rest_is_shared_or_comes_apart(is_causal):
+    class Rest(Voiced):
+        causal = is_causal
+
+        def initial_state(self, batch):
+            return {}
+
+        def step(self, X, state):
+            return np.stack([0.5 * X, 0.25 * X, 0.25 * X]), state
+
+    x = noise(2, SR)
+    apart = whole(Rest(), x, rest="apart")
+    assert apart.shape == (3, 2, SR)
+    np.testing.assert_allclose(apart.sum(0), x, atol=1e-5)
+    np.testing.assert_allclose(Rest()(x, SR), apart[:2] + apart[2] / 2, atol=1e-5)
+    with pytest.raises(InputError, match="identity assigns noise to the talkers: remove it with undin enhance"):
+        Whole().stream(SR, rest="apart")
+
+
 def test_source_order_undoes_a_shuffle():
     Y = np.stack([noise(5, 9, seed=s) for s in range(3)]).astype(np.complex64)
     assert source_order(Y, Y[[2, 0, 1]]) == [1, 2, 0]

@@ -10,13 +10,14 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from undin.spectrum import ComplexArray, Window
+from undin.spectrum import Array, ComplexArray, Window
 
 State = dict[str, Any]
 Link = Callable[[ComplexArray], ComplexArray]  # (batch, n_channels, n_freq, T) -> (batch, n_bins, T)
 
 CHUNK_S = 20.0  # whole-signal methods see at least this much at once ...
 OVERLAP_S = 2.0  # ... and neighboring chunks are cross-faded over this
+PAUSE = 1e-3  # power of an overlap relative to its chunk's, below which nobody speaks in it
 
 
 class FrameConfig(Protocol):
@@ -64,14 +65,18 @@ class Drivable(Protocol):
     def n_src(self) -> int | None:
         """Number of sources returned; None for enhancement."""
 
+    @property
+    def has_rest(self) -> bool:
+        """Whether a last source is what belongs to no talker."""
+
     def initial_state(self, batch: int) -> State:
         """State before the first frame."""
 
     def step(self, X: ComplexArray, state: State) -> tuple[ComplexArray, State]:
         """Answer the next frames."""
 
-    def estimate(self, X: ComplexArray) -> ComplexArray:
-        """Answer a whole signal."""
+    def analyze(self, X: ComplexArray) -> tuple[ComplexArray, Array | None]:
+        """Answer a whole signal, and describe the voices."""
 
 
 class Answered(NamedTuple):
@@ -128,7 +133,10 @@ class Causal:
 
 
 class Whole:
-    """Runs `estimate` on overlapping chunks of at least CHUNK_S and cross-fades them; sources keep their order.
+    """Runs `analyze` on overlapping chunks of at least CHUNK_S and cross-fades them; sources keep their order.
+
+    Sources of a chunk are ordered by what the last chunk said of the overlap, and by their voices, where the method
+    describes them: a voice is compared with the mean of each source's so far. A pause in the overlap says nothing.
 
     Args:
         method: a method that needs the whole signal.
@@ -142,7 +150,8 @@ class Whole:
 
     def initial_state(self, X: ComplexArray) -> State:
         """State before the first frames."""
-        return {"X": [], "tail": None}  # blocks that are not answered yet; the last chunk's answer to the overlap
+        # blocks that are not answered yet; the last chunk's answer to the overlap; the sum of each source's voice
+        return {"X": [], "tail": None, "voices": None}
 
     def step(self, X: ComplexArray, state: State) -> tuple[Answered | None, State]:
         """Take the next frames; give those that are answered, if any, and the next state.
@@ -151,32 +160,82 @@ class Whole:
             X: (batch, n_channels, n_freq, T).
             state: for these frames.
         """
-        blocks, tail, answered = [*state["X"], X], state["tail"], []
+        blocks, answered = [*state["X"], X], []
         # The rest must be a full chunk itself, so that the last one is never too short: it is in [n_chunk, 2 n_chunk).
         n_stride = self.n_chunk - self.n_overlap
         while sum(X.shape[-1] for X in blocks) >= self.n_chunk + n_stride:
             X = join(blocks)
-            each, tail = self._answer(X[..., : self.n_chunk], n_stride, tail)
+            each, state = self._answer(X[..., : self.n_chunk], n_stride, state)
             answered.append(each)
             blocks = [X[..., n_stride:]]
         together = Answered(*map(join, zip(*answered, strict=True))) if answered else None
-        return together, {"X": blocks, "tail": tail}
+        return together, {**state, "X": blocks}
 
     def finish(self, state: State) -> Answered | None:
         """End the signal: give the frames that are still to be answered."""
         X = join(state["X"])
-        return self._answer(X, X.shape[-1], state["tail"])[0]
+        return self._answer(X, X.shape[-1], state)[0]
 
-    def _answer(self, X: ComplexArray, n_keep: int, tail: ComplexArray | None) -> tuple[Answered, ComplexArray]:
+    def _answer(self, X: ComplexArray, n_keep: int, state: State) -> tuple[Answered, State]:
         X_link = self._link(X)
-        Y = self.method.estimate(X_link)
+        Y, V = self.method.analyze(X_link)
+        tail, voices = state["tail"], state["voices"]
+        if self.method.n_src:
+            Y, voices = self._in_order(Y, V, tail, voices)
         if tail is not None:
             n = tail.shape[-1]
-            if self.method.n_src:
-                Y = Y[source_order(tail, Y[..., :n])]
             fade = (np.arange(n, dtype=np.float32) + 0.5) / n
             Y = np.concatenate([tail + fade * (Y[..., :n] - tail), Y[..., n:]], -1)
-        return Answered(X[..., :n_keep], X_link[..., :n_keep], Y[..., :n_keep]), Y[..., n_keep:]
+        answered = Answered(X[..., :n_keep], X_link[..., :n_keep], Y[..., :n_keep])
+        return answered, {**state, "tail": Y[..., n_keep:], "voices": voices}
+
+    def _in_order(
+        self, Y: ComplexArray, V: Array | None, tail: ComplexArray | None, voices: Array | None
+    ) -> tuple[ComplexArray, Array | None]:
+        """Talkers of Y (n_src [+ 1], batch, n_freq, T) in order; the sum of each one's voice, (n_src, batch, D)."""
+        n = self.method.n_src or 0
+        new = None if V is None else mean_voices(V, Y[:n])
+        for b in range(Y.shape[1]):
+            similarity = np.zeros((n, n))
+            if tail is not None:
+                similarity += _overlap_similarity(tail[:n, b], Y[:n, b])
+            if new is not None and voices is not None:
+                similarity += _voice_similarity(voices[:, b], new[:, b])
+            order = _best_order(similarity)
+            Y[:n, b] = Y[order, b]
+            if new is not None:
+                new[:, b] = new[order, b]
+        return Y, new if voices is None or new is None else voices + new
+
+
+def mean_voices(V: Array, Y: ComplexArray) -> Array:
+    """Mean over time of each source's voice, weighted by its level: (n_src, batch, D); short for a silent source.
+
+    Args:
+        V: (n_src, batch, T', D).
+        Y: (n_src, batch, n_freq, T), where a step of V spans one or several frames.
+    """
+    level = np.abs(Y).sum(-2)  # (n_src, batch, T)
+    steps = np.arange(V.shape[2]) * level.shape[-1] // V.shape[2]
+    weights = np.add.reduceat(level, steps, -1)
+    mean: Array = np.einsum("sbt,sbtd->sbd", weights / np.maximum(weights.sum((0, 2), keepdims=True), 1e-20), V)
+    return mean
+
+
+def _overlap_similarity(tail: ComplexArray, Y: ComplexArray) -> Array:
+    """Correlation of magnitudes in the overlap, (n_src, n_src), as a share of its energy; 0 if that is a pause."""
+    n = tail.shape[-1]
+    a, b = (np.abs(Z).reshape(len(Z), -1) for Z in (tail, Y[..., :n]))
+    speaks = np.square(b).sum() / n > PAUSE * np.square(np.abs(Y)).sum() / Y.shape[-1]
+    similarity: Array = speaks * (a @ b.T) / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-20)
+    return similarity
+
+
+def _voice_similarity(so_far: Array, new: Array) -> Array:
+    """Cosines of voices (n_src, D), (n_src, n_src); those of sources that hardly speak count for less."""
+    longest = max(float(np.linalg.norm(new, axis=-1).max()), 1e-20)
+    similarity: Array = so_far / np.maximum(np.linalg.norm(so_far, axis=-1, keepdims=True), 1e-20) @ new.T / longest
+    return similarity
 
 
 def source_order(reference: ComplexArray, Y: ComplexArray) -> list[int]:
@@ -187,10 +246,13 @@ def source_order(reference: ComplexArray, Y: ComplexArray) -> list[int]:
         Y: the same shape.
     """
     a, b = (np.abs(Z).reshape(len(Z), -1) for Z in (reference, Y))
-    similarity = a @ b.T  # (n_src, n_src)
+    return _best_order(a @ b.T)
 
-    orders = [list(order) for order in permutations(range(len(Y)))]
-    return max(orders, key=lambda order: float(similarity[range(len(Y)), order].sum()))
+
+def _best_order(similarity: Array) -> list[int]:
+    """The order with the greatest sum; of equals the first, which changes nothing."""
+    orders = [list(order) for order in permutations(range(len(similarity)))]
+    return max(orders, key=lambda order: float(similarity[range(len(order)), order].sum()))
 
 
 def join(blocks: Sequence[Any]) -> Any:

@@ -3,7 +3,8 @@
 A graph that undin exported says in its metadata what it is. Its inputs are "X" (B, 2, T, F), real and imaginary part of
 the STFT, and one per state; its outputs are the answer, named after its kind, and each state with "_out" behind its
 name. B is any, T is any or, where a cell has no ONNX operator, 1: then the frames are looped here. A graph that looks
-both ways in time takes "all" frames of a signal at once and has no state.
+both ways in time takes "all" frames of a signal at once and has no state. One whose metadata state a "voice" of D
+numbers has one more output, "voice" (B, n_src, T', D): each source's voice in each of T' steps.
 
 Nothing in a file is trusted: its bytes must match the checksum in its metadata before they are parsed, the metadata
 must have the right types and moderate sizes, and each answer must have the right shape and finite values.
@@ -37,7 +38,8 @@ KINDS = {
     "card": dict,
     "weights": str,
 }
-MOST_STATE, MOST_LOOKAHEAD, MOST_K = 2**24, 1024, 256  # numbers in all states, frames, numbers per bin
+VOICE = "voice"
+MOST_STATE, MOST_LOOKAHEAD, MOST_K = 2**24, 1024, 256  # numbers in all states, frames, numbers per bin or voice
 USE_GPU = "UNDIN_GPU"  # in the environment: run on the GPU where this onnxruntime can
 LARGEST = 1e6  # absolute value of an output, relative to the input for a spectrum
 Planes = NDArray[np.float32]  # (B, 1, 2, n_src or K, T, F)
@@ -57,6 +59,7 @@ class Runner:
         n_bytes: size of the file.
         shapes: of the states, without the batch.
         n_freq: F.
+        voice: D; 0 for a graph that does not describe voices.
 
     Raises:
         InputError: no such file.
@@ -74,7 +77,8 @@ class Runner:
         try:
             self.meta = _read_meta(self.path, self._session.get_modelmeta().custom_metadata_map, sealed)
             self.shapes: dict[str, tuple[int, ...]] = {name: tuple(x) for name, x in self.meta["states"].items()}
-            self._outputs = [self.meta["output"], *(f"{name}_out" for name in self.shapes)]
+            self.voice: int = self.meta.get(VOICE) or 0
+            self._outputs = [self.meta["output"], *(f"{name}_out" for name in self.shapes), *[VOICE][: self.voice]]
             self.n_freq = _check_signature(self.path, self._session, self.shapes, self._outputs)
         except UnicodeDecodeError as error:
             raise _damaged(self.path, error) from error
@@ -92,7 +96,7 @@ class Runner:
 
         Returns:
             The answer, (B, 1 or 2, T, F) of a mask or spectrum, (B, n_src, T, F) of masks, (B, K, T, F) of an
-            embedding; and the next state.
+            embedding; and the next state, with "voice" where there is one.
 
         Raises:
             WeightsError: the graph fails, or answers with a wrong shape, NaN or huge values.
@@ -108,10 +112,10 @@ class Runner:
 
     def _call(self, X: Planes, state: States) -> tuple[Planes, States]:
         try:
-            out, *states = self._session.run(self._outputs, {"X": X, **state})
+            out, *states = self._session.run(self._outputs, {"X": X, **{name: state[name] for name in self.shapes}})
         except Exception as error:  # onnxruntime's own have no common base
             raise self._fails(_first_line(error)) from error
-        new = dict(zip(self.shapes, states, strict=True))
+        new = dict(zip((*self.shapes, *[VOICE][: self.voice]), states, strict=True))
         self._check_answer(X, out, new)
         return out, new
 
@@ -125,6 +129,8 @@ class Runner:
         for name, shape in self.shapes.items():
             if new[name].shape != (B, *shape):
                 raise self._fails(f"its state {name} has the shape {new[name].shape}")
+        if self.voice and not _is_voice(new[VOICE], (B, n_src or 0, self.voice)):
+            raise self._fails(f"its voice has NaN or the shape {new[VOICE].shape}")
         largest = LARGEST * (1 + np.abs(X).max(initial=0)) if self.meta["output"] == "spectrum" else LARGEST
         if not np.abs(out).max(initial=0) <= largest:  # NaN is not either
             raise self._fails(f"its {self.meta['output']} has NaN or values above {largest:.0e}")
@@ -234,6 +240,9 @@ def _check_meta(path: Path, meta: dict[str, Any]) -> None:
         if meta.get(name) not in choices:
             known = ", ".join(map(str, choices))
             raise _damaged(path, f"its {name} must be one of {known}; got {repr(meta.get(name))[:80]}")
+    voice = meta.get(VOICE) or 0
+    if type(voice) is not int or not 0 <= voice <= MOST_K or (voice and not meta.get("n_src")):
+        raise _damaged(path, f"its voice must be 0 to {MOST_K}, and 0 without n_src; got {voice!r}")
     if not 0 <= meta["lookahead"] <= MOST_LOOKAHEAD:
         raise _damaged(path, f"its lookahead must be 0 to {MOST_LOOKAHEAD}; got {meta['lookahead']}")
     shapes = list(meta["states"].values())
@@ -241,6 +250,11 @@ def _check_meta(path: Path, meta: dict[str, Any]) -> None:
         raise _damaged(path, "each of its states must be a list of non-negative integers")
     if sum(map(math.prod, shapes)) > MOST_STATE:
         raise _damaged(path, f"its states must have at most {MOST_STATE} numbers")
+
+
+def _is_voice(V: Any, sizes: tuple[int, ...]) -> bool:
+    """Whether V is (B, n_src, T', D) with T' >= 1 and finite."""
+    return V.ndim == 4 and (*V.shape[:2], V.shape[3]) == sizes and V.shape[2] > 0 and bool(np.isfinite(V).all())
 
 
 def _damaged(path: Path, what: object) -> WeightsError:

@@ -26,6 +26,7 @@ from undin.spectrum import Array, ComplexArray, IstftStream, StftStream, n_frame
 BLOCK_CHANNELS = 31  # a block with more channels than this and fewer samples has its axes swapped
 MAX_LEVEL = 1e15  # beyond it powers overflow in float32
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+NO_REST = "assigns noise to the talkers: remove it with undin enhance first, or use a method that keeps it apart"
 PIECE_S = 4.0  # longer input is processed in pieces of this length, to bound memory
 
 
@@ -68,6 +69,7 @@ class Stream:
         sr: sample rate of the signal in Hz.
         limit_db: maximum attenuation in dB; None for no limit, 0 returns the input.
         independent: process channels independently instead of with one linked gain.
+        rest: what belongs to no talker of a separation: "shared" equally among them, or "apart", as one more source.
         nan: "raise" an InputError at the first NaN or Inf, or "zero" to set them and samples beyond MAX_LEVEL to zero.
 
     Chunks are (n_samples,) or (..., n_channels, n_samples); leading axes before the channels are a batch. With a method
@@ -88,12 +90,15 @@ class Stream:
         *,
         limit_db: float | None = None,
         independent: bool = False,
+        rest: Literal["shared", "apart"] = "shared",
         nan: Literal["raise", "zero"] = "raise",
     ) -> None:
         check_audio(np.zeros(0, np.float32), sr, nan=nan)
         if method.n_src and (limit_db is not None or independent):
             raise InputError("limit_db and independent apply to enhancement, not to separation")
-        self.method, self.sr, self.independent, self.nan = method, sr, independent, nan
+        if rest == "apart" and not method.has_rest:
+            raise InputError(f"{method.id} {NO_REST}")
+        self.method, self.sr, self.independent, self.rest, self.nan = method, sr, independent, rest, nan
         self.limit_db = limit_db
         self.n_fft, self.hop_length = frame_at(method.config, sr)
         self.n_known = method.config.n_fft // 2 + 1  # bins that the method knows
@@ -287,7 +292,7 @@ class Stream:
 
     @property
     def _sources(self) -> tuple[int, ...]:
-        return (self.method.n_src,) if self.method.n_src else ()
+        return (self.method.n_src + (self.rest == "apart"),) if self.method.n_src else ()
 
     def _link(self, X: ComplexArray) -> ComplexArray:
         """(batch, n_channels, n_freq, T) -> (batch, n_bins, T): one channel, known bins, the level of the own rate."""
@@ -306,8 +311,10 @@ class Stream:
 
     def _synthesize(self, answered: Answered, state: State, keep: float | Array) -> tuple[Array, State]:
         """Answered frames -> samples (..., batch, n_channels, n), and the next state."""
-        X = answered.X
-        Y, air = self._spread(*answered, state["air"])
+        X, X_link, Y_link = answered
+        if self.method.has_rest and self.rest == "shared":
+            Y_link = Y_link[:-1] + Y_link[-1] / np.float32(len(Y_link) - 1)
+        Y, air = self._spread(X, X_link, Y_link, state["air"])
         if np.any(keep):
             Y = Y + np.float32(keep) * (X - Y)
         y, tail = self._istft.overlap(Y, np.swapaxes(state["tail"], 0, -4))

@@ -101,6 +101,38 @@ def write_both_ways(path: Path) -> Path:
     return _write(path, h.make_graph(nodes, "hand", inputs, outputs, constants), 0, "mask", "all", {}, {})
 
 
+LOW, HIGH = slice(0, 60), slice(60, 200)  # bins of the two talkers that `write_talkers` tells apart
+REST, N_BANDS = slice(200, 257), 8
+
+
+def write_talkers(path: Path, *, rest: bool = True, voice: int | None = N_BANDS, **changes: Any) -> Path:
+    """Write a graph that separates bins `LOW` from `HIGH`; a voice is its level in each of N_BANDS bands, per frame."""
+    own = np.zeros((1, 3, 1, 257), np.float32)
+    for k, bins in enumerate((LOW, HIGH, REST)):
+        own[0, k, 0, bins] = 1
+    if not rest:
+        own = own[:, :2] + own[:, 2:] / 2
+    M = np.concatenate([own, 0 * own], 1) if rest else own
+    bands = np.eye(N_BANDS, dtype=np.float32)[np.minimum(np.arange(257) * N_BANDS // 200, N_BANDS - 1)]
+    output = "shares" if rest else "mask"
+    nodes = [
+        h.make_node("Mul", ["X", "X"], ["square"]),
+        h.make_node("ReduceSum", ["square", "one"], ["power"], keepdims=1),
+        h.make_node("Mul", ["power", "none"], ["nothing"]),
+        h.make_node("Add", ["nothing", "M"], [output]),
+        h.make_node("Sqrt", ["power"], ["magnitude"]),
+        h.make_node("Mul", ["magnitude", "own"], ["parts"]),
+        h.make_node("MatMul", ["parts", "bands"], ["voice"]),
+    ]
+    weights = {"M": M, "own": own[:, :2], "bands": bands, "none": np.zeros(1, np.float32), "one": np.array([1])}
+    inputs = [h.make_tensor_value_info("X", t.FLOAT, ["B", 2, "T", 257])]
+    outputs = [h.make_tensor_value_info(output, t.FLOAT, ["B", M.shape[1], "T", 257])]
+    outputs += [h.make_tensor_value_info("voice", t.FLOAT, ["B", 2, "T", N_BANDS])]
+    constants = [nh.from_array(value, name) for name, value in weights.items()]
+    graph = h.make_graph(nodes, "talkers", inputs, outputs, constants)
+    return _write(path, graph, 0, output, "all", {}, {"n_src": 2, "voice": voice, **changes})
+
+
 def _write(
     path: Path, graph: Any, lookahead: int, output: str, frames: str | int, states: dict[str, Any], changes: Any
 ) -> Path:

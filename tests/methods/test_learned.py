@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from graph_files import Hand, power_ratio, write_both_ways, write_hand
+from graph_files import HIGH, LOW, N_BANDS, Hand, power_ratio, write_both_ways, write_hand, write_talkers
 
 import undin
 from undin.errors import InputError, WeightsError
@@ -169,3 +169,16 @@ def test_it_goes_to_other_processes(tmp_path):
     same = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(same(noise(5000), SR), model(noise(5000), SR))
     assert fingerprint(same) == fingerprint(model) and same.card == model.card
+
+
+def test_a_rest_is_a_source_of_its_own_and_voices_are_described(tmp_path):
+    model = undin.load(write_talkers(tmp_path / "talkers.onnx"))
+    assert model.n_src == 2 and model.has_rest and model.has_voice
+    X = stft(noise(2, 9000), 512, 256).astype(np.complex64)
+    Y, V = model.analyze(X)
+    np.testing.assert_allclose(Y.sum(0), X, atol=1e-6)
+    np.testing.assert_array_equal(Y, model.estimate(X))
+    assert not Y[0, :, HIGH].any() and not Y[1, :, LOW].any() and not Y[2, :, :200].any()
+    assert V.shape == (2, 2, X.shape[-1], N_BANDS)
+    plain = undin.load(write_talkers(tmp_path / "plain.onnx", rest=False, voice=None))
+    assert not plain.has_rest and not plain.has_voice and plain.analyze(X)[1] is None

@@ -118,6 +118,16 @@ class Method:
         return None
 
     @property
+    def has_rest(self) -> bool:
+        """Whether `step` and `estimate` return one source more than n_src, last: what belongs to no talker."""
+        return False
+
+    @property
+    def has_voice(self) -> bool:
+        """Whether `analyze` describes voices, so that talkers can be recognized."""
+        return False
+
+    @property
     def latency_ms(self) -> float | None:
         """Delay in milliseconds; None if the complete signal is needed."""
         return self.stream(self.config.sr).latency_ms if self.causal else None
@@ -134,16 +144,30 @@ class Method:
         """Process a complete signal: X (batch, n_freq, n_frames) -> Y (..., batch, n_freq, n_frames)."""
         raise InputError(f"{self.id} runs frame by frame: use step")
 
+    def analyze(self, X: ComplexArray) -> tuple[ComplexArray, Array | None]:
+        """`estimate`, and a description of each source's voice.
+
+        Returns:
+            Y; and (n_src, batch, T', D), a vector for each of T' steps, longer where it is surer, or None.
+        """
+        return self.estimate(X), None
+
     def stream(
-        self, sr: int, *, limit_db: float | None = None, independent: bool = False, nan: Nan = "raise"
+        self,
+        sr: int,
+        *,
+        limit_db: float | None = None,
+        independent: bool = False,
+        rest: Literal["shared", "apart"] = "shared",
+        nan: Nan = "raise",
     ) -> Stream:
         """Start a stream at `sr` Hz; see `undin.stream.Stream`.
 
         Args:
             sr: of the audio, in Hz.
-            limit_db, independent, nan: as in `Stream`.
+            limit_db, independent, rest, nan: as in `Stream`.
         """
-        return Stream(self, sr, limit_db=limit_db, independent=independent, nan=nan)
+        return Stream(self, sr, limit_db=limit_db, independent=independent, rest=rest, nan=nan)
 
     def __call__(
         self,

@@ -2,7 +2,8 @@
 
     X --planes--> (B, 2, T, F) --graph--> mask M: Y_t = M_t X_{t - lookahead},  or spectrum: Y_t itself
 
-A graph that separates returns a real mask for each source, a bidirectional one takes the complete signal.
+A graph that separates returns a real mask for each source, or a complex one for each and for the rest, which belongs to
+no source. A bidirectional one takes the complete signal.
 
 A learned method is a subclass that names its id, its Config and the card that all its weights share; the network is in
 the file of the same name in `undin.training.nets`, and both use that one config.
@@ -18,7 +19,7 @@ from undin.audio import check_audio, resample
 from undin.cores import State
 from undin.errors import InputError, WeightsError
 from undin.methods.base import Card, Look, Method, make_config
-from undin.runner import Planes, Runner
+from undin.runner import VOICE, Planes, Runner
 from undin.spectrum import Array, ComplexArray, stft
 
 WAITING = "X"  # the state that holds the frames which a mask is still to answer; in a graph X is the input
@@ -88,12 +89,23 @@ class Learned(Method):
         """Answer frames X (batch, n_freq, T), frame t answering frame t - lookahead."""
         if not self.causal:
             return super().step(X, state)
-        out, new = self.runner.run(planes(X), {name: state[name] for name in self.runner.shapes})
+        out, after = self.runner.run(planes(X), state)
+        new = {name: after[name] for name in self.runner.shapes}
         if not self._delays:
-            return self._apply(out, X), dict(new)
+            return self._apply(out, X), new
         X = np.concatenate([state[WAITING], X], -1)
         n_frames = out.shape[2]
         return self._apply(out, X[..., :n_frames]), {**new, WAITING: X[..., n_frames:].copy()}
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether the graph has a mask for what belongs to no source."""
+        return bool(self.runner.meta["output"] == "shares")
+
+    @property
+    def has_voice(self) -> bool:
+        """Whether the graph describes voices."""
+        return bool(self.runner.voice)
 
     def estimate(self, X: ComplexArray) -> ComplexArray:
         """Answer a whole signal X (batch, n_freq, n_frames); a source's axis comes first."""
@@ -101,13 +113,19 @@ class Learned(Method):
             return super().estimate(X)
         return self._apply(self.runner.run(planes(X), self.runner.initial_state(len(X)))[0], X)
 
+    def analyze(self, X: ComplexArray) -> tuple[ComplexArray, Array | None]:
+        """`estimate`, and the graph's description of each source's voice; see `Method.analyze`."""
+        if self.causal or not self.has_voice:
+            return super().analyze(X)
+        out, new = self.runner.run(planes(X), self.runner.initial_state(len(X)))
+        return self._apply(out, X), np.moveaxis(new[VOICE], 1, 0)
+
     def _apply(self, out: Planes, X: ComplexArray) -> ComplexArray:
         """The graph's output (batch, n, T, n_freq) and what it answers (batch, n_freq, T) -> Y (..., *X.shape)."""
         M: Any = np.moveaxis(out, 1, 0)
-        if self.runner.meta["output"] == "shares":  # the rest is shared equally, so that the sources sum to X
+        if self.has_rest:
             real, imaginary = np.split(M, 2)
             M = real + 1j * imaginary
-            M = M[:-1] + M[-1] / (len(M) - 1)
         elif not self.n_src:
             M = M[0] if len(M) == 1 else M[0] + 1j * M[1]
         M = np.swapaxes(M, -2, -1)
