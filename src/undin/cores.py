@@ -124,28 +124,30 @@ class Causal:
         answered = Answered(X[..., :n], self._link(X[..., :n]), Y_link[..., Y_link.shape[-1] - n :])
         return answered, {"method": new, "X": X[..., n:]}
 
-    def finish(self, state: State) -> Answered | None:
-        """End the signal: give the frames that are still to be answered."""
+    def finish(self, state: State) -> tuple[Answered | None, State]:
+        """End the signal: give the frames that are still to be answered, and the last state."""
         if not self.method.lookahead:
-            return None
+            return None, state
         X = state["X"]
-        return self.step(np.zeros((*X.shape[:-1], self.method.lookahead), X.dtype), state)[0]
+        return self.step(np.zeros((*X.shape[:-1], self.method.lookahead), X.dtype), state)
 
 
 class Whole:
     """Runs `analyze` on overlapping chunks of at least CHUNK_S and cross-fades them; sources keep their order.
 
     Sources of a chunk are ordered by what the last chunk said of the overlap, and by their voices, where the method
-    describes them: a voice is compared with the mean of each source's so far. A pause in the overlap says nothing.
+    describes them: a voice is compared with the mean of each source's so far. A pause in the overlap says nothing. With
+    a voice that is known, its talker is the first source.
 
     Args:
         method: a method that needs the whole signal.
         link: frames X -> X_link.
         frames_per_s: frames per second.
+        voice: (D,) of length 1, the known voice, or None.
     """
 
-    def __init__(self, method: Drivable, link: Link, frames_per_s: float) -> None:
-        self.method, self._link = method, link
+    def __init__(self, method: Drivable, link: Link, frames_per_s: float, voice: Array | None = None) -> None:
+        self.method, self._link, self._voice = method, link, voice
         self.n_chunk, self.n_overlap = round(CHUNK_S * frames_per_s), round(OVERLAP_S * frames_per_s)
 
     def initial_state(self, X: ComplexArray) -> State:
@@ -171,10 +173,10 @@ class Whole:
         together = Answered(*map(join, zip(*answered, strict=True))) if answered else None
         return together, {**state, "X": blocks}
 
-    def finish(self, state: State) -> Answered | None:
-        """End the signal: give the frames that are still to be answered."""
+    def finish(self, state: State) -> tuple[Answered | None, State]:
+        """End the signal: give the frames that are still to be answered, and the last state."""
         X = join(state["X"])
-        return self._answer(X, X.shape[-1], state)[0]
+        return self._answer(X, X.shape[-1], state)
 
     def _answer(self, X: ComplexArray, n_keep: int, state: State) -> tuple[Answered, State]:
         X_link = self._link(X)
@@ -194,13 +196,15 @@ class Whole:
     ) -> tuple[ComplexArray, Array | None]:
         """Talkers of Y (n_src [+ 1], batch, n_freq, T) in order; the sum of each one's voice, (n_src, batch, D)."""
         n = self.method.n_src or 0
-        new = None if V is None else mean_voices(V, Y[:n])
+        new = None if V is None else total_voices(V, Y[:n])
         for b in range(Y.shape[1]):
             similarity = np.zeros((n, n))
             if tail is not None:
                 similarity += _overlap_similarity(tail[:n, b], Y[:n, b])
-            if new is not None and voices is not None:
-                similarity += _voice_similarity(voices[:, b], new[:, b])
+            if new is not None:
+                so_far = np.zeros_like(new[:, b]) if voices is None else voices[:, b].copy()
+                so_far[: self._voice is not None] = self._voice
+                similarity += _voice_similarity(so_far, new[:, b])
             order = _best_order(similarity)
             Y[:n, b] = Y[order, b]
             if new is not None:
@@ -208,8 +212,8 @@ class Whole:
         return Y, new if voices is None or new is None else voices + new
 
 
-def mean_voices(V: Array, Y: ComplexArray) -> Array:
-    """Mean over time of each source's voice, weighted by its level: (n_src, batch, D); short for a silent source.
+def total_voices(V: Array, Y: ComplexArray) -> Array:
+    """Sum over time of each source's voice, weighted by its level: (n_src, batch, D); short for a silent source.
 
     Args:
         V: (n_src, batch, T', D).
@@ -217,9 +221,8 @@ def mean_voices(V: Array, Y: ComplexArray) -> Array:
     """
     level = np.abs(Y).sum(-2)  # (n_src, batch, T)
     steps = np.arange(V.shape[2]) * level.shape[-1] // V.shape[2]
-    weights = np.add.reduceat(level, steps, -1)
-    mean: Array = np.einsum("sbt,sbtd->sbd", weights / np.maximum(weights.sum((0, 2), keepdims=True), 1e-20), V)
-    return mean
+    total: Array = np.einsum("sbt,sbtd->sbd", np.add.reduceat(level, steps, -1), V)
+    return total
 
 
 def _overlap_similarity(tail: ComplexArray, Y: ComplexArray) -> Array:

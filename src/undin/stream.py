@@ -70,6 +70,7 @@ class Stream:
         limit_db: maximum attenuation in dB; None for no limit, 0 returns the input.
         independent: process channels independently instead of with one linked gain.
         rest: what belongs to no talker of a separation: "shared" equally among them, or "apart", as one more source.
+        voice: (D,), of length 1: the talker who sounds like this comes first, of a method that describes voices.
         nan: "raise" an InputError at the first NaN or Inf, or "zero" to set them and samples beyond MAX_LEVEL to zero.
 
     Chunks are (n_samples,) or (..., n_channels, n_samples); leading axes before the channels are a batch. With a method
@@ -91,6 +92,7 @@ class Stream:
         limit_db: float | None = None,
         independent: bool = False,
         rest: Literal["shared", "apart"] = "shared",
+        voice: Array | None = None,
         nan: Literal["raise", "zero"] = "raise",
     ) -> None:
         check_audio(np.zeros(0, np.float32), sr, nan=nan)
@@ -105,7 +107,10 @@ class Stream:
         self._stft = StftStream(self.n_fft, self.hop_length, window=method.config.window)
         self._istft = IstftStream(self.n_fft, self.hop_length, window=method.config.window)
         self._air = Air(self.n_fft // 2 + 1 - self.n_known, sr / self.n_fft, self._frames_per_s)
-        self.core = Causal(method, self._link) if method.causal else Whole(method, self._link, self._frames_per_s)
+        self.core = (
+            Causal(method, self._link) if method.causal else Whole(method, self._link, self._frames_per_s, voice)
+        )
+        self.voices: Array | None = None  # (n_src, batch, D), how the talkers of the last signal sounded, where known
         self.reset()
 
     def __repr__(self) -> str:
@@ -203,7 +208,8 @@ class Stream:
         n_missing = n_frames_of(self.n_in, self.n_fft, self.hop_length) * self.hop_length - self.n_in
         n_in = self.n_in
         ys = [self._advance(np.zeros((*self._lead, n_missing), self._dtype))]
-        last = self.core.finish(self.state["core"]) if n_in else None
+        last, core = self.core.finish(self.state["core"]) if n_in else (None, {})
+        self.voices = core.get("voices")
         if last is not None:
             ys.append(self._shape(self._synthesize(last, self.state, self.keep)[0]))
         y: Array = join(ys)

@@ -84,7 +84,7 @@ def test_residual_and_output_sum_to_the_input(make_wav, tmp_path):
 def test_talkers_are_limited_together(make_wav, tmp_path):
     source = make_wav(seconds=0.5, n_channels=2, peak=0.9)
     targets = [str(tmp_path / "1.wav"), str(tmp_path / "2.wav")]
-    report = process_file(Split(gain=2.0), source, targets)
+    report = process_file(Split(gain=2.0), source, targets, talkers=2)
     y1, y2 = map(samples, targets)
     assert 4 < report.limited_db < 5.3  # 1.8 comes down to 1
     assert np.abs(y1).max() == pytest.approx(1, abs=1e-3)
@@ -137,7 +137,12 @@ def test_a_pipe_gives_what_it_has(make_wav, monkeypatch, tmp_path):
     [
         (Split(), ["o.wav"], {}, "split writes 2 files per input; got 1"),
         (Gain(), ["o.wav", "p.wav"], {}, "gain writes 1 files per input; got 2"),
-        (Split(), ["o.wav", "p.wav"], {"residual": "r.wav"}, "a separation has no residual"),
+        (
+            Split(),
+            ["o.wav", "p.wav"],
+            {"residual": "r.wav"},
+            "split assigns noise to the talkers",
+        ),
         (Split(), ["o.wav", "p.wav"], {"limit_db": 3}, "limit_db and independent apply to enhancement"),
         (Gain(), ["o.xyz"], {}, "unknown extension '.xyz'"),
     ],

@@ -26,8 +26,8 @@ def test_a_method_that_is_there_is_taken_by_enhance_and_separate():
     gate = undin.load("spectral-gate", n_fft=256, hop_length=64)
     np.testing.assert_array_equal(undin.enhance(x, 16000, method=gate, limit_db=6), gate(x, 16000, limit_db=6))
     nmf = undin.NMF(n_speech=4, fit_iter=2).fit_talkers([x, x[::-1].copy()], 16000)
-    np.testing.assert_array_equal(undin.separate(x, 16000, method=nmf), nmf(x, 16000))
-    with pytest.raises(InputError, match="'spectral-gate' enhances; got talkers=2: use enhance"):
+    np.testing.assert_array_equal(undin.separate(x, 16000, talkers=2, method=nmf), nmf(x, 16000))
+    with pytest.raises(InputError, match="'spectral-gate' enhances; it does not separate talkers: use enhance"):
         undin.separate(x, 16000, method=gate)
 
 

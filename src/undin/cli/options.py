@@ -117,6 +117,22 @@ def pool(workers: int | None, on: str | None, num_cpus: float, num_gpus: float) 
     return Ray(on, workers, num_cpus=num_cpus, num_gpus=num_gpus)
 
 
+def parse_talkers(text: str) -> int | Literal["auto"]:
+    """Read the number of talkers, or "auto".
+
+    Args:
+        text: of the option.
+
+    Raises:
+        InputError: neither.
+    """
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or int(text) < 2:
+        raise InputError(f"--talkers must be auto or a number, 2 or more; got {text!r}")
+    return int(text)
+
+
 def refuse_for_recipe(on: str | None) -> None:
     """Say that a recipe runs here.
 

@@ -1,6 +1,6 @@
 """`undin separate`: one recording in, one file per talker out."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,7 +14,17 @@ def separate(
     output: o.Output = None,
     overwrite: o.Overwrite = False,
     raw: o.Raw = None,
-    talkers: Annotated[int, o.how(min=2, metavar="N", help="Number of talkers.")] = 2,
+    residual: Annotated[
+        bool, o.where("--residual", help="Also write the rest: the noise or, with --voice, everything else.")
+    ] = False,
+    rttm: Annotated[bool, o.where("--rttm", help="Also write who talks when, as an RTTM file.")] = False,
+    talkers: Annotated[
+        str, o.how(metavar="N", help="Number of talkers, or auto: find out how many talk, and when.")
+    ] = "auto",
+    denoise: Annotated[bool, o.how("--denoise", help="Leave noise out of the talkers.")] = False,
+    voice: Annotated[
+        str | None, o.how(metavar="FILE", help="Write only the talker who sounds like this recording.")
+    ] = None,
     method: Annotated[str, o.how("-m", "--method", metavar="MODEL", help=o.MODEL_HELP)] = "blstm-mask",
     loudness: o.Loudness = None,
     set: o.Set = None,
@@ -28,32 +38,53 @@ def separate(
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
-    """Separate talkers into one file each; the files sum to the input.
+    """Separate two talkers into one file each; the files sum to the input.
 
-    [dim]Two talkers; writes talk.1.flac and talk.2.flac:[/]  undin separate talk.flac
+    A talker's file is silent while the talker is, and the second file is silent if only one person talks.
+
+    [dim]Writes talk.1.flac and talk.2.flac:[/]  undin separate talk.flac
+
+    [dim]Noise in talk.residual.flac, times in talk.rttm:[/]  undin separate talk.flac --residual --rttm
+
+    [dim]The talker who sounds like anna.wav; writes talk.voice.flac:[/]  undin separate talk.flac --voice anna.wav
 
     [dim]Two known voices, after undin fit anna/ ben/ --talkers -o two.npz:[/]  undin separate talk.flac -m two.npz
     """
     check_pipes(inputs, output, as_json=json)
     from undin.errors import InputError
     from undin.jobs import FileSettings, plan, plan_urls
+    from undin.methods import find_voice
     from undin.store import is_url
+    from undin.stream import NO_REST
 
     with errors_as_json(inputs, wanted=json):
         where = o.pool(workers, on, num_cpus, num_gpus)
         make = MethodLoader(method, set or ())
-        if make().adjusts("talkers"):
-            make = MethodLoader(method, [*(set or ()), f"talkers={talkers}"])
+        number = o.parse_talkers(talkers)
+        if number != "auto" and make().adjusts("talkers"):
+            make = MethodLoader(method, [*(set or ()), f"talkers={number}"])
         n_src = make().n_src
-        if n_src != talkers:
-            found = f"separates {n_src} talkers" if n_src else "enhances; it does not separate talkers"
-            cure = f"-m deep-clustering, or a model for {talkers} talkers" if n_src else "another -m, or undin enhance"
-            asked = f"; got --talkers {talkers}" if n_src else ""
-            raise InputError(f"{method} {found}{asked}: use {cure}")
-        settings = FileSettings(nan=nan, truncated=truncated, raw=raw, loudness=loudness)
+        if not n_src:
+            raise InputError(f"{method} enhances; it does not separate talkers: use another -m, or undin enhance")
+        if number not in ("auto", n_src):
+            cure = f"-m deep-clustering, or a model for {number} talkers"
+            raise InputError(f"{method} separates {n_src} talkers; got --talkers {number}: use {cure}")
+        wanted = find_voice(make(), voice, sr=0)
+        settings = FileSettings(
+            nan=nan,
+            truncated=truncated,
+            raw=raw,
+            loudness=loudness,
+            talkers=number,
+            denoise=denoise,
+            voice=wanted,
+        )
+        outputs: dict[str, Any] = {"n_src": None if wanted else n_src, "residual": residual, "rttm": rttm}
+        if (denoise or (residual and not wanted)) and not make().has_rest:
+            raise InputError(f"{method} {NO_REST}")
         view = View(quiet=quiet, as_json=json, debug=bool(context.obj))
         if any(map(is_url, (*inputs, output))):
-            jobs = plan_urls(inputs, output, n_src=n_src)
+            jobs = plan_urls(inputs, output, **outputs)
             return work_on_urls(jobs, make, settings, view, workers=where, overwrite=overwrite, deadline=deadline)
-        tasks = plan(inputs, output, n_src=n_src)
+        tasks = plan(inputs, output, suffix=".voice", **outputs)
     return work(tasks, make, settings, view, workers=where, overwrite=overwrite, deadline=deadline, to_pipe=False)

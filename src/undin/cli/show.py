@@ -191,9 +191,13 @@ def line(result: "Result") -> str:
         facts.append(f"peaks limited by {report.limited_db:.1f} dB")
     if report.changed:
         facts.append(f"stored as {report.container} {report.subtype} ({report.changed})")
-    if silent := report.near_silence:
+    if report.talkers == 0:
+        facts.append("nobody talks")
+    elif silent := report.near_silence:
         n, are = len(report.targets) - len(silent), "is" if len(silent) == 1 else "are"
         facts.append(f"{'one talker' if n == 1 else f'{n} talkers'} found: {', '.join(silent)} {are} near silence")
+    elif report.talkers:
+        facts.append("one talker found" if report.talkers == 1 else f"{report.talkers} talkers found")
     return f"{head}   {', '.join(facts)}"
 
 
@@ -201,7 +205,7 @@ def as_json(result: "Result") -> str:
     """Tell a result in one JSON object."""
     task, report = result.task, result.report
     row: dict[str, Any] = {"status": result.status, "input": task.source, "outputs": list(task.targets)}
-    row |= {"residual": task.residual, "picture": task.picture}
+    row |= {"residual": task.residual, "picture": task.picture, "rttm": task.rttm}
     row["error"] = as_option(result.error) if result.error else None
     if report is not None:
         row |= {k: v for k, v in asdict(report).items() if k not in ("source", "targets", "residual")}

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from undin.methods import Talkers, Voice
 from undin.version import __version__
 
 NOTES = ".undin.jsonl"
@@ -27,10 +28,14 @@ class FileSettings:
     truncated: Literal["raise", "keep"] = "raise"
     raw: str | None = None
     loudness: float | None = None
+    talkers: Talkers | None = None  # None for enhancement
+    denoise: bool = False
+    voice: Voice | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Name -> value; `loudness` only if it is set, as notes of undin 0.1 do not have it."""
-        return {name: value for name, value in asdict(self).items() if (name, value) != ("loudness", None)}
+        """Name -> value; settings later than undin 0.1 only if they are set, as its notes do not have them."""
+        unset = {"loudness": None, "talkers": None, "denoise": False, "voice": None}
+        return {name: value for name, value in asdict(self).items() if name not in unset or value is not unset[name]}
 
 
 def describe(source: str, method: dict[str, Any], settings: FileSettings) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from undin.audio.reader import Truncated
 from undin.jobs.process import FileReport, process_file
-from undin.methods import DEFAULT, SEPARATOR, Method, Nan, find_enhancer, find_separator
+from undin.methods import DEFAULT, SEPARATOR, Method, Nan, Talkers, find_enhancer, find_separator, find_voice
 
 Path = str | os.PathLike[str]
 
@@ -52,6 +52,11 @@ def separate_file(
     path: Path,
     outs: Sequence[Path],
     *,
+    talkers: Talkers = "auto",
+    denoise: bool = False,
+    residual: Path | None = None,
+    voice: Path | None = None,
+    rttm: Path | None = None,
     method: str | os.PathLike[str] | Method = SEPARATOR,
     nan: Nan = "raise",
     truncated: Truncated = "raise",
@@ -62,7 +67,11 @@ def separate_file(
 
     Args:
         path: audio file, or video with the extra `video`.
-        outs: output files, one for each talker; replaced if they exist.
+        outs: output files, one for each talker, or one with `voice`; replaced if they exist.
+        talkers, denoise: as in `undin.separate`.
+        residual: output file for what is in none of the others: the noise, or all that is not `voice`.
+        voice: audio file; only the talker who sounds like this is written.
+        rttm: output file that says who talks when, in the format that tools for diarization read.
         method: as in `undin.separate`.
         nan: "raise" at the first NaN or Inf, or "zero" to repair them.
         truncated: "raise" if the file is shorter than its header says, or "keep" the samples it has.
@@ -71,12 +80,15 @@ def separate_file(
         settings: changes to the method's config, by name.
 
     Returns:
-        What was done; `near_silence` names the files of talkers that were not found.
+        What was done; `talkers` is how many talk, `near_silence` names the files of talkers that were not found.
 
     Raises:
-        InputError: the file cannot be read or written, a setting breaks a rule, or the method separates another number
-            of talkers than there are files.
+        InputError: the file cannot be read or written, a setting breaks a rule, the method separates another number of
+            talkers than there are files, cannot keep noise apart or recognize voices, or nobody sounds like `voice`.
     """
-    model = find_separator(method, len(outs), settings, "nan", "truncated", "loudness", "method")
-    targets = [os.fspath(out) for out in outs]
-    return process_file(model, os.fspath(path), targets, nan=nan, truncated=truncated, loudness=loudness)
+    keywords = "talkers", "denoise", "residual", "voice", "rttm", "nan", "truncated", "loudness", "method"
+    model = find_separator(method, talkers if voice else len(outs), settings, *keywords)
+    options: dict[str, Any] = {"talkers": talkers, "denoise": denoise, "nan": nan, "truncated": truncated}
+    options |= {"residual": residual and os.fspath(residual), "rttm": rttm and os.fspath(rttm), "loudness": loudness}
+    wanted = find_voice(model, voice, model.config.sr)
+    return process_file(model, os.fspath(path), [os.fspath(out) for out in outs], voice=wanted, **options)

@@ -2,8 +2,8 @@
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,12 +22,18 @@ class FileTask:
     targets: tuple[str, ...]
     residual: str | None = None  # where to write the removed noise
     picture: str | None = None  # where to draw input and outputs
+    rttm: str | None = None  # where to write who talks when
     problem: str | None = None  # why it cannot be done, if known beforehand; then it has no targets
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """All files that it writes."""
-        return (*self.targets, *filter(None, (self.residual, self.picture)))
+        return (*self.targets, *filter(None, (self.residual, self.picture, self.rttm)))
+
+    def moved(self, move: Callable[[str], str]) -> "FileTask":
+        """The same with other names of its outputs."""
+        names = {kind: name and move(name) for kind in ("residual", "picture", "rttm") if (name := getattr(self, kind))}
+        return replace(self, targets=tuple(map(move, self.targets)), **names)
 
 
 def plan(
@@ -38,6 +44,7 @@ def plan(
     n_src: int | None = None,
     residual: bool = False,
     picture: bool = False,
+    rttm: bool = False,
 ) -> list[FileTask]:
     """Plan the output paths.
 
@@ -53,6 +60,7 @@ def plan(
         n_src: results per input from a method that separates; None for enhancement.
         residual: also write the removed noise, as a.residual.wav.
         picture: also draw input and output, as a.enhanced.png.
+        rttm: also write who talks when, as a.rttm.
 
     Returns:
         One task per file; and one with a `problem`, for `run` to name, for each folder in a tree that cannot be read
@@ -63,7 +71,7 @@ def plan(
     """
     if not inputs:
         raise InputError("no inputs; expected at least one file, folder or -")
-    extras = Extras(n_src, residual, picture)
+    extras = Extras(n_src, residual, picture, rttm)
     if "-" in inputs or output == "-":
         tasks = [_pipe(inputs, output, extras)]
     else:
@@ -85,6 +93,7 @@ class Extras(NamedTuple):
     n_src: int | None
     residual: bool
     picture: bool
+    rttm: bool
 
 
 def _pipe(inputs: Sequence[str], output: str | None, extras: Extras) -> FileTask:
@@ -97,7 +106,7 @@ def _pipe(inputs: Sequence[str], output: str | None, extras: Extras) -> FileTask
         if _is_folder(str(output)):
             raise InputError(f"audio from a pipe has no name to keep in the folder {output}; use -o FILE")
         return name_outputs(inputs[0], Path(str(output)), "", extras)
-    if extras.n_src or extras.residual:
+    if extras.n_src or extras.residual or extras.rttm:
         raise InputError("a pipe carries one signal, not several talkers or a residual; use -o FILE")
     return FileTask(inputs[0], ("-",))
 
@@ -212,7 +221,8 @@ def name_outputs(source: str, place: Path, tag: str, extras: Extras) -> FileTask
 
     tags = [f".{i + 1}" for i in range(extras.n_src)] if extras.n_src else [tag]
     residual = tagged(".residual") if extras.residual else None
-    return FileTask(source, tuple(map(tagged, tags)), residual, tagged(tags[0], ".png") if extras.picture else None)
+    picture = tagged(tags[0], ".png") if extras.picture else None
+    return FileTask(source, tuple(map(tagged, tags)), residual, picture, tagged("", ".rttm") if extras.rttm else None)
 
 
 def _check_clashes(tasks: list[FileTask]) -> None:

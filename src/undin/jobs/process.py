@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
+from undin.atomic import atomic_write
 from undin.audio import VIDEO_EXTENSIONS, Limiter, Reader, Writer, open_reader, open_writer
 from undin.checks import check
 from undin.errors import InputError
 from undin.jobs.levelled import Levelled, Sink
-from undin.methods import Method, lone_order
+from undin.methods import Method, Separator, Talkers, Voice, lone_order
 from undin.spectrum import Array
 from undin.stream import Stream
 from undin.workers import Progress
@@ -41,6 +42,7 @@ class FileReport:
     limited_db: float  # greatest attenuation by the limiter, 0.0 where nothing exceeded full scale
     wall_s: float
     near_silence: tuple[str, ...] = ()  # targets of talkers that were not found
+    talkers: int | None = None  # how many talk, from a method that separates
     gain_db: float | None = 0.0  # that brought the output to the wanted loudness; None if it is too quiet to measure
 
     @property
@@ -61,24 +63,32 @@ def process_file(
     truncated: Literal["raise", "keep"] = "raise",
     raw: str | None = None,
     loudness: float | None = None,
+    talkers: Talkers = "auto",
+    denoise: bool = False,
+    voice: Voice | None = None,
+    rttm: str | None = None,
     progress: Progress | None = None,
 ) -> FileReport:
     """Enhance or separate one file or pipe into one file or pipe, or into one per source.
 
-    Outputs appear whole or not at all. Memory is bounded by the block (by about 40 s for a whole-signal method).
+    Outputs appear whole or not at all. Memory is bounded by the block (by about 40 s for a whole-signal method, and 10
+    for talkers).
 
     Args:
         method: a method returned by `undin.load`.
         source: path, or "-" for standard input.
-        target: path or "-"; from a separating method a list of n_src paths. The extension chooses the container.
+        target: path or "-"; from a separating method a list of n_src paths, or of one with `voice`. The extension
+            chooses the container.
         limit_db: nothing is attenuated by more than this many dB.
         independent: treat channels one by one.
-        residual: path for the removed noise, x - y.
+        residual: path for what is in no other output: the removed noise, x - y.
         nan: "raise" at the first NaN or Inf, or "zero" to repair them.
         truncated: "raise" if the file is shorter than its header says, or "keep" the samples it has.
         raw: format of headerless audio, in and out, e.g. "s16le:16000:1".
         loudness: loudness of the output in LUFS (ITU-R BS.1770-4); one gain for the whole file and all talkers, and
             peaks are limited to -1 dBFS. The output waits on disk until its loudness is known. None keeps the level.
+        talkers, denoise, voice: as in `Separator`.
+        rttm: path for the times at which each talker talks.
         progress: called after every block with the seconds of audio in it.
 
     Returns:
@@ -88,10 +98,9 @@ def process_file(
         InputError: a file cannot be read or written, or a setting breaks a rule.
     """
     targets = (target,) if isinstance(target, str) else tuple(target)
-    if len(targets) != (method.n_src or 1):
-        raise InputError(f"{method.id} writes {method.n_src or 1} files per input; got {len(targets)} names")
-    if residual and method.n_src:
-        raise InputError("--residual applies to enhancement; a separation has no residual")
+    n_out = 1 if voice else method.n_src or 1
+    if len(targets) != n_out:
+        raise InputError(f"{method.id} writes {n_out} files per input; got {len(targets)} names")
     start = time.perf_counter()
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(source, raw=raw, truncated=truncated, nan=nan))
@@ -99,17 +108,24 @@ def process_file(
         if reader.n_tracks > 1:
             warnings.warn(f"{source} has {reader.n_tracks} audio tracks: the first one is processed", stacklevel=2)
         sr = reader.format.sr
-        stream = stack.enter_context(method.stream(sr, limit_db=limit_db, independent=independent))
+        stream: Stream | Separator = method.stream(sr, limit_db=limit_db, independent=independent)
+        if method.n_src:
+            options: dict[str, Any] = {"talkers": talkers, "denoise": denoise, "residual": bool(residual)}
+            stream = Separator(method, sr, voice=voice, **options)
 
         def opened(target: str) -> Writer:
             return stack.enter_context(open_writer(target, reader.format, like=source))
 
-        sink: Sink = _Talkers([opened(target) for target in targets]) if method.n_src else _One(opened(targets[0]))
+        writers = [opened(target) for target in (*targets, *filter(None, [residual]))]
+        ends = _Talkers(writers, len(targets)) if method.n_src else _One(writers[0])
+        sink: Sink = ends
         if loudness is not None:
             check("loudness", loudness, Lufs)
             sink = Levelled(sink, loudness, sr, stack)
-        rest = _Residual(opened(residual)) if residual else None
+        rest = _Residual(writers[-1]) if residual and not method.n_src else None
         _pump(reader, stream, sink, rest, progress)
+        if rttm and isinstance(stream, Separator):
+            _write_rttm(rttm, Path(source).stem, [stream.turns[i] for i in ends.order])
     before, after = reader.format, sink.writers[0].format
     return FileReport(
         source=source,
@@ -124,6 +140,7 @@ def process_file(
         limited_db=max(sink.limited_db, rest.limited_db if rest else 0.0),
         wall_s=time.perf_counter() - start,
         near_silence=targets[len(targets) - sink.n_silent :],
+        talkers=stream.n_talkers if isinstance(stream, Separator) else None,
         gain_db=sink.gain_db if isinstance(sink, Levelled) else 0.0,
     )
 
@@ -138,7 +155,18 @@ def _check_picture(reader: Reader, targets: Sequence[str]) -> None:
             )
 
 
-def _pump(reader: Reader, stream: Stream, sink: Sink, rest: "_Residual | None", progress: Progress | None) -> None:
+def _write_rttm(path: str, name: str, turns: list[list[tuple[float, float]]]) -> None:
+    """Write who talks when, as tools for diarization read it: a line for each turn, fields without spaces."""
+    lines = sorted((start, end, i + 1) for i, each in enumerate(turns) for start, end in each)
+    with atomic_write(Path(path)) as file:
+        for start, end, i in lines:
+            where = f"{'_'.join(name.split())} 1 {start:.3f} {end - start:.3f}"
+            file.write(f"SPEAKER {where} <NA> <NA> talker{i} <NA> <NA>\n")
+
+
+def _pump(
+    reader: Reader, stream: Stream | Separator, sink: Sink, rest: "_Residual | None", progress: Progress | None
+) -> None:
     """Move all samples from the reader through the stream to the writers."""
     sr = reader.format.sr
     while (x := reader.read(max(round(BLOCK_S * sr), 1))).shape[-1]:
@@ -159,7 +187,7 @@ def _pump(reader: Reader, stream: Stream, sink: Sink, rest: "_Residual | None", 
 class _One:
     """The one output of an enhancement."""
 
-    n_silent = 0
+    n_silent, order = 0, (0,)
 
     def __init__(self, writer: Writer) -> None:
         self.writers = [writer]
@@ -177,23 +205,26 @@ class _One:
 
 
 class _Talkers:
-    """One output for each talker; what exceeds full scale lowers all of them, so that they still sum to the input."""
+    """One output for each talker, and one for the rest if it is kept; what exceeds full scale lowers all alike, so that
+    they still sum to the input.
+    """
 
-    def __init__(self, writers: list[Writer]) -> None:
-        self.writers = writers
+    def __init__(self, writers: list[Writer], n_talkers: int) -> None:
+        self.writers, self.n_talkers = writers, n_talkers
         format = writers[0].format
         ms = format.sr // 1000
         self._limiter = Limiter(lookahead=5 * ms, hold=10 * ms) if format.has_full_scale else None
-        self._energies = np.zeros(len(writers))
+        self._energies = np.zeros(n_talkers)
         self.n_silent = 0  # talkers near silence, known at the end
+        self.order: Sequence[int] = range(n_talkers)  # of the talkers in the files
 
     @property
     def limited_db(self) -> float:
         return self._limiter.limited_db if self._limiter else 0.0
 
     def write(self, y: Array) -> None:
-        """Take y (n_src, n_channels, n_samples)."""
-        self._energies += np.square(y, dtype=np.float64).sum((1, 2))
+        """Take y (n_writers, n_channels, n_samples)."""
+        self._energies += np.square(y[: self.n_talkers], dtype=np.float64).sum((1, 2))
         for writer, y_i in zip(self.writers, self._limiter.process(y) if self._limiter else y, strict=True):
             writer.write(y_i)
 
@@ -202,9 +233,9 @@ class _Talkers:
         if self._limiter:
             for writer, y_i in zip(self.writers, self._limiter.flush(), strict=True):
                 writer.write(y_i)
-        self.n_silent, order = lone_order(self._energies.tolist())
-        parts = [writer.part for writer in self.writers if writer.part]
-        for part, target in zip([parts[i] for i in order], [part.target for part in parts], strict=True):
+        self.n_silent, self.order = lone_order(self._energies.tolist())
+        parts = [writer.part for writer in self.writers[: self.n_talkers] if writer.part]
+        for part, target in zip([parts[i] for i in self.order], [part.target for part in parts], strict=True):
             part.target = target
 
 

@@ -2,7 +2,7 @@
 
 import traceback
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,7 +40,8 @@ def perform(task: FileTask, method: Method, settings: FileSettings, progress: Pr
     """
     make_folders(task)
     targets = task.targets if method.n_src else task.targets[0]
-    report = process_file(method, task.source, targets, residual=task.residual, progress=progress, **asdict(settings))
+    options = {**vars(settings), "talkers": settings.talkers or "auto", "residual": task.residual, "rttm": task.rttm}
+    report = process_file(method, task.source, targets, progress=progress, **options)
     if task.picture:
         draw(task, task.picture)
     return report

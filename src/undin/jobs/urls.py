@@ -55,13 +55,7 @@ class UrlJob:
     @property
     def shown(self) -> FileTask:
         """The task with complete names, for results."""
-        names = {name: name and self.out.at(name) for name in (self.task.residual, self.task.picture)}
-        return replace(
-            self.task,
-            targets=tuple(map(self.out.at, self.task.targets)),
-            residual=names[self.task.residual],
-            picture=names[self.task.picture],
-        )
+        return self.task.moved(self.out.at)
 
 
 def plan_urls(
@@ -71,13 +65,14 @@ def plan_urls(
     n_src: int | None = None,
     residual: bool = False,
     picture: bool = False,
+    rttm: bool = False,
 ) -> Iterator[UrlJob]:
     """List the jobs, page by page.
 
     Args:
         inputs: URLs of files and folders, and files and folders on the disk.
         output: folder, or, for one file, a file with an extension; a URL or, for inputs at URLs, a path.
-        n_src, residual, picture: as in `plan`.
+        n_src, residual, picture, rttm: as in `plan`.
 
     Raises:
         InputError: no output is given, an input is missing, or an output would replace its input.
@@ -86,7 +81,7 @@ def plan_urls(
         raise InputError("a pipe cannot be combined with a URL; use local files with -")
     if not output:
         raise InputError("inputs at URLs need -o, a folder or a URL, such as out/ or s3://bucket/out/")
-    extras = Extras(n_src, residual, picture)
+    extras = Extras(n_src, residual, picture, rttm)
     below = output.partition("://")[2] if is_url(output) else os.path.abspath(output)  # noqa: PTH100
     is_folder = output.endswith(("/", os.sep)) or Path(output).is_dir()
     one = len(inputs) == 1 and "/" in below and not is_folder and bool(PurePosixPath(below).suffix)
@@ -256,13 +251,7 @@ def _spooled(job: UrlJob, note: dict[str, Any], method: Method, settings: FileSe
             source.parent.mkdir()
             job.store.fetch(job.entry.name, source, job.entry.size)
         places = {name: Path(folder, "out", name) for name in job.task.outputs}
-        task = replace(
-            job.task,
-            source=str(source),
-            targets=tuple(str(places[name]) for name in job.task.targets),
-            residual=job.task.residual and str(places[job.task.residual]),
-            picture=job.task.picture and str(places[job.task.picture]),
-        )
+        task = replace(job.task.moved(lambda name: str(places[name])), source=str(source))
         try:
             report = perform(task, method, settings, progress)
         except UndinError as error:  # with the names that the user gave

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from undin.audio import check_audio, check_axes, read
 from undin.checks import suggest
 from undin.errors import InputError, WeightsError
 from undin.methods.base import Card, Look, Method, Nan
@@ -21,6 +22,7 @@ from undin.methods.log_mmse import LogMMSE
 from undin.methods.lull import Lull
 from undin.methods.mann import MANN, MANNDNN, MANNLSTM
 from undin.methods.nmf import NMF
+from undin.methods.separator import Separator, Talkers, Voice, describe_voice
 from undin.methods.spectral_gate import SpectralGate
 from undin.methods.talker_masks import BLSTMMask, FFMask, LSTMMask
 from undin.methods.twain import Twain
@@ -67,8 +69,8 @@ ANY_NUMBER = "deep-clustering"  # of talkers
 __all__ = [
     "DEFAULT", "DNN", "LEARNED", "MANN", "MANNDNN", "MANNLSTM", "METHODS", "NMF", "SEPARATOR", "BLSTMMask", "Card",
     "Cmask", "DeepClustering", "FFMask", "Hush", "LSTMMask", "Learned", "LogMMSE", "Look", "Lull",
-    "Method", "Nan", "SpectralGate", "Twain", "enhance", "find_enhancer", "find_separator", "load", "lone_order",
-    "loudest_first", "separate",
+    "Method", "Nan", "Separator", "SpectralGate", "Talkers", "Twain", "Voice", "enhance", "find_enhancer",
+    "find_separator", "find_voice", "load", "lone_order", "loudest_first", "separate",
 ]  # fmt: skip
 
 
@@ -153,7 +155,10 @@ def separate(
     x: Array,
     sr: int,
     *,
-    talkers: int = 2,
+    talkers: Talkers = "auto",
+    denoise: bool = False,
+    residual: bool = False,
+    voice: str | Path | Array | None = None,
     method: str | Path | Method = SEPARATOR,
     nan: Nan = "raise",
     channels_last: bool = False,
@@ -164,7 +169,11 @@ def separate(
     Args:
         x: (n_samples,) or (..., n_channels, n_samples), floating point, full scale 1.
         sr: sample rate in Hz; any.
-        talkers: number of talkers.
+        talkers: "auto" to judge who talks when (`undin.activity`): a talker's output is silent while the talker is, and
+            a lone one has the entire signal. With a number, outputs are left as the method returns them.
+        denoise: leave noise out of the talkers, of a method that keeps it apart.
+        residual: return as one source more, last, what is in none of the others: the noise, or all that is not `voice`.
+        voice: return the talker who sounds like this, a file or (n_samples,) at sr, of a method that recognizes voices.
         method: an id of `METHODS`, the path of a saved model that separates, or what `load` gave; the default knows no
             voice and takes two talkers, deep clustering takes any number. With recordings of the two voices themselves,
             learn one: `undin.NMF().fit_talkers([a, b], sr)`.
@@ -173,20 +182,32 @@ def separate(
         settings: changes to the method's config, by name.
 
     Returns:
-        (talkers, *x.shape), which sums to x for methods with masks that sum to one. A lone voice comes first.
+        (talkers, *x.shape), two by default, whoever talks; with `residual` one more, with `voice` x.shape and with both
+        (2, *x.shape). All sum to x, unless `denoise` leaves out the noise. A lone voice comes first.
 
     Raises:
-        InputError: x or a setting breaks a rule, or the method separates another number of talkers.
+        InputError: x or a setting breaks a rule, the method separates another number of talkers, cannot keep noise
+            apart or cannot recognize voices, or nobody sounds like `voice`.
 
     >>> import numpy as np
     >>> s = separate(np.zeros(16000, np.float32), 16000)
     >>> s.shape
     (2, 16000)
     """
-    model = find_separator(method, talkers, settings, "talkers", "nan", "channels_last", "method")
+    keywords = "talkers", "denoise", "residual", "voice", "nan", "channels_last", "method"
+    model = find_separator(method, talkers, settings, *keywords)
     turn = channels_last and np.ndim(x) > 1
-    s = loudest_first(model(np.swapaxes(x, -1, -2) if turn else x, sr, nan=nan))
-    return np.swapaxes(s, -1, -2) if turn else s
+    wanted = find_voice(model, voice, sr)
+    x = check_axes(check_audio(np.swapaxes(x, -1, -2) if turn else x, sr, nan=nan))
+    s = np.empty((Separator(model, sr, residual=residual, denoise=denoise, voice=wanted).n_out, *x.shape), x.dtype)
+    for row in np.ndindex(x.shape[:-2]):
+        one = Separator(model, sr, talkers=talkers, denoise=denoise, residual=residual, voice=wanted, nan=nan)
+        y = np.concatenate([one.process(x[row]), one.flush()], -1)
+        if not wanted:
+            y[: model.n_src] = loudest_first(y[: model.n_src])
+        s[:, *row] = y
+    s = np.swapaxes(s, -1, -2) if turn else s
+    return s[0] if wanted and not residual else s
 
 
 def find_enhancer(method: str | os.PathLike[str] | Method, settings: dict[str, Any], *keywords: str) -> Method:
@@ -207,9 +228,9 @@ def find_enhancer(method: str | os.PathLike[str] | Method, settings: dict[str, A
 
 
 def find_separator(
-    method: str | os.PathLike[str] | Method, talkers: int, settings: dict[str, Any], *keywords: str
+    method: str | os.PathLike[str] | Method, talkers: Talkers, settings: dict[str, Any], *keywords: str
 ) -> Method:
-    """Prepare a method that separates the given number of talkers.
+    """Prepare a method that separates the given number of talkers, or any with "auto".
 
     Args:
         method: an id, a path or a method.
@@ -221,15 +242,32 @@ def find_separator(
         InputError: it enhances, or separates another number of talkers; or a setting breaks a rule.
     """
     model = _ready(method, settings, *keywords)
-    if model.adjusts("talkers"):
+    if talkers != "auto" and model.adjusts("talkers"):
         model = model.with_settings(talkers=talkers)
-    if model.n_src != talkers:
-        found = f"separates {model.n_src} talkers" if model.n_src else "enhances"
-        cure = (
-            f"use {ANY_NUMBER}, or a model for {talkers} talkers" if model.n_src else "use enhance, or another method"
-        )
-        raise InputError(f"{model.id!r} {found}; got talkers={talkers!r}: {cure}")
+    if model.n_src != talkers and not (talkers == "auto" and model.n_src):
+        if not model.n_src:
+            raise InputError(f"{model.id!r} enhances; it does not separate talkers: use enhance, or another method")
+        cure = f"use {ANY_NUMBER}, or a model for {talkers} talkers"
+        raise InputError(f"{model.id!r} separates {model.n_src} talkers; got talkers={talkers!r}: {cure}")
     return model
+
+
+def find_voice(model: Method, voice: str | os.PathLike[str] | Array | None, sr: int) -> Voice | None:
+    """Describe the voice of a sample; None for none.
+
+    Args:
+        model: separates.
+        voice: a file, or (n_samples,).
+        sr: of samples that are no file, in Hz.
+
+    Raises:
+        InputError: the model does not recognize voices, the file cannot be read, or nobody talks in it.
+    """
+    if voice is None:
+        return None
+    if isinstance(voice, (str, os.PathLike)):
+        return describe_voice(model, *read(Path(voice)), str(voice))
+    return describe_voice(model, voice, sr)
 
 
 def loudest_first(s: Array) -> Array:

@@ -159,15 +159,16 @@ class Method:
         limit_db: float | None = None,
         independent: bool = False,
         rest: Literal["shared", "apart"] = "shared",
+        voice: Array | None = None,
         nan: Nan = "raise",
     ) -> Stream:
         """Start a stream at `sr` Hz; see `undin.stream.Stream`.
 
         Args:
             sr: of the audio, in Hz.
-            limit_db, independent, rest, nan: as in `Stream`.
+            limit_db, independent, rest, voice, nan: as in `Stream`.
         """
-        return Stream(self, sr, limit_db=limit_db, independent=independent, rest=rest, nan=nan)
+        return Stream(self, sr, limit_db=limit_db, independent=independent, rest=rest, voice=voice, nan=nan)
 
     def __call__(
         self,

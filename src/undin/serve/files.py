@@ -19,7 +19,7 @@ from undin.audio import VIDEO_EXTENSIONS, AudioFormat, info
 from undin.audio.format import EXTENSIONS
 from undin.errors import MissingExtraError, UndinError
 from undin.jobs import FileReport, process_file
-from undin.methods.base import Method
+from undin.methods import Method, Talkers
 from undin.serve.admission import FileQueue
 from undin.serve.limits import Limits
 from undin.serve.metrics import Metrics
@@ -51,6 +51,7 @@ class Order:
     method: Method
     limit_db: float | None
     format: str | None  # of the output; None for that of the input
+    talkers: Talkers  # of a separation
     media_type: str  # of the body
 
 
@@ -87,14 +88,16 @@ class FileWorker:
     def enhance(self, query: Query) -> Order:
         """Understand the query of /v1/enhance."""
         method = self.models.enhancer(query.text("method"))
-        return Order(method, query.limit_db(), query.choice("format", FORMATS), "")
+        return Order(method, query.limit_db(), query.choice("format", FORMATS), "auto", "")
 
     def separate(self, query: Query) -> Order:
         """Understand the query of /v1/separate."""
         if query.text("limit_db") is not None:
             raise Refusal(422, "invalid_setting", "limit_db applies to /v1/enhance only")
-        method = self.models.separator(query.text("method"), query.integer("talkers", 2, 2, 8))
-        return Order(method, None, query.choice("format", FORMATS), "")
+        is_auto = query.text("talkers") in (None, "auto")
+        talkers: Talkers = "auto" if is_auto else query.integer("talkers", 2, 2, 8)
+        method = self.models.separator(query.text("method"), talkers)
+        return Order(method, None, query.choice("format", FORMATS), talkers, "")
 
     async def _process(self, request: Request, order: Order, source: Path) -> tuple[Path, FileReport]:
         """Work in a thread; stop when the client goes."""
@@ -157,7 +160,9 @@ def _write(order: Order, source: Path, limits: Limits, gone: threading.Event) ->
     names = [f"{NAME}.{i + 1}{extension}" for i in range(n_src)] if n_src else [f"{NAME}.enhanced{extension}"]
     paths = [source.with_name(name) for name in names]
     target = [str(path) for path in paths] if n_src else str(paths[0])
-    report = process_file(order.method, str(source), target, limit_db=order.limit_db, progress=progress)
+    report = process_file(
+        order.method, str(source), target, limit_db=order.limit_db, talkers=order.talkers, progress=progress
+    )
     return (_zip(paths) if n_src else paths[0]), report
 
 

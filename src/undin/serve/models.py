@@ -7,7 +7,7 @@ from typing import Any
 
 from undin.checks import suggest
 from undin.errors import UndinError
-from undin.methods import DEFAULT, METHODS, SEPARATOR, load
+from undin.methods import DEFAULT, METHODS, SEPARATOR, Talkers, load
 from undin.methods.base import Method
 from undin.native import Compiled
 from undin.serve.refusal import Refusal
@@ -38,7 +38,7 @@ class Models:
             raise Refusal(422, "wrong_method", f"{name} separates {method.n_src} talkers: use /v1/separate")
         return method
 
-    def separator(self, name: str | None, talkers: int) -> Method:
+    def separator(self, name: str | None, talkers: Talkers) -> Method:
         """A method that separates; None for the default.
 
         Raises:
@@ -46,11 +46,11 @@ class Models:
         """
         name = name or SEPARATOR
         method = self._get(name)
-        if method.adjusts("talkers"):
+        if talkers != "auto" and method.adjusts("talkers"):
             method = self._get(name, talkers)
         if not method.n_src:
             raise Refusal(422, "wrong_method", f"{name} enhances; it does not separate talkers: use /v1/enhance")
-        if method.n_src != talkers:
+        if talkers not in ("auto", method.n_src):
             message = f"{name} separates {method.n_src} talkers; got talkers={talkers}: use deep-clustering"
             raise Refusal(422, "wrong_method", message)
         return method
