@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import undin
-from undin.cores import CHUNK_S, OVERLAP_S, source_order
+from undin.cores import CHUNK_S, OVERLAP_S
 from undin.errors import InputError
 from undin.methods import Method
+from undin.order import source_order
 from undin.stream import frame_at
 
 SR = 16000

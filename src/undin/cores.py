@@ -5,11 +5,11 @@ signal: the state goes in and comes out, as with `step`, so that signals can be 
 """
 
 from collections.abc import Callable, Sequence
-from itertools import permutations
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from undin.order import in_order
 from undin.spectrum import Array, ComplexArray, Window
 
 State = dict[str, Any]
@@ -17,7 +17,6 @@ Link = Callable[[ComplexArray], ComplexArray]  # (batch, n_channels, n_freq, T) 
 
 CHUNK_S = 20.0  # whole-signal methods see at least this much at once ...
 OVERLAP_S = 2.0  # ... and neighboring chunks are cross-faded over this
-PAUSE = 1e-3  # power of an overlap relative to its chunk's, below which nobody speaks in it
 
 
 class FrameConfig(Protocol):
@@ -133,11 +132,8 @@ class Causal:
 
 
 class Whole:
-    """Runs `analyze` on overlapping chunks of at least CHUNK_S and cross-fades them; sources keep their order.
-
-    Sources of a chunk are ordered by what the last chunk said of the overlap, and by their voices, where the method
-    describes them: a voice is compared with the mean of each source's so far. A pause in the overlap says nothing. With
-    a voice that is known, its talker is the first source.
+    """Runs `analyze` on overlapping chunks of at least CHUNK_S and cross-fades them; sources keep their order
+    (`undin.order`). With a voice that is known, its talker is the first source.
 
     Args:
         method: a method that needs the whole signal.
@@ -147,7 +143,7 @@ class Whole:
     """
 
     def __init__(self, method: Drivable, link: Link, frames_per_s: float, voice: Array | None = None) -> None:
-        self.method, self._link, self._voice = method, link, voice
+        self.method, self._link, self._frames_per_s, self._voice = method, link, frames_per_s, voice
         self.n_chunk, self.n_overlap = round(CHUNK_S * frames_per_s), round(OVERLAP_S * frames_per_s)
 
     def initial_state(self, X: ComplexArray) -> State:
@@ -195,67 +191,18 @@ class Whole:
         self, Y: ComplexArray, V: Array | None, tail: ComplexArray | None, voices: Array | None
     ) -> tuple[ComplexArray, Array | None]:
         """Talkers of Y (n_src [+ 1], batch, n_freq, T) in order; the sum of each one's voice, (n_src, batch, D)."""
-        n = self.method.n_src or 0
-        new = None if V is None else total_voices(V, Y[:n])
+        n, totals, Y = self.method.n_src or 0, list[Array](), Y.copy()
         for b in range(Y.shape[1]):
-            similarity = np.zeros((n, n))
-            if tail is not None:
-                similarity += _overlap_similarity(tail[:n, b], Y[:n, b])
-            if new is not None:
-                so_far = np.zeros_like(new[:, b]) if voices is None else voices[:, b].copy()
-                so_far[: self._voice is not None] = self._voice
-                similarity += _voice_similarity(so_far, new[:, b])
-            order = _best_order(similarity)
-            Y[:n, b] = Y[order, b]
-            if new is not None:
-                new[:, b] = new[order, b]
-        return Y, new if voices is None or new is None else voices + new
-
-
-def total_voices(V: Array, Y: ComplexArray) -> Array:
-    """Sum over time of each source's voice, weighted by its level: (n_src, batch, D); short for a silent source.
-
-    Args:
-        V: (n_src, batch, T', D).
-        Y: (n_src, batch, n_freq, T), where a step of V spans one or several frames.
-    """
-    level = np.abs(Y).sum(-2)  # (n_src, batch, T)
-    steps = np.arange(V.shape[2]) * level.shape[-1] // V.shape[2]
-    total: Array = np.einsum("sbt,sbtd->sbd", np.add.reduceat(level, steps, -1), V)
-    return total
-
-
-def _overlap_similarity(tail: ComplexArray, Y: ComplexArray) -> Array:
-    """Correlation of magnitudes in the overlap, (n_src, n_src), as a share of its energy; 0 if that is a pause."""
-    n = tail.shape[-1]
-    a, b = (np.abs(Z).reshape(len(Z), -1) for Z in (tail, Y[..., :n]))
-    speaks = np.square(b).sum() / n > PAUSE * np.square(np.abs(Y)).sum() / Y.shape[-1]
-    similarity: Array = speaks * (a @ b.T) / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-20)
-    return similarity
-
-
-def _voice_similarity(so_far: Array, new: Array) -> Array:
-    """Cosines of voices (n_src, D), (n_src, n_src); those of sources that hardly speak count for less."""
-    longest = max(float(np.linalg.norm(new, axis=-1).max()), 1e-20)
-    similarity: Array = so_far / np.maximum(np.linalg.norm(so_far, axis=-1, keepdims=True), 1e-20) @ new.T / longest
-    return similarity
-
-
-def source_order(reference: ComplexArray, Y: ComplexArray) -> list[int]:
-    """Order of the sources of Y that correlates best, in magnitude, with the reference's.
-
-    Args:
-        reference: (n_src, ..., n_freq, T).
-        Y: the same shape.
-    """
-    a, b = (np.abs(Z).reshape(len(Z), -1) for Z in (reference, Y))
-    return _best_order(a @ b.T)
-
-
-def _best_order(similarity: Array) -> list[int]:
-    """The order with the greatest sum; of equals the first, which changes nothing."""
-    orders = [list(order) for order in permutations(range(len(similarity)))]
-    return max(orders, key=lambda order: float(similarity[range(len(order)), order].sum()))
+            Y[:n, b], total = in_order(
+                Y[:n, b],
+                None if V is None else V[:, b],
+                None if tail is None else tail[:n, b],
+                None if voices is None else voices[:, b],
+                frames_per_s=self._frames_per_s,
+                known=self._voice,
+            )
+            totals += [] if total is None else [total]
+        return Y, np.stack(totals, 1) if totals else None
 
 
 def join(blocks: Sequence[Any]) -> Any:

@@ -35,11 +35,11 @@ def test_two_voices_come_apart(voices):
 
 
 def test_one_talker_alone_does_not_come_out_twice(voices):
-    quiet_db = []
+    quieter = []
     for x in voices["voices"][:6]:
         energy = np.square(undin.separate(x, SR)).sum(-1)
-        quiet_db.append(10 * np.log10(energy.min() / energy.max()))
-    assert np.median(quiet_db) < -12, quiet_db
+        quieter.append(energy.min() / energy.max())
+    assert sum(ratio < 1e-3 for ratio in quieter) >= 5, quieter
 
 
 def test_the_same_speed_again_changes_nothing_and_others_do(voices):

@@ -17,10 +17,10 @@ import numpy as np
 
 from undin.audio import MOST_TALKERS
 from undin.checks import Count, Natural, Positive, Share, ShareBelowOne, check_fields
-from undin.cores import source_order
 from undin.errors import InputError
 from undin.methods.base import Card
 from undin.methods.learned import Learned, planes
+from undin.order import source_order
 from undin.spectrum import ComplexArray, Window, istft, stft
 from undin.stream import frame_at
 
