@@ -16,11 +16,12 @@ from typing import Annotated, Literal
 import numpy as np
 
 from undin.audio import MOST_TALKERS
-from undin.checks import Count, Natural, Positive, Share, ShareBelowOne, check_fields
+from undin.checks import Count, Natural, NotNegative, Positive, Share, ShareBelowOne, check_fields
 from undin.errors import InputError
 from undin.methods.base import Card
 from undin.methods.learned import Learned, planes
 from undin.order import source_order
+from undin.runner import MOST_K
 from undin.spectrum import ComplexArray, Window, istft, stft
 from undin.stream import frame_at
 
@@ -84,6 +85,8 @@ class MaskConfig(TrunkConfig):
         embedding: numbers per bin of an embedding learned along with the masks (Chimera) and not used later; 0 for
             none.
         cluster_weight: share of the embedding in the loss.
+        voice: numbers per frame that describe each talker's voice, for recognizing it later; 0 for none.
+        voice_weight: weight of the contrastive loss that they are learned by.
     """
 
     activation: Literal["softmax", "sigmoid", "relu"] = "softmax"
@@ -92,11 +95,15 @@ class MaskConfig(TrunkConfig):
     segment: Count = 100
     embedding: Natural = 0
     cluster_weight: Share = 0.5
+    voice: Annotated[int, ">= 0", f"<= {MOST_K}"] = 0
+    voice_weight: NotNegative = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if (self.objective, self.target) == ("pit", "signal"):
             raise InputError('target "signal" needs complete examples: use the objective "upit"')
+        if self.objective == "pit" and self.voice:
+            raise InputError('a voice needs one order throughout the example: use the objective "upit"')
 
 
 class TalkerMasks(Learned):

@@ -12,6 +12,7 @@ from undin.checks import Count, Natural, NotNegative, Positive, check_fields
 from undin.errors import InputError
 from undin.methods.base import Card
 from undin.methods.learned import Learned
+from undin.runner import MOST_K
 from undin.spectrum import Window
 
 
@@ -39,6 +40,8 @@ class TwainConfig:
         silence_db: level of an output re the mixture at which it is silent enough where its talker is silent.
         embedding: numbers per bin of an embedding learned along with the masks and not used later; 0 for none.
         cluster_weight: weight of its clustering loss, in dB.
+        voice: numbers per step that describe each talker's voice, for recognizing it later; 0 for none.
+        voice_weight: weight of the contrastive loss that they are learned by.
     """
 
     sr: Count = 16000
@@ -60,6 +63,8 @@ class TwainConfig:
     silence_db: Positive = 40.0
     embedding: Natural = 0
     cluster_weight: NotNegative = 20.0
+    voice: Annotated[int, ">= 0", f"<= {MOST_K}"] = 0
+    voice_weight: NotNegative = 1.0
 
     def __post_init__(self) -> None:
         check_fields(self)

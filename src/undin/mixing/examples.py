@@ -103,7 +103,7 @@ class Examples:
             wet, sources = np.zeros_like(wet), [np.zeros_like(x) for x in sources]
         level = None if self.settings.level_db is None else float(rng.uniform(*self.settings.level_db))
         mixture = _mixed(wet if references is not talkers else None, sources, noise, gain_db, level)
-        mixture = replace(mixture, onset=onset)
+        mixture = replace(mixture, onset=onset, voices=tuple(voices))
         mixture = self._sent(mixture, rng) if self.augment else mixture
         return self._limited(mixture, min(edges_hz))
 

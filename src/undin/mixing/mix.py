@@ -39,6 +39,7 @@ class Mixture:
         noise_gain_db: gain of the (first) noise to reach the SNR.
         scale_db: gain applied to all afterwards, for the level or to keep the peak below full scale.
         row: of the manifest, if there is one.
+        voices: of an example, a number for the speaker of each source, the same for the same speaker.
     """
 
     noisy: Samples
@@ -49,6 +50,7 @@ class Mixture:
     noise_gain_db: float
     scale_db: float
     row: MixtureRow | None = None
+    voices: tuple[int, ...] = ()
 
     @property
     def scale(self) -> float:

@@ -22,6 +22,7 @@ class Batch:
         sr: Hz.
         sources: (B, n_src, n_samples), the talkers one by one, where there are several; else None.
         spectra: (B, 2 [+ n_src], 2, T, F) of noisy, speech and sources, where they were made beforehand; else None.
+        voices: (B, n_src) whole numbers, the same for the same person, where that is known; else None.
     """
 
     noisy: Tensor
@@ -30,6 +31,7 @@ class Batch:
     sr: int
     sources: Tensor | None = None
     spectra: Tensor | None = None
+    voices: Tensor | None = None
 
     def spectrum(self, name: Signal, stft: Stft) -> Tensor:
         """X (B, 2, T, F) of a signal, or (B, n_src, 2, T, F) of the sources: as it was made beforehand, or made now.

@@ -21,7 +21,7 @@ from undin.training.batch import Batch
 from undin.workers import end_with_parent, quiet_start
 
 NICE = 10  # of processes that mix: batches are ahead, and a thread of the network that waits makes all others wait
-# `noisy` and `speech` of a Batch, whose difference is the noise; `sources` and `spectra` where there are any.
+# `noisy` and `speech` of a Batch, whose difference is the noise; `sources`, `spectra`, `voices` where there are any.
 Pair = dict[str, Tensor]
 
 
@@ -53,7 +53,7 @@ def stack(examples: ExampleSource, numbers: Iterable[int]) -> Pair:
     """Make the examples of these numbers."""
     mixtures = [examples[i] for i in numbers]
     pair = {name: _stacked([getattr(m, name) for m in mixtures]) for name in ("noisy", "speech")}
-    for name in ("sources", "spectra"):
+    for name in ("sources", "spectra", "voices"):
         parts: list[Any] = [getattr(m, name, ()) for m in mixtures]
         if len(parts[0]) > 1:
             pair[name] = _stacked(parts)

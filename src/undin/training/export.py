@@ -106,6 +106,7 @@ def _describe(loaded: Loaded, weights: Weights, card: dict[str, Any]) -> dict[st
         "lookahead": net.lookahead,
         "frames": net.frames,
         "n_src": net.n_src,
+        "voice": net.voice,
         "states": {name: list(value.shape[1:]) for name, value in net.initial_state(1).items()},
         "weights": weights,
         "parameters": sum(p.numel() for name, p in net.named_parameters() if not name.startswith(net.training_only)),
@@ -127,8 +128,13 @@ class _Flat(nn.Module):
         self.net, self.names = net, names
 
     def forward(self, X: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        out, new = self.net(X, dict(zip(self.names, states, strict=True)))
-        return (out, *(new[name] for name in self.names))
+        before, V = dict(zip(self.names, states, strict=True)), list[Tensor]()
+        if self.net.voice:
+            out, voice, new = self.net.describe(X, before)
+            V = [voice]
+        else:
+            out, new = self.net(X, before)
+        return (out, *(new[name] for name in self.names), *V)
 
 
 def _trace(net: Network, n_freq: int, path: Path) -> onnx.ModelProto:
@@ -136,7 +142,10 @@ def _trace(net: Network, n_freq: int, path: Path) -> onnx.ModelProto:
     state = net.eval().initial_state(2)
     X = torch.randn(2, 2, 1 if net.frames == 1 else 5, n_freq, generator=torch.Generator().manual_seed(0))
     outputs = [net.output, *(f"{name}_out" for name in state)]
-    open_axes = {name: {0: "B"} for name in (*state, *outputs[1:])}
+    open_axes: dict[str, dict[int, str]] = {name: {0: "B"} for name in (*state, *outputs[1:])}
+    if net.voice:
+        outputs.append("voice")
+        open_axes["voice"] = {0: "B", 2: "T_voice"}
     open_axes |= {name: {0: "B"} if net.frames == 1 else {0: "B", 2: "T"} for name in ("X", outputs[0])}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*legacy TorchScript-based ONNX export")

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import platform
 import signal
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -192,8 +193,8 @@ def _network(plan: Plan, past: dict[str, Any] | None, start_from: Path | None, w
 def _take_over(network: Network, plan: Plan, path: Path) -> None:
     """Copy the weights of another run.
 
-    Parameters that only training uses may be missing from either; networks with `shared` parts give them
-    to one another.
+    Parameters that only training uses or that are optional may be missing from either: those of this run start fresh.
+    Networks with `shared` parts give them to one another.
     """
     if path.suffix == ".onnx":
         raise InputError(
@@ -204,15 +205,19 @@ def _take_over(network: Network, plan: Plan, path: Path) -> None:
     theirs, ours = plain(loaded.config), plain(plan.config)
     differing = [name for name in ours if theirs.get(name) != ours[name]]
     differences = ", ".join(f"{name} = {theirs.get(name)!r} there and {ours[name]!r} here" for name in differing)
-    shared, training_only = network.shared, network.training_only
+    shared, optional = network.shared, network.training_only + network.optional
     if loaded.name != plan.net and not (shared and shared == loaded.net.shared):
         raise InputError(f"start_from {path} has the network {loaded.name!r}; this run trains {plan.net!r}")
     if set(differing) & set(FRAME) or loaded.net.lookahead != network.lookahead:
         raise InputError(f"start_from {path} has {differences}: frames and look-ahead must be the same")
     new, found = network.state_dict(), loaded.net.state_dict()
     if loaded.name == plan.net:
-        found = {name: value for name, value in found.items() if name in new or not name.startswith(training_only)}
-        found |= {name: value for name, value in new.items() if name not in found and name.startswith(training_only)}
+        found = {name: value for name, value in found.items() if name in new or not name.startswith(optional)}
+        fresh = {name: value for name, value in new.items() if name not in found and name.startswith(optional)}
+        found |= fresh
+        if fresh and processes.is_first():
+            parts = ", ".join(sorted({name.split(".")[0] for name in fresh}))
+            print(f"undin: {path} has no {parts}: random weights there, all others are taken over", file=sys.stderr)
     else:  # bins above that, and additional layers of the source, are ignored
         found = {name: found.get(name, torch.empty(0)) if name.startswith(shared) else new[name] for name in new}
     try:

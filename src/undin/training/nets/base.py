@@ -33,7 +33,9 @@ class Network(nn.Module):
         frames: number of frames T that `forward` accepts. "any"; 1 for a cell without an ONNX operator, which the
             runner loops over; "all" for a network that needs the entire signal and has no state.
         n_src: number of sources the masks separate; None for enhancement and for embeddings.
+        voice: D, numbers in a description of a talker's voice; 0 for a network that does not describe voices.
         training_only: prefixes of parameters used in training only: not exported, and optional in initial weights.
+        optional: prefixes of parameters that start fresh where initial weights lack them.
         shared: prefixes of parameters that a network can take from another network with the same `shared`.
     """
 
@@ -41,7 +43,9 @@ class Network(nn.Module):
     output: Literal["mask", "shares", "spectrum", "embedding"] = "mask"
     frames: Literal["any", 1, "all"] = "any"
     n_src: int | None = None
+    voice: int = 0
     training_only: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
 
     def __init__(self, config: Any) -> None:
@@ -67,6 +71,18 @@ class Network(nn.Module):
 
         Returns:
             the output (B, n, T, F), in which frame t answers frame t - lookahead; and the state with the same names.
+        """
+        raise NotImplementedError
+
+    def describe(self, X: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+        """`forward`, and what the voice of each source sounds like; of networks whose `voice` is not 0.
+
+        Args:
+            X, state: as in `forward`.
+
+        Returns:
+            the output; V (B, n_src, T', D), where each of T' steps spans one or several frames; and the state. The mean
+            of V over time, weighted by the magnitude of the source, points in the direction of the voice.
         """
         raise NotImplementedError
 

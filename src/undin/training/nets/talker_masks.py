@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from undin.errors import InputError
 from undin.methods.talker_masks import MaskConfig
@@ -20,6 +21,7 @@ from undin.training.batch import Batch
 from undin.training.nets.base import Network, State, Tables
 from undin.training.nets.trunk import TO_DB, Layer, Trunk, active, clustering_loss, dominance, embed
 from undin.training.permutation import cheapest, in_order
+from undin.training.voice import voice_losses
 
 LIMIT = 1e-3  # error that does not count any more, re the power of the talker or, where he is silent, of the mixture
 SILENT = 1e-8  # power re that of the mixture under which a talker is silent
@@ -29,7 +31,7 @@ class TalkerMasks(Network):
     """See the file; subclasses define the layers."""
 
     config: MaskConfig
-    training_only, shared = ("embedding.",), ("trunk.",)
+    training_only, shared, optional = ("embedding.",), ("trunk.",), ("describer.",)
     layer: Layer
 
     def __init__(self, config: MaskConfig) -> None:
@@ -41,6 +43,8 @@ class TalkerMasks(Network):
         self.norm = nn.LayerNorm(c.width) if c.width else nn.Identity()
         self.head = nn.Linear(self.trunk.n_out, self.n_src * self.n_freq)
         self.embedding = nn.Linear(self.trunk.n_out, c.embedding * self.n_freq) if c.embedding else None
+        self.voice = c.voice
+        self.describer = Describer(self.trunk.n_out, c) if c.voice else None
 
     def initial_state(self, batch: int) -> State:
         """State before the first frame."""
@@ -50,6 +54,13 @@ class TalkerMasks(Network):
         """X (B, 2, T, F) -> M (B, n_src, T, F) and the state after it."""
         h, new = self.trunk(X, state)
         return self._masks(self.norm(h)), new
+
+    def describe(self, X: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+        """The masks, what the voices sound like (B, n_src, T, D), and the state after it."""
+        assert self.describer is not None
+        h, new = self.trunk(X, state)
+        h = self.norm(h)
+        return self._masks(h), self.describer(h), new
 
     def _masks(self, h: Tensor) -> Tensor:
         o = self.head(h).float().reshape(*h.shape[:2], self.n_src, self.n_freq).transpose(1, 2)
@@ -64,20 +75,29 @@ class TalkerMasks(Network):
         X = batch.spectrum("noisy", self.stft)
         h = self.norm(self.trunk(X, self.initial_state(len(X)))[0])
         M = self._masks(h)
-        if c.target == "signal" and self.embedding is None:  # which knows nothing of bins
-            return {"loss": self._assign(self._signal_cost(M, X, sources))[0]}
-        S = batch.spectrum("sources", self.stft)
-        if c.target == "signal":
+        losses, order = self._mask_losses(M, X, sources, batch)
+        if self.embedding is not None:
+            V, D = embed(h, self.embedding, self.n_freq), dominance(batch.spectrum("sources", self.stft))
+            losses |= {"masks": losses["loss"], "clustering": clustering_loss(V, D, active(X, c.active_db)[1])}
+            losses["loss"] = torch.lerp(losses["masks"], losses["clustering"], c.cluster_weight)
+        if self.describer is not None:
+            level = (M.detach() * X.square().sum(1, keepdim=True).sqrt()).sum(-1)
+            losses |= voice_losses(self.describer(h), level, order[:, 0], sources, batch)
+            losses["loss"] = losses["loss"] + c.voice_weight * losses["voice"]
+        return losses
+
+    def _mask_losses(self, M: Tensor, X: Tensor, sources: Tensor, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+        """The objective over the target; and the order of the outputs, (B, segments, n_src)."""
+        of_signal = self.config.target == "signal"
+        if of_signal:
             loss, order = self._assign(self._signal_cost(M, X, sources))
-        else:
+            if self.embedding is None:  # which knows nothing of bins
+                return {"loss": loss}, order
+        S = batch.spectrum("sources", self.stft)
+        if not of_signal:
             level = X.square().mean((1, 2, 3)).clamp(min=1e-12).rsqrt()[:, None, None, None]
             loss, order = self._assign(self._bin_cost(M, X * level, S * level[..., None]))
-        losses = {"loss": loss} | self._accuracy(M.detach(), X, S, order)
-        if self.embedding is not None:
-            V = embed(h, self.embedding, self.n_freq)
-            clustering = clustering_loss(V, dominance(S), active(X, c.active_db)[1])
-            losses |= {"loss": torch.lerp(loss, clustering, c.cluster_weight), "masks": loss, "clustering": clustering}
-        return losses
+        return {"loss": loss} | self._accuracy(M.detach(), X, S, order), order
 
     def _assign(self, cost: Tensor) -> tuple[Tensor, Tensor]:
         """Costs (B, segments, output, talker) -> their mean in the order asked for, and it: (B, segments, n_src)."""
@@ -138,6 +158,22 @@ class TalkerMasks(Network):
     def tables(self, batch: Batch) -> Tables:
         """Normalization of the features, (F,) each: file name -> array name -> array."""
         return {"scaler": {"mean": self.trunk.mean, "std": self.trunk.std}}
+
+
+class Describer(nn.Module):
+    """What each talker sounds like in a frame: h (B, T, n) -> (B, n_src, T, D)."""
+
+    def __init__(self, n: int, config: MaskConfig) -> None:
+        super().__init__()
+        self.n_src = config.talkers
+        self.hidden = nn.Linear(n, config.talkers * 2 * config.voice)
+        self.head = nn.Linear(2 * config.voice, config.voice, bias=False)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """A layer for each output, then one for all."""
+        v = F.relu(self.hidden(h)).reshape(*h.shape[:2], self.n_src, -1)
+        out: Tensor = self.head(v).float().transpose(1, 2)
+        return out
 
 
 class FFMask(TalkerMasks):

@@ -6,6 +6,7 @@
                   + scene: GRU over time on all bands at once
                   + attention over time, each head on all bands at once, to follow each talker over the signal
       -> a matrix per band -> n_src + 1 complex masks that sum to one
+      -> a matrix per band -> what the voices sound like, the mean over bands by each talker's share of them
 
 Narrow bands at low frequencies, where harmonics are resolved, wide ones above. A step of the trunk spans patch_frames
 frames: half the steps pay for twice the channels, and larger products run nearer to a processor's peak.
@@ -29,6 +30,7 @@ from undin.training.nets.level import TINY, running_level
 from undin.training.nets.talker_masks import talkers_of
 from undin.training.nets.trunk import TO_DB, active, clustering_loss, dominance
 from undin.training.permutation import cheapest
+from undin.training.voice import voice_losses
 
 SILENT = 1e-8  # power re that of the mixture below which a talker is silent
 ACTIVE_DB = 40.0  # range below the loudest bin that counts for clustering
@@ -39,7 +41,7 @@ class Twain(Network):
     """See the head of this file."""
 
     config: TwainConfig
-    output, training_only = "shares", ("embedding.",)
+    output, training_only, optional = "shares", ("embedding.",), ("describer.",)
 
     def __init__(self, config: TwainConfig) -> None:
         super().__init__(config)
@@ -50,6 +52,8 @@ class Twain(Network):
         self.blocks = nn.ModuleList(Block(c) for _ in range(c.blocks))
         self.merge = BandMerge(c, 2 * (c.talkers + 1))
         self.embedding = BandMerge(c, c.embedding) if c.embedding else None
+        self.voice = c.voice
+        self.describer = Describer(c) if c.voice else None
 
     def initial_state(self, batch: int) -> State:
         """Silence before the first frame; none if the entire signal is needed."""
@@ -67,6 +71,13 @@ class Twain(Network):
         """X (B, 2, T, F) -> masks (B, 2 (n_src + 1), T, F), real parts first, and the state after it."""
         u, new = self._trunk(X, state)
         return self._masks(u, X), new
+
+    def describe(self, X: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+        """The masks, what the voices sound like (B, n_src, T / patch_frames, D), and the state after it."""
+        assert self.describer is not None
+        u, new = self._trunk(X, state)
+        M = self._masks(u, X)
+        return M, self.describer(u, self._magnitudes(M, X))[0], new
 
     def _trunk(self, X: Tensor, state: State) -> tuple[Tensor, State]:
         """X (B, 2, T, F) -> steps (T / patch_frames, B, K, C)."""
@@ -100,6 +111,11 @@ class Twain(Network):
         imaginary = p * (q - (p * q).sum(1, keepdim=True))
         return torch.cat([p, imaginary], 1)
 
+    def _magnitudes(self, M: Tensor, X: Tensor) -> Tensor:
+        """Of the talkers' spectra, (B, n_src, T, F); the voices have no say in the masks."""
+        real, imaginary = (part[:, :-1] for part in M.detach().chunk(2, 1))
+        return ((real.square() + imaginary.square()) * X.square().sum(1, keepdim=True)).sqrt()
+
     def separate(self, noisy: Tensor) -> Tensor:
         """Separate entire signals with the rest shared between the talkers: (B, n_samples) -> (B, n_src, n_samples)."""
         X = self.stft(noisy)
@@ -120,12 +136,18 @@ class Twain(Network):
         X = batch.spectrum("noisy", self.stft)
         state = {name: x.to(X.device) for name, x in self.initial_state(len(X)).items()}
         u, _ = self._trunk(X, state)
-        y = self._signals(self._masks(u, X), X, sources.shape[-1])
-        loss = cheapest(self._cost(y[:, :-1], sources, batch.noisy))[0].mean()
-        if self.embedding is None or not self.training:
-            return {"loss": loss}
-        clustering = self._clustering(u, X, batch)
-        return {"loss": loss + c.cluster_weight * clustering, "masks": loss, "clustering": clustering}
+        M = self._masks(u, X)
+        y = self._signals(M, X, sources.shape[-1])
+        least, order = cheapest(self._cost(y[:, :-1], sources, batch.noisy))
+        losses = {"loss": least.mean()}
+        if self.describer is not None:
+            V, level = self.describer(u, self._magnitudes(M, X))
+            losses |= {"masks": losses["loss"], **voice_losses(V, level, order, sources, batch)}
+            losses["loss"] = losses["loss"] + c.voice_weight * losses["voice"]
+        if self.embedding is not None and self.training:
+            losses |= {"masks": least.mean(), "clustering": self._clustering(u, X, batch)}
+            losses["loss"] = losses["loss"] + c.cluster_weight * losses["clustering"]
+        return losses
 
     def _cost(self, y: Tensor, s: Tensor, x: Tensor) -> Tensor:
         """Error of each output for each talker, (B, output, talker), in dB re the talker.
@@ -203,6 +225,43 @@ class BandMerge(nn.Module):
             first += k
         y = torch.cat([*out, out[-1][..., -1:]], -1)  # (B, n, T, patch, F)
         return y.reshape(B, self.n, -1, y.shape[-1])[:, :, : X.shape[2]]
+
+
+class Describer(nn.Module):
+    """What each talker sounds like in a step: the mean over bands, by the talker's share of them."""
+
+    def __init__(self, config: TwainConfig) -> None:
+        super().__init__()
+        C, self.runs, self.patch = config.channels, runs(config.band_bins), config.patch_frames
+        self.norm, self.hidden = nn.LayerNorm(C), nn.Linear(C, C)
+        self.weight = nn.Parameter(torch.randn(len(config.band_bins), C, config.voice) / C**0.5)
+
+    def forward(self, u: Tensor, magnitude: Tensor) -> tuple[Tensor, Tensor]:
+        """Also the talkers' levels, (B, n_src, T / patch).
+
+        Args:
+            u: (T / patch, B, K, C).
+            magnitude: of the talkers' spectra, (B, n_src, T, F).
+        """
+        T, B, K, C = u.shape
+        v = F.relu(self.hidden(self.norm(u))).reshape(T * B, K, C).transpose(0, 1)  # (K, T B, C)
+        V = torch.bmm(v, self.weight).float().reshape(K, T, B, -1).permute(2, 1, 0, 3)  # (B, T, K, D)
+        bands = self._bands(magnitude).transpose(1, 2)  # (B, T, n_src, K)
+        level = bands.sum(-1, keepdim=True)
+        return (bands / (level + 1e-9) @ V).transpose(1, 2), level[..., 0].transpose(1, 2)
+
+    def _bands(self, magnitude: Tensor) -> Tensor:
+        """Sums over the bins and frames of each band and step: (B, n_src, T, F) -> (B, n_src, T / patch, K)."""
+        bands, start = [], 0
+        for k, bins in self.runs:
+            v = magnitude[..., start : start + k * bins]
+            bands.append(v.reshape(*v.shape[:3], k, bins).sum(-1))
+            start += k * bins
+        u = torch.cat(bands, -1)
+        if self.patch > 1:
+            u = torch.cat([u, torch.zeros_like(u[:, :, :1]).expand(-1, -1, self.patch - 1, -1)], 2)
+        steps = [u[:, :, i :: self.patch] for i in range(self.patch)]
+        return torch.stack([x[:, :, : steps[-1].shape[2]] for x in steps]).sum(0)
 
 
 class Block(nn.Module):
