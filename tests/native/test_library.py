@@ -3,6 +3,7 @@
 import ctypes
 import re
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -147,6 +148,27 @@ def test_the_example_is_clean_for_sanitizers(tmp_path, voice, name):
 
 def test_the_example_is_short():
     assert len((TEMPLATES / "example.c").read_text().splitlines()) <= 30
+
+
+def test_a_description_of_voices_is_left_out(tmp_path):
+    pytest.importorskip("torch")
+    from undin.methods.twain import TwainConfig
+    from undin.training.checkpoint import Loaded
+    from undin.training.export import write_graph
+    from undin.training.nets.twain import Twain
+
+    small = TwainConfig(causal=True, heads=0, patch_frames=1, channels=8, blocks=1, scene=8)
+    nets = [Twain(replace(small, voice=voice)).eval() for voice in (0, 4)]
+    nets[0].load_state_dict({name: x for name, x in nets[1].state_dict().items() if name in nets[0].state_dict()})
+    written = []
+    for net in nets:
+        folder = tmp_path / str(net.voice)
+        folder.mkdir()
+        path = write_graph(Loaded("twain", net.config, net), folder / "small.onnx", card={})
+        assert undin.load(path).has_voice == bool(net.voice)
+        make_library(path).write(folder)
+        written.append(re.sub(r"/\*.*?\*/", "", (folder / "undin_small_net.h").read_text(), flags=re.DOTALL))
+    assert len(written[0]) > 1000 and written[0] == written[1]
 
 
 def test_what_is_no_network_with_a_mask_is_refused():

@@ -18,7 +18,7 @@ DNN = {**FRAME, "n_hidden": 24, "nat_s": 0.01}
 LULL = {**FRAME, "band_bins": (2, 2, 4, 8, 8, 8), "channels": 8, "scene": 12, "scene_channels": 2}
 MANN = {**FRAME, "n_hidden": 20, "n_lstm": 12, "n_cell": 10, "n_rows": 5, "n_width": 6, "stoi": 0.5}
 MASKS = {**FRAME, "n_hidden": 12, "n_layers": 2, "dropout": 0.0}
-TWAIN = {**LULL, "blocks": 2, "scene": 6, "heads": 2, "embedding": 3}
+TWAIN = {**LULL, "blocks": 2, "scene": 6, "heads": 2, "embedding": 3, "voice": 4}
 # A new network needs a line here, or it is tested at its default size.
 SMALL: dict[str, list[dict[str, Any]]] = {
     "cmask": [
@@ -51,12 +51,12 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     "mann-lstm": [{**MANN, "context": 5}],
     "mann-dnn": [{**MANN, "feature": "compressed"}],
     "ff-mask": [MASKS, {**MASKS, "width": 8}],
-    "lstm-mask": [MASKS, {**MASKS, "width": 8, "activation": "relu"}],
-    "blstm-mask": [{**MASKS, "width": 8, "embedding": 3}],
+    "lstm-mask": [MASKS, {**MASKS, "width": 8, "activation": "relu", "voice": 4}],
+    "blstm-mask": [{**MASKS, "width": 8, "embedding": 3, "voice": 4}],
     "deep-clustering": [{**MASKS, "embedding": 3}],
     "twain": [
         TWAIN,
-        {**TWAIN, "patch_frames": 3, "scene": 0},
+        {**TWAIN, "patch_frames": 3, "scene": 0, "voice": 0},
         {**TWAIN, "patch_frames": 1, "heads": 0, "causal": True},
         {**TWAIN, "patch_frames": 1, "heads": 0, "causal": True, "scene": 0, "embedding": 0},
     ],
@@ -96,12 +96,14 @@ def spectra(n_frames: int, n_freq: int, batch: int = 2, seed: int = 1) -> torch.
     return X
 
 
-def batch_of(n_src: int, sr: int, stft: Stft | None = None, speech: float = 1.0, noise: float = 1.0) -> Batch:
-    """Three mixtures of 0.5 s: of one or several talkers that begin softly, and noise."""
-    rng = torch.Generator().manual_seed(0)
-    sources = 0.1 * speech * torch.randn(3, n_src, sr // 2, generator=rng)
-    sources[:, :, : sr // 4] *= torch.rand(3, n_src, 1, generator=rng)
-    rest = 0.05 * noise * torch.randn(3, sr // 2, generator=rng)
+def batch_of(
+    n_src: int, sr: int, stft: Stft | None = None, speech: float = 1.0, noise: float = 1.0, seconds: float = 0.5
+) -> Batch:
+    """Three mixtures of one or several talkers that begin softly, and noise."""
+    rng, n = torch.Generator().manual_seed(0), round(seconds * sr)
+    sources = 0.1 * speech * torch.randn(3, n_src, n, generator=rng)
+    sources[:, :, : n // 2] *= torch.rand(3, n_src, 1, generator=rng)
+    rest = 0.05 * noise * torch.randn(3, n, generator=rng)
     signals = torch.cat([(sources.sum(1) + rest)[:, None], sources.sum(1)[:, None], sources], 1)
     made = None
     if stft is not None:

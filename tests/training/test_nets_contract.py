@@ -39,7 +39,12 @@ def check_graph(loaded: Loaded, path) -> None:
             ref, ref_state = net(X, net.initial_state(2))
         est, state = runner.run(X.numpy(), runner.initial_state(2))
         np.testing.assert_allclose(est, ref.numpy(), atol=1e-4)
-        assert state.keys() == ref_state.keys()
+        assert state.keys() - {"voice"} == ref_state.keys() and ("voice" in state) == bool(net.voice)
+        if net.voice:
+            with torch.no_grad():
+                out, V, _ = net.describe(X, net.initial_state(2))
+            assert torch.equal(out, ref) and V.shape[:2] + V.shape[3:] == (2, net.n_src, net.voice)
+            np.testing.assert_allclose(state["voice"], V.numpy(), atol=1e-4)
         if runner.meta["frames"] == "all":
             continue
         state, frames = runner.initial_state(2), []
@@ -64,7 +69,8 @@ def test_it_keeps_the_contract(loaded):
     net, n_freq = loaded.net, n_freq_of(loaded)
     assert isinstance(net, Network) and net.config == loaded.config and LEARNED[loaded.name].id == loaded.name
     assert net.output in OUTPUTS and net.frames in FRAMES
-    counts = {"spectrum": {2}, "mask": {net.n_src} if net.n_src else {1, 2}}
+    n_src = net.n_src or 0
+    counts = {"spectrum": {2}, "mask": {n_src} if n_src else {1, 2}, "shares": {n_src + 1, 2 * n_src + 2}}
     out = run(net, spectra(7, n_freq))
     assert out.shape == (2, out.shape[1], 7, n_freq) and out.shape[1] in counts.get(net.output, range(1, 100))
     for name, value in net.initial_state(3).items():
@@ -118,7 +124,8 @@ def test_silence_and_any_level_are_finite_and_the_level_does_not_matter(loaded):
 @pytest.mark.parametrize("silent", ["none", "speech", "noise", "both"])
 def test_the_loss_is_finite_and_reaches_every_parameter(loaded, silent):
     net, levels = loaded.net.train(), {"none": (1, 1), "speech": (0, 1), "noise": (1, 0), "both": (0, 0)}[silent]
-    losses = net.loss(batch_of(1 + hasattr(loaded.config, "talkers"), loaded.config.sr, None, *levels))
+    seconds = 1.2 if net.voice else 0.5  # a voice is learned from a second of speech
+    losses = net.loss(batch_of(1 + hasattr(loaded.config, "talkers"), loaded.config.sr, None, *levels, seconds))
     losses["loss"].backward()
     assert all(value.isfinite() and value.ndim == 0 for value in losses.values())
     for name, p in net.named_parameters():
