@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 import undin
 from benchmarks.launch import parser
-from benchmarks.scoring import RESULTS, interval, real_data
+from benchmarks.scoring import RESULTS, interval, real_data, skip
 from undin.activity import Activity
 from undin.corpora import Corpus
 from undin.errors import InputError
@@ -207,6 +207,8 @@ def _rows() -> list[dict[str, str]]:
 
 def show() -> None:
     """The table."""
+    if not PATH.exists():
+        skip(f"{PATH.name} has not been measured: run it without --table")
     found: dict[tuple[str, str], dict[str, list[float]]] = {}
     for row in _rows():
         found.setdefault((row["method"], row["split"]), {}).setdefault(row["name"], []).append(float(row["value"]))

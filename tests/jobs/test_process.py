@@ -177,6 +177,8 @@ def test_a_file_in_one_call(make_wav, here):
     np.testing.assert_allclose(undin.read("1.wav")[0] + undin.read("2.wav")[0], x, atol=1e-4)
     with pytest.raises(InputError, match="use deep-clustering, or a model for 3 talkers"):
         undin.separate_file("a.wav", ["1.wav", "2.wav", "3.wav"])
+    with pytest.raises(InputError, match="deep-clustering writes 3 files per input; got 2 names"):
+        undin.separate_file("a.wav", ["1.wav", "2.wav"], talkers=3, method="deep-clustering")
 
 
 def lufs(x, sr=16000):

@@ -19,7 +19,7 @@ def separate(
     ] = False,
     rttm: Annotated[bool, o.where("--rttm", help="Also write who talks when, as an RTTM file.")] = False,
     talkers: Annotated[
-        str, o.how(metavar="N", help="Number of talkers, or auto: find out how many talk, and when.")
+        str, o.how(metavar="N", help="Number of talkers, or auto to find out how many talk, and when.")
     ] = "auto",
     denoise: Annotated[bool, o.how("--denoise", help="Leave noise out of the talkers.")] = False,
     voice: Annotated[

@@ -87,7 +87,8 @@ def separate_file(
             talkers than there are files, cannot keep noise apart or recognize voices, or nobody sounds like `voice`.
     """
     keywords = "talkers", "denoise", "residual", "voice", "rttm", "nan", "truncated", "loudness", "method"
-    model = find_separator(method, talkers if voice else len(outs), settings, *keywords)
+    number = len(outs) if talkers == "auto" and not voice else talkers
+    model = find_separator(method, number, settings, *keywords)
     options: dict[str, Any] = {"talkers": talkers, "denoise": denoise, "nan": nan, "truncated": truncated}
     options |= {"residual": residual and os.fspath(residual), "rttm": rttm and os.fspath(rttm), "loudness": loudness}
     wanted = find_voice(model, voice, model.config.sr)
