@@ -27,6 +27,8 @@ FRESH = {  # small ones that learned nothing, of every kind
     "lstm-mask": MASKS,
     "blstm-mask": MASKS,
     "blstm-mask at three speeds": {**MASKS, "speeds": (0.8, 1.3)},
+    "blstm-mask with a rest at two speeds": {**MASKS, "rest": True, "speeds": (1.2,), "voice": 4},
+    "lstm-mask with a rest": {**MASKS, "rest": True},
     "deep-clustering": MASKS,
     "twain": TWAIN,
     "twain live": {**TWAIN, "causal": True, "heads": 0, "patch_frames": 1},

@@ -121,8 +121,8 @@ class Runner:
 
     def _check_answer(self, X: Planes, out: Any, new: States) -> None:
         B, _, *frames = X.shape
-        n_src = self.meta.get("n_src")
-        counts = {"mask": (n_src,) if n_src else (1, 2), "shares": (2 * (n_src or 0) + 2,), "spectrum": (2,)}
+        n_src, n = self.meta.get("n_src"), (self.meta.get("n_src") or 0) + 1
+        counts = {"mask": (n_src,) if n_src else (1, 2), "shares": (n, 2 * n), "spectrum": (2,)}
         allowed = counts.get(self.meta["output"], range(1, MOST_K + 1))
         if out.ndim != 4 or out.shape[1] not in allowed or out.shape != (B, out.shape[1], *frames):
             raise self._fails(f"its {self.meta['output']} has the shape {out.shape}")

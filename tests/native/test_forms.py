@@ -25,6 +25,8 @@ def test_every_form(case, tmp_path):
     loaded = network(*case)
     if loaded.net.output == "embedding" or loaded.name not in LEARNED or case[1].get("heads"):
         pytest.skip("an embedding, or attention")
+    if loaded.net.frames == "all" and loaded.net.voice:  # C does not follow talkers by their voices
+        loaded = network(case[0], {**case[1], "voice": 0})
     weights = ("fp32", "fp16", "int8")[CASES.index(case) % 3]
     lib = build(write_graph(loaded, tmp_path / "my own-net.onnx", weights=weights, card={}), tmp_path / "c", "-O0")
     assert lib.name == "undin_my_own_net"

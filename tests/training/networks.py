@@ -51,8 +51,8 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     "mann-lstm": [{**MANN, "context": 5}],
     "mann-dnn": [{**MANN, "feature": "compressed"}],
     "ff-mask": [MASKS, {**MASKS, "width": 8}],
-    "lstm-mask": [MASKS, {**MASKS, "width": 8, "activation": "relu", "voice": 4}],
-    "blstm-mask": [{**MASKS, "width": 8, "embedding": 3, "voice": 4}],
+    "lstm-mask": [MASKS, {**MASKS, "width": 8, "activation": "relu", "voice": 4}, {**MASKS, "rest": True}],
+    "blstm-mask": [{**MASKS, "width": 8, "embedding": 3}, {**MASKS, "width": 8, "rest": True, "voice": 4}],
     "deep-clustering": [{**MASKS, "embedding": 3}],
     "twain": [
         TWAIN,

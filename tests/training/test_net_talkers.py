@@ -103,10 +103,39 @@ def test_signal_target_is_the_ratio_of_signal_to_error_and_asks_for_silence_of_t
     sources[:, 1] = 0
     X = net.stft(sources.sum(1))
     ones, zeros = torch.ones(2, 1, X.shape[2], 33), torch.zeros(2, 1, X.shape[2], 33)
-    right = net._signal_cost(torch.cat([ones, zeros], 1), X, sources)
-    torch.testing.assert_close(cheapest(right)[0], torch.full((2, 1), -30.0), atol=0.1, rtol=0)  # both at the limit
-    twice = net._signal_cost(torch.cat([ones, ones], 1) / 2, X, sources)
+    right = net._signal_cost(torch.cat([ones, zeros], 1), X, sources, sources.sum(1))
+    torch.testing.assert_close(cheapest(right)[0], torch.full((2, 1), -35.0), atol=0.1, rtol=0)  # limits of 30 and 40
+    twice = net._signal_cost(torch.cat([ones, ones], 1) / 2, X, sources, sources.sum(1))
     assert (cheapest(twice)[0] > -7).all()  # a talker who comes out twice costs
+
+
+def test_noise_belongs_to_the_rest_and_nobody_is_asked_for_it():
+    net, sources = make(target="signal", rest=True), voices()
+    noise = 0.1 * torch.randn(sources[:, 0].shape, generator=torch.Generator().manual_seed(1))
+    X = net.stft(sources.sum(1) + noise)
+    S = net.stft(sources.flatten(0, 1)).unflatten(0, (2, 2)).square().sum(2)
+    ideal = S / (S.sum(1, keepdim=True) + net.stft(noise).square().sum(1, keepdim=True))
+    shared = ideal + (1 - ideal.sum(1, keepdim=True)) / 2
+    apart, together = (cheapest(net._signal_cost(M, X, sources, sources.sum(1) + noise))[0] for M in (ideal, shared))
+    assert (apart < together - 3).all()
+    silent = [net._signal_cost(g * ideal, net.stft(noise), 0 * sources, noise).mean() for g in (0, 0.1)]
+    assert silent[0] == pytest.approx(-40, abs=0.1) and silent[1] > -39  # nobody speaks: silence re the noise
+
+
+def test_the_rest_is_the_last_mask_and_weights_without_it_start_a_training_with_it(tmp_path, capsys):
+    net, X = make(rest=True).eval(), torch.randn(2, 2, 9, 33)
+    with torch.no_grad():
+        M, _ = net(X, {})
+        assert M.shape == (2, 3, 9, 33) and net.output == "shares" and M[:, 2].mean() < 0.15
+        torch.testing.assert_close(M.sum(1), torch.ones(2, 9, 33))
+        torch.testing.assert_close(net.source_masks(X, M).sum(1), torch.ones(2, 9, 33))
+    bare = trained("blstm-mask", SMALL, tmp_path / "bare")
+    more = trained("blstm-mask", replace(SMALL, rest=True, voice=4), tmp_path / "more", bare.last)
+    assert "has no describer, rest: they start from random weights" in capsys.readouterr().err
+    ours, theirs = (load_weights(fitted.best).net.state_dict() for fitted in (more, bare))
+    assert all(torch.allclose(ours[name], theirs[name], atol=1e-9) for name in theirs)
+    with pytest.raises(InputError, match='a mask for the rest needs the activation "softmax"'):
+        MaskConfig(rest=True, activation="relu")
 
 
 def test_cheapest_tries_every_order():

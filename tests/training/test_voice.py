@@ -143,7 +143,7 @@ def test_a_training_logs_the_voices_and_may_start_from_weights_without_them(tmp_
     bare = fit("twain", replace(BANDS, voice=0), folder=tmp_path / "bare", **settings)
     assert "voice" not in read_log(tmp_path / "bare/log.csv")[-1] and not capsys.readouterr().err
     voiced = fit("twain", BANDS, folder=tmp_path / "voiced", start_from=bare.last, **settings)
-    assert "has no describer: it starts from random weights, all others are kept" in capsys.readouterr().err
+    assert "has no describer: they start from random weights, all others are kept" in capsys.readouterr().err
     row = read_log(tmp_path / "voiced/log.csv")[-1]
     assert row["train_voice"] > 0 and row["valid_voice"] > 0 and 0 <= row["valid_voice_accuracy"] <= 1
     assert row["valid_loss"] == pytest.approx(row["valid_masks"] + row["valid_voice"], rel=1e-4)

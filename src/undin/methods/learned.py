@@ -124,8 +124,9 @@ class Learned(Method):
         """The graph's output (batch, n, T, n_freq) and what it answers (batch, n_freq, T) -> Y (..., *X.shape)."""
         M: Any = np.moveaxis(out, 1, 0)
         if self.has_rest:
-            real, imaginary = np.split(M, 2)
-            M = real + 1j * imaginary
+            if len(M) > (self.n_src or 0) + 1:
+                real, imaginary = np.split(M, 2)
+                M = real + 1j * imaginary
         elif not self.n_src:
             M = M[0] if len(M) == 1 else M[0] + 1j * M[1]
         M = np.swapaxes(M, -2, -1)

@@ -22,7 +22,7 @@ from undin.methods.base import Card
 from undin.methods.learned import Learned, planes
 from undin.order import source_order
 from undin.runner import MOST_K
-from undin.spectrum import ComplexArray, Window, istft, stft
+from undin.spectrum import Array, ComplexArray, Window, istft, stft
 from undin.stream import frame_at
 
 
@@ -85,6 +85,8 @@ class MaskConfig(TrunkConfig):
         embedding: numbers per bin of an embedding learned along with the masks (Chimera) and not used later; 0 for
             none.
         cluster_weight: share of the embedding in the loss.
+        rest: one more mask, for what belongs to no talker: noise and late reverberation. At run time it is shared
+            between the talkers, or kept apart.
         voice: numbers per frame that describe each talker's voice, for recognizing it later; 0 for none.
         voice_weight: weight of the contrastive loss that they are learned by.
     """
@@ -95,6 +97,7 @@ class MaskConfig(TrunkConfig):
     segment: Count = 100
     embedding: Natural = 0
     cluster_weight: Share = 0.5
+    rest: bool = False
     voice: Annotated[int, ">= 0", f"<= {MOST_K}"] = 0
     voice_weight: NotNegative = 1.0
 
@@ -102,6 +105,8 @@ class MaskConfig(TrunkConfig):
         super().__post_init__()
         if (self.objective, self.target) == ("pit", "signal"):
             raise InputError('target "signal" needs complete examples: use the objective "upit"')
+        if self.rest and self.activation != "softmax":
+            raise InputError(f'a mask for the rest needs the activation "softmax"; got {self.activation!r}')
         if self.objective == "pit" and self.voice:
             raise InputError('a voice needs one order throughout the example: use the objective "upit"')
 
@@ -162,7 +167,16 @@ class BLSTMMask(TalkerMasks):
 
     def estimate(self, X: ComplexArray) -> ComplexArray:
         """Answer a whole signal by the mean over all speeds: X (batch, n_freq, T) -> Y (talkers, *X.shape)."""
-        c, Y = self.config, super().estimate(X)
+        return self._at_all_speeds(X, super().estimate(X))
+
+    def analyze(self, X: ComplexArray) -> tuple[ComplexArray, Array | None]:
+        """`estimate`, and the voices as they sound at the speed of the signal itself."""
+        Y, V = super().analyze(X)
+        return (Y if V is None else self._at_all_speeds(X, Y)), V
+
+    def _at_all_speeds(self, X: ComplexArray, Y: ComplexArray) -> ComplexArray:
+        """The mean of Y and of the answers at other speeds; a rest, the last, stays the last."""
+        c, n = self.config, self.config.talkers
         if not c.speeds:
             return Y
         x = istft(X, c.n_fft, c.hop_length, window=c.window)
@@ -172,8 +186,9 @@ class BLSTMMask(TalkerMasks):
             Z = self._separate(stft(x, n_fft, hop_length, window=c.window))
             y = istft(Z, n_fft, hop_length, window=c.window, length=x.shape[-1])
             other = stft(y, c.n_fft, c.hop_length, window=c.window)[..., : X.shape[-1]]
-            in_order = [other[source_order(Y[:, b], other[:, b]), b] for b in range(len(X))]
-            estimates.append(np.stack(in_order, 1))
+            for b in range(len(X)):
+                other[:n, b] = other[source_order(Y[:n, b], other[:n, b]), b]
+            estimates.append(other)
         mean: ComplexArray = np.stack(estimates).mean(0)
         mean += (X - mean.sum(0)) / len(mean)  # together they sum to the input
         return mean

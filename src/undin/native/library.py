@@ -117,7 +117,7 @@ class Library:
 
 
 def make_library(model: str | Path) -> Library:
-    """Translate a network.
+    """Translate a network; a description of voices is left out, so that talkers are not followed by their voices.
 
     Args:
         model: an id of `undin.METHODS`, or the path of an .onnx that undin exported.
@@ -270,6 +270,8 @@ def _window(window: object) -> tuple[str, str]:
 def _answer(method: Learned, n_outputs: int) -> str:
     """Y of source s from output k of the graph, see `undin.methods.learned`."""
     kind, n_src = method.runner.meta["output"], method.n_src
+    if kind == "shares" and n_src == n_outputs - 1:
+        return REAL.format(f"(M[k * next + f] + M[{n_src} * next + f] / {n_src}.0f)")
     if kind == "shares" and n_src:
         real, imaginary = (f"M[(k + {i}) * next + f] + M[{i + n_src} * next + f] / {n_src}.0f" for i in (0, n_src + 1))
         return COMPLEX.format(real, imaginary)

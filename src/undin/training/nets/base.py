@@ -27,9 +27,9 @@ class Network(nn.Module):
     Attributes:
         stft: the transform that config describes.
         output: what `forward` returns. "mask": one real gain (B, 1, T, F), a complex one (B, 2, T, F), or with n_src a
-            real gain per source (B, n_src, T, F); "shares": complex gains of the sources and of the rest, which sum to
-            one, (B, 2 (n_src + 1), T, F), real parts first; "spectrum": the estimate itself (B, 2, T, F); "embedding":
-            a vector of unit norm per bin (B, K, T, F), for clustering.
+            real gain per source (B, n_src, T, F); "shares": gains of the sources and of the rest, which sum to one,
+            real (B, n_src + 1, T, F), or complex (B, 2 (n_src + 1), T, F), real parts first; "spectrum": the estimate
+            itself (B, 2, T, F); "embedding": a vector of unit norm per bin (B, K, T, F), for clustering.
         frames: number of frames T that `forward` accepts. "any"; 1 for a cell without an ONNX operator, which the
             runner loops over; "all" for a network that needs the entire signal and has no state.
         n_src: number of sources the masks separate; None for enhancement and for embeddings.

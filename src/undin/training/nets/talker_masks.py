@@ -1,6 +1,7 @@
 """The networks of `undin.methods.talker_masks`: spectra -> trunk -> one mask for each talker.
 
     M = softmax, sigmoid or ReLU of W h            (B, n_src, T, F), real; Y_s = M_s X, with the phase of the mixture
+                                                   with a `rest`, one more of what belongs to no talker: they sum to one
 
 What is learned is one of three answers to "which output is which talker?", over one of five targets. With `objective`
 "fixed" the answer is wrong half of the time whatever the network does: docs/talkers-trap.md.
@@ -23,7 +24,9 @@ from undin.training.nets.trunk import TO_DB, Layer, Trunk, active, clustering_lo
 from undin.training.permutation import cheapest, in_order
 from undin.training.voice import voice_losses
 
-LIMIT = 1e-3  # error that does not count any more, re the power of the talker or, where he is silent, of the mixture
+LIMIT = 1e-3  # error that does not count any more, re the power of the talker
+SILENCE = 1e-4  # the same where the talker is silent, re the power of the mixture
+START = -3.0  # of the rest's logits: training from weights without it begins with little
 SILENT = 1e-8  # power re that of the mixture under which a talker is silent
 
 
@@ -31,7 +34,7 @@ class TalkerMasks(Network):
     """See the file; subclasses define the layers."""
 
     config: MaskConfig
-    training_only, shared, optional = ("embedding.",), ("trunk.",), ("describer.",)
+    training_only, shared, optional = ("embedding.",), ("trunk.",), ("describer.", "rest.")
     layer: Layer
 
     def __init__(self, config: MaskConfig) -> None:
@@ -43,6 +46,10 @@ class TalkerMasks(Network):
         self.norm = nn.LayerNorm(c.width) if c.width else nn.Identity()
         self.head = nn.Linear(self.trunk.n_out, self.n_src * self.n_freq)
         self.embedding = nn.Linear(self.trunk.n_out, c.embedding * self.n_freq) if c.embedding else None
+        self.rest = nn.Linear(self.trunk.n_out, self.n_freq) if c.rest else None
+        if self.rest is not None:
+            self.output = "shares"
+            nn.init.constant_(self.rest.bias, START)
         self.voice = c.voice
         self.describer = Describer(self.trunk.n_out, c) if c.voice else None
 
@@ -51,7 +58,7 @@ class TalkerMasks(Network):
         return self.trunk.initial_state(batch)
 
     def forward(self, X: Tensor, state: State) -> tuple[Tensor, State]:
-        """X (B, 2, T, F) -> M (B, n_src, T, F) and the state after it."""
+        """X (B, 2, T, F) -> M (B, n_src [+ 1], T, F) and the state after it."""
         h, new = self.trunk(X, state)
         return self._masks(self.norm(h)), new
 
@@ -63,7 +70,9 @@ class TalkerMasks(Network):
         return self._masks(h), self.describer(h), new
 
     def _masks(self, h: Tensor) -> Tensor:
-        o = self.head(h).float().reshape(*h.shape[:2], self.n_src, self.n_freq).transpose(1, 2)
+        o = self.head(h).float()
+        o = o if self.rest is None else torch.cat([o, self.rest(h).float()], -1)
+        o = o.reshape(*h.shape[:2], -1, self.n_freq).transpose(1, 2)
         if self.config.activation == "softmax":
             return torch.softmax(o, 1)
         return torch.sigmoid(o) if self.config.activation == "sigmoid" else torch.relu(o)
@@ -74,7 +83,7 @@ class TalkerMasks(Network):
         batch, sources = talkers_of(batch, self.n_src, c.alone if self.training else 0.0)
         X = batch.spectrum("noisy", self.stft)
         h = self.norm(self.trunk(X, self.initial_state(len(X)))[0])
-        M = self._masks(h)
+        M = self._masks(h)[:, : self.n_src]
         losses, order = self._mask_losses(M, X, sources, batch)
         if self.embedding is not None:
             V, D = embed(h, self.embedding, self.n_freq), dominance(batch.spectrum("sources", self.stft))
@@ -90,7 +99,7 @@ class TalkerMasks(Network):
         """The objective over the target; and the order of the outputs, (B, segments, n_src)."""
         of_signal = self.config.target == "signal"
         if of_signal:
-            loss, order = self._assign(self._signal_cost(M, X, sources))
+            loss, order = self._assign(self._signal_cost(M, X, sources, batch.noisy))
             if self.embedding is None:  # which knows nothing of bins
                 return {"loss": loss}, order
         S = batch.spectrum("sources", self.stft)
@@ -107,15 +116,15 @@ class TalkerMasks(Network):
         order = torch.arange(self.n_src, device=cost.device).expand(cost.shape[:-1])
         return cost.diagonal(dim1=-2, dim2=-1).mean(), order
 
-    def _signal_cost(self, M: Tensor, X: Tensor, s: Tensor) -> Tensor:
+    def _signal_cost(self, M: Tensor, X: Tensor, s: Tensor, x: Tensor) -> Tensor:
         """Negative signal-to-noise ratio in dB, (B, 1, output, talker); of a silent talker the level of the output."""
         Y = M[:, :, None] * X[:, None]  # (B, n_src, 2, T, F)
         y = self.stft.inverse(Y.flatten(0, 1), s.shape[-1]).reshape(s.shape)
-        power, mixture = s.square().mean(-1)[:, None], s.sum(1).square().mean(-1)[:, None, None]
+        power, mixture = s.square().mean(-1)[:, None], x.square().mean(-1)[:, None, None]
         error = (y[:, :, None] - s[:, None]).square().mean(-1)  # (B, output, talker)
         silent = power < SILENT * mixture
-        ratio = (error + LIMIT * torch.where(silent, mixture, power)) / torch.where(silent, mixture, power).clamp(1e-9)
-        return (TO_DB * torch.log(ratio.clamp(min=1e-9)))[:, None]
+        base = torch.where(silent, mixture, power).clamp(min=1e-9)
+        return (TO_DB * torch.log(error / base + torch.where(silent, SILENCE, LIMIT)))[:, None]
 
     def _bin_cost(self, M: Tensor, X: Tensor, S: Tensor) -> Tensor:
         """Mean squared error of each output for each talker's target, over segments: (B, segments, n_src, n_src)."""
@@ -150,6 +159,11 @@ class TalkerMasks(Network):
         best = of_each.mean(-1) if c.objective == "fixed" else of_each.amax(-1)  # (segments, B)
         n_bins = (is_active.sum() * self.n_freq).clamp(min=1)
         return {"accuracy": (right * is_active).sum() / n_bins, "chance": best.sum() / n_bins}
+
+    def source_masks(self, X: Tensor, output: Tensor) -> Tensor:
+        """Real masks (B, n_src, T, F); the rest is shared equally."""
+        M = output.float()
+        return M if self.rest is None else M[:, :-1] + M[:, -1:] / self.n_src
 
     def calibrate(self, batches: Iterable[Batch]) -> None:
         """Mean and deviation of the features."""
