@@ -92,8 +92,6 @@ def test_another_place(undin, here):
         (["separate", "a.wav", "--talkers", "3"], "got --talkers 3: use -m deep-clustering, or a model"),
         (["separate", "a.wav", "-m", "log-mmse"], "log-mmse enhances; it does not separate talkers: use another -m"),
         (["separate", "a.wav", "-m", "split", "--talkers", "3"], "split separates 2 talkers; got --talkers 3"),
-        (["separate", "a.wav", "--denoise"], "blstm-mask assigns noise to the talkers: remove it with"),
-        (["separate", "a.wav", "--residual"], "blstm-mask assigns noise to the talkers"),
         (["separate", "a.wav", "--voice", "a.wav"], "blstm-mask does not recognize voices: use a separator that does"),
         (["separate", "a.wav", "-m", "split", "-o", "-"], "a pipe carries one signal"),
         (["separate", "a.wav", "-m", "two.npz"], "two.npz"),

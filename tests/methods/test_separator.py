@@ -88,9 +88,16 @@ def test_a_voice_that_is_not_there_or_cannot_be_recognized_is_named(model, scene
     plain = undin.load(write_talkers(tmp_path / "plain.onnx", rest=False, voice=None))
     with pytest.raises(InputError, match="hand does not recognize voices: use a separator that does"):
         undin.separate(scene[1], SR, method=plain, voice="anna.wav")
-    for options in ({"denoise": True}, {"residual": True}):
-        with pytest.raises(InputError, match="hand assigns noise to the talkers: remove it with undin enhance first"):
-            undin.separate(scene[1], SR, method=plain, **options)
+
+
+def test_a_method_that_cannot_keep_noise_apart_gets_what_enhancement_leaves(tmp_path):
+    plain = undin.load(write_talkers(tmp_path / "plain.onnx", rest=False, voice=None))
+    x = 0.02 * np.random.default_rng(0).standard_normal((2, 3 * SR)).astype(np.float32)
+    s = undin.separate(x, SR, method=plain, residual=True)
+    assert s.shape == (3, 2, 3 * SR)
+    np.testing.assert_allclose(s.sum(0), x, atol=1e-6)
+    assert np.square(s[:2]).sum() < 0.1 * np.square(s[2]).sum()
+    np.testing.assert_array_equal(undin.separate(x, SR, method=plain, denoise=True), s[:2])
 
 
 def test_files_get_the_same(model, scene, tmp_path, monkeypatch):

@@ -55,7 +55,6 @@ def separate(
     from undin.jobs import FileSettings, plan, plan_urls
     from undin.methods import find_voice
     from undin.store import is_url
-    from undin.stream import NO_REST
 
     with errors_as_json(inputs, wanted=json):
         where = o.pool(workers, on, num_cpus, num_gpus)
@@ -80,8 +79,6 @@ def separate(
             voice=wanted,
         )
         outputs: dict[str, Any] = {"n_src": None if wanted else n_src, "residual": residual, "rttm": rttm}
-        if (denoise or (residual and not wanted)) and not make().has_rest:
-            raise InputError(f"{method} {NO_REST}")
         view = View(quiet=quiet, as_json=json, debug=bool(context.obj))
         if any(map(is_url, (*inputs, output))):
             jobs = plan_urls(inputs, output, **outputs)

@@ -84,7 +84,7 @@ def separate_file(
 
     Raises:
         InputError: the file cannot be read or written, a setting breaks a rule, the method separates another number of
-            talkers than there are files, cannot keep noise apart or recognize voices, or nobody sounds like `voice`.
+            talkers than there are files or cannot recognize voices, or nobody sounds like `voice`.
     """
     keywords = "talkers", "denoise", "residual", "voice", "rttm", "nan", "truncated", "loudness", "method"
     number = len(outs) if talkers == "auto" and not voice else talkers

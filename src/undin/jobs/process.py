@@ -15,7 +15,7 @@ from undin.audio import VIDEO_EXTENSIONS, Limiter, Reader, Writer, open_reader, 
 from undin.checks import check
 from undin.errors import InputError
 from undin.jobs.levelled import Levelled, Sink
-from undin.methods import Method, Separator, Talkers, Voice, lone_order
+from undin.methods import Method, Separator, Talkers, Voice, lone_order, open_separator
 from undin.spectrum import Array
 from undin.stream import Stream
 from undin.workers import Progress
@@ -111,7 +111,7 @@ def process_file(
         stream: Stream | Separator = method.stream(sr, limit_db=limit_db, independent=independent)
         if method.n_src:
             options: dict[str, Any] = {"talkers": talkers, "denoise": denoise, "residual": bool(residual)}
-            stream = Separator(method, sr, voice=voice, **options)
+            stream = open_separator(method, sr, voice, **options)
 
         def opened(target: str) -> Writer:
             return stack.enter_context(open_writer(target, reader.format, like=source))

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ __all__ = [
     "DEFAULT", "DNN", "LEARNED", "MANN", "MANNDNN", "MANNLSTM", "METHODS", "NMF", "SEPARATOR", "BLSTMMask", "Card",
     "Cmask", "DeepClustering", "FFMask", "Hush", "LSTMMask", "Learned", "LogMMSE", "Look", "Lull",
     "Method", "Nan", "Separator", "SpectralGate", "Talkers", "Twain", "Voice", "enhance", "find_enhancer",
-    "find_separator", "find_voice", "load", "lone_order", "loudest_first", "separate",
+    "find_separator", "find_voice", "load", "lone_order", "loudest_first", "open_separator", "separate",
 ]  # fmt: skip
 
 
@@ -171,7 +171,7 @@ def separate(
         sr: sample rate in Hz; any.
         talkers: "auto" to judge who talks when (`undin.activity`): a talker's output is silent while the talker is, and
             a lone one has the entire signal. With a number, outputs are left as the method returns them.
-        denoise: leave noise out of the talkers, of a method that keeps it apart.
+        denoise: leave noise out of the talkers; of a method that cannot keep it apart, what `enhance` removes before.
         residual: return as one source more, last, what is in none of the others: the noise, or all that is not `voice`.
         voice: return the talker who sounds like this, a file or (n_samples,) at sr, of a method that recognizes voices.
         method: an id of `METHODS`, the path of a saved model that separates, or what `load` gave; the default knows no
@@ -186,8 +186,8 @@ def separate(
         (2, *x.shape). All sum to x, unless `denoise` leaves out the noise. A lone voice comes first.
 
     Raises:
-        InputError: x or a setting breaks a rule, the method separates another number of talkers, cannot keep noise
-            apart or cannot recognize voices, or nobody sounds like `voice`.
+        InputError: x or a setting breaks a rule, the method separates another number of talkers or cannot
+            recognize voices, or nobody sounds like `voice`.
 
     >>> import numpy as np
     >>> s = separate(np.zeros(16000, np.float32), 16000)
@@ -199,9 +199,10 @@ def separate(
     turn = channels_last and np.ndim(x) > 1
     wanted = find_voice(model, voice, sr)
     x = check_axes(check_audio(np.swapaxes(x, -1, -2) if turn else x, sr, nan=nan))
-    s = np.empty((Separator(model, sr, residual=residual, denoise=denoise, voice=wanted).n_out, *x.shape), x.dtype)
+    options: dict[str, Any] = {"talkers": talkers, "denoise": denoise, "residual": residual, "nan": nan}
+    s = np.empty((open_separator(model, sr, wanted, **options).n_out, *x.shape), x.dtype)
     for row in np.ndindex(x.shape[:-2]):
-        one = Separator(model, sr, talkers=talkers, denoise=denoise, residual=residual, voice=wanted, nan=nan)
+        one = open_separator(model, sr, wanted, **options)
         y = np.concatenate([one.process(x[row]), one.flush()], -1)
         if not wanted:
             y[: model.n_src] = loudest_first(y[: model.n_src])
@@ -250,6 +251,23 @@ def find_separator(
         cure = f"use {ANY_NUMBER}, or a model for {talkers} talkers"
         raise InputError(f"{model.id!r} separates {model.n_src} talkers; got talkers={talkers!r}: {cure}")
     return model
+
+
+def open_separator(model: Method, sr: int, voice: Voice | None = None, **options: Any) -> Separator:
+    """Start a separation, behind the default enhancement if noise is to be kept apart and the model cannot do it.
+
+    Args:
+        model: separates.
+        sr: sample rate of the recording in Hz.
+        voice, options: as in `Separator`.
+    """
+    helps = not model.has_rest and (options.get("denoise") or options.get("residual"))
+    return Separator(model, sr, voice=voice, enhancer=_enhancer() if helps else None, **options)
+
+
+@cache
+def _enhancer() -> Method:
+    return load(DEFAULT)
 
 
 def find_voice(model: Method, voice: str | os.PathLike[str] | Array | None, sr: int) -> Voice | None:

@@ -11,6 +11,7 @@ from undin.checks import check
 from undin.errors import InputError
 from undin.methods.base import Method, Nan
 from undin.spectrum import Array
+from undin.stream import Stream
 
 SAME_VOICE = 0.5  # cosine of two descriptions from which on they are of one voice
 
@@ -66,6 +67,7 @@ class Separator:
         denoise: leave out of the talkers what belongs to none of them.
         residual: return it as one source more, last; not in the talkers then.
         voice: return the talker who sounds like this, and as the residual all else.
+        enhancer: removes the noise before, for a method that cannot keep it apart.
         nan: as in `Stream`.
 
     Attributes:
@@ -84,6 +86,7 @@ class Separator:
         denoise: bool = False,
         residual: bool = False,
         voice: Voice | None = None,
+        enhancer: Method | None = None,
         nan: Nan = "raise",
     ) -> None:
         check("talkers", talkers, Talkers)
@@ -91,7 +94,11 @@ class Separator:
         apart = denoise or (residual and not voice)
         rest: Literal["shared", "apart"] = "apart" if method.has_rest or apart else "shared"
         numbers = np.array(voice.numbers, np.float32) if voice else None
-        self._stream = method.stream(sr, rest=rest, voice=numbers, nan=nan)
+        if apart and enhancer and not method.has_rest:
+            self._stream = method.stream(sr, voice=numbers)
+            self._driver: Stream | _Behind = _Behind(enhancer.stream(sr, nan=nan), self._stream)
+        else:
+            self._driver = self._stream = method.stream(sr, rest=rest, voice=numbers, nan=nan)
         self._activity = Activity(n_src, sr, rest=rest == "apart", apart=apart, judge=talkers == "auto")
         self._voice, self._n_kept, self._n_src = voice, n_src + residual, n_src
         self._talkers, self._residual = talkers, residual
@@ -124,7 +131,7 @@ class Separator:
         Raises:
             InputError: as `Stream.process`.
         """
-        return self._chosen(self._activity.process(self._stream.process(x)))
+        return self._chosen(self._activity.process(self._driver.process(x)))
 
     def flush(self) -> Array:
         """The samples that are left.
@@ -132,7 +139,7 @@ class Separator:
         Raises:
             InputError: nobody sounds like the wanted voice.
         """
-        y = self._activity.process(self._stream.flush())
+        y = self._activity.process(self._driver.flush())
         y = self._chosen(np.concatenate([y, self._activity.flush()], -1))
         if self._voice and not self._is_there(self._voice):
             raise InputError(f"nobody sounds like {self._voice.name}: use another sample, or separate without a voice")
@@ -150,3 +157,27 @@ class Separator:
             return False
         length = max(float(np.linalg.norm(heard[0])), 1e-20)
         return float(heard[0] @ np.array(voice.numbers)) >= SAME_VOICE * length
+
+
+class _Behind:
+    """A separation behind an enhancement; what the first leaves out is a last source, aligned with the others."""
+
+    def __init__(self, enhancement: Stream, separation: Stream) -> None:
+        self._enhancement, self._separation = enhancement, separation
+        self._x: Array | None = None  # what is not answered yet
+
+    def process(self, x: Array) -> Array:
+        """Take (..., n_samples); give (n_src + 1, ..., n)."""
+        self._x = x if self._x is None else np.concatenate([self._x, x], -1)
+        return self._with_rest(self._separation.process(self._enhancement.process(x)))
+
+    def flush(self) -> Array:
+        """The samples that are left."""
+        y = self._separation.process(self._enhancement.flush())
+        return self._with_rest(np.concatenate([y, self._separation.flush()], -1))
+
+    def _with_rest(self, y: Array) -> Array:
+        assert self._x is not None
+        n = y.shape[-1]
+        x, self._x = self._x[..., :n], self._x[..., n:]
+        return np.concatenate([y, (x - y.sum(0))[None]])
