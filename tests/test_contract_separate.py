@@ -31,6 +31,7 @@ FRESH = {  # small ones that learned nothing, of every kind
     "lstm-mask with a rest": {**MASKS, "rest": True},
     "deep-clustering": MASKS,
     "twain": TWAIN,
+    "twain with voices": {**TWAIN, "voice": 8},
     "twain live": {**TWAIN, "causal": True, "heads": 0, "patch_frames": 1},
 }
 
@@ -110,6 +111,21 @@ def test_talkers_keep_their_order_over_chunks_of_a_long_file(model, talkers):
     same = float((y[:, :n] * later).sum())
     crossed = float((y[::-1, :n] * later).sum())
     assert same > crossed
+
+
+def test_what_it_keeps_apart_and_describes_is_used(model, talkers):
+    x = talkers.sum(0)[: 2 * SR]
+    three = undin.separate(x, SR, method=model, residual=True)
+    assert three.shape == (model.n_src + 1, len(x))
+    np.testing.assert_allclose(three.sum(0), x, atol=1e-5)
+    if model.has_voice and not model.causal:
+        V = model.analyze(np.zeros((3, 257, 41), np.complex64))[1]
+        assert V.shape[:2] == (model.n_src, 3) and 0 < V.shape[2] <= 41 and V.shape[3] == model.runner.voice
+        y = undin.separate(x, SR, method=model, voice=talkers[0])
+        assert y.shape == x.shape
+        return
+    with pytest.raises(InputError, match="does not recognize voices"):
+        undin.separate(x, SR, method=model, voice=talkers[0])
 
 
 def test_causal_ones_stream(model, talkers):
