@@ -2,8 +2,9 @@
 
 Separators as `undin separate` uses them: on conversations of two people over 10 minutes (turns with pauses and
 overlaps; utterances are repeated where there are too few), on 8 s with nobody, one and two talkers, and, where a method
-recognizes voices, on 8 s of two talkers with a sample of one. Half of the short recordings have noise at 5 to 15 dB.
-The times at which somebody talks are those of the clean voice by the rules of `undin.activity`.
+recognizes voices, on 8 s of two talkers with a sample of one of them and of a stranger. Half of the short recordings
+have noise at 5 to 15 dB. The times at which somebody talks are those of the clean voice by the rules of
+`undin.activity`.
 
     --split NAME      of speakers and noise; dev. The test split is scored once, and nothing is chosen by it
     --share SHARE     of the recordings; 1
@@ -44,6 +45,7 @@ VALUES = {
     "lone_db": "lone talker: second output (dB)",
     "lone": "at least 30 dB below",
     "voice": "right talker by voice",
+    "stranger": "voice of a stranger is not found",
 }
 Samples = NDArray[np.float32]
 Turns = list[list[tuple[float, float]]]
@@ -161,7 +163,7 @@ def scores(method: Method, corpus: Corpus, split: str, share: float) -> Iterator
             yield "lone_db", max(10 * np.log10(max(energy.min() / energy.max(), 1e-10)), -100.0)
             yield "lone", energy.min() <= 1e-3 * energy.max()
     for i in range(round(share * N_VOICES) if method.has_voice else 0):
-        yield "voice", is_found(method, Scenes(corpus, split, 2000 + i), noisy=i % 2 == 0)
+        yield from by_voice(method, Scenes(corpus, split, 2000 + i), noisy=i % 2 == 0)
 
 
 def _turns(x: Samples, sr: int) -> list[tuple[float, float]]:
@@ -171,18 +173,21 @@ def _turns(x: Samples, sr: int) -> list[tuple[float, float]]:
     return activity.turns[0]
 
 
-def is_found(method: Method, scenes: Scenes, *, noisy: bool) -> bool:
-    """Whether the output for a sample of one of two talkers is that talker."""
-    s = scenes.voices(2, SHORT_S + SAMPLE_S)
-    n = round(SAMPLE_S * scenes.sr)
-    k = int(scenes.rng.integers(2))
-    x = s[:, n:].sum(0)
-    x = x + scenes.noise(len(x)) if noisy else x
-    try:
-        y = separated(method, x, scenes.sr, voice=describe_voice(method, s[k, :n], scenes.sr))[0][0]
-    except InputError:
-        return False
-    return bool(np.argmax(np.abs(s[:, n:] @ y) / np.linalg.norm(s[:, n:], axis=1)) == k)
+def by_voice(method: Method, scenes: Scenes, *, noisy: bool) -> Iterator[tuple[str, float]]:
+    """Whether the output for a sample of one of two talkers is that talker, and whether a third person is not found."""
+    n, k = round(SAMPLE_S * scenes.sr), int(scenes.rng.integers(2))
+    voices = scenes.voices(3, SHORT_S + SAMPLE_S)
+    samples, s = voices[:, :n], voices[:2, n:]
+    x = s.sum(0) + (scenes.noise(s.shape[-1]) if noisy else np.float32(0))
+    found = []
+    for sample in (samples[k], samples[2]):
+        try:
+            found.append(separated(method, x, scenes.sr, voice=describe_voice(method, sample, scenes.sr))[0][0])
+        except InputError:
+            found.append(None)
+    likeness = [0.0, 0.0] if found[0] is None else np.abs(s @ found[0]) / np.linalg.norm(s, axis=1)
+    yield "voice", found[0] is not None and np.argmax(likeness) == k
+    yield "stranger", found[1] is None
 
 
 def measure(methods: dict[str, Method], corpus: Corpus, split: str, share: float) -> None:
