@@ -19,6 +19,21 @@ def test_singular_values_come_near_one_and_the_directions_stay(shape):
     assert torch.allclose(directions, torch.diag_embed(found), atol=1e-4)
 
 
+def test_bfloat16_turns_large_matrices_by_a_percent():
+    G = torch.randn(3, 200, 150, generator=torch.Generator().manual_seed(0))
+    exact, rounded = orthogonal(G), orthogonal(G, torch.bfloat16)
+    assert rounded.dtype == torch.float32 and 0 < (rounded - exact).norm() < 0.02 * exact.norm()
+    small, large = nn.Linear(64, 64, bias=False), nn.Linear(150, 200, bias=False)
+    for layer, same in ((small, True), (large, False)):
+        weights = []
+        for dtype in (torch.float32, torch.bfloat16):
+            nn.init.ones_(layer.weight)
+            layer.weight.grad = torch.randn(layer.weight.shape, generator=torch.Generator().manual_seed(1))
+            Muon(layer, lr=1e-3, dtype=dtype).step()
+            weights.append(layer.weight.detach().clone())
+        assert torch.equal(*weights) == same
+
+
 @pytest.mark.parametrize("gru", [nn.GRU, GRU])
 def test_gates_convolutions_and_stacks_are_turned_each_by_themselves(gru):
     net = nn.ModuleList([gru(4, 6), nn.Conv2d(3, 5, (2, 3)), nn.ParameterList([torch.randn(2, 4, 7)])])

@@ -84,7 +84,9 @@ class Learner(L.LightningModule):
         """Weight decay is for matrices: a bias or a scale brought to 0 makes no network simpler."""
         o, parameters = self.plan.options, [p for p in self.net.parameters() if p.requires_grad]
         if o.optimizer == "muon":
-            return Muon(self.net, o.lr, o.weight_decay)
+            return Muon(
+                self.net, o.lr, o.weight_decay, torch.bfloat16 if o.precision == "bf16-mixed" else torch.float32
+            )
         groups = [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": o.weight_decay},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},

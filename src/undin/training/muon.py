@@ -8,8 +8,9 @@ brings singular values near 1 without finding them. After 500 steps of `lull`, t
 with AdamW.
 
 torch.optim.Muon (torch 2.13) cannot take its place: it refuses parameters that do not have two axes, so convolutions
-and stacks of matrices are left out; it takes the gates of a GRU or LSTM as one matrix; and it iterates in bfloat16. Our
-recipes were tuned with this one.
+and stacks of matrices are left out, and it takes the gates of a GRU or LSTM as one matrix. Our recipes were tuned with
+this one. As published, the iteration may be in bfloat16: that turns a step by 1 %, where the polynomial leaves singular
+values of 0.7 to 1.2; for 4 LSTM layers of 224 units it saves two thirds of the optimizer's time.
 """
 
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 MOMENTUM, BETAS, EPS = 0.95, (0.9, 0.99), 1e-8
 OF_MATRICES = 10.0  # the learning rate of matrices over that of vectors
 POLYNOMIAL = (3.4445, -4.7750, 2.0315)  # of the fifth degree, odd: steep at 0, near 1 from 0.7 to 1.2
-ROUNDS = 5
+ROUNDS, LARGE = 5, 128
 GATES = {nn.GRU: 3, nn.LSTM: 4}
 
 
@@ -33,9 +34,13 @@ class Muon(torch.optim.Optimizer):
             parameters of more than two axes are stacks of matrices, if only of one row.
         lr: learning rate of what has one axis; of matrices it is ten times that.
         weight_decay: of matrices, times their learning rate.
+        dtype: of the iteration on matrices of at least LARGE rows and columns; float32 for smaller ones.
     """
 
-    def __init__(self, net: nn.Module, lr: float, weight_decay: float = 0.0) -> None:
+    def __init__(
+        self, net: nn.Module, lr: float, weight_decay: float = 0.0, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.dtype = dtype
         groups: dict[tuple[bool, bool, int], dict[str, Any]] = {}
         for module in net.modules():
             flat = isinstance(module, nn.modules.conv._ConvNd)
@@ -70,7 +75,10 @@ class Muon(torch.optim.Optimizer):
             u = u.flatten(1)
         elif group["gates"] > 1:
             u = u.reshape(group["gates"], -1, u.shape[-1])
-        u = orthogonal(u) * max(1.0, u.shape[-2] / u.shape[-1]) ** 0.5
+        u = (
+            orthogonal(u, self.dtype if min(u.shape[-2:]) >= LARGE else torch.float32)
+            * max(1.0, u.shape[-2] / u.shape[-1]) ** 0.5
+        )
         lr = OF_MATRICES * group["lr"]
         p.mul_(1 - lr * group["weight_decay"]).sub_(u.reshape(p.shape), alpha=lr)
 
@@ -87,13 +95,20 @@ class Muon(torch.optim.Optimizer):
         p.sub_(mean / (square.sqrt() + EPS), alpha=group["lr"])
 
 
-def orthogonal(G: Tensor) -> Tensor:
-    """The matrices (..., m, n) with all singular values near 1."""
+def orthogonal(G: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The matrices (..., m, n) with all singular values near 1.
+
+    Args:
+        G: float32.
+        dtype: of the iteration.
+    """
     a, b, c = POLYNOMIAL
     X: Tensor = G / (torch.linalg.matrix_norm(G, keepdim=True) + 1e-7)
     tall = X.shape[-2] > X.shape[-1]
     X = X.mT if tall else X
+    X = X.reshape(-1, *X.shape[-2:]).to(dtype)
     for _ in range(ROUNDS):
-        A = X @ X.mT
-        X = a * X + (b * A + c * A @ A) @ X
-    return X.mT if tall else X
+        A = torch.bmm(X, X.mT)
+        X = torch.baddbmm(X, torch.baddbmm(A, A, A, beta=b, alpha=c), X, beta=a)
+    X = X.to(G.dtype)
+    return (X.mT if tall else X).reshape(G.shape)

@@ -70,14 +70,15 @@ class Twain(Network):
     def forward(self, X: Tensor, state: State) -> tuple[Tensor, State]:
         """X (B, 2, T, F) -> masks (B, 2 (n_src + 1), T, F), real parts first, and the state after it."""
         u, new = self._trunk(X, state)
-        return self._masks(u, X), new
+        return self._masks(self.merge.features(u), X), new
 
     def describe(self, X: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """The masks, what the voices sound like (B, n_src, T / patch_frames, D), and the state after it."""
         assert self.describer is not None
         u, new = self._trunk(X, state)
-        M = self._masks(u, X)
-        return M, self.describer(u, self._magnitudes(M, X))[0], new
+        v = self.merge.features(u)
+        M = self._masks(v, X)
+        return M, self.describer(v, self._magnitudes(M, X))[0], new
 
     def _trunk(self, X: Tensor, state: State) -> tuple[Tensor, State]:
         """X (B, 2, T, F) -> steps (T / patch_frames, B, K, C)."""
@@ -104,9 +105,9 @@ class Twain(Network):
         entire: Tensor = mean.clamp(min=TINY**0.25) ** 4
         return entire
 
-    def _masks(self, u: Tensor, X: Tensor) -> Tensor:
+    def _masks(self, v: Tensor, X: Tensor) -> Tensor:
         """Real parts p that sum to one; imaginary parts p (q - sum p q), which sum to zero and vanish where p does."""
-        real, q = self.merge(u, X).float().chunk(2, 1)  # (B, n_src + 1, T, F) each
+        real, q = self.merge(v, X).float().chunk(2, 1)  # (B, n_src + 1, T, F) each
         p = torch.softmax(real, 1)
         imaginary = p * (q - (p * q).sum(1, keepdim=True))
         return torch.cat([p, imaginary], 1)
@@ -136,12 +137,13 @@ class Twain(Network):
         X = batch.spectrum("noisy", self.stft)
         state = {name: x.to(X.device) for name, x in self.initial_state(len(X)).items()}
         u, _ = self._trunk(X, state)
-        M = self._masks(u, X)
+        v = self.merge.features(u)
+        M = self._masks(v, X)
         y = self._signals(M, X, sources.shape[-1])
         least, order = cheapest(self._cost(y[:, :-1], sources, batch.noisy))
         losses = {"loss": least.mean()}
         if self.describer is not None:
-            V, level = self.describer(u, self._magnitudes(M, X))
+            V, level = self.describer(v, self._magnitudes(M, X))
             losses |= {"masks": losses["loss"], **voice_losses(V, level, order, sources, batch)}
             losses["loss"] = losses["loss"] + c.voice_weight * losses["voice"]
         if self.embedding is not None and self.training:
@@ -167,7 +169,7 @@ class Twain(Network):
         assert self.embedding is not None
         c = self.config
         n = round(CLUSTER_HZ * c.n_fft / c.sr)
-        V = self.embedding(u, X)[:, :, ::CLUSTER_STEP, :n]  # (B, K, T, F)
+        V = self.embedding(self.embedding.features(u), X)[:, :, ::CLUSTER_STEP, :n]  # (B, K, T, F)
         V = F.normalize(torch.tanh(V.float()), dim=1, eps=1e-6).permute(0, 2, 3, 1)
         S = batch.spectrum("sources", self.stft)[..., ::CLUSTER_STEP, :n]
         X = X[:, :, ::CLUSTER_STEP, :n]
@@ -204,7 +206,7 @@ class BandSplit(nn.Module):
 
 
 class BandMerge(nn.Module):
-    """Bands to bins: (T / patch, B, K, C) -> (B, n, T, F); the bin at sr / 2 copies the one below."""
+    """Bands to bins: features of (T / patch, B, K, C) -> (B, n, T, F); the bin at sr / 2 copies the one below."""
 
     def __init__(self, config: TwainConfig, n: int) -> None:
         super().__init__()
@@ -214,10 +216,13 @@ class BandMerge(nn.Module):
         self.weights = nn.ParameterList(torch.randn(k, C, size) * 0.3 / C**0.5 for k, size in sizes)
         self.biases = nn.ParameterList(torch.zeros(k, 1, size) for k, size in sizes)
 
-    def forward(self, u: Tensor, X: Tensor) -> Tensor:
-        """One shared layer, then the band's own; X (B, 2, T, F) says how many frames there are."""
-        T, B, K, C = u.shape
-        v = F.relu(self.hidden(self.norm(u))).reshape(T * B, K, C).transpose(0, 1)  # (K, T B, C)
+    def features(self, u: Tensor) -> Tensor:
+        """A layer shared by the bands, (T, B, K, C) -> (K, T B, C)."""
+        return F.relu(self.hidden(self.norm(u))).flatten(0, 1).transpose(0, 1)
+
+    def forward(self, v: Tensor, X: Tensor) -> Tensor:
+        """The band's own layer on features v (K, T B, C); X (B, 2, T, F) says how many frames there are."""
+        B, T = X.shape[0], v.shape[1] // X.shape[0]
         out, first = [], 0
         for (k, bins), W, b in zip(self.runs, self.weights, self.biases, strict=True):
             w = torch.baddbmm(b, v[first : first + k], W)  # (k, T B, patch bins n)
@@ -233,20 +238,18 @@ class Describer(nn.Module):
     def __init__(self, config: TwainConfig) -> None:
         super().__init__()
         C, self.runs, self.patch = config.channels, runs(config.band_bins), config.patch_frames
-        self.norm, self.hidden = nn.LayerNorm(C), nn.Linear(C, C)
         self.weight = nn.Parameter(torch.randn(len(config.band_bins), C, config.voice) / C**0.5)
 
-    def forward(self, u: Tensor, magnitude: Tensor) -> tuple[Tensor, Tensor]:
-        """Also the talkers' levels, (B, n_src, T / patch).
+    def forward(self, v: Tensor, magnitude: Tensor) -> tuple[Tensor, Tensor]:
+        """V (B, n_src, T / patch, D), and the talkers' levels, (B, n_src, T / patch).
 
         Args:
-            u: (T / patch, B, K, C).
+            v: the masks' features (K, T / patch B, C).
             magnitude: of the talkers' spectra, (B, n_src, T, F).
         """
-        T, B, K, C = u.shape
-        v = F.relu(self.hidden(self.norm(u))).reshape(T * B, K, C).transpose(0, 1)  # (K, T B, C)
-        V = torch.bmm(v, self.weight).float().reshape(K, T, B, -1).permute(2, 1, 0, 3)  # (B, T, K, D)
         bands = self._bands(magnitude).transpose(1, 2)  # (B, T, n_src, K)
+        B, T, _, K = bands.shape
+        V = torch.bmm(v, self.weight).float().reshape(K, T, B, -1).permute(2, 1, 0, 3)  # (B, T, K, D)
         level = bands.sum(-1, keepdim=True)
         return (bands / (level + 1e-9) @ V).transpose(1, 2), level[..., 0].transpose(1, 2)
 
