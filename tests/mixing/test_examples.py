@@ -19,6 +19,7 @@ from undin.errors import InputError
 from undin.mixing import Examples, Settings
 from undin.mixing.augment import USUAL, Augment
 from undin.mixing.crops import Crops
+from undin.mixing.examples import PERSON
 from undin.mixing.mix import PEAK
 
 SR = 1000
@@ -276,7 +277,7 @@ class Told:
     def kind(self, rng):
         return self.what
 
-    def voice(self, x, sr, rng):
+    def voice(self, x, sr, rng, who=None):
         return x[:-7].astype(np.float64)  # of another length and type: made to fit
 
     def scene(self, talkers, sr, rng):
@@ -387,3 +388,21 @@ def test_bad_numbers(packed):
         Examples(packed, TRAIN, seed=0)[-1]
     with pytest.raises(InputError, match="seed must be 0 or more; got -1"):
         Examples(packed, TRAIN, seed=-1)
+
+
+def test_talkers_return_at_their_own_speed():
+    corpus, plain = corpora.mini(), {"duration_s": 2.0, "talkers": 2, "noises": 0}
+    augment = Augment(speed=1.0, speed_range=(0.6, 1.6))
+    made = [Examples(corpus, Settings(**plain, twice=True), augment, seed=1)[i] for i in range(8)]
+    voices = np.array([mixture.voices for mixture in made])
+    assert (voices[::2] == voices[1::2]).all() and len({tuple(pair) for pair in voices.tolist()}) == 4
+    assert all(len({voice // PERSON for voice in pair}) == 2 for pair in voices.tolist())
+    assert not any(np.array_equal(a.noisy, b.noisy) for a, b in zip(made[::2], made[1::2], strict=True))
+    assert Examples(corpus, Settings(**plain), seed=1)[0].voices == ()
+    tone = np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000).astype(np.float32)
+
+    def hz(place: int, who: int) -> float:
+        y = augment.voice(tone, 16000, np.random.default_rng(place), np.random.default_rng(who))
+        return float(np.abs(np.fft.rfft(y[4000:12000])).argmax())
+
+    assert hz(1, 1) == hz(2, 1) != hz(1, 2)

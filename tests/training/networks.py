@@ -110,4 +110,6 @@ def batch_of(
         signals = signals if n_src > 1 else signals[:, :2]
         X = stft(signals.flatten(0, 1))
         made = X.reshape(3, signals.shape[1], *X.shape[1:])
-    return Batch(signals[:, 0], signals[:, 1], rest, sr, sources if n_src > 1 else None, made)
+    voices = 1000 * torch.arange(n_src)[None] + 1000 * n_src * torch.tensor([0, 0, 1])[:, None]  # the first two return
+    several = (sources, made, voices) if n_src > 1 else (None, made, None)
+    return Batch(signals[:, 0], signals[:, 1], rest, sr, *several)

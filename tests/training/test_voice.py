@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from undin.errors import InputError
 from undin.methods.talker_masks import MaskConfig
 from undin.methods.twain import TwainConfig
+from undin.mixing.examples import PERSON
 from undin.training.batch import Batch
 from undin.training.checkpoint import load_weights
 from undin.training.data import stack, to_batch
@@ -19,9 +20,10 @@ from undin.training.fit import fit
 from undin.training.logs import read_log
 from undin.training.nets import NETS
 from undin.training.options import Options
-from undin.training.voice import TEMPERATURE, contrast, halves, matched, voice_losses
+from undin.training.voice import TEMPERATURE, contrast, matched, speak_enough, voice_losses
 
 SR = 8000
+RETURNING = torch.tensor([[0, 1], [0, 1], [2, 3], [2, 3]]) * PERSON
 MASKS = MaskConfig(sr=SR, n_fft=128, hop_length=64, n_layers=1, n_hidden=16, dropout=0.0, target="signal", voice=6)
 BANDS = TwainConfig(sr=SR, n_fft=128, hop_length=64, band_bins=(4,) * 8 + (16,) * 2, channels=12, blocks=1)
 BANDS = replace(BANDS, scene=8, scene_channels=2, heads=2, voice=6)
@@ -31,54 +33,46 @@ def units(*shape: int) -> torch.Tensor:
     return F.normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(0)), dim=-1)
 
 
-def test_either_half_has_half_of_what_a_talker_says_and_short_talkers_do_not_count():
+def test_who_speaks_for_less_than_a_second_does_not_count():
     sources = 0.1 * torch.randn(1, 3, 4 * SR)
-    sources[0, 0, : 2 * SR] = 0  # speaks from 2 to 4 s
-    sources[0, 1, SR // 2 :] = 0  # for half a second
+    sources[0, 0, : 2 * SR] = 0
+    sources[0, 1, SR // 2 :] = 0
     sources[0, 2] = 0
-    parts, enough = halves(sources, 400, SR)
-    assert parts.shape == (1, 3, 2, 400) and (parts.sum(2) == 1).all()
-    assert enough.tolist() == [[True, False, False]]
-    assert parts[0, 0, 0].sum() == pytest.approx(300, abs=2)  # until 3 s
+    assert speak_enough(sources, 400, SR).tolist() == [[True, False, False]]
 
 
-def test_loss_is_the_cross_entropy_of_pairs_and_leaves_out_the_same_person():
-    v, speaks = units(2, 2, 2, 5), torch.tensor([[True, True], [True, False]])
-    z = {(b, s, h): v[b, s, h] for b in range(2) for s in range(2) for h in range(2) if speaks[b, s]}
-
-    def slow(who: dict) -> float:
-        total = 0.0
-        for b, s, h in z:
-            mine, pair = z[b, s, h], z[b, s, 1 - h]
-            others = [z[key] for key in z if who[key[:2]] != who[b, s]]
-            logits = torch.stack([pair, *others]) @ mine / TEMPERATURE
-            total -= float(torch.log_softmax(logits, 0)[0])
-        return total / len(z)
-
-    different = {(b, s): 2 * b + s for b in range(2) for s in range(2)}
-    assert float(contrast(v, speaks, None)) == pytest.approx(slow(different), rel=1e-4)
-    same = {**different, (1, 0): 0}
-    assert float(contrast(v, speaks, torch.tensor([[0, 1], [0, 3]]))) == pytest.approx(slow(same), rel=1e-4)
-    assert float(contrast(v, torch.zeros(2, 2, dtype=torch.bool), None)) == 0
+def test_loss_is_the_cross_entropy_of_returning_talkers_against_other_people():
+    v, speaks = units(4, 2, 5), torch.tensor([[True, True], [True, True], [True, True], [False, True]])
+    who = torch.tensor([[0, 1], [0, 1], [2, 3], [2, 3]]) * PERSON
+    who[2, 1] = PERSON + 1  # the second person, at another speed, who does not return
+    z, ids = v.flatten(0, 1)[speaks.flatten()], who.flatten()[speaks.flatten()]
+    total, n = 0.0, 0
+    for i, (mine, me) in enumerate(zip(z, ids, strict=True)):
+        pair = [k for k in range(len(z)) if k != i and ids[k] == me]
+        others = [k for k in range(len(z)) if ids[k] // PERSON != me // PERSON]
+        if pair:
+            total, n = total - float(torch.log_softmax(z[pair + others] @ mine / TEMPERATURE, 0)[0]), n + 1
+    assert n == 4 and float(contrast(v, speaks, who)) == pytest.approx(total / n, rel=1e-4)
+    assert float(contrast(v, ~speaks & speaks, who)) == 0
 
 
-def test_accuracy_is_the_share_of_mixtures_whose_halves_are_matched_right():
-    v = units(4, 2, 1, 5).expand(-1, -1, 2, -1).clone()
-    speaks = torch.ones(4, 2, dtype=torch.bool)
-    assert matched(v, speaks) == 1
-    v[0, :, 1] = v[0, :, 1].flip(0)
-    assert matched(v, speaks) == 0.75
-    speaks[1:, 1] = False
-    assert matched(v, speaks) == 0 and matched(v, ~speaks & False) == 0.5
+def test_accuracy_is_the_share_of_mixtures_whose_talkers_are_found_again():
+    v, speaks = units(2, 2, 5).repeat_interleave(2, 0), torch.ones(4, 2, dtype=torch.bool)
+    who = torch.tensor([[0, 1], [0, 1], [2, 3], [2, 3]])
+    assert matched(v, speaks, who) == 1
+    v[0] = v[0].flip(0)
+    assert matched(v, speaks, who) == 0.5
+    speaks[2, 1] = False
+    assert matched(v, speaks, who) == 0 and matched(v, speaks, torch.arange(8).reshape(4, 2)) == 0.5
 
 
 def test_voices_follow_the_order_of_the_outputs_and_the_level():
-    sources = 0.1 * torch.randn(2, 2, 2 * SR)
-    V, level = units(2, 2, 50, 6), torch.rand(2, 2, 50)
-    batch = Batch(sources.sum(1), sources.sum(1), 0 * sources[:, 0], SR, sources)
-    straight, crossed = torch.tensor([[0, 1], [0, 1]]), torch.tensor([[1, 0], [0, 1]])
+    sources = 0.1 * torch.randn(4, 2, 2 * SR)
+    V, level = units(4, 2, 50, 6), torch.rand(4, 2, 50)
+    batch = Batch(sources.sum(1), sources.sum(1), 0 * sources[:, 0], SR, sources, voices=RETURNING)
+    straight, crossed = torch.tensor([[0, 1]] * 4), torch.tensor([[1, 0], *[[0, 1]] * 3])
     ref = voice_losses(V, level, straight, sources, batch)
-    V_crossed, level_crossed = (torch.stack([x[0].flip(0), x[1]]) for x in (V, level))
+    V_crossed, level_crossed = (torch.cat([x[:1].flip(1), x[1:]]) for x in (V, level))
     found = voice_losses(V_crossed, level_crossed, crossed, sources, batch)
     torch.testing.assert_close(found["voice"], ref["voice"])
     assert abs(voice_losses(V, level.flip(-1), straight, sources, batch)["voice"] - ref["voice"]) > 1e-4
@@ -91,14 +85,18 @@ def test_voices_follow_the_order_of_the_outputs_and_the_level():
 
 
 def mixtures(n: int, rng: torch.Generator) -> Batch:
-    """Two talkers of 1.6 s, each a buzz of its own pitch and color that wavers."""
+    """Two talkers of 1.6 s, each a buzz of its own pitch and color that wavers, and each in two mixtures."""
     t = torch.arange(round(1.6 * SR)) / SR
     pitch = torch.stack([110 + 60 * torch.rand(n, generator=rng), 230 + 120 * torch.rand(n, generator=rng)], 1)
     k = torch.arange(1, 8)
     color = torch.rand(n, 2, 7, generator=rng) ** 2
-    phase = 2 * math.pi * (pitch[..., None] * t + 0.3 * torch.cumsum(torch.randn(n, 2, len(t), generator=rng), -1) / SR)
+    pitch, color = (x.repeat_interleave(2, 0) for x in (pitch, color))
+    phase = (
+        2 * math.pi * (pitch[..., None] * t + 0.3 * torch.cumsum(torch.randn(2 * n, 2, len(t), generator=rng), -1) / SR)
+    )
     sources = 0.05 * torch.einsum("bsk,bskt->bst", color, torch.sin(k[:, None] * phase[:, :, None]))
-    return Batch(sources.sum(1), sources.sum(1), 0 * sources[:, 0], SR, sources)
+    voices = PERSON * torch.arange(2 * n).reshape(n, 2).repeat_interleave(2, 0)
+    return Batch(sources.sum(1), sources.sum(1), 0 * sources[:, 0], SR, sources, voices=voices)
 
 
 @pytest.mark.parametrize(("name", "config"), [("blstm-mask", MASKS), ("twain", BANDS)])
@@ -109,7 +107,7 @@ def test_a_network_learns_to_tell_voices_apart(name, config):
     optimizer = torch.optim.Adam(net.parameters(), 1e-2)
     found = []
     for _ in range(60):
-        losses = net.loss(mixtures(6, rng))
+        losses = net.loss(mixtures(4, rng))
         optimizer.zero_grad()
         losses["loss"].backward()
         optimizer.step()
@@ -128,17 +126,21 @@ def test_a_voice_needs_one_order():
 
 
 class Mixtures:
-    """Examples of `mixtures`; the second talker of all is one person."""
+    """Examples of `mixtures`, with or without the numbers of the voices."""
 
     sr, n_samples = SR, round(1.6 * SR)
 
+    def __init__(self, *, twice: bool = True) -> None:
+        self.twice = twice
+
     def __getitem__(self, i: int) -> SimpleNamespace:
-        x = mixtures(1, torch.Generator().manual_seed(i)).sources[0].numpy()
-        return SimpleNamespace(noisy=x.sum(0), speech=x.sum(0), sources=x, voices=(i, 10**6))
+        x = mixtures(1, torch.Generator().manual_seed(i // 2)).sources[i % 2].numpy()
+        who = (2 * PERSON * (i // 2), 2 * PERSON * (i // 2) + PERSON) if self.twice else ()
+        return SimpleNamespace(noisy=x.sum(0), speech=x.sum(0), sources=x, voices=who)
 
 
 def test_a_training_logs_the_voices_and_may_start_from_weights_without_them(tmp_path, capsys):
-    options = Options(steps=2, batch=3, n_valid=3, n_calibrate=1, workers=0, threads=1, tensorboard=False, log_every=1)
+    options = Options(steps=2, batch=4, n_valid=4, n_calibrate=1, workers=0, threads=1, tensorboard=False, log_every=1)
     settings = {"options": options, "train": Mixtures(), "valid": Mixtures()}
     bare = fit("twain", replace(BANDS, voice=0), folder=tmp_path / "bare", **settings)
     assert "voice" not in read_log(tmp_path / "bare/log.csv")[-1] and not capsys.readouterr().err
@@ -149,4 +151,9 @@ def test_a_training_logs_the_voices_and_may_start_from_weights_without_them(tmp_
     assert row["valid_loss"] == pytest.approx(row["valid_masks"] + row["valid_voice"], rel=1e-4)
     again = fit("twain", replace(BANDS, voice=0), folder=tmp_path / "again", start_from=voiced.best, **settings)
     assert load_weights(again.best).net.voice == 0
-    assert to_batch(stack(Mixtures(), [4, 7]), SR).voices.tolist() == [[4, 10**6], [7, 10**6]]
+    assert to_batch(stack(Mixtures(), [4, 7]), SR).voices.tolist() == [[4000, 5000], [6000, 7000]]
+    fit("twain", BANDS, folder=tmp_path / "blind", **{**settings, "valid": Mixtures(twice=False)})
+    row = read_log(tmp_path / "blind/log.csv")[-1]
+    assert math.isnan(row["valid_voice"]) and row["train_voice"] > 0
+    with pytest.raises(InputError, match=r"set mixing.twice = true"):
+        fit("twain", BANDS, folder=tmp_path / "c", **{**settings, "train": Mixtures(twice=False)})

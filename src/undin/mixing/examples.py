@@ -23,7 +23,8 @@ from undin.mixing.settings import Settings
 if TYPE_CHECKING:
     from undin.mixing.augment import Augment
 
-EXAMPLE = 6  # purpose of a random generator, distinct from those of draw.py
+EXAMPLE, TALKER = 6, 7  # purposes of random generators, distinct from those of draw.py
+PERSON = 1000  # numbers of the voices of one person
 
 
 class Examples:
@@ -76,14 +77,14 @@ class Examples:
         if i < 0:
             raise InputError(f"examples are numbered from 0; got {i}")
         try:
-            return self._made(np.random.default_rng([self.seed, EXAMPLE, i]))
+            return self._made(np.random.default_rng([self.seed, EXAMPLE, i]), i // 2)
         except InputError as error:
             raise InputError(f"example {i}: {error}") from error
 
-    def _made(self, rng: np.random.Generator) -> Mixture:
+    def _made(self, rng: np.random.Generator, pair: int) -> Mixture:
         """Draw the signals, then their levels, then mix."""
         kind, edges_hz = self.augment.kind(rng) if self.augment else "mix", list[float]()
-        voices, dry = self._talkers(rng, edges_hz)
+        voices, dry = self._talkers(rng, edges_hz, pair)
         noises, onset = list[Samples](), 0
         if kind != "clean":
             noises, onset = self._noises(voices, rng, edges_hz, least=int(kind == "noise-only"))
@@ -103,7 +104,9 @@ class Examples:
             wet, sources = np.zeros_like(wet), [np.zeros_like(x) for x in sources]
         level = None if self.settings.level_db is None else float(rng.uniform(*self.settings.level_db))
         mixture = _mixed(wet if references is not talkers else None, sources, noise, gain_db, level)
-        mixture = replace(mixture, onset=onset, voices=tuple(voices))
+        mixture = replace(mixture, onset=onset)
+        if self.settings.twice:
+            mixture = replace(mixture, voices=tuple(voice * PERSON + pair % PERSON for voice in voices))
         mixture = self._sent(mixture, rng) if self.augment else mixture
         return self._limited(mixture, min(edges_hz))
 
@@ -112,14 +115,17 @@ class Examples:
         edges_hz.append(crop.bandwidth_hz)
         return crop.samples
 
-    def _talkers(self, rng: np.random.Generator, edges_hz: list[float]) -> tuple[list[int], list[Samples]]:
+    def _talkers(self, rng: np.random.Generator, edges_hz: list[float], pair: int) -> tuple[list[int], list[Samples]]:
         """The numbers of the voices, all different, and what they say."""
-        voices: list[int] = []
-        while len(voices) < self.settings.talkers:
-            voices.append(self._crops.voice(voices, rng))
+        voices, who = list[int](), [rng] * self.settings.talkers  # what draws each of them, and what he sounds like
+        if self.settings.twice:
+            who = [np.random.default_rng([self.seed, TALKER, pair, k]) for k in range(len(who))]
+        for each in who:
+            voices.append(self._crops.voice(voices, each))
         dry = [self._speech(voice, rng, edges_hz) for voice in voices]
         if self.augment:
-            dry = [self._fitted(self.augment.voice(x, self.sr, rng)) for x in dry]
+            changed = [self.augment.voice(x, self.sr, rng, each) for x, each in zip(dry, who, strict=True)]
+            dry = [self._fitted(x) for x in changed]
             if any(rms_db(x) < SILENT_DB for x in dry):  # only silence came through: as it was, then
                 dry = [self._speech(voice, rng, edges_hz) for voice in voices]
         return voices, dry

@@ -39,7 +39,8 @@ class Mixture:
         noise_gain_db: gain of the (first) noise to reach the SNR.
         scale_db: gain applied to all afterwards, for the level or to keep the peak below full scale.
         row: of the manifest, if there is one.
-        voices: of an example, a number for the speaker of each source, the same for the same speaker.
+        voices: of an example whose talkers return, a number for each source, the same for the same voice; divided by
+            `undin.mixing.examples.PERSON`, and rounded down, the same for the same person at another speed too.
     """
 
     noisy: Samples

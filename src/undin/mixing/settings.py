@@ -36,6 +36,8 @@ class Settings:
         speech_from: collections (`Clip.corpus`) to take speech from; all when None.
         crowds: collections of many people whose names are not known, or one name for all of them: in examples each of
             their utterances counts as a separate voice.
+        twice: examples 2 k and 2 k + 1 have the same talkers, at the same speed and pitch: a network that learns to
+            recognize voices needs talkers who return.
         level_db: RMS of the mixture in dB re full scale, range; None keeps the level of the first talker.
         duration_s: of every mixture; longer utterances are cropped, shorter ones padded. None: that of the speech.
         short: what to do with utterances shorter than duration_s: "pad" or "drop" them.
@@ -57,6 +59,7 @@ class Settings:
     split: str | Sequence[str] | None = None
     speech_from: Sequence[str] | None = None
     crowds: Sequence[str] = ()
+    twice: bool = False
     level_db: Range | None = None
     duration_s: Positive | None = None
     short: Literal["pad", "drop"] = "pad"

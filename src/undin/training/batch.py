@@ -22,7 +22,7 @@ class Batch:
         sr: Hz.
         sources: (B, n_src, n_samples), the talkers one by one, where there are several; else None.
         spectra: (B, 2 [+ n_src], 2, T, F) of noisy, speech and sources, where they were made beforehand; else None.
-        voices: (B, n_src) whole numbers, the same for the same person, where that is known; else None.
+        voices: (B, n_src) whole numbers, see `undin.mixing.mix.Mixture`, where talkers return; else None.
     """
 
     noisy: Tensor

@@ -1,10 +1,11 @@
-"""Learning to recognize voices: what a network says of a talker at two times must agree, and of two talkers differ.
+"""Learning to recognize voices: what a network says of a talker in two mixtures must agree, and of two talkers differ.
 
-    v = sum_t |Y_t| V_t, of unit length, over either half of what a talker says
-    loss = -log softmax(v . v' / temperature), v' the other half, against both halves of all other people in the batch
+    v = sum_t |Y_t| V_t, of unit length
+    loss = -log softmax(v . v' / temperature), v' the same voice in another mixture, against other people's
 
-Only a talker who speaks for SPEECH_S seconds counts. Where the batch knows that two talkers are one person, neither
-agreement nor difference is asked for: speed changes make them two voices.
+Mixtures with returning talkers (`mixing.twice`) are needed: within one mixture the number of the output tells its
+talkers apart and the room all others, so that nothing would be learned of the voices. Only a talker who speaks for
+SPEECH_S seconds counts; the same person at another speed is neither the same voice nor another.
 
 Source: the loss and its temperature: T. Chen, S. Kornblith, M. Norouzi and G. Hinton, "A simple framework for
 contrastive learning of visual representations", ICML 2020, eq. 1 and table 5 (0.1 is best); the same scale, 10, starts
@@ -15,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from undin.errors import InputError
+from undin.mixing.examples import PERSON
 from undin.training.batch import Batch
 from undin.training.permutation import in_order
 
@@ -25,7 +28,9 @@ NEVER = -1e4  # of a similarity: left out of a softmax
 
 
 def voice_losses(V: Tensor, level: Tensor, order: Tensor, sources: Tensor, batch: Batch) -> dict[str, Tensor]:
-    """The loss "voice"; and "voice_accuracy", the share of mixtures whose two halves are matched right, 0.5 by chance.
+    """The loss "voice"; and "voice_accuracy", the share of pairs of mixtures whose talkers are matched right by voice.
+
+    Without gradients, none of them where no talker returns.
 
     Args:
         V: (B, n_src, T', D), what the network says of its outputs.
@@ -33,61 +38,60 @@ def voice_losses(V: Tensor, level: Tensor, order: Tensor, sources: Tensor, batch
         order: (B, n_src), the output of each talker.
         sources: (B, n_src, n_samples), the talkers.
         batch: says how many Hz, and who the talkers are.
+
+    Raises:
+        InputError: in training, no talker of the batch returns.
     """
-    parts, speaks = halves(sources, V.shape[2], batch.sr)
+    who = batch.voices
+    if who is None or len(torch.unique(who)) == who.numel():
+        if torch.is_grad_enabled():
+            raise InputError("a voice is learned from talkers who return: set mixing.twice = true and an even batch")
+        return {}
     V, level = in_order(V.float(), order), in_order(level.detach().float(), order)
-    v = F.normalize((parts * level[:, :, None]) @ V, dim=-1, eps=1e-6)  # (B, n_src, 2, D)
-    return {"voice": contrast(v, speaks, batch.voices), "voice_accuracy": matched(v.detach(), speaks)}
+    v = F.normalize((level[:, :, None] @ V)[:, :, 0], dim=-1, eps=1e-6)  # (B, n_src, D)
+    speaks = speak_enough(sources, V.shape[2], batch.sr)
+    return {"voice": contrast(v, speaks, who), "voice_accuracy": matched(v.detach(), speaks, who)}
 
 
-def halves(sources: Tensor, n_steps: int, sr: int) -> tuple[Tensor, Tensor]:
-    """Split time where a talker has said half of what he says.
+def speak_enough(sources: Tensor, n_steps: int, sr: int) -> Tensor:
+    """Whether each talker of (B, n_src, n_samples) speaks for SPEECH_S, (B, n_src).
 
     Args:
         sources: (B, n_src, n_samples).
-        n_steps: T'.
+        n_steps: into which time is split.
         sr: Hz.
-
-    Returns:
-        (B, n_src, 2, T'), 1 for the steps of either half; and (B, n_src), whether the talker speaks enough.
     """
     power = F.adaptive_avg_pool1d(sources.float().square(), n_steps)
     speech = power > power.amax(-1, keepdim=True).clamp(min=1e-10) * 10 ** (-RANGE_DB / 10)
-    said = speech.cumsum(-1)
-    first = (2 * said <= said[..., -1:]).float()
-    enough = said[..., -1] * (sources.shape[-1] / sr / n_steps) >= SPEECH_S
-    return torch.stack([first, 1 - first], 2), enough
+    return speech.sum(-1) * (sources.shape[-1] / sr / n_steps) >= SPEECH_S
 
 
-def contrast(v: Tensor, speaks: Tensor, voices: Tensor | None) -> Tensor:
-    """Normalized temperature-scaled cross entropy, the mean over the halves of all who speak.
+def contrast(v: Tensor, speaks: Tensor, who: Tensor) -> Tensor:
+    """Normalized temperature-scaled cross entropy, the mean over all talkers who return.
 
     Args:
-        v: (B, n_src, 2, D) of unit length.
+        v: (B, n_src, D) of unit length.
         speaks: (B, n_src), whether a talker counts.
-        voices: (B, n_src), who they are, or None if they all differ.
+        who: (B, n_src), the voices; see `undin.mixing.Mixture`.
     """
-    n = speaks.numel()
-    who = torch.arange(n, device=v.device) if voices is None else voices.flatten()
-    z, counts = v.reshape(2 * n, -1), speaks.flatten().repeat_interleave(2)
-    other = torch.arange(2 * n, device=v.device) ^ 1  # the same talker's other half
-    who = who.repeat_interleave(2)
-    allowed = (who[:, None] != who) & counts
-    allowed[torch.arange(2 * n, device=v.device), other] = True
+    z, counts, who = v.flatten(0, 1), speaks.flatten(), who.flatten()
+    other = counts & ~torch.eye(len(z), dtype=torch.bool, device=z.device)
+    same = (who[:, None] == who) & other
+    found, returns = same.float().argmax(1), same.any(1) & counts
+    allowed = ((who[:, None] // PERSON != who // PERSON) & other).scatter(1, found[:, None], True)
     similarity = (z @ z.T / TEMPERATURE).masked_fill(~allowed, NEVER)
-    each = F.cross_entropy(similarity, other, reduction="none")
-    return (each * counts).sum() / counts.sum().clamp(min=1)
+    each = F.cross_entropy(similarity, found, reduction="none")
+    return (each * returns).sum() / returns.sum().clamp(min=1)
 
 
-def matched(v: Tensor, speaks: Tensor) -> Tensor:
-    """Share of the first two talkers whose halves are matched right by their similarity.
+def matched(v: Tensor, speaks: Tensor, who: Tensor) -> Tensor:
+    """Share of the mixtures whose first two talkers are found right in another mixture of the same; 0.5 without any.
 
     Args:
-        v: (B, n_src, 2, D) of unit length.
-        speaks: (B, n_src), whether a talker counts.
+        v, speaks, who: as in `contrast`.
     """
-    a, b = v[:, 0], v[:, 1]  # (B, 2, D)
-    same, swapped = (a[:, 0] * a[:, 1] + b[:, 0] * b[:, 1]).sum(-1), (a[:, 0] * b[:, 1] + b[:, 0] * a[:, 1]).sum(-1)
-    both = speaks[:, :2].all(1)
-    share = ((same > swapped) & both).sum() / both.sum().clamp(min=1)
-    return torch.where(both.any(), share, torch.full_like(share, 0.5))
+    v, speaks, who = v[:, :2], speaks[:, :2].all(1), who[:, :2]
+    same = (who[:, None] == who).all(-1) & speaks & ~torch.eye(len(v), dtype=torch.bool, device=v.device)
+    other, counts = v[same.float().argmax(1)], same.any(1) & speaks
+    right = (v * other).sum((1, 2)) > (v * other.flip(1)).sum((1, 2))
+    return torch.where(counts.any(), (right & counts).sum() / counts.sum().clamp(min=1), 0.5)

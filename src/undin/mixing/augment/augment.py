@@ -148,22 +148,23 @@ class Augment:
         place = rng.random()
         return "clean" if place < self.clean else "noise-only" if place < self.clean + self.noise_only else "mix"
 
-    def voice(self, x: Samples, sr: int, rng: np.random.Generator) -> Samples:
+    def voice(self, x: Samples, sr: int, rng: np.random.Generator, who: np.random.Generator | None = None) -> Samples:
         """Change a talker: speed, pitch, spectral color, silent stretches.
 
         Args:
             x: (n_samples,) float32.
             sr: its rate in Hz.
             rng: draws.
+            who: draws speed and pitch instead, which are the talker's own.
 
         Returns:
             (n_samples,) float32; with the RMS of x, except for silent stretches; x itself if nothing was drawn.
         """
-        y = x
-        if rng.random() < self.speed:
-            y = effects.speed(y, sr, rng.uniform(*self.speed_range), place=rng.random())
-        if rng.random() < self.pitch:
-            y = effects.pitch(y, sr, rng.uniform(*self.semitones))
+        y, who = x, rng if who is None else who
+        if who.random() < self.speed:
+            y = effects.speed(y, sr, who.uniform(*self.speed_range), place=rng.random())
+        if who.random() < self.pitch:
+            y = effects.pitch(y, sr, who.uniform(*self.semitones))
         if rng.random() < self.eq:
             y = self._colored(y, sr, rng)
         if rng.random() < self.silence:

@@ -92,7 +92,7 @@ class TalkerMasks(Network):
         if self.describer is not None:
             level = (M.detach() * X.square().sum(1, keepdim=True).sqrt()).sum(-1)
             losses |= voice_losses(self.describer(h), level, order[:, 0], sources, batch)
-            losses["loss"] = losses["loss"] + c.voice_weight * losses["voice"]
+            losses["loss"] = losses["loss"] + c.voice_weight * losses.get("voice", 0.0)
         return losses
 
     def _mask_losses(self, M: Tensor, X: Tensor, sources: Tensor, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:

@@ -145,7 +145,7 @@ class Twain(Network):
         if self.describer is not None:
             V, level = self.describer(v, self._magnitudes(M, X))
             losses |= {"masks": losses["loss"], **voice_losses(V, level, order, sources, batch)}
-            losses["loss"] = losses["loss"] + c.voice_weight * losses["voice"]
+            losses["loss"] = losses["loss"] + c.voice_weight * losses.get("voice", 0.0)
         if self.embedding is not None and self.training:
             losses |= {"masks": least.mean(), "clustering": self._clustering(u, X, batch)}
             losses["loss"] = losses["loss"] + c.cluster_weight * losses["clustering"]
