@@ -106,3 +106,8 @@ def test_a_loud_noise_hides_no_talker_for_long():
     x[SR : 2 * SR] *= 100
     activity, _ = run(np.stack([x, 0 * x]))
     assert [round(end) for _, end in activity.turns[0]] == [2, 660]
+
+
+def test_no_channels_stay_none():
+    activity, z = run(np.zeros((3, 0, 100), np.float32), rest=True, apart=True)
+    assert z.shape == (3, 0, 100) and activity.n_talkers == 0

@@ -162,6 +162,12 @@ def test_a_voice_of_another_size_is_named(tmp_path):
         runner.run(planes(9), {})
 
 
+def test_more_descriptions_of_a_voice_than_frames_are_refused(tmp_path):
+    runner = Runner(write_talkers(tmp_path / "talkers.onnx", steps=2))
+    with pytest.raises(WeightsError, match=r"its voice has NaN or the shape \(2, 2, 18, 8\)"):
+        runner.run(planes(9), {})
+
+
 def test_onnxruntime_is_loaded_by_the_first_graph_alone():
     code = "import sys, undin, undin.runner, undin.methods; assert 'onnxruntime' not in sys.modules, 'loaded'"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -115,7 +115,8 @@ class Activity:
         """Products of all pairs of outputs, the mixture last, in each frame: (n_src + 1, n_src + 1, n_frames)."""
         n_pad = -y.shape[-1] % self._hop
         y = np.concatenate([y[: self.n_src], y.sum(0, keepdims=True)]).reshape(self.n_src + 1, -1, y.shape[-1])
-        y = np.pad(y, [(0, 0), (0, 0), (0, n_pad)]).reshape(*y.shape[:2], -1, self._hop)
+        y = np.pad(y, [(0, 0), (0, 0), (0, n_pad)])
+        y = y.reshape(*y.shape[:2], y.shape[-1] // self._hop, self._hop)
         C: Array = np.einsum("icts,jcts->ijt", y, y, dtype=np.float64) / self._hop
         return C
 

@@ -129,7 +129,7 @@ class Runner:
         for name, shape in self.shapes.items():
             if new[name].shape != (B, *shape):
                 raise self._fails(f"its state {name} has the shape {new[name].shape}")
-        if self.voice and not _is_voice(new[VOICE], (B, n_src or 0, self.voice)):
+        if self.voice and not _is_voice(new[VOICE], (B, n_src or 0, self.voice), frames[0]):
             raise self._fails(f"its voice has NaN or the shape {new[VOICE].shape}")
         largest = LARGEST * (1 + np.abs(X).max(initial=0)) if self.meta["output"] == "spectrum" else LARGEST
         if not np.abs(out).max(initial=0) <= largest:  # NaN is not either
@@ -252,9 +252,9 @@ def _check_meta(path: Path, meta: dict[str, Any]) -> None:
         raise _damaged(path, f"its states must have at most {MOST_STATE} numbers")
 
 
-def _is_voice(V: Any, sizes: tuple[int, ...]) -> bool:
-    """Whether V is (B, n_src, T', D) with T' >= 1 and finite."""
-    return V.ndim == 4 and (*V.shape[:2], V.shape[3]) == sizes and V.shape[2] > 0 and bool(np.isfinite(V).all())
+def _is_voice(V: Any, sizes: tuple[int, ...], T: int) -> bool:
+    """Whether V is (B, n_src, T', D) with 1 <= T' <= T and finite."""
+    return V.ndim == 4 and (*V.shape[:2], V.shape[3]) == sizes and 1 <= V.shape[2] <= T and bool(np.isfinite(V).all())
 
 
 def _damaged(path: Path, what: object) -> WeightsError:

@@ -227,8 +227,7 @@ class Stream:
 
     def _check(self, chunk: Array, equal: bool) -> Array:
         """The chunk as floating point; a chunk that is refused changes nothing."""
-        if not _is_sound(chunk):
-            chunk = self._repaired(chunk)
+        chunk = self.repaired(chunk)
         if self._lead is None:
             self._check_axes(chunk, equal)
             self._lead, self._dtype, self._equal = chunk.shape[:-1], chunk.dtype, equal
@@ -245,8 +244,10 @@ class Stream:
         """Refuse the first chunk of a signal for its shape."""
         check_axes(chunk, most=BLOCK_CHANNELS if equal else MOST_CHANNELS)
 
-    def _repaired(self, chunk: Array) -> Array:
+    def repaired(self, chunk: Array) -> Array:
         """Any chunk, after all checks; with nan="zero" samples beyond MAX_LEVEL are zero, as infinite ones are."""
+        if _is_sound(chunk):
+            return chunk
         chunk = check_audio(chunk, self.sr, nan=self.nan, start=self.n_in)
         if _is_sound(chunk):
             return chunk

@@ -148,6 +148,9 @@ def test_a_pipe_gives_what_it_has(make_wav, monkeypatch, tmp_path):
         (Gain(), ["o.wav", "p.wav"], {}, "gain writes 1 files per input; got 2"),
         (Split(), ["o.wav", "p.wav"], {"limit_db": 3}, "limit_db and independent apply to enhancement"),
         (Gain(), ["o.xyz"], {}, "unknown extension '.xyz'"),
+        (Split(), ["o.wav", "o.wav"], {}, "o.wav is the name of two outputs"),
+        (Split(), ["o.wav", "p.wav"], {"residual": "p.wav"}, "p.wav is the name of two outputs"),
+        (Split(), ["o.wav", "p.wav"], {"rttm": "no/o.rttm"}, "no such folder: no; create it first"),
     ],
 )
 def test_wrong_settings_leave_nothing(make_wav, here, method, targets, settings, message):
@@ -222,3 +225,15 @@ def test_silence_and_nothing_have_no_loudness(make_wav, here):
         assert not report.gain_db and not samples("o.wav").any()
     with pytest.raises(InputError, match="loudness must be a finite number, -70 to 0; got 3"):
         process_file(Gain(), make_wav(), "o.wav", loudness=3)
+
+
+def test_a_talker_may_go_to_a_pipe(make_wav, here, capfdbinary):
+    source = make_wav("a.wav")
+    undin.separate_file(source, ["1.wav", "-"], method=Split(), talkers=2)
+    sums = samples("1.wav") + soundfile.read(io.BytesIO(capfdbinary.readouterr().out))[0]
+    np.testing.assert_allclose(sums, samples("a.wav"), atol=1e-4)
+
+
+def test_one_file_for_several_talkers_is_an_error(make_wav, here):
+    with pytest.raises(InputError, match=r"outs must be a list of files, one for each talker; got '1\.wav'"):
+        undin.separate_file(make_wav("a.wav"), "1.wav")

@@ -105,8 +105,13 @@ LOW, HIGH = slice(0, 60), slice(60, 200)  # bins of the two talkers that `write_
 REST, N_BANDS = slice(200, 257), 8
 
 
-def write_talkers(path: Path, *, rest: bool = True, voice: int | None = N_BANDS, **changes: Any) -> Path:
-    """Write a graph that separates bins `LOW` from `HIGH`; a voice is its level in each of N_BANDS bands, per frame."""
+def write_talkers(
+    path: Path, *, rest: bool = True, voice: int | None = N_BANDS, steps: int = 1, **changes: Any
+) -> Path:
+    """Write a graph that separates bins `LOW` from `HIGH`; a voice is its level in each of N_BANDS bands, per frame.
+
+    With `steps` there are so many descriptions of each frame, which is more than a graph may give.
+    """
     own = np.zeros((1, 3, 1, 257), np.float32)
     for k, bins in enumerate((LOW, HIGH, REST)):
         own[0, k, 0, bins] = 1
@@ -122,12 +127,13 @@ def write_talkers(path: Path, *, rest: bool = True, voice: int | None = N_BANDS,
         h.make_node("Add", ["nothing", "M"], [output]),
         h.make_node("Sqrt", ["power"], ["magnitude"]),
         h.make_node("Mul", ["magnitude", "own"], ["parts"]),
-        h.make_node("MatMul", ["parts", "bands"], ["voice"]),
+        h.make_node("MatMul", ["parts", "bands"], ["voice_once"]),
+        h.make_node("Concat", ["voice_once"] * steps, ["voice"], axis=2),
     ]
     weights = {"M": M, "own": own[:, :2], "bands": bands, "none": np.zeros(1, np.float32), "one": np.array([1])}
     inputs = [h.make_tensor_value_info("X", t.FLOAT, ["B", 2, "T", 257])]
     outputs = [h.make_tensor_value_info(output, t.FLOAT, ["B", M.shape[1], "T", 257])]
-    outputs += [h.make_tensor_value_info("voice", t.FLOAT, ["B", 2, "T", N_BANDS])]
+    outputs += [h.make_tensor_value_info("voice", t.FLOAT, ["B", 2, "steps", N_BANDS])]
     constants = [nh.from_array(value, name) for name, value in weights.items()]
     graph = h.make_graph(nodes, "talkers", inputs, outputs, constants)
     return _write(path, graph, 0, output, "all", {}, {"n_src": 2, "voice": voice, **changes})

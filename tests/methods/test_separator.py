@@ -1,9 +1,11 @@
 """Talkers, the rest and a wanted voice, with a small graph that has all three."""
 
+import io
 import json
 
 import numpy as np
 import pytest
+import soundfile
 from graph_files import HIGH, LOW, REST, Hand, write_talkers
 
 import undin
@@ -100,6 +102,26 @@ def test_a_method_that_cannot_keep_noise_apart_gets_what_enhancement_leaves(tmp_
     np.testing.assert_array_equal(undin.separate(x, SR, method=plain, denoise=True), s[:2])
 
 
+def test_noise_has_no_sample_that_was_repaired(tmp_path):
+    plain = undin.load(write_talkers(tmp_path / "plain.onnx", rest=False, voice=None))
+    x = 0.02 * np.random.default_rng(0).standard_normal(SR).astype(np.float32)
+    x[8000] = 1e20
+    s = undin.separate(x, SR, method=plain, residual=True, nan="zero")
+    np.testing.assert_allclose(s.sum(0), np.where(x > 1, 0, x), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["denoise", "residual"])
+def test_a_file_name_for_a_flag_is_an_error(model, name):
+    with pytest.raises(InputError, match=rf"{name} must be true or false; got 'noise\.wav'"):
+        undin.separate(np.zeros(SR, np.float32), SR, method=model, **{name: "noise.wav"})
+
+
+@pytest.mark.parametrize("talkers", [None, True, "2", 2.0])
+def test_a_number_of_talkers_is_a_number(model, talkers):
+    with pytest.raises(InputError, match="talkers must be a whole number or auto; got"):
+        undin.separate(np.zeros(SR, np.float32), SR, method=model, talkers=talkers)
+
+
 def test_files_get_the_same(model, scene, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     undin.write("a b.wav", scene.sum(0), SR, subtype="FLOAT")
@@ -135,6 +157,9 @@ def test_the_command_does_the_same(scene, tmp_path, monkeypatch, capsys):
     assert code == 0 and out.startswith("talk.wav -> talk.1.wav talk.2.wav talk.residual.wav talk.rttm   6.0 s")
     assert out.endswith("2 talkers found\n")
     assert "skipped: up to date" in run("--residual", "--rttm")[1]
+    assert "skipped" not in run()[1]  # with the noise
+    both = undin.read("talk.1.wav")[0] + undin.read("talk.2.wav")[0]
+    np.testing.assert_allclose(both, undin.read("talk.wav")[0], atol=1e-4)
     row = json.loads(run("--voice", "anna.wav", "--json")[1])
     assert (row["outputs"], row["rttm"], row["talkers"]) == (["talk.voice.wav"], None, 2)
     assert "skipped: up to date" in run("--voice", "anna.wav")[1]
@@ -145,3 +170,18 @@ def test_the_command_does_the_same(scene, tmp_path, monkeypatch, capsys):
     assert run("-o", "silence.wav")[1].endswith("nobody talks\n")
     code, out, err = run("--talkers", "one")
     assert (code, out) == (2, "") and "--talkers must be auto or a number, 2 or more; got 'one'" in err
+
+
+def test_a_wanted_voice_goes_to_a_pipe(scene, tmp_path, monkeypatch, capfdbinary):
+    from undin.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    write_talkers(tmp_path / "talkers.onnx")
+    undin.write("talk.wav", scene.sum(0), SR)
+    undin.write("anna.wav", band(HIGH, 3, seed=5), SR)
+    with pytest.raises(SystemExit) as exit:
+        main(["separate", "talk.wav", "-m", "talkers.onnx", "--voice", "anna.wav", "-o", "-"])
+    out, err = capfdbinary.readouterr()
+    assert exit.value.code == 0 and err.endswith(b"2 talkers found\n")
+    y, sr = soundfile.read(io.BytesIO(out))
+    assert sr == SR and error_db(y, scene[1]) < -10 and len(out) < 2 * len(y) + 100  # nothing but audio

@@ -50,7 +50,7 @@ def separate(
 
     [dim]Two known voices, after undin fit anna/ ben/ --talkers -o two.npz:[/]  undin separate talk.flac -m two.npz
     """
-    check_pipes(inputs, output, as_json=json)
+    to_pipe = check_pipes(inputs, output, as_json=json)
     from undin.errors import InputError
     from undin.jobs import FileSettings, plan, plan_urls
     from undin.methods import find_voice
@@ -75,7 +75,7 @@ def separate(
             raw=raw,
             loudness=loudness,
             talkers=number,
-            denoise=denoise,
+            denoise=denoise or (residual and not wanted),  # what is a file of its own is not in the talkers
             voice=wanted,
         )
         outputs: dict[str, Any] = {"n_src": None if wanted else n_src, "residual": residual, "rttm": rttm}
@@ -84,4 +84,4 @@ def separate(
             jobs = plan_urls(inputs, output, **outputs)
             return work_on_urls(jobs, make, settings, view, workers=where, overwrite=overwrite, deadline=deadline)
         tasks = plan(inputs, output, suffix=".voice", **outputs)
-    return work(tasks, make, settings, view, workers=where, overwrite=overwrite, deadline=deadline, to_pipe=False)
+    return work(tasks, make, settings, view, workers=where, overwrite=overwrite, deadline=deadline, to_pipe=to_pipe)

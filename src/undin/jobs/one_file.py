@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from undin.audio.reader import Truncated
+from undin.errors import InputError
 from undin.jobs.process import FileReport, process_file
 from undin.methods import DEFAULT, SEPARATOR, Method, Nan, Talkers, find_enhancer, find_separator, find_voice
 
@@ -87,6 +88,8 @@ def separate_file(
             talkers than there are files or cannot recognize voices, or nobody sounds like `voice`.
     """
     keywords = "talkers", "denoise", "residual", "voice", "rttm", "nan", "truncated", "loudness", "method"
+    if isinstance(outs, (str, os.PathLike)):
+        raise InputError(f"outs must be a list of files, one for each talker; got {os.fspath(outs)!r}")
     number = len(outs) if talkers == "auto" and not voice else talkers
     model = find_separator(method, number, settings, *keywords)
     options: dict[str, Any] = {"talkers": talkers, "denoise": denoise, "nan": nan, "truncated": truncated}

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from undin.atomic import atomic_write
+from undin.atomic import atomic_write, check_folder
 from undin.audio import VIDEO_EXTENSIONS, Limiter, Reader, Writer, open_reader, open_writer
 from undin.checks import check
 from undin.errors import InputError
@@ -101,6 +101,9 @@ def process_file(
     n_out = 1 if voice else method.n_src or 1
     if len(targets) != n_out:
         raise InputError(f"{method.id} writes {n_out} files per input; got {len(targets)} names")
+    _check_names([*targets, *filter(None, (residual, rttm))])
+    if rttm:
+        check_folder(Path(rttm))
     start = time.perf_counter()
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(source, raw=raw, truncated=truncated, nan=nan))
@@ -125,7 +128,7 @@ def process_file(
         rest = _Residual(writers[-1]) if residual and not method.n_src else None
         _pump(reader, stream, sink, rest, progress)
         if rttm and isinstance(stream, Separator):
-            _write_rttm(rttm, Path(source).stem, [stream.turns[i] for i in ends.order])
+            _write_rttm(rttm, Path(rttm if source == "-" else source).stem, [stream.turns[i] for i in ends.order])
     before, after = reader.format, sink.writers[0].format
     return FileReport(
         source=source,
@@ -143,6 +146,12 @@ def process_file(
         talkers=stream.n_talkers if isinstance(stream, Separator) else None,
         gain_db=sink.gain_db if isinstance(sink, Levelled) else 0.0,
     )
+
+
+def _check_names(outputs: Sequence[str]) -> None:
+    for i, name in enumerate(outputs):
+        if name in outputs[:i]:
+            raise InputError(f"{name} is the name of two outputs: give each its own")
 
 
 def _check_picture(reader: Reader, targets: Sequence[str]) -> None:
@@ -235,6 +244,9 @@ class _Talkers:
                 writer.write(y_i)
         self.n_silent, self.order = lone_order(self._energies.tolist())
         parts = [writer.part for writer in self.writers[: self.n_talkers] if writer.part]
+        if len(parts) < self.n_talkers:  # a stream cannot be renamed
+            self.n_silent, self.order = 0, range(self.n_talkers)
+            return
         for part, target in zip([parts[i] for i in self.order], [part.target for part in parts], strict=True):
             part.target = target
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from undin.audio import check_audio, check_axes, read
-from undin.checks import suggest
+from undin.checks import check, suggest
 from undin.errors import InputError, WeightsError
 from undin.methods.base import Card, Look, Method, Nan
 from undin.methods.cmask import Cmask
@@ -242,6 +242,7 @@ def find_separator(
     Raises:
         InputError: it enhances, or separates another number of talkers; or a setting breaks a rule.
     """
+    check("talkers", talkers, Talkers)
     model = _ready(method, settings, *keywords)
     if talkers != "auto" and model.adjusts("talkers"):
         model = model.with_settings(talkers=talkers)

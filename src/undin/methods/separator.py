@@ -90,6 +90,8 @@ class Separator:
         nan: Nan = "raise",
     ) -> None:
         check("talkers", talkers, Talkers)
+        check("denoise", denoise, bool)
+        check("residual", residual, bool)
         n_src = method.n_src or 0
         apart = denoise or (residual and not voice)
         rest: Literal["shared", "apart"] = "apart" if method.has_rest or apart else "shared"
@@ -168,6 +170,7 @@ class _Behind:
 
     def process(self, x: Array) -> Array:
         """Take (..., n_samples); give (n_src + 1, ..., n)."""
+        x = self._enhancement.repaired(x)
         self._x = x if self._x is None else np.concatenate([self._x, x], -1)
         return self._with_rest(self._separation.process(self._enhancement.process(x)))
 
