@@ -1,5 +1,6 @@
 """Talkers, the rest and a wanted voice, with a small graph that has all three."""
 
+import errno
 import io
 import json
 
@@ -9,6 +10,8 @@ import soundfile
 from graph_files import HIGH, LOW, REST, Hand, write_talkers
 
 import undin
+from undin.audio.loudness import LoudnessMeter
+from undin.audio.part import PartFile
 from undin.errors import InputError
 from undin.methods import LEARNED
 
@@ -139,6 +142,32 @@ def test_files_get_the_same(model, scene, tmp_path, monkeypatch):
     assert report.talkers == 2 and len((tmp_path / "v.rttm").read_text().splitlines()) == 1
     two = undin.separate(scene.sum(0), SR, method=model, voice="anna.wav", residual=True)
     np.testing.assert_allclose([undin.read(f"{name}.wav")[0] for name in "vr"], two, atol=1e-6)
+
+
+def test_a_residual_does_not_change_the_loudness_of_talkers(model, scene, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    undin.write("a.wav", scene[0] + scene[1] + 3 * scene[2], SR, subtype="FLOAT")
+    undin.separate_file("a.wav", ["1.wav", "2.wav"], denoise=True, loudness=-30, method=model)
+    undin.separate_file("a.wav", ["3.wav", "4.wav"], residual="r.wav", loudness=-30, method=model)
+    one, two, three, four = (undin.read(f"{k}.wav")[0] for k in range(1, 5))
+    np.testing.assert_allclose([three, four], [one, two], atol=1e-6)
+    meter = LoudnessMeter(SR)
+    meter.process((one + two)[None])
+    assert abs(meter.lufs + 30) < 0.1
+
+
+def test_no_times_are_left_where_the_talkers_cannot_be_written(model, scene, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    undin.write("a.wav", scene.sum(0), SR)
+
+    def full(part: PartFile) -> None:
+        part.abort()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(PartFile, "finish", full)
+    with pytest.raises(OSError, match="No space left"):
+        undin.separate_file("a.wav", ["1.wav", "2.wav"], rttm="a.rttm", method=model)
+    assert [path.name for path in tmp_path.glob("a.*")] == ["a.wav"]
 
 
 def test_the_command_does_the_same(scene, tmp_path, monkeypatch, capsys):

@@ -23,7 +23,8 @@ def separate(
     ] = "auto",
     denoise: Annotated[bool, o.how("--denoise", help="Leave noise out of the talkers.")] = False,
     voice: Annotated[
-        str | None, o.how(metavar="FILE", help="Write only the talker who sounds like this recording.")
+        str | None,
+        o.how(metavar="FILE", help="Write only the talker who sounds like this; needs a model trained for it."),
     ] = None,
     method: Annotated[str, o.how("-m", "--method", metavar="MODEL", help=o.MODEL_HELP)] = "blstm-mask",
     loudness: o.Loudness = None,
@@ -46,7 +47,7 @@ def separate(
 
     [dim]Noise in talk.residual.flac, times in talk.rttm:[/]  undin separate talk.flac --residual --rttm
 
-    [dim]The talker who sounds like anna.wav; writes talk.voice.flac:[/]  undin separate talk.flac --voice anna.wav
+    [dim]One voice, by a model trained for it; talk.voice.flac:[/]  undin separate talk.flac --voice anna.wav -m my.onnx
 
     [dim]Two known voices, after undin fit anna/ ben/ --talkers -o two.npz:[/]  undin separate talk.flac -m two.npz
     """

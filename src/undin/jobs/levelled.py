@@ -44,12 +44,13 @@ class Levelled:
         lufs: the wanted loudness; silence stays as it is.
         sr: sample rate, Hz.
         files: closes the file of the waiting samples, without a name in the folder of the first output.
+        n_talkers: of the sources; what comes after them, a residual, gets their gain.
     """
 
-    def __init__(self, sink: Sink, lufs: float, sr: int, files: ExitStack) -> None:
+    def __init__(self, sink: Sink, lufs: float, sr: int, files: ExitStack, n_talkers: int = 1) -> None:
         part = sink.writers[0].part
         self.writers, self.gain_db = sink.writers, cast("float | None", 0.0)
-        self._sink, self._lufs, self._sr = sink, lufs, sr
+        self._sink, self._lufs, self._sr, self._n_talkers = sink, lufs, sr, n_talkers
         self._meter = LoudnessMeter(sr)
         self._limiter = Limiter(10 ** (CEILING_DB / 20), lookahead=sr // 200, hold=sr // 100)
         self._waiting = files.enter_context(tempfile.TemporaryFile(dir=part.target.parent if part else None))  # noqa: SIM115
@@ -68,7 +69,7 @@ class Levelled:
     def write(self, y: Array) -> None:
         """Take y (n_channels, n_samples) or (n_src, n_channels, n_samples)."""
         self._like = y[..., :0]
-        self._meter.process(y if y.ndim == 2 else y.sum(0))
+        self._meter.process(y if y.ndim == 2 else y[: self._n_talkers].sum(0))
         self._waiting.write(np.moveaxis(y, -1, 0).tobytes())
 
     def finish(self) -> None:

@@ -124,11 +124,11 @@ def process_file(
         sink: Sink = ends
         if loudness is not None:
             check("loudness", loudness, Lufs)
-            sink = Levelled(sink, loudness, sr, stack)
+            sink = Levelled(sink, loudness, sr, stack, len(targets))
         rest = _Residual(writers[-1]) if residual and not method.n_src else None
         _pump(reader, stream, sink, rest, progress)
-        if rttm and isinstance(stream, Separator):
-            _write_rttm(rttm, Path(rttm if source == "-" else source).stem, [stream.turns[i] for i in ends.order])
+    if rttm and isinstance(stream, Separator):
+        _write_rttm(rttm, Path(rttm if source == "-" else source).stem, [stream.turns[i] for i in ends.order])
     before, after = reader.format, sink.writers[0].format
     return FileReport(
         source=source,
