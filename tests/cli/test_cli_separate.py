@@ -93,6 +93,7 @@ def test_another_place(undin, here):
         (["separate", "a.wav", "-m", "log-mmse"], "log-mmse enhances; it does not separate talkers: use another -m"),
         (["separate", "a.wav", "-m", "split", "--talkers", "3"], "split separates 2 talkers; got --talkers 3"),
         (["separate", "a.wav", "--voice", "a.wav"], "blstm-mask does not recognize voices: use a separator that does"),
+        (["separate", "a.wav", "--voice", "s3://b/a.wav"], "--voice must be a file on this machine; got s3://b/a.wav"),
         (["separate", "a.wav", "-m", "split", "-o", "-"], "a pipe carries one signal"),
         (["separate", "a.wav", "-m", "two.npz"], "two.npz"),
         (["enhance", "a.wav", "-m", "split"], "split separates 2 talkers: use undin separate -m split"),

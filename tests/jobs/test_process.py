@@ -237,3 +237,5 @@ def test_a_talker_may_go_to_a_pipe(make_wav, here, capfdbinary):
 def test_one_file_for_several_talkers_is_an_error(make_wav, here):
     with pytest.raises(InputError, match=r"outs must be a list of files, one for each talker; got '1\.wav'"):
         undin.separate_file(make_wav("a.wav"), "1.wav")
+    with pytest.raises(InputError, match="voice must be a file; for an array of samples use"):
+        undin.separate_file("a.wav", ["1.wav"], voice=samples("a.wav"))

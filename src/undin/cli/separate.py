@@ -69,6 +69,8 @@ def separate(
         if number not in ("auto", n_src):
             cure = f"-m deep-clustering, or a model for {number} talkers"
             raise InputError(f"{method} separates {n_src} talkers; got --talkers {number}: use {cure}")
+        if voice and is_url(voice):
+            raise InputError(f"--voice must be a file on this machine; got {voice}: download it first")
         wanted = find_voice(make(), voice, sr=0)
         settings = FileSettings(
             nan=nan,

@@ -90,6 +90,8 @@ def separate_file(
     keywords = "talkers", "denoise", "residual", "voice", "rttm", "nan", "truncated", "loudness", "method"
     if isinstance(outs, (str, os.PathLike)):
         raise InputError(f"outs must be a list of files, one for each talker; got {os.fspath(outs)!r}")
+    if voice is not None and not isinstance(voice, (str, os.PathLike)):
+        raise InputError("voice must be a file; for an array of samples use undin.separate")
     number = len(outs) if talkers == "auto" and not voice else talkers
     model = find_separator(method, number, settings, *keywords)
     options: dict[str, Any] = {"talkers": talkers, "denoise": denoise, "nan": nan, "truncated": truncated}
