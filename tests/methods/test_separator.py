@@ -214,3 +214,15 @@ def test_a_wanted_voice_goes_to_a_pipe(scene, tmp_path, monkeypatch, capfdbinary
     assert exit.value.code == 0 and err.endswith(b"2 talkers found\n")
     y, sr = soundfile.read(io.BytesIO(out))
     assert sr == SR and error_db(y, scene[1]) < -10 and len(out) < 2 * len(y) + 100  # nothing but audio
+
+
+def test_known_talkers_stay_in_their_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = undin.NMF(n_speech=4).fit_talkers([band(LOW), band(HIGH, seed=1)], SR)
+    x = band(HIGH, seed=7)
+    undin.write("a.wav", x, SR, subtype="FLOAT")
+    s = undin.separate(x, SR, method=model)
+    assert error_db(s[1], x) < -20
+    report = undin.separate_file("a.wav", ["1.wav", "2.wav"], rttm="a.rttm", method=model)
+    assert report.near_silence == ("1.wav",) and error_db(undin.read("2.wav")[0], x) < -20
+    assert {line.split()[7] for line in (tmp_path / "a.rttm").read_text().splitlines()} == {"talker2"}

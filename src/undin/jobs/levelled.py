@@ -22,10 +22,6 @@ class Sink(Protocol):
     writers: list[Writer]
 
     @property
-    def n_silent(self) -> int:
-        """Talkers near silence, known at the end."""
-
-    @property
     def limited_db(self) -> float:
         """The greatest attenuation by a limiter."""
 
@@ -55,11 +51,6 @@ class Levelled:
         self._limiter = Limiter(10 ** (CEILING_DB / 20), lookahead=sr // 200, hold=sr // 100)
         self._waiting = files.enter_context(tempfile.TemporaryFile(dir=part.target.parent if part else None))  # noqa: SIM115
         self._like = np.zeros(0, np.float32)  # shape and type of one sample of all channels
-
-    @property
-    def n_silent(self) -> int:
-        """Talkers near silence, known at the end."""
-        return self._sink.n_silent
 
     @property
     def limited_db(self) -> float:

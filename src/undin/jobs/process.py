@@ -120,7 +120,7 @@ def process_file(
             return stack.enter_context(open_writer(target, reader.format, like=source))
 
         writers = [opened(target) for target in (*targets, *filter(None, [residual]))]
-        ends = _Talkers(writers, len(targets)) if method.n_src else _One(writers[0])
+        ends = _Talkers(writers, len(targets), moves=not method.knows_talkers) if method.n_src else _One(writers[0])
         sink: Sink = ends
         if loudness is not None:
             check("loudness", loudness, Lufs)
@@ -142,7 +142,7 @@ def process_file(
         changed=None if before.subtype == after.subtype else f"{before.subtype} -> {after.subtype}",
         limited_db=max(sink.limited_db, rest.limited_db if rest else 0.0),
         wall_s=time.perf_counter() - start,
-        near_silence=targets[len(targets) - sink.n_silent :],
+        near_silence=tuple(targets[i] for i in ends.silent),
         talkers=stream.n_talkers if isinstance(stream, Separator) else None,
         gain_db=sink.gain_db if isinstance(sink, Levelled) else 0.0,
     )
@@ -196,7 +196,7 @@ def _pump(
 class _One:
     """The one output of an enhancement."""
 
-    n_silent, order = 0, (0,)
+    silent, order = (), (0,)
 
     def __init__(self, writer: Writer) -> None:
         self.writers = [writer]
@@ -218,13 +218,13 @@ class _Talkers:
     they still sum to the input.
     """
 
-    def __init__(self, writers: list[Writer], n_talkers: int) -> None:
-        self.writers, self.n_talkers = writers, n_talkers
+    def __init__(self, writers: list[Writer], n_talkers: int, *, moves: bool) -> None:
+        self.writers, self.n_talkers, self._moves = writers, n_talkers, moves
         format = writers[0].format
         ms = format.sr // 1000
         self._limiter = Limiter(lookahead=5 * ms, hold=10 * ms) if format.has_full_scale else None
         self._energies = np.zeros(n_talkers)
-        self.n_silent = 0  # talkers near silence, known at the end
+        self.silent: Sequence[int] = ()  # files near silence, known at the end
         self.order: Sequence[int] = range(n_talkers)  # of the talkers in the files
 
     @property
@@ -238,15 +238,16 @@ class _Talkers:
             writer.write(y_i)
 
     def finish(self) -> None:
-        """Write the samples still in the limiter, and name a lone voice as the first talker."""
+        """Write the samples still in the limiter, and name a lone voice as the first talker, if it moves."""
         if self._limiter:
             for writer, y_i in zip(self.writers, self._limiter.flush(), strict=True):
                 writer.write(y_i)
-        self.n_silent, self.order = lone_order(self._energies.tolist())
+        n_silent, order = lone_order(self._energies.tolist())
+        self.silent = order[self.n_talkers - n_silent :]
         parts = [writer.part for writer in self.writers[: self.n_talkers] if writer.part]
-        if len(parts) < self.n_talkers:  # a stream cannot be renamed
-            self.n_silent, self.order = 0, range(self.n_talkers)
+        if len(parts) < self.n_talkers or not self._moves:  # a stream cannot be renamed
             return
+        self.order, self.silent = order, range(self.n_talkers - n_silent, self.n_talkers)
         for part, target in zip([parts[i] for i in self.order], [part.target for part in parts], strict=True):
             part.target = target
 

@@ -183,7 +183,8 @@ def separate(
 
     Returns:
         (talkers, *x.shape), two by default, whoever talks; with `residual` one more, with `voice` x.shape and with both
-        (2, *x.shape). All sum to x, unless `denoise` leaves out the noise. A lone voice comes first.
+        (2, *x.shape). All sum to x, unless `denoise` leaves out the noise. A lone voice comes
+        first, unless the method was fitted to the voices.
 
     Raises:
         InputError: x or a setting breaks a rule, the method separates another number of talkers or cannot
@@ -204,7 +205,7 @@ def separate(
     for row in np.ndindex(x.shape[:-2]):
         one = open_separator(model, sr, wanted, **options)
         y = np.concatenate([one.process(x[row]), one.flush()], -1)
-        if not wanted:
+        if not wanted and not model.knows_talkers:
             y[: model.n_src] = loudest_first(y[: model.n_src])
         s[:, *row] = y
     s = np.swapaxes(s, -1, -2) if turn else s

@@ -118,6 +118,11 @@ class Method:
         return None
 
     @property
+    def knows_talkers(self) -> bool:
+        """Whether each output is a person learned beforehand: then a lone talker is not moved to the first."""
+        return False
+
+    @property
     def has_rest(self) -> bool:
         """Whether `step` and `estimate` return one source more than n_src, last: what belongs to no talker."""
         return False

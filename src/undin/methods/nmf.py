@@ -145,6 +145,11 @@ class NMF(Method):
         return len(self.bases) > 1 and not self.config.epsilon
 
     @property
+    def knows_talkers(self) -> bool:
+        """Whether it was fitted to talkers, whose order the outputs keep."""
+        return self.n_src is not None
+
+    @property
     def n_src(self) -> int | None:
         """The number of talkers, or None for speech in noise."""
         return len(self.bases) if self.talkers else None
