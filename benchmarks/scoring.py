@@ -21,6 +21,13 @@ METRICS = {"pesq_wb": "PESQ-WB", "stoi": "STOI", "estoi": "ESTOI", "si_sdr_db": 
 LABELS = {**METRICS, "sdr_db": "SDR (dB)", "out_snr_db": "SNR (dB)"}  # those of `METRICS` are in every table
 COLUMNS = {"snr_db": "out_snr_db"}  # of metrics that are called like a column of the mixture
 Scores = dict[str, Any]
+# Metrics that a method's loss contains, or that follow from such: tables mark them.
+TOWARD = {
+    "lull": ("pesq_wb", "pesq_nb", "estoi", "stoi", "si_sdr_db", "segsnr_db", "csig", "cbak", "covl"),
+    "lull version 1": ("estoi", "stoi", "si_sdr_db", "segsnr_db"),
+}
+MARK = "†"
+MARKED = f"{MARK}: the method was trained toward this metric, or toward a part of it."
 
 
 def skip(why: str) -> None:
@@ -150,6 +157,11 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean and half of its 95 % interval (normal approximation)."""
     v = np.asarray(values, float)
     return float(v.mean()), float(1.96 * v.std(ddof=1) / np.sqrt(len(v))) if len(v) > 1 else float("nan")
+
+
+def mark(method: str, metric: str) -> str:
+    """What follows a score that the method was trained toward."""
+    return f" {MARK}" if metric in TOWARD.get(method, ()) else ""
 
 
 def gains(results: Iterable[Scores], method: str, metric: str) -> list[float]:

@@ -25,7 +25,7 @@ from benchmarks.peers import System, systems
 from benchmarks.quality.classical import EVERYDAY
 from benchmarks.quality.classical import SNRS_DB as MIX_SNRS_DB
 from benchmarks.quality.enhancement import SEED as MIX_SEED
-from benchmarks.scoring import RESULTS, interval, read_rows, real_data, update
+from benchmarks.scoring import MARKED, RESULTS, interval, mark, read_rows, real_data, update
 from undin.corpora import Corpus
 from undin.metrics import METRICS
 from undin.mixing import make_manifest, render
@@ -75,18 +75,26 @@ def opinions(corpus: Corpus, split: str) -> Iterator[tuple[str, Array, Array, in
 
 def run(chosen: list[System], split: str, only: str) -> None:
     """Score all, and write a row per method and file; rows of other methods stay."""
-    corpus, rows = real_data(), []
+    corpus = real_data()
     ways = {s.name: s.enhance for s in chosen} | {"input": lambda x, _: x}
     for name, make in {"rooms": rooms, "telephone": telephone, "opinions": opinions}.items():
         if only not in ("", name):
             continue
+        rows = []
         for id, ref, noisy, sr in make(corpus, split):
             for method, way in ways.items():
-                est = way(noisy, sr)
-                scores = {metric: round(float(METRICS[metric](ref, est, sr)), 4) for metric in SETS[name]}
-                rows.append({"method": method, "id": id} | scores)
+                scores = score(name, ref, way(noisy, sr), sr)
+                rows.append({"method": method, "id": id} | {metric: round(v, 4) for metric, v in scores.items()})
             print(id, flush=True)
-    update(path_of(split), rows, LABELS)
+        update(path_of(split), rows, LABELS)
+
+
+def score(name: str, ref: Array, est: Array, sr: int) -> dict[str, float]:
+    """The metrics of a set."""
+    if name != "opinions":
+        return {metric: float(METRICS[metric](ref, est, sr)) for metric in SETS[name]}
+    found = undin.metrics.dnsmos(est=est, sr=sr)  # all three at once
+    return {metric: float(getattr(found, metric.removeprefix("dnsmos_"))) for metric in SETS[name]}
 
 
 def path_of(split: str) -> Path:
@@ -104,9 +112,9 @@ def table(split: str, name: str) -> str:
         for m in metrics:
             changes = [r[m] - (0.0 if method == "input" else before[r["id"]][m]) for r in mine]
             (mean, half), digits = interval(changes), 1 if m.endswith("_db") else 3
-            cells.append(f"{mean:{'' if method == 'input' else '+'}.{digits}f} ± {half:.{digits}f}")
+            cells.append(f"{mean:{'' if method == 'input' else '+'}.{digits}f} ± {half:.{digits}f}{mark(method, m)}")
         lines.append(f"| {method if method == 'input' else f'`{method}`'} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", f"n = {len(before)} recordings of the {split} split; 95 % intervals."])
+    return "\n".join([*lines, "", f"n = {len(before)} recordings of the {split} split; 95 % intervals. {MARKED}"])
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ import undin
 from benchmarks.launch import parser
 from benchmarks.peers import PEERS, System, digest, find, systems
 from benchmarks.quality.classical import EVERYDAY, SNRS_DB
-from benchmarks.scoring import RESULTS, Scores, gains, interval, real_data
+from benchmarks.scoring import MARKED, RESULTS, Scores, gains, interval, mark, real_data
 from undin.corpora import Corpus
 from undin.methods import LEARNED
 from undin.metrics.composite import composite_of
@@ -220,10 +220,10 @@ def gains_table(results: Sequence[Scores]) -> str:
     part = of(results, "mix")
     n = len({r["id"] for r in part})
     rows = [
-        [_label(m), *(_cell(_values(part, m, k), k, n, "" if m == "input" else "+") for k in METRICS)]
+        [_label(m), *(_cell(_values(part, m, k), k, n, "" if m == "input" else "+") + mark(m, k) for k in METRICS)]
         for m in order({r["method"] for r in part})
     ]
-    return f"{_markdown(['', *METRICS.values()], rows)}\n\nn = {n} mixtures, -5 to 15 dB; 95 % intervals."
+    return f"{_markdown(['', *METRICS.values()], rows)}\n\nn = {n} mixtures, -5 to 15 dB; 95 % intervals. {MARKED}"
 
 
 def by_table(results: Sequence[Scores], key: str, metric: str) -> str:
@@ -233,12 +233,15 @@ def by_table(results: Sequence[Scores], key: str, metric: str) -> str:
     parts = {value: [r for r in part if r[key] == value] for value in values}
     ns = {value: len({r["id"] for r in rows}) for value, rows in parts.items()}
     rows = [
-        [_label(m), *(_cell(_values(parts[v], m, metric), metric, ns[v], "" if m == "input" else "+") for v in values)]
+        [
+            _label(m) + mark(m, metric),
+            *(_cell(_values(parts[v], m, metric), metric, ns[v], "" if m == "input" else "+") for v in values),
+        ]
         for m in order({r["method"] for r in part})
     ]
     names = [f"{v:g} dB" if key == "snr_db" else v.replace("_", " ") for v in values]
     n = ", ".join(sorted({str(n) for n in ns.values()}))
-    return f"{_markdown([METRICS[metric], *names], rows)}\n\nn = {n} mixtures in each column; 95 % intervals."
+    return f"{_markdown([METRICS[metric], *names], rows)}\n\nn = {n} mixtures in each column; 95 % intervals. {MARKED}"
 
 
 def harm_table(results: Sequence[Scores]) -> str:
@@ -258,7 +261,8 @@ def harm_table(results: Sequence[Scores]) -> str:
 
     rows = [[_label(m), *(cell(m, *column) for column in columns)] for m in order({r["method"] for r in high})]
     note = (
-        f"n = {n} files in each column; 95 % intervals. SI-SDR of clean input is infinite; shown is that of the output."
+        f"n = {n} files in each column; 95 % intervals. SI-SDR of clean input is infinite; shown is that of the "
+        f"output. `{SHIPPED}` was trained toward all of these metrics."
     )
     return _markdown(["", *(f"{METRICS[metric]}, {name}" for name, metric in columns)], rows) + f"\n\n{note}"
 
@@ -287,7 +291,10 @@ def voices_table(results: Sequence[Scores]) -> str:
         rows.append([name, str(n), *cells, *kept])
     names = [METRICS[m] for m in metrics]
     head = ["voices", "n", *names, *(f"{name}, clean" for name in names)]
-    return f"{_markdown(head, rows)}\n\nChange, and for clean input the output's score; 95 % intervals."
+    note = (
+        f"Change, and for clean input the output's score; 95 % intervals. `{SHIPPED}` was trained toward these metrics."
+    )
+    return f"{_markdown(head, rows)}\n\n{note}"
 
 
 def silence_table(results: Sequence[Scores]) -> str:

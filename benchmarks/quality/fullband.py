@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 import undin
 from benchmarks.launch import parser
 from benchmarks.peers import System, systems
-from benchmarks.scoring import RESULTS, Scores, interval, read_rows, real_data, skip, update
+from benchmarks.scoring import MARKED, RESULTS, Scores, interval, mark, read_rows, real_data, skip, update
 from undin.audio import active_level_db
 from undin.corpora import Clip, Corpus
 from undin.metrics import METRICS, lsd
@@ -159,11 +159,12 @@ def table(split: str, name: str) -> str:
     columns, rows = SETS[name], [r for r in read_rows(path_of(split)) if r["id"].startswith(f"{name}-")]
     lines = [f"|  | {' | '.join(columns.values())} |", "|---" * (len(columns) + 1) + "|"]
     for method in dict.fromkeys(r["method"] for r in rows):
-        of = [interval([r[c] for r in rows if r["method"] == method]) for c in columns]
+        of = {c: interval([r[c] for r in rows if r["method"] == method]) for c in columns}
         label = method if method == "input" else f"`{method}`"
-        lines.append(f"| {label} | {' | '.join(f'{mean:.2f} ± {half:.2f}' for mean, half in of)} |")
+        cells = [f"{mean:.2f} ± {half:.2f}{mark(method, c)}" for c, (mean, half) in of.items()]
+        lines.append(f"| {label} | {' | '.join(cells)} |")
     n = len({r["id"] for r in rows})
-    return "\n".join([*lines, "", f"n = {n} recordings of the {split} split; 95 % intervals."])
+    return "\n".join([*lines, "", f"n = {n} recordings of the {split} split; 95 % intervals. {MARKED}"])
 
 
 def main() -> None:

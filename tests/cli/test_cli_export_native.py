@@ -14,7 +14,7 @@ def test_a_method_becomes_c(undin, tmp_path, monkeypatch):
     files = {"undin_lull.h", "undin_lull.c", "undin_lull_net.h", "undin_lull_weights.h", "example.c"}
     assert {path.name for path in Path("denoiser").iterdir()} == files
     for text in (
-        "1.32 MB of weights",
+        "1.67 MB of weights",
         "latency 32 ms",
         "cc -O2 -o denoise denoiser/example.c denoiser/undin_lull.c -lm",
     ):

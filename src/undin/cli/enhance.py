@@ -1,12 +1,13 @@
 """`undin enhance`: noise out, voice kept."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from undin.cli import options as o
 from undin.cli.batch import MethodLoader, View, check_pipes, errors_as_json, work, work_on_urls
 
+RECOGNITION_DB = 12.0  # of the limits tried, Whisper made the fewest errors with this one: docs/lull.md
 DEFAULT_METHOD = "lull"  # undin.methods.DEFAULT, whose import would slow --help down; a test holds them together
 
 
@@ -23,6 +24,10 @@ def enhance(
         o.how("-m", "--method", metavar="MODEL", help=o.MODEL_HELP, show_default=DEFAULT_METHOD),
     ] = None,
     limit_db: o.LimitDb = None,
+    purpose: Annotated[
+        Literal["listening", "recognition"],
+        o.how("--for", help=f"For speech recognizers, attenuate by at most {RECOGNITION_DB:g} dB."),
+    ] = "listening",
     independent: Annotated[
         bool, o.how("--independent", help="Process channels independently, not with one gain.")
     ] = False,
@@ -59,6 +64,10 @@ def enhance(
         if others:
             options = " ".join(f"-m {name}" for name in methods or ())
             raise InputError(f"enhance takes one -m; got {options}: to compare them, run undin compare FILE {options}")
+        if purpose == "recognition":
+            if limit_db is not None:
+                raise InputError("--for recognition sets --limit-db: leave one of them out")
+            limit_db = RECOGNITION_DB
         if plot:
             require("matplotlib", extra="plot")
         make = MethodLoader(method, set or ())

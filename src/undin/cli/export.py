@@ -67,7 +67,7 @@ def export(
 
     [dim]The same as a checkpoint, to resume training:[/]  undin export runs/a runs/b -o mean.pt
 
-    [dim]Limit the attenuation above 8 kHz to 14 dB:[/]  undin export runs/lull48 -o my.onnx --set upper_limit_db=14
+    [dim]Limit the attenuation above 8 kHz to 14 dB:[/]  undin export runs/lull -o my.onnx --set upper_limit_db=14
 
     [dim]The default live model as C source:[/]  undin export lull --to c -o denoiser/
 
