@@ -268,7 +268,7 @@ class Pairs:
 
     def __getitem__(self, i):
         sources = voices(1)[0].numpy().astype(np.float32)
-        return SimpleNamespace(noisy=sources.sum(0), speech=sources.sum(0), sources=sources)
+        return SimpleNamespace(noisy=sources.sum(0), speech=sources.sum(0), sources=sources, voices=(0, 1))
 
 
 def trained(net, config, folder, start_from=None):
