@@ -200,7 +200,7 @@ def test_talkers_come_apart_and_what_is_no_sound_is_named(site, noisy, tmp_path)
         assert page.inner_text("#summary") == "1 of 2 files done, 1 failed"
         assert page.evaluate("document.querySelector('li:nth-child(2) progress').value") > 0.5
         x, sr = undin.read(noisy)
-        ref = undin.separate(x, sr)
+        ref = undin.separate(x, sr, talkers=2)  # C leaves the outputs of the network as they are
         canvases = page.query_selector_all("canvas")
         assert [canvas.get_attribute("aria-label")[19:] for canvas in canvases] == ["mixture", "talker 1", "talker 2"]
         assert all(canvas.evaluate(INKED) > 50 for canvas in canvases)
