@@ -20,7 +20,7 @@ from undin.training.fit import fit
 from undin.training.logs import read_log
 from undin.training.nets import NETS
 from undin.training.options import Options
-from undin.training.voice import TEMPERATURE, contrast, matched, speak_enough, voice_losses
+from undin.training.voice import TEMPERATURE, contrast, speak_enough, voice_losses
 
 SR = 8000
 RETURNING = torch.tensor([[0, 1], [0, 1], [2, 3], [2, 3]]) * PERSON
@@ -52,18 +52,18 @@ def test_loss_is_the_cross_entropy_of_returning_talkers_against_other_people():
         others = [k for k in range(len(z)) if ids[k] // PERSON != me // PERSON]
         if pair:
             total, n = total - float(torch.log_softmax(z[pair + others] @ mine / TEMPERATURE, 0)[0]), n + 1
-    assert n == 4 and float(contrast(v, speaks, who)) == pytest.approx(total / n, rel=1e-4)
-    assert float(contrast(v, ~speaks & speaks, who)) == 0
+    assert n == 4 and float(contrast(v, speaks, who)[0]) == pytest.approx(total / n, rel=1e-4)
+    assert contrast(v, ~speaks & speaks, who) == (0, 0)
 
 
-def test_accuracy_is_the_share_of_mixtures_whose_talkers_are_found_again():
-    v, speaks = units(2, 2, 5).repeat_interleave(2, 0), torch.ones(4, 2, dtype=torch.bool)
-    who = torch.tensor([[0, 1], [0, 1], [2, 3], [2, 3]])
-    assert matched(v, speaks, who) == 1
-    v[0] = v[0].flip(0)
-    assert matched(v, speaks, who) == 0.5
-    speaks[2, 1] = False
-    assert matched(v, speaks, who) == 0 and matched(v, speaks, torch.arange(8).reshape(4, 2)) == 0.5
+def test_accuracy_is_the_share_of_talkers_found_among_all_people():
+    v, speaks = torch.eye(4)[RETURNING // PERSON], torch.ones(4, 2, dtype=torch.bool)
+    assert contrast(v, speaks, RETURNING)[1] == 1
+    v[3, 0] *= -1  # of the four people, one is no longer found, neither here nor there
+    assert contrast(v, speaks, RETURNING)[1] == 0.75
+    speaks[2, 0] = False
+    assert contrast(v, speaks, RETURNING)[1] == 1
+    assert contrast(v, speaks, PERSON * torch.arange(8).reshape(4, 2))[1] == 0
 
 
 def test_voices_follow_the_order_of_the_outputs_and_the_level():
@@ -145,7 +145,7 @@ def test_a_training_logs_the_voices_and_may_start_from_weights_without_them(tmp_
     bare = fit("twain", replace(BANDS, voice=0), folder=tmp_path / "bare", **settings)
     assert "voice" not in read_log(tmp_path / "bare/log.csv")[-1] and not capsys.readouterr().err
     voiced = fit("twain", BANDS, folder=tmp_path / "voiced", start_from=bare.last, **settings)
-    assert "has no describer: they start from random weights, all others are kept" in capsys.readouterr().err
+    assert "has no describer: these start from random weights, all others are loaded" in capsys.readouterr().err
     row = read_log(tmp_path / "voiced/log.csv")[-1]
     assert row["train_voice"] > 0 and row["valid_voice"] > 0 and 0 <= row["valid_voice_accuracy"] <= 1
     assert row["valid_loss"] == pytest.approx(row["valid_masks"] + row["valid_voice"], rel=1e-4)

@@ -28,7 +28,7 @@ NEVER = -1e4  # of a similarity: left out of a softmax
 
 
 def voice_losses(V: Tensor, level: Tensor, order: Tensor, sources: Tensor, batch: Batch) -> dict[str, Tensor]:
-    """The loss "voice"; and "voice_accuracy", the share of pairs of mixtures whose talkers are matched right by voice.
+    """The loss "voice"; and "voice_accuracy", the share of talkers who are found among all people of the batch.
 
     Without gradients, none of them where no talker returns.
 
@@ -50,7 +50,8 @@ def voice_losses(V: Tensor, level: Tensor, order: Tensor, sources: Tensor, batch
     V, level = in_order(V.float(), order), in_order(level.detach().float(), order)
     v = F.normalize((level[:, :, None] @ V)[:, :, 0], dim=-1, eps=1e-6)  # (B, n_src, D)
     speaks = speak_enough(sources, V.shape[2], batch.sr)
-    return {"voice": contrast(v, speaks, who), "voice_accuracy": matched(v.detach(), speaks, who)}
+    loss, accuracy = contrast(v, speaks, who)
+    return {"voice": loss, "voice_accuracy": accuracy}
 
 
 def speak_enough(sources: Tensor, n_steps: int, sr: int) -> Tensor:
@@ -66,13 +67,17 @@ def speak_enough(sources: Tensor, n_steps: int, sr: int) -> Tensor:
     return speech.sum(-1) * (sources.shape[-1] / sr / n_steps) >= SPEECH_S
 
 
-def contrast(v: Tensor, speaks: Tensor, who: Tensor) -> Tensor:
-    """Normalized temperature-scaled cross entropy, the mean over all talkers who return.
+def contrast(v: Tensor, speaks: Tensor, who: Tensor) -> tuple[Tensor, Tensor]:
+    """Normalized temperature-scaled cross entropy, the mean over all talkers who return; 0 without any.
 
     Args:
         v: (B, n_src, D) of unit length.
         speaks: (B, n_src), whether a talker counts.
         who: (B, n_src), the voices; see `undin.mixing.Mixture`.
+
+    Returns:
+        the loss; and the share of these talkers to whom, of all that they are compared with, they themselves are the
+        most similar: by chance one in as many.
     """
     z, counts, who = v.flatten(0, 1), speaks.flatten(), who.flatten()
     other = counts & ~torch.eye(len(z), dtype=torch.bool, device=z.device)
@@ -80,18 +85,6 @@ def contrast(v: Tensor, speaks: Tensor, who: Tensor) -> Tensor:
     found, returns = same.float().argmax(1), same.any(1) & counts
     allowed = ((who[:, None] // PERSON != who // PERSON) & other).scatter(1, found[:, None], True)
     similarity = (z @ z.T / TEMPERATURE).masked_fill(~allowed, NEVER)
-    each = F.cross_entropy(similarity, found, reduction="none")
-    return (each * returns).sum() / returns.sum().clamp(min=1)
-
-
-def matched(v: Tensor, speaks: Tensor, who: Tensor) -> Tensor:
-    """Share of the mixtures whose first two talkers are found right in another mixture of the same; 0.5 without any.
-
-    Args:
-        v, speaks, who: as in `contrast`.
-    """
-    v, speaks, who = v[:, :2], speaks[:, :2].all(1), who[:, :2]
-    same = (who[:, None] == who).all(-1) & speaks & ~torch.eye(len(v), dtype=torch.bool, device=v.device)
-    other, counts = v[same.float().argmax(1)], same.any(1) & speaks
-    right = (v * other).sum((1, 2)) > (v * other.flip(1)).sum((1, 2))
-    return torch.where(counts.any(), (right & counts).sum() / counts.sum().clamp(min=1), 0.5)
+    each, right = F.cross_entropy(similarity, found, reduction="none"), similarity.detach().argmax(1) == found
+    n = returns.sum().clamp(min=1)
+    return (each * returns).sum() / n, (right & returns).sum() / n
