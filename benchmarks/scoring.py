@@ -128,6 +128,22 @@ def read(path: Path) -> list[Scores]:
         ]
 
 
+def read_table(path: Path) -> list[dict[str, str]]:
+    """All rows of results, as text; none before the first run."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_table(path: Path, rows: Sequence[dict[str, str]]) -> None:
+    """Replace the results by these rows, which have the same columns."""
+    with path.open("w", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+
+
 def update(path: Path, rows: Sequence[Scores], metrics: Iterable[str]) -> None:
     """Write a row per method and file, the input first; rows of other methods and files stay.
 

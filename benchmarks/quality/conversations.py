@@ -11,7 +11,6 @@ have noise at 5 to 15 dB. The times at which somebody talks are those of the cle
     --only NAMES      these methods, by comma; results of others are kept
 """
 
-import csv
 from collections.abc import Iterator
 from itertools import permutations
 from typing import Any
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 import undin
 from benchmarks.launch import parser
-from benchmarks.scoring import RESULTS, interval, real_data, skip
+from benchmarks.scoring import RESULTS, interval, read_table, real_data, skip, write_table
 from undin.activity import Activity
 from undin.corpora import Corpus
 from undin.errors import InputError
@@ -193,21 +192,11 @@ def by_voice(method: Method, scenes: Scenes, *, noisy: bool) -> Iterator[tuple[s
 def measure(methods: dict[str, Method], corpus: Corpus, split: str, share: float) -> None:
     """Write a row per method and measurement; rows of others stay."""
     for name, method in methods.items():
-        rows = [row for row in _rows() if (row["method"], row["split"]) != (name, split)]
+        rows = [row for row in read_table(PATH) if (row["method"], row["split"]) != (name, split)]
         for key, value in scores(method, corpus, split, share):
             rows.append({"method": name, "split": split, "name": key, "value": f"{float(value):.4f}"})
             print(f"{name}: {key} {float(value):.3f}", flush=True)
-        with PATH.open("w", newline="") as file:
-            table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            table.writeheader()
-            table.writerows(rows)
-
-
-def _rows() -> list[dict[str, str]]:
-    if not PATH.exists():
-        return []
-    with PATH.open(newline="") as file:
-        return list(csv.DictReader(file))
+        write_table(PATH, rows)
 
 
 def show() -> None:
@@ -215,7 +204,7 @@ def show() -> None:
     if not PATH.exists():
         skip(f"{PATH.name} has not been measured: run it without --table")
     found: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for row in _rows():
+    for row in read_table(PATH):
         found.setdefault((row["method"], row["split"]), {}).setdefault(row["name"], []).append(float(row["value"]))
     print("| | " + " | ".join(f"{method}, {split}" for method, split in found) + " |")
     print("|---" * (len(found) + 1) + "|")

@@ -9,7 +9,6 @@ column is of the test mixtures of `benchmarks.quality.talkers` at 8 kHz, by whic
     --views NAMES    of `VIEWS`, by comma; all
 """
 
-import csv
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,7 @@ import numpy as np
 import undin
 from benchmarks.launch import parser
 from benchmarks.quality import talkers as talkers_quality
-from benchmarks.scoring import RESULTS, real_data
+from benchmarks.scoring import RESULTS, read_table, real_data, write_table
 from undin.corpora import Corpus
 from undin.evaluation.statistics import mean_of
 from undin.methods import METHODS, Method
@@ -75,27 +74,17 @@ def measure(methods: dict[str, Method], views: list[str], corpus: Corpus) -> Non
                 made = method.with_settings(talkers=view.talkers)
             values = gains(made, corpus, view)
             print(f"{name}, {view.words}: {np.mean(values):.3f} dB", flush=True)
-            rows = [row for row in _rows() if (row["method"], row["view"]) != (name, key)]
+            rows = [row for row in read_table(PATH) if (row["method"], row["view"]) != (name, key)]
             rows += [{"method": name, "view": key, "i": str(i), "gain_db": f"{x:.4f}"} for i, x in enumerate(values)]
             order = [*METHODS, *sorted({row["method"] for row in rows} - METHODS.keys())]
             rows.sort(key=lambda row: (order.index(row["method"]), list(VIEWS).index(row["view"]), int(row["i"])))
-            with PATH.open("w", newline="") as file:
-                table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-                table.writeheader()
-                table.writerows(rows)
-
-
-def _rows() -> list[dict[str, str]]:
-    if not PATH.exists():
-        return []
-    with PATH.open(newline="") as file:
-        return list(csv.DictReader(file))
+            write_table(PATH, rows)
 
 
 def show() -> None:
     """The table."""
     found: dict[str, dict[str, list[float]]] = {}
-    for row in _rows():
+    for row in read_table(PATH):
         found.setdefault(row["method"], {}).setdefault(row["view"], []).append(float(row["gain_db"]))
     first = VIEWS["narrow"].n
     print(f"| SI-SDRi (dB), mean ± 95 % | {VIEWS['all'].words} | the first {first} | ", end="")
