@@ -3,11 +3,11 @@
 A separator leaves a little of every voice in every output, and an output that nobody needs may repeat the voice of the
 other or hold what is left of it. So in frames of 20 ms a talker is taken to talk where its output
 
-    is not a pause: at most PAUSE_DB below the loudest of the mixture within about ten seconds, a level that falls by
+    is not pausing: at most PAUSE_DB below the loudest of the mixture within about ten seconds, a level that falls by
         FALL_DB a second after that;
-    is no residue: at most RESIDUE_DB below the loudest output;
-    is no copy: its correlation with the loudest output is at most COPY. Two voices rarely share a frequency at one
-        time, so outputs that hold one each are hardly correlated; a copy of a voice is, and so is what is left of it.
+    does not hold leftovers: at most RESIDUE_DB below the loudest output;
+    does not repeat another voice: its correlation with the loudest output is at most COPY. Two voices rarely share a
+        frequency at one time, so outputs that hold one voice each are hardly correlated; a copy or leftovers are.
 
 Pauses up to CLOSE_S are part of a turn, turns shorter than OPEN_S are none. Where a talker is silent for HOLD_S or
 more, everything moves to where it belongs:
@@ -172,7 +172,7 @@ class Activity:
         return mixed
 
     def _note(self, talks: Flags, n: int) -> None:
-        """Add the turns of a segment of n samples; one that goes on is made longer."""
+        """Add the turns of a segment of n samples; extend a turn that continues."""
         for turns, now in zip(self.turns, talks, strict=True):
             edges = np.flatnonzero(np.diff(np.concatenate([[0], now, [0]])))
             for start, end in edges.reshape(-1, 2) * self._hop:

@@ -131,7 +131,7 @@ def test_the_rest_is_the_last_mask_and_weights_without_it_start_a_training_with_
         torch.testing.assert_close(net.source_masks(X, M).sum(1), torch.ones(2, 9, 33))
     bare = trained("blstm-mask", SMALL, tmp_path / "bare")
     more = trained("blstm-mask", replace(SMALL, rest=True, voice=4), tmp_path / "more", bare.last)
-    assert "has no describer, rest: they start from random weights" in capsys.readouterr().err
+    assert "has no describer, rest: these start from random weights" in capsys.readouterr().err
     ours, theirs = (load_weights(fitted.best).net.state_dict() for fitted in (more, bare))
     assert all(torch.allclose(ours[name], theirs[name], atol=1e-9) for name in theirs)
     with pytest.raises(InputError, match='a mask for the rest needs the activation "softmax"'):

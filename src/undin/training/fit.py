@@ -217,8 +217,8 @@ def _take_over(network: Network, plan: Plan, path: Path) -> None:
         found |= fresh
         if fresh and processes.is_first():
             parts = ", ".join(sorted({name.split(".")[0] for name in fresh}))
-            told = f"undin: {path} has no {parts}: they start from random weights, all others are kept"
-            print(told, file=sys.stderr)
+            notice = f"undin: {path} has no {parts}: these start from random weights, all others are loaded"
+            print(notice, file=sys.stderr)
     else:  # bins above that, and additional layers of the source, are ignored
         found = {name: found.get(name, torch.empty(0)) if name.startswith(shared) else new[name] for name in new}
     try:
