@@ -12,8 +12,9 @@ import platform
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal, TextIO, overload
@@ -22,6 +23,7 @@ from undin.errors import InputError
 
 PART = re.compile(r"\.undin-([0-9a-f]{8})-(\d+)-[0-9a-f]+\.part")  # machine, process
 BOOT = Path("/proc/sys/kernel/random/boot_id")  # of this machine since it started; containers see it too
+BEFORE = ContextVar[Callable[[Path, Path], object]]("before", default=lambda part, path: None)
 OLD_S = 86_400.0  # another machine has given up a file that it has not written to for so long
 
 
@@ -52,6 +54,22 @@ def check_folder(path: Path) -> None:
         raise InputError(f"{path}: {folder} is a file, not a folder: choose another place")
     if not folder.is_dir():
         raise InputError(f"{path}: no such folder: {folder}; create it first")
+
+
+@contextmanager
+def before_naming(call: Callable[[Path, Path], object]) -> Iterator[None]:
+    """Have `call(part, path)` called for every file that gets its name in the block, when it is complete."""
+    token = BEFORE.set(call)
+    try:
+        yield
+    finally:
+        BEFORE.reset(token)
+
+
+def give_name(part: Path, path: Path) -> None:
+    """Rename a complete file."""
+    BEFORE.get()(part, path)
+    part.replace(path)
 
 
 @contextmanager
@@ -87,7 +105,7 @@ def atomic_write(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]
         try:
             with file if mode == "wb" else io.TextIOWrapper(file, "utf-8", newline="") as opened:
                 yield opened
-            part.replace(path)
+            give_name(part, path)
         finally:
             part.unlink(missing_ok=True)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from undin import atomic
 from undin.audio import info
 from undin.errors import InputError
 from undin.jobs import NOTES, FileSettings, plan, run
@@ -167,6 +168,28 @@ def test_an_interruption_leaves_nothing_half_written(make_wav, here, workers):
         list(run(plan(["in"], "out"), Slow, workers=workers))
     thread.join()
     assert names("out") == []
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_run_that_ends_right_after_a_file_has_its_name_is_rerun(make_wav, here, monkeypatch, n):
+    source = make_wav("in/both.wav", seconds=3)
+    settings = FileSettings(talkers="auto")
+    tasks = plan([source], "out/", n_src=2, rttm=True)
+    finish, named = atomic.give_name, []
+
+    def last(part, path):
+        finish(part, path)
+        named.append(path)
+        if len(named) == n:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("undin.audio.part.give_name", last)
+        patch.setattr(atomic, "give_name", last)
+        with pytest.raises(KeyboardInterrupt):
+            list(run(tasks, partial(load, "blstm-mask"), settings))
+    assert len(named) == n
+    assert statuses(run(tasks, partial(load, "blstm-mask"), settings)) == ["skipped" if n == 3 else "done"]
 
 
 def test_workers_must_be_one_or_more(make_wav):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from undin.atomic import check_folder, open_part
+from undin.atomic import check_folder, give_name, open_part
 from undin.audio.source import AudioPath
 from undin.errors import InputError
 
@@ -62,7 +62,7 @@ class PartFile:
         """Close the file and give it its name."""
         self.close()
         self.check()
-        self.path.replace(self.target)
+        give_name(self.path, self.target)
 
     def close(self) -> None:
         """Close the file, keeping an error for `check`."""

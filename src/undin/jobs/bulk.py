@@ -13,7 +13,7 @@ from undin.atomic import clear_parts
 from undin.claims import claim, claim_name, clear_claims
 from undin.jobs.notes import FileSettings, Notebook, describe
 from undin.jobs.plan import FileTask
-from undin.jobs.result import Result, died, failed, make_folders, note_down, perform
+from undin.jobs.result import Result, died, failed, make_folders, noting, perform
 from undin.methods.base import Method
 from undin.provenance import fingerprint
 from undin.store import Entry, Folder
@@ -148,8 +148,8 @@ def _worker(
                     found = _job(job.shown, described, settings, notebook, overwrite=False)
                     if isinstance(found, Result) and (found.status == "skipped" or not overwrite):
                         return found
-                report = perform(job.shown, method, settings, progress)
-                note_down(job.files, job.note)
+                with noting(job.files, job.note):
+                    report = perform(job.shown, method, settings, progress)
                 return Result(job.shown, "done", report)
         except BrokenPipeError:  # the reader went away
             raise

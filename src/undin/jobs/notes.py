@@ -1,7 +1,8 @@
 """Records of outputs and their settings: one line per finished output, so that a rerun skips finished work.
 
 The lines are in a hidden file in the folder of the outputs. It is only ever appended to, one write per line, so that
-several processes can share it and a crash can tear no line but the last, which is then ignored.
+several processes can share it and a crash can tear no line but the last, which is then ignored. An output is noted just
+before it gets its name, so that no crash leaves one that undin does not know.
 """
 
 import hashlib
@@ -77,10 +78,16 @@ def _keyed(note: dict[str, Any]) -> dict[str, Any]:
     return {**note, "key": key[:32]}
 
 
-def add(output: str, note: dict[str, Any]) -> None:
-    """Note that `output` is finished, in the notes of its folder."""
+def add(output: str, note: dict[str, Any], part: Path | None = None) -> None:
+    """Note that `output` is finished, in the notes of its folder.
+
+    Args:
+        output: the file.
+        note: what it was made of.
+        part: where it still is, if it is about to be renamed.
+    """
     path = Path(output)
-    stat = path.stat()
+    stat = (part or path).stat()
     line = json.dumps({"output": path.name, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns, **note}, default=str)
     with (path.parent / NOTES).open("ab") as file:  # appending: one write lands in one piece
         file.write(f"\n{line}\n".encode())  # the newline before it ends a line that a crash has torn

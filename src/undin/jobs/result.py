@@ -2,10 +2,13 @@
 
 import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from undin.atomic import before_naming
 from undin.audio import info, read
 from undin.errors import InputError, UndinError
 from undin.jobs.notes import NOTES, FileSettings, add
@@ -60,17 +63,25 @@ def make_folders(task: FileTask) -> None:
             raise InputError(f"{task.targets[0]}: {folder} cannot be created as a folder: choose another -o") from error
 
 
-def note_down(files: list[str], note: dict[str, Any]) -> None:
-    """Record a finished output; if the folder is not writable for notes, keep the output and warn."""
-    for file in files:
+@contextmanager
+def noting(files: list[str], note: dict[str, Any]) -> Iterator[None]:
+    """Record outputs as they are finished; if the folder is not writable for notes, keep the output and warn."""
+    names = {Path(file).resolve(): file for file in files}
+
+    def note_down(part: Path, path: Path) -> None:
+        if not (file := names.get(path)):
+            return
         try:
-            add(file, note)
+            add(file, note, part)
         except OSError as error:
             warnings.warn(
                 f"{file} was written, but could not be noted in {error.filename or NOTES} ({error.strerror}): "
                 "the next run will ask for --overwrite",
                 stacklevel=2,
             )
+
+    with before_naming(note_down):
+        yield
 
 
 def draw(task: FileTask, picture: str) -> None:
