@@ -15,8 +15,9 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ KINDS = {
 VOICE = "voice"
 MOST_STATE, MOST_LOOKAHEAD, MOST_K = 2**24, 1024, 256  # numbers in all states, frames, numbers per bin or voice
 USE_GPU = "UNDIN_GPU"  # in the environment: run on the GPU where this onnxruntime can
+LIVE = 16  # calls with one frame of one signal, after which a session for them alone is worth its memory
 LARGEST = 1e6  # absolute value of an output, relative to the input for a spectrum
 Planes = NDArray[np.float32]  # (B, 1, 2, n_src or K, T, F)
 States = dict[str, NDArray[np.float32]]  # each (B, ...)
@@ -72,7 +74,7 @@ class Runner:
             raise InputError(f"{path}: no such file; expected a model written by `undin export`")
         model = self.path.read_bytes()
         self.n_bytes, self.digest = len(model), hashlib.sha256(model).hexdigest()
-        sealed = _check_seal(self.path, model)
+        sealed, self._n_live, self._live = _check_seal(self.path, model), 0, None
         self._session = _open(self.path, model, threads)
         try:
             self.meta = _read_meta(self.path, self._session.get_modelmeta().custom_metadata_map, sealed)
@@ -112,12 +114,34 @@ class Runner:
 
     def _call(self, X: Planes, state: States) -> tuple[Planes, States]:
         try:
-            out, *states = self._session.run(self._outputs, {"X": X, **{name: state[name] for name in self.shapes}})
+            session = self._session if X.shape[0] * X.shape[2] > 1 else self._session_for_live()
+            out, *states = session.run(self._outputs, {"X": X, **{name: state[name] for name in self.shapes}})
         except Exception as error:  # onnxruntime's own have no common base
             raise self._fails(_first_line(error)) from error
         new = dict(zip((*self.shapes, *[VOICE][: self.voice]), states, strict=True))
         self._check_answer(X, out, new)
         return out, new
+
+    def _session_for_live(self) -> Any:
+        """The session for one frame of one signal: B and T are known, so all shapes are worked out beforehand."""
+        if self._live is None:
+            self._n_live += 1
+            if self._n_live <= LIVE:
+                return self._session
+            try:
+                self._live = _open(self.path, self._read_again(), self.threads, {"B": 1, "T": 1})
+            except WeightsError:  # the file is gone, but what is running goes on
+                self._live = self._session
+        return self._live
+
+    def _read_again(self) -> bytes:
+        try:
+            model = self.path.read_bytes()
+        except OSError as error:
+            raise WeightsError(f"{self.path} was removed while in use ({error.strerror}): put it back") from error
+        if hashlib.sha256(model).hexdigest() != self.digest:
+            raise WeightsError(f"{self.path} was replaced while in use: start again")
+        return model
 
     def _check_answer(self, X: Planes, out: Any, new: States) -> None:
         B, _, *frames = X.shape
@@ -132,24 +156,18 @@ class Runner:
         if self.voice and not _is_voice(new[VOICE], (B, n_src or 0, self.voice), frames[0]):
             raise self._fails(f"its voice has NaN or the shape {new[VOICE].shape}")
         largest = LARGEST * (1 + np.abs(X).max(initial=0)) if self.meta["output"] == "spectrum" else LARGEST
-        if not np.abs(out).max(initial=0) <= largest:  # NaN is not either
+        if not (out.max(initial=0) <= largest and out.min(initial=0) >= -largest):  # NaN is neither
             raise self._fails(f"its {self.meta['output']} has NaN or values above {largest:.0e}")
 
     def _fails(self, what: str) -> WeightsError:
         return WeightsError(f"{self.path} cannot be used ({what}): train and export it again, or use another model")
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_session"}
+        return {**self.__dict__, "_session": None, "_live": None}
 
     def __setstate__(self, attributes: dict[str, Any]) -> None:
         self.__dict__.update(attributes)
-        try:
-            model = self.path.read_bytes()
-        except OSError as error:
-            raise WeightsError(f"{self.path} was removed while in use ({error.strerror}): put it back") from error
-        if hashlib.sha256(model).hexdigest() != self.digest:
-            raise WeightsError(f"{self.path} was replaced while in use: start again")
-        self._session = _open(self.path, model, self.threads)
+        self._session = _open(self.path, self._read_again(), self.threads)
 
 
 def open_graph(path: Path, threads: int = 1) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
@@ -175,10 +193,12 @@ def _providers(ort: Any) -> list[str]:
     return [name for name in (*gpu, "CPUExecutionProvider") if name in ort.get_available_providers()]
 
 
-def _open(path: Path, model: bytes, threads: int) -> Any:
+def _open(path: Path, model: bytes, threads: int, sizes: Mapping[str, int] = MappingProxyType({})) -> Any:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
+    for name, size in sizes.items():
+        options.add_free_dimension_override_by_name(name, size)
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 4  # what goes wrong is raised
     # Weights kept as int8 become float32 once, here; else each call would do it (28 times slower at one frame).

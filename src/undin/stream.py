@@ -313,7 +313,9 @@ class Stream:
         if self.method.bins != "any":
             X_link = X_link[:, : self.n_known]
             if self.method.bins == "fixed" and X_link.shape[1] < self.n_known:
-                X_link = np.pad(X_link, [(0, 0), (0, self.n_known - X_link.shape[1]), (0, 0)])
+                known = np.zeros((len(X_link), self.n_known, X_link.shape[2]), X_link.dtype)
+                known[:, : X_link.shape[1]] = X_link  # np.pad takes ten times as long
+                X_link = known
         return X_link
 
     def _synthesize(self, answered: Answered, state: State, keep: float | Array) -> tuple[Array, State]:

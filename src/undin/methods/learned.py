@@ -200,8 +200,9 @@ class Learned(Method):
 
 def planes(X: ComplexArray) -> Planes:
     """(batch, n_freq, T) complex -> (batch, 2, T, n_freq): real and imaginary part."""
-    X = np.swapaxes(X, 1, 2)
-    return np.stack([X.real, X.imag], 1).astype(np.float32, copy=False)
+    out = np.empty((len(X), 2, X.shape[2], X.shape[1]), np.float32)
+    out[:, 0], out[:, 1] = (np.swapaxes(part, 1, 2) for part in (X.real, X.imag))
+    return out
 
 
 def _card(default: Card, about: dict[str, Any], parameters: int) -> Card:
