@@ -39,6 +39,7 @@ class LullConfig:
         most_snr_db: where that ratio saturates: errors below are not worth more effort.
         envelope_weight: weight in the loss of 1 less the correlation of envelopes that ESTOI measures.
         pesq_weight: weight in the loss of what predicted PESQ lacks to its best score.
+        dnsmos_weight: weight in the loss of what DNSMOS (overall) lacks to 5, from one in four examples.
         upper_weight: weight in the spectral loss of a bin above level_hz, relative to one below.
         upper_limit_db: a bin above level_hz is attenuated by at most this much, so that hiss there stays steady.
         upper_slope, upper_offset: the logit of a gain above level_hz is multiplied by the slope, then lowered by the
@@ -69,6 +70,7 @@ class LullConfig:
     most_snr_db: Positive = 30.0
     envelope_weight: NotNegative = 1.5
     pesq_weight: NotNegative = 0.0
+    dnsmos_weight: NotNegative = 0.0
     upper_weight: NotNegative = 0.25
     upper_limit_db: Positive = 120.0
     upper_slope: Positive = 1.0

@@ -28,7 +28,10 @@ from undin.training.gru import GRU
 from undin.training.losses import stoi
 from undin.training.nets.base import Network, State
 from undin.training.nets.level import TINY, level_around, running_level, running_mean
+from undin.training.opinion import opinions
 from undin.training.perceptual import BEST, pesq_mos
+
+DNSMOS_OF = 4  # one example in so many is heard by DNSMOS, which takes as long as the network
 
 
 class Lull(Network):
@@ -118,8 +121,9 @@ class Lull(Network):
 
         Source: of the spectral part: Braun and Tashev 2021, "A consolidated view of loss functions for supervised deep
         learning-based speech enhancement", eq. 7, on the spectrum of the estimated signal; of the envelopes: ESTOI, see
-        `undin.training.losses.stoi`. With pesq_weight, what PESQ as
-        `undin.training.perceptual` predicts it lacks to its best score is added; silent speech has no part in it.
+        `undin.training.losses.stoi`. With pesq_weight and dnsmos_weight, what PESQ and DNSMOS as
+        `undin.training.perceptual` and `undin.training.opinion` predict them lack to their best scores is added; silent
+        speech has no part in it.
         """
         c, level = self.config, 1 / (batch.noisy.square().mean(-1, keepdim=True).sqrt() + 1e-5)
         est, ref = self.enhance(batch.noisy, batch.spectrum("noisy", self.stft)) * level, batch.speech * level
@@ -135,11 +139,14 @@ class Lull(Network):
         envelope = stoi(est, ref, batch.sr, extended=True)
         parts = {"spectral": spectral, "snr_db": snr_db, "envelope": envelope}
         loss = spectral - c.snr_weight * snr_db + c.envelope_weight * envelope
+        spoken = (power > 1e-4).float()
         if c.pesq_weight:
-            spoken = (power > 1e-4).float()
-            lack = ((BEST - pesq_mos(est, ref, batch.sr)) * spoken).sum() / spoken.sum().clamp(min=1)
-            parts["pesq"] = BEST - lack
-            loss = loss + c.pesq_weight * lack
+            parts["pesq"] = _mean_of(pesq_mos(est, ref, batch.sr), spoken)
+            loss = loss + c.pesq_weight * (BEST - parts["pesq"])
+        if c.dnsmos_weight:
+            few = slice(None, None, DNSMOS_OF)
+            parts["dnsmos"] = _mean_of(opinions(est[few], ref[few], batch.sr)[:, 2], spoken[few])
+            loss = loss + c.dnsmos_weight * (5 - parts["dnsmos"])
         return {"loss": loss, **parts}
 
     def _mean(self, error: Tensor) -> Tensor:
@@ -281,6 +288,10 @@ class Norm(nn.Module):
         """Any leading axes."""
         v: Tensor = self.norm(u.reshape(-1, u.shape[-1]))
         return v.reshape(u.shape)
+
+
+def _mean_of(x: Tensor, weight: Tensor) -> Tensor:
+    return (x * weight).sum() / weight.sum().clamp(min=1)
 
 
 def runs(band_bins: tuple[int, ...]) -> list[tuple[int, int]]:
