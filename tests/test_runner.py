@@ -11,7 +11,7 @@ import pytest
 from graph_files import N_BANDS, power_ratio, write_hand, write_talkers
 
 from undin.errors import InputError, WeightsError
-from undin.runner import USE_GPU, Runner
+from undin.runner import LIVE, USE_GPU, Runner
 
 CPU, GPU = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -50,6 +50,29 @@ def test_it_runs_blocks_of_any_length_and_batch(tmp_path, frames, batch):
     ref = power_ratio(Z, np.zeros((batch, 257, 1)))
     np.testing.assert_allclose(np.concatenate(outs, 2)[:, 0], np.swapaxes(ref, 1, 2), rtol=1e-5)
     np.testing.assert_allclose(state["past"][:, 0, 0], np.abs(Z[..., -1]) ** 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("fate", ["kept", "replaced", "removed"])
+def test_many_single_frames_get_a_session_of_their_own(tmp_path, monkeypatch, fate):
+    path, opened = write_hand(tmp_path / "hand.onnx"), []
+    session = onnxruntime.InferenceSession
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *a, **k: opened.append(a) or session(*a, **k))
+    runner = Runner(path)
+    X = planes(LIVE + 9, 1)
+    ref, after = runner.run(X, runner.initial_state(1))
+    if fate == "replaced":
+        write_hand(path, card={"data": "other"})
+    elif fate == "removed":
+        path.unlink()
+    state, outs = runner.initial_state(1), []
+    for frame in np.split(X, X.shape[2], 2):
+        out, state = runner.run(frame, state)
+        outs.append(out)
+    np.testing.assert_allclose(np.concatenate(outs, 2), ref, rtol=1e-6)
+    np.testing.assert_allclose(state["past"], after["past"], rtol=1e-6)
+    assert len(opened) == (2 if fate == "kept" else 1)
+    two = planes(1)
+    assert runner.run(two, runner.initial_state(2))[0].shape[0] == 2
 
 
 def test_it_takes_any_memory_layout_and_type(tmp_path):
