@@ -7,7 +7,7 @@ import pytest
 import undin as package
 from undin.cli import app, enhance, main
 from undin.errors import InputError
-from undin.methods import DEFAULT
+from undin.methods import DEFAULT, LIVE
 
 COMMANDS = [command.callback.__name__ for command in app.registered_commands]
 
@@ -43,7 +43,8 @@ def test_help_loads_nothing_heavy():
 
 def test_the_default_method_is_the_package_s():
     assert enhance.__module__ == "undin.cli.enhance"
-    assert sys.modules["undin.cli.enhance"].DEFAULT_METHOD == DEFAULT
+    module = sys.modules["undin.cli.enhance"]
+    assert (module.DEFAULT_METHOD, module.LIVE_METHOD) == (DEFAULT, LIVE)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_the_default_method_is_the_package_s():
         (["enhanc"], "No such command 'enhanc': did you mean enhance?", ""),
         (["compare", "a.wav", "b.wav"], "unexpected argument: b.wav: see undin compare --help", ""),
         (["enhance"], "Missing argument 'INPUT': see undin enhance --help", ""),
-        (["enhance", "a.wav", "--fast"], "No such option: --fast", ""),
+        (["enhance", "a.wav", "--faster"], "No such option: --faster", ""),
         (["enhance", "a.wav", "--workers", "0"], "--workers must be 1 or more; got '0': see undin enhance --help", ""),
         (["enhance", "a.wav", "--workers=x"], "--workers must be a whole number; got 'x': see", ""),
         (["enhance", "a.wav", "--limit-db", "loud"], "--limit-db must be a number; got 'loud': see", ""),

@@ -13,7 +13,8 @@ def test_the_table_names_every_method(undin, monkeypatch):
     assert head.split() == ["id", "kind", "delay", "parameters", "summary"]
     assert [row.split()[0] for row in rows[: len(METHODS)]] == list(METHODS)
     assert "32 ms" in next(row for row in rows if row.startswith("log-mmse"))
-    assert "the default" in next(row for row in rows if row.startswith("lull"))
+    for name, use in (("lull", "live audio"), ("hush", "files")):
+        assert f"the default for {use}" in next(row for row in rows if row.startswith(name))
 
 
 def test_json(undin):

@@ -21,7 +21,7 @@ def packets(q, sr, packet_s=0.02):
 
 def expected(q, sr, *, method=None, **settings):
     """The output of `Stream` for all samples at once, in steps of 16 bits."""
-    stream = undin.load(method or undin.methods.DEFAULT).stream(sr, **settings)
+    stream = undin.load(method or undin.methods.LIVE).stream(sr, **settings)
     y = stream.process((q / 32768).astype(np.float32), equal=True)
     return np.rint(y * 32768).clip(-32768, 32767)
 

@@ -20,7 +20,7 @@ from undin.serve.files import FORMATS, NAME
 from undin.serve.models import Models
 
 
-def expected(tmp_path, source, name, method="lull", **settings):
+def expected(tmp_path, source, name, method="hush", **settings):
     """What the command line writes: it calls the same function."""
     target = tmp_path / name
     process_file(undin.load(method), str(source), str(target), **settings)
@@ -234,8 +234,8 @@ def test_with_a_token_only_requests_that_carry_it_are_served(noisy):
 
 def test_methods_are_listed(server):
     rows = {row["id"]: row for row in server.http.get("/v1/methods").json()["methods"]}
-    assert set(rows) == set(undin.METHODS) and list(rows)[:2] == ["lull", "blstm-mask"]  # the defaults first
-    assert [name for name in rows if rows[name]["default"]] == ["lull", "blstm-mask"]
+    assert set(rows) == set(undin.METHODS) and list(rows)[:3] == ["hush", "lull", "blstm-mask"]  # the defaults first
+    assert [name for name in rows if rows[name]["default"]] == ["hush", "lull", "blstm-mask"]
     assert rows["lull"]["live"] and not rows["blstm-mask"]["live"] and rows["blstm-mask"]["talkers"] == 2
 
 

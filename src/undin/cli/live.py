@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from undin.cli import options as o
 from undin.cli import show
-from undin.cli.enhance import DEFAULT_METHOD
+from undin.cli.enhance import LIVE_METHOD
 from undin.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def live(
             help="Input buffer, output buffer and reserve, each. Raise it if there are dropouts; it adds to the delay.",
         ),
     ] = 20,
-    method: Annotated[str, o.how("-m", "--method", metavar="MODEL", help=o.MODEL_HELP)] = DEFAULT_METHOD,
+    method: Annotated[str, o.how("-m", "--method", metavar="MODEL", help=o.MODEL_HELP)] = LIVE_METHOD,
     limit_db: o.LimitDb = None,
     compiled: Annotated[
         bool,

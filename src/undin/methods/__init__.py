@@ -44,6 +44,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "dnn": partial(DNN.load, WEIGHTS / "dnn.onnx"),
     "cmask": partial(Cmask.load, WEIGHTS / "cmask.onnx"),
     "lull": partial(Lull.load, WEIGHTS / "lull.onnx"),
+    "hush": partial(Hush.load, WEIGHTS / "hush.onnx"),
     "mann": partial(MANN.load, WEIGHTS / "mann.onnx"),
     "lstm-mask": partial(LSTMMask.load, WEIGHTS / "lstm-mask.onnx"),
     "blstm-mask": partial(BLSTMMask.load, WEIGHTS / "blstm-mask.onnx"),
@@ -63,19 +64,19 @@ LEARNED: dict[str, type[Learned]] = {  # method named in an .onnx -> its class
     "deep-clustering": DeepClustering,
     "twain": Twain,
 }
-DEFAULT, SEPARATOR = "lull", "blstm-mask"  # what enhance and separate take
+DEFAULT, LIVE, SEPARATOR = "hush", "lull", "blstm-mask"  # what enhance, streams and separate take
 ANY_NUMBER = "deep-clustering"  # of talkers
 
 __all__ = [
-    "DEFAULT", "DNN", "LEARNED", "MANN", "MANNDNN", "MANNLSTM", "METHODS", "NMF", "SEPARATOR", "BLSTMMask", "Card",
+    "DEFAULT", "DNN", "LEARNED", "LIVE", "MANN", "MANNDNN", "MANNLSTM", "METHODS", "NMF", "SEPARATOR", "BLSTMMask", "Card",
     "Cmask", "DeepClustering", "FFMask", "Hush", "LSTMMask", "Learned", "LogMMSE", "Look", "Lull",
     "Method", "Nan", "Separator", "SpectralGate", "Talkers", "Twain", "Voice", "enhance", "find_enhancer",
     "find_separator", "find_voice", "load", "lone_order", "loudest_first", "open_separator", "separate",
 ]  # fmt: skip
 
 
-def load(name: str | Path = DEFAULT, **settings: Any) -> Method:
-    """Load a method.
+def load(name: str | Path = LIVE, **settings: Any) -> Method:
+    """Load a method, by default the live enhancer.
 
     Args:
         name: an id of `METHODS`, or the path of a file that undin saved (.npz) or exported (.onnx).
@@ -126,7 +127,8 @@ def enhance(
     Args:
         x: (n_samples,) or (..., n_channels, n_samples), floating point, full scale 1.
         sr: sample rate in Hz; any.
-        method: an id of `METHODS`, the path of a saved model, or a method returned by `load`.
+        method: an id of `METHODS` ("lull" is faster than the default), the path of a saved model, or a method returned by
+            `load`.
         limit_db: maximum attenuation in dB; None for no limit.
         independent: process channels independently instead of with one linked gain.
         nan: "raise" an InputError at the first NaN or Inf, or "zero" to repair them.
@@ -171,7 +173,7 @@ def separate(
         sr: sample rate in Hz; any.
         talkers: "auto" to judge who talks when (`undin.activity`): a talker's output is silent while the talker is, and
             a lone one has the entire signal. With a number, outputs are left as the method returns them.
-        denoise: leave noise out of the talkers; of a method that cannot keep it apart, what `enhance` removes before.
+        denoise: leave noise out of the talkers; of a method that cannot keep it apart, what `lull` removes before.
         residual: return as one source more, last, what is in none of the others: the noise, or all that is not `voice`.
         voice: return the talker who sounds like this, a file or (n_samples,) at sr, of a method that recognizes voices.
         method: an id of `METHODS`, the path of a saved model that separates, or what `load` gave; the default knows no
@@ -256,7 +258,7 @@ def find_separator(
 
 
 def open_separator(model: Method, sr: int, voice: Voice | None = None, **options: Any) -> Separator:
-    """Start a separation, behind the default enhancement if noise is to be kept apart and the model cannot do it.
+    """Start a separation, behind the live enhancer if noise is to be kept apart and the model cannot do it.
 
     Args:
         model: separates.
@@ -269,7 +271,7 @@ def open_separator(model: Method, sr: int, voice: Voice | None = None, **options
 
 @cache
 def _enhancer() -> Method:
-    return load(DEFAULT)
+    return load(LIVE)
 
 
 def find_voice(model: Method, voice: str | os.PathLike[str] | Array | None, sr: int) -> Voice | None:

@@ -26,7 +26,7 @@ class Hush(Learned):
     id = "hush"
     Config = HushConfig
     card = Card(
-        summary="the network of lull, wider and with both directions of time; for files",
+        summary="the network of lull, wider and in both directions of time; the default for files",
         source="ours, after BSRNN (Luo and Yu 2023), DPCRN (Le et al. 2021) and FastEnhancer (Ahn et al. 2025)",
     )
     config: HushConfig

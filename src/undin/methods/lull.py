@@ -111,7 +111,7 @@ class Lull(Learned):
     id = "lull"
     Config = LullConfig
     card = Card(
-        summary="band-split dual-path network with one complex mask; causal; the default",
+        summary="band-split dual-path network with one complex mask; causal; the default for live audio",
         source="ours, after BSRNN (Luo and Yu 2023), DPCRN (Le et al. 2021) and FastEnhancer (Ahn et al. 2025)",
     )
     config: LullConfig

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undin.errors import InputError
-from undin.methods import DEFAULT, Learned, load
+from undin.methods import LIVE, Learned, load
 from undin.methods.base import Method
 from undin.native.build import MOST_CHANNELS, build_engine
 from undin.native.library import MAX_RATE, MIN_RATE
@@ -57,7 +57,7 @@ class Compiled:
         WeightsError: the file is not a model, the compiler failed, or C does not know an operation of the network.
     """
 
-    def __init__(self, method: Method | str = DEFAULT, *, say: Callable[[str], object] | None = None) -> None:
+    def __init__(self, method: Method | str = LIVE, *, say: Callable[[str], object] | None = None) -> None:
         method = load(method) if isinstance(method, str) else method
         if not isinstance(method, Learned) or not method.causal:
             raise InputError(f"only causal networks can be compiled, and {method.id} is not one: use lull")

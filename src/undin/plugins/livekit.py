@@ -7,7 +7,7 @@ RoomInputOptions(noise_cancellation=UndinProcessor())  # livekit-agents
 from pathlib import Path
 
 from undin.errors import require
-from undin.methods import DEFAULT, load
+from undin.methods import LIVE, load
 from undin.packets import Packets
 
 require("livekit.rtc", extra="livekit")
@@ -25,7 +25,7 @@ class UndinProcessor(FrameProcessor[AudioFrame]):  # type: ignore[misc]
         InputError: unknown method, or one that cannot run live.
     """
 
-    def __init__(self, method: str | Path = DEFAULT, *, limit_db: float | None = None) -> None:
+    def __init__(self, method: str | Path = LIVE, *, limit_db: float | None = None) -> None:
         self._method, self._limit_db = load(method), limit_db
         self._packets: Packets | None = None
         self._enabled = True

@@ -8,7 +8,7 @@ Disabled by a FilterEnableFrame, it passes the input through with the same delay
 from pathlib import Path
 
 from undin.errors import require
-from undin.methods import DEFAULT, load
+from undin.methods import LIVE, load
 from undin.packets import Packets
 
 require("pipecat", extra="pipecat")
@@ -28,7 +28,7 @@ class UndinFilter(BaseAudioFilter):  # type: ignore[misc]
         InputError: unknown method, or one that cannot run live.
     """
 
-    def __init__(self, method: str | Path = DEFAULT, *, limit_db: float | None = None, n_channels: int = 1) -> None:
+    def __init__(self, method: str | Path = LIVE, *, limit_db: float | None = None, n_channels: int = 1) -> None:
         self._method, self._limit_db, self._n_channels = load(method), limit_db, n_channels
         self._packets: Packets | None = None
         self._enabled = True

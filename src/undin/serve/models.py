@@ -7,12 +7,12 @@ from typing import Any
 
 from undin.checks import suggest
 from undin.errors import UndinError
-from undin.methods import DEFAULT, METHODS, SEPARATOR, Talkers, load
+from undin.methods import DEFAULT, LIVE, METHODS, SEPARATOR, Talkers, load
 from undin.methods.base import Method
 from undin.native import Compiled
 from undin.serve.refusal import Refusal
 
-DEFAULTS = (DEFAULT, SEPARATOR)
+DEFAULTS = (DEFAULT, LIVE, SEPARATOR)
 
 
 class Models:
@@ -27,13 +27,13 @@ class Models:
         self._loaded: dict[tuple[str, int | None], Method] = {}
         self._lock = threading.Lock()
 
-    def enhancer(self, name: str | None) -> Method:
+    def enhancer(self, name: str | None, default: str = DEFAULT) -> Method:
         """A method that enhances; None for the default.
 
         Raises:
             Refusal: unknown, or it separates.
         """
-        method = self._get(name or DEFAULT)
+        method = self._get(name or default)
         if method.n_src:
             raise Refusal(422, "wrong_method", f"{name} separates {method.n_src} talkers: use /v1/separate")
         return method
@@ -61,9 +61,9 @@ class Models:
         return found if found and found.takes(sr) else None
 
     def rows(self) -> list[dict[str, Any]]:
-        """What /v1/methods lists: the methods that can run, the defaults first."""
+        """What /v1/methods lists: the methods that can run, the defaults (for files, for streams, for talkers) first."""
         rows = []
-        for name in sorted(METHODS, key=lambda name: name not in DEFAULTS):
+        for name in sorted(METHODS, key=lambda name: DEFAULTS.index(name) if name in DEFAULTS else len(DEFAULTS)):
             with suppress(UndinError):  # its weights are damaged
                 rows.append(_row(name, self._get(name)))
         return rows

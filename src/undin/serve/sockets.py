@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from undin.audio.samples import encode
 from undin.errors import UndinError
+from undin.methods import LIVE
 from undin.methods.base import Method
 from undin.native import Compiled, CompiledPackets
 from undin.packets import Packets, process_packets
@@ -64,7 +65,7 @@ def parse(query: Query, models: Models) -> SocketSettings:
     Raises:
         Refusal: an invalid value, or a method that cannot run live.
     """
-    method = models.enhancer(query.text("method"))
+    method = models.enhancer(query.text("method"), LIVE)
     if not method.causal:
         message = f"{method.id} needs the complete signal: use /v1/enhance, or a live method from /v1/methods"
         raise Refusal(422, "wrong_method", message)
