@@ -23,6 +23,10 @@ COLUMNS = {"snr_db": "out_snr_db"}  # of metrics that are called like a column o
 Scores = dict[str, Any]
 # Metrics that a method's loss contains, or that follow from such: tables mark them.
 TOWARD = {
+    "hush": (
+        *("pesq_wb", "pesq_nb", "estoi", "stoi", "si_sdr_db", "segsnr_db", "csig", "cbak", "covl"),
+        *("dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl"),
+    ),
     "lull": ("pesq_wb", "pesq_nb", "estoi", "stoi", "si_sdr_db", "segsnr_db", "csig", "cbak", "covl"),
     "lull version 1": ("estoi", "stoi", "si_sdr_db", "segsnr_db"),
 }

@@ -34,7 +34,7 @@ from undin.mixing import MixtureRow, make_manifest, render
 Way = tuple[str, float | None]  # a method and its limit in dB
 
 INPUT = "input"
-METHODS = ["lull"]
+METHODS = ["hush", "lull"]
 LIMITS_DB: list[float | None] = [6.0, 12.0, None]
 SNRS_DB = [0.0, 5.0, 10.0, 15.0, 20.0]
 SHORTEST_S = 4.0  # sentences, which the recognizer's model of language needs

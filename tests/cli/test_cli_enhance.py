@@ -12,7 +12,7 @@ from cli_files import names, write
 import undin as package
 from undin.cli.options import parse_settings
 from undin.errors import InputError
-from undin.methods import LogMMSE, load
+from undin.methods import DEFAULT, LIVE, LogMMSE, load
 
 
 def test_one_file(undin, here):
@@ -21,7 +21,15 @@ def test_one_file(undin, here):
     assert out.startswith("a.wav -> a.enhanced.wav   0.5 s at 16000 Hz, ") and out.count("\n") == 1
     x, sr = soundfile.read("a.wav", dtype="float32")
     y, _ = soundfile.read("a.enhanced.wav", dtype="float32")
-    np.testing.assert_allclose(y, load()(x, sr), atol=2e-5)
+    np.testing.assert_allclose(y, load(DEFAULT)(x, sr), atol=2e-5)
+
+
+def test_fast_is_the_live_model(undin, here):
+    assert undin("enhance", "a.wav", "--fast", "-q") == (0, "", "")
+    x, sr = soundfile.read("a.wav", dtype="float32")
+    np.testing.assert_allclose(soundfile.read("a.enhanced.wav")[0], load(LIVE)(x, sr), atol=2e-5)
+    message = "undin: --fast is -m lull; got -m cmask too: leave one of them out\n"
+    assert undin("enhance", "a.wav", "--fast", "-m", "cmask") == (2, "", message)
 
 
 def test_a_second_run_skips_and_says_so(undin, here):
@@ -245,11 +253,11 @@ def test_bad_settings(undin, here, args, message):
 
 
 def test_a_bug_says_how_to_see_more(undin, here, monkeypatch):
-    monkeypatch.setattr(type(load()), "step", lambda *_: 1 / 0)
-    code, _, err = undin("enhance", "a.wav")
+    monkeypatch.setattr(type(load(LIVE)), "step", lambda *_: 1 / 0)
+    code, _, err = undin("enhance", "a.wav", "--fast")
     assert code == 1
     assert err == "undin: a.wav: ZeroDivisionError: division by zero: run with --debug for the traceback\n"
-    assert "Traceback" in undin("enhance", "a.wav", "--debug").err
+    assert "Traceback" in undin("enhance", "a.wav", "--fast", "--debug").err
 
 
 def test_settings_take_the_types_of_the_config():

@@ -34,10 +34,10 @@ def test_a_method_that_is_there_is_taken_by_enhance_and_separate():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda x: undin.enhance(x, 16000, limitdb=3), "unknown setting 'limitdb' for lull: did you mean limit_db?"),
+        (lambda x: undin.enhance(x, 16000, limitdb=3), "unknown setting 'limitdb' for hush: did you mean limit_db?"),
         (
             lambda x: undin.enhance(x, 16000, zzz=3),
-            "'zzz' for lull: known: limit_db, independent, nan, channels_last, method$",
+            "'zzz' for hush: known: limit_db, independent, nan, channels_last, method$",
         ),
         (lambda x: undin.enhance(x, 16000, method="log-mmse", n_ftt=3), "'n_ftt' for log-mmse: did you mean n_fft?"),
         (lambda x: undin.separate(x, 16000, speed=[1.1]), "'speed' for blstm-mask: did you mean speeds?"),

@@ -14,6 +14,7 @@ LOOKS = {
     "dnn": ["mask"],
     "cmask": ["mask"],
     "lull": ["mask"],
+    "hush": ["mask"],
     "mann": ["mask", "attention"],
     "deep-clustering": ["points"],
 }

@@ -43,7 +43,7 @@ class GRU(nn.GRU):
         self.check_forward_args(input, hx, None)
         half = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
         dtype = torch.bfloat16 if half else torch.float32
-        runs_half = half and has_tiles() and not (self.input_size % 2 or self.hidden_size % 2)
+        runs_half = half and multiplies_half() and not (self.input_size % 2 or self.hidden_size % 2)
         inner = torch.bfloat16 if runs_half else torch.float32
         output, state = _Fused.apply(input.to(inner), hx.to(inner), *self._flat_weights)  # type: ignore[no-untyped-call]
         return output.to(dtype), state.to(dtype)
@@ -120,7 +120,7 @@ def _ends(y: Tensor, n_ways: int) -> Tensor:
 
 
 def interleaved(B: Tensor, like: Tensor) -> Tensor:
-    """A factor (k, n) in the dtype of `like`; in bfloat16, (k / 2, n, 2), as the processor's tiles want it."""
+    """A factor (k, n) in the dtype of `like`; in bfloat16, (k / 2, n, 2), as the processor wants it."""
     B = B.to(like.dtype)
     return B.contiguous() if B.dtype == torch.float32 else B.reshape(-1, 2, B.shape[1]).transpose(1, 2).contiguous()
 
@@ -133,9 +133,9 @@ def _run(name: str, x: Tensor, sizes: list[int], *arrays: Tensor | None) -> None
     function((ctypes.c_int64 * len(sizes))(*sizes), *pointers)
 
 
-def has_tiles() -> bool:
-    """Whether the processor multiplies matrices of bfloat16 (AMX); without it float32 is as fast."""
-    return bool(torch.cpu._is_amx_tile_supported())
+def multiplies_half() -> bool:
+    """Whether the processor has instructions for products of bfloat16; without them float32 is as fast."""
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
 @cache
