@@ -30,7 +30,9 @@ def enhance(
             show_default=f"{DEFAULT_METHOD}; {LIVE_METHOD} for pipes",
         ),
     ] = None,
-    fast: Annotated[bool, o.how("--fast", help=f"Use {LIVE_METHOD}: about three times as fast, slightly less clean.")] = False,
+    fast: Annotated[
+        bool, o.how("--fast", help=f"Use {LIVE_METHOD}, the live model: about three times as fast.")
+    ] = False,
     limit_db: o.LimitDb = None,
     purpose: Annotated[
         Literal["listening", "recognition"],

@@ -68,8 +68,8 @@ DEFAULT, LIVE, SEPARATOR = "hush", "lull", "blstm-mask"  # what enhance, streams
 ANY_NUMBER = "deep-clustering"  # of talkers
 
 __all__ = [
-    "DEFAULT", "DNN", "LEARNED", "LIVE", "MANN", "MANNDNN", "MANNLSTM", "METHODS", "NMF", "SEPARATOR", "BLSTMMask", "Card",
-    "Cmask", "DeepClustering", "FFMask", "Hush", "LSTMMask", "Learned", "LogMMSE", "Look", "Lull",
+    "DEFAULT", "DNN", "LEARNED", "LIVE", "MANN", "MANNDNN", "MANNLSTM", "METHODS", "NMF", "SEPARATOR", "BLSTMMask",
+    "Card", "Cmask", "DeepClustering", "FFMask", "Hush", "LSTMMask", "Learned", "LogMMSE", "Look", "Lull",
     "Method", "Nan", "Separator", "SpectralGate", "Talkers", "Twain", "Voice", "enhance", "find_enhancer",
     "find_separator", "find_voice", "load", "lone_order", "loudest_first", "open_separator", "separate",
 ]  # fmt: skip
@@ -127,8 +127,8 @@ def enhance(
     Args:
         x: (n_samples,) or (..., n_channels, n_samples), floating point, full scale 1.
         sr: sample rate in Hz; any.
-        method: an id of `METHODS` ("lull" is faster than the default), the path of a saved model, or a method returned by
-            `load`.
+        method: an id of `METHODS` ("lull" is faster than the default), the path of a saved model, or what `load`
+            returned.
         limit_db: maximum attenuation in dB; None for no limit.
         independent: process channels independently instead of with one linked gain.
         nan: "raise" an InputError at the first NaN or Inf, or "zero" to repair them.

@@ -61,7 +61,7 @@ class Models:
         return found if found and found.takes(sr) else None
 
     def rows(self) -> list[dict[str, Any]]:
-        """What /v1/methods lists: the methods that can run, the defaults (for files, for streams, for talkers) first."""
+        """What /v1/methods lists: the methods that can run, the defaults for files, streams and talkers first."""
         rows = []
         for name in sorted(METHODS, key=lambda name: DEFAULTS.index(name) if name in DEFAULTS else len(DEFAULTS)):
             with suppress(UndinError):  # its weights are damaged
