@@ -1,6 +1,9 @@
 """The live enhancer's network: its mask, its loss, its bands; the rest is in test_nets_contract."""
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +14,12 @@ from undin.methods.hush import HushConfig
 from undin.methods.lull import LullConfig
 from undin.runner import Runner
 from undin.training.batch import Batch
-from undin.training.checkpoint import Loaded
+from undin.training.checkpoint import Loaded, load_weights, save_weights
 from undin.training.export import write_graph
+from undin.training.fit import fit
 from undin.training.nets.level import level_around
 from undin.training.nets.lull import Block, Lull, Scene, runs
+from undin.training.options import Options
 
 SMALL = LullConfig(n_fft=64, hop_length=32, band_bins=(2, 2, 4, 8, 8, 8), channels=8, scene=12, scene_channels=2)
 
@@ -46,6 +51,60 @@ def test_silence_and_full_scale_stay_finite_and_silence_stays_silent() -> None:
         assert y.shape == (1, 500)
         assert y.isfinite().all()
         assert scale or not y.any()
+
+
+@pytest.mark.parametrize(
+    ("old", "wider"),
+    [
+        ({}, {"causal": False, "kernel_frames": 3}),
+        ({}, {"kernel_frames": 4}),
+        ({"separable": True}, {"separable": True, "kernel_frames": 3}),
+        ({"causal": False, "kernel_frames": 3}, {"causal": False, "kernel_frames": 5}),
+    ],
+)
+def test_a_grown_network_computes_the_same_and_what_is_new_learns(
+    monkeypatch: pytest.MonkeyPatch, old: dict[str, Any], wider: dict[str, Any]
+) -> None:
+    source = make(replace(SMALL, **old))
+    net = Lull(replace(SMALL, channels=12, scene=16, **wider))
+    monkeypatch.setattr(Lull, "_level", lambda self, X, state, new: X.new_ones(len(X), X.shape[2]))
+    grown = net.grow(source)
+    assert grown is not None
+    net.load_state_dict(grown)
+    net.eval()
+    X = torch.randn(2, 2, 20, 33)
+    M = net(X, net.initial_state(2))[0]
+    torch.testing.assert_close(M, source(X, source.initial_state(2))[0], atol=1e-5, rtol=0)
+    M.square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().amax() > 0 for p in net.merge.weights)
+    assert net.merge.hidden.weight.grad[:8, 8:].abs().amax() > 0  # from new channels to old ones
+
+
+def test_a_network_grows_from_a_narrower_one_of_its_kind_alone() -> None:
+    net = make(replace(SMALL, channels=12))
+    for other in ({"channels": 16}, {"blocks": 3}, {"kernel_bands": 5}, {"causal": False, "kernel_frames": 3}):
+        assert net.grow(make(replace(SMALL, **other))) is None
+    assert net.grow(make(replace(SMALL, channels=12))) is None  # is loaded as it is
+
+
+class Pairs:
+    """Two examples of noise."""
+
+    sr, n_samples = 8000, 1600
+
+    def __getitem__(self, i: int) -> SimpleNamespace:
+        noisy, speech = np.random.default_rng(i).standard_normal((2, 1600)).astype(np.float32)
+        return SimpleNamespace(noisy=noisy, speech=speech)
+
+
+def test_a_training_of_hush_starts_from_lull(tmp_path: Path) -> None:
+    source = make(replace(SMALL, sr=8000))
+    small = save_weights(tmp_path / "lull.pt", "lull", source.config, source)
+    config = HushConfig(**{**vars(source.config), "channels": 12, "kernel_frames": 3, "causal": False})
+    options = Options(steps=1, batch=2, lr=1e-12, n_valid=2, n_metrics=1, workers=0, threads=1, tensorboard=False)
+    fitted = fit("hush", config, options, Pairs(), Pairs(), tmp_path / "run", start_from=small)
+    learned = load_weights(fitted.best).net.state_dict()
+    torch.testing.assert_close(learned["merge.hidden.weight"][:8, :8], source.merge.hidden.weight)
 
 
 def test_the_level_is_that_below_level_hz() -> None:

@@ -205,6 +205,9 @@ def _take_over(network: Network, plan: Plan, path: Path) -> None:
     theirs, ours = plain(loaded.config), plain(plan.config)
     differing = [name for name in ours if theirs.get(name) != ours[name]]
     differences = ", ".join(f"{name} = {theirs.get(name)!r} there and {ours[name]!r} here" for name in differing)
+    if (grown := network.grow(loaded.net)) is not None and not set(differing) & set(FRAME):
+        network.load_state_dict(grown)
+        return
     shared, optional = network.shared, network.training_only + network.optional
     if loaded.name != plan.net and not (shared and shared == loaded.net.shared):
         raise InputError(f"start_from {path} has the network {loaded.name!r}; this run trains {plan.net!r}")

@@ -74,6 +74,10 @@ class Network(nn.Module):
         """
         raise NotImplementedError
 
+    def grow(self, source: "Network") -> dict[str, Tensor] | None:
+        """Weights with which this network computes what a smaller one does; None where it cannot start from it."""
+        return None
+
     def describe(self, X: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """`forward`, and what the voice of each source sounds like; of networks whose `voice` is not 0.
 

@@ -116,6 +116,22 @@ class Lull(Network):
         level, new["level"] = running_level(power, state["level"])
         return level
 
+    def grow(self, source: Network) -> dict[str, Tensor] | None:
+        """The weights of a narrower one, causal or not: at first, what is new is random but does not reach the mask.
+
+        None where bands, blocks or kernels do not fit. The levels of a causal source and of one that is not still
+        differ.
+        """
+        if not isinstance(source, Lull) or not _holds(self.config, source.config):
+            return None
+        weights, olds = self.state_dict(), source.state_dict()
+        if all(olds[name].shape == new.shape for name, new in weights.items() if name in olds):
+            return None
+        ways, shift = 1 if source.config.causal else 2, _now(self.config) - _now(source.config)
+        return {
+            name: _grown(name, olds[name], new, ways, shift) if name in olds else new for name, new in weights.items()
+        }
+
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Error of compressed spectra and of envelopes, less the signal-to-noise ratio in dB; all at a noisy RMS of 1.
 
@@ -288,6 +304,46 @@ class Norm(nn.Module):
         """Any leading axes."""
         v: Tensor = self.norm(u.reshape(-1, u.shape[-1]))
         return v.reshape(u.shape)
+
+
+def _holds(config: LullConfig, source: LullConfig) -> bool:
+    """Whether a network of this config has room for one of that."""
+    equal = "band_bins", "blocks", "scene_channels", "separable", "kernel_bands"
+    same = all(getattr(config, name) == getattr(source, name) for name in equal)
+    wider = config.channels >= source.channels and config.scene >= source.scene
+    frames = 0 <= _now(config) - _now(source) <= config.kernel_frames - source.kernel_frames
+    return same and wider and frames and (source.causal or not config.causal)
+
+
+def _now(config: LullConfig) -> int:
+    """Which frame of a convolution's kernel is the present."""
+    return config.kernel_frames - 1 if config.causal else config.kernel_frames // 2
+
+
+def _grown(name: str, old: Tensor, new: Tensor, ways: int, shift: int) -> Tensor:
+    """One parameter: the old part at its place, zeros from new inputs to old outputs, all else as in `new`.
+
+    Args:
+        name: of the parameter.
+        old: its values in the source.
+        new: random values, at least as large.
+        ways: directions of time in the source.
+        shift: frames of a convolution's kernel before those of the source.
+    """
+    if not new.ndim:  # a count
+        return old
+    outputs = -1 if ".weights." in name else 0  # of BandSplit and BandMerge, or of a layer
+    grown = new.clone()
+    if ".gru." in name:  # the gates one below the other
+        old, grown, outputs = old.unflatten(0, (3, -1)), grown.unflatten(0, (3, -1)), 1
+    if name.endswith(("linear.weight", "spread.weight")):  # the memories of both directions side by side
+        old, grown = (x.unflatten(1, (ways, -1)) for x in (old, grown))
+    grown.narrow(outputs, 0, old.shape[outputs]).zero_()
+    place = [slice(size) for size in old.shape]
+    if name.endswith("conv.weight"):
+        place[2] = slice(shift, shift + old.shape[2])
+    grown[tuple(place)] = old
+    return grown.reshape(new.shape)
 
 
 def _mean_of(x: Tensor, weight: Tensor) -> Tensor:
