@@ -335,9 +335,10 @@ def _grown(name: str, old: Tensor, new: Tensor, ways: int, shift: int) -> Tensor
     outputs = -1 if ".weights." in name else 0  # of BandSplit and BandMerge, or of a layer
     grown = new.clone()
     if ".gru." in name:  # the gates one below the other
-        old, grown, outputs = old.unflatten(0, (3, -1)), grown.unflatten(0, (3, -1)), 1
+        old, grown = (x.reshape(3, -1, *x.shape[1:]) for x in (old, grown))
+        outputs = 1
     if name.endswith(("linear.weight", "spread.weight")):  # the memories of both directions side by side
-        old, grown = (x.unflatten(1, (ways, -1)) for x in (old, grown))
+        old, grown = (x.reshape(len(x), ways, -1) for x in (old, grown))
     grown.narrow(outputs, 0, old.shape[outputs]).zero_()
     place = [slice(size) for size in old.shape]
     if name.endswith("conv.weight"):
