@@ -151,6 +151,8 @@ def test_a_pipe_gives_what_it_has(make_wav, monkeypatch, tmp_path):
         (Split(), ["o.wav", "o.wav"], {}, "o.wav is the name of two outputs"),
         (Split(), ["o.wav", "p.wav"], {"residual": "p.wav"}, "p.wav is the name of two outputs"),
         (Split(), ["o.wav", "p.wav"], {"rttm": "no/o.rttm"}, "no such folder: no; create it first"),
+        (Split(), ["o.wav", "p.wav"], {"rttm": "./a.wav"}, "./a.wav is the input and would be lost"),
+        (Gain(), ["o.wav"], {"residual": "a.wav"}, "a.wav is the input and would be lost"),
     ],
 )
 def test_wrong_settings_leave_nothing(make_wav, here, method, targets, settings, message):

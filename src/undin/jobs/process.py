@@ -15,6 +15,7 @@ from undin.audio import VIDEO_EXTENSIONS, Limiter, Reader, Writer, open_reader, 
 from undin.checks import check
 from undin.errors import InputError
 from undin.jobs.levelled import Levelled, Sink
+from undin.jobs.walk import identity
 from undin.methods import Method, Separator, Talkers, Voice, lone_order, open_separator
 from undin.spectrum import Array
 from undin.stream import Stream
@@ -101,7 +102,7 @@ def process_file(
     n_out = 1 if voice else method.n_src or 1
     if len(targets) != n_out:
         raise InputError(f"{method.id} writes {n_out} files per input; got {len(targets)} names")
-    _check_names([*targets, *filter(None, (residual, rttm))])
+    _check_names(source, targets, [*filter(None, (residual, rttm))])
     if rttm:
         check_folder(Path(rttm))
     start = time.perf_counter()
@@ -148,10 +149,15 @@ def process_file(
     )
 
 
-def _check_names(outputs: Sequence[str]) -> None:
+def _check_names(source: str, targets: Sequence[str], extras: Sequence[str]) -> None:
+    """No two outputs may be one file, and what is written besides the targets may not be the input."""
+    outputs = [*targets, *extras]
     for i, name in enumerate(outputs):
         if name in outputs[:i]:
             raise InputError(f"{name} is the name of two outputs: give each its own")
+    for name in extras:
+        if source != STDIN and (itself := identity(name)) is not None and itself == identity(source):
+            raise InputError(f"{name} is the input and would be lost: give the residual and the rttm other names")
 
 
 def _check_picture(reader: Reader, targets: Sequence[str]) -> None:
