@@ -156,7 +156,7 @@ def _check_names(source: str, targets: Sequence[str], extras: Sequence[str]) -> 
         if name in outputs[:i]:
             raise InputError(f"{name} is the name of two outputs: give each its own")
     for name in extras:
-        if source != STDIN and (itself := identity(name)) is not None and itself == identity(source):
+        if (itself := identity(name)) is not None and itself == identity(source):
             raise InputError(f"{name} is the input and would be lost: give the residual and the rttm other names")
 
 
