@@ -15,7 +15,7 @@ from undin.spectrum import Array, ComplexArray, Window
 State = dict[str, Any]
 Link = Callable[[ComplexArray], ComplexArray]  # (batch, n_channels, n_freq, T) -> (batch, n_bins, T)
 
-CHUNK_S = 20.0  # whole-signal methods see at least this much at once ...
+CHUNK_S = 20.0  # whole-signal methods see at least this much at once, unless they say otherwise ...
 OVERLAP_S = 2.0  # ... and neighboring chunks are cross-faded over this
 
 
@@ -55,6 +55,10 @@ class Drivable(Protocol):
     @property
     def causal(self) -> bool:
         """Whether it has `step`, else `estimate`."""
+
+    @property
+    def chunk_s(self) -> float:
+        """Least duration that it sees at once, if it is not causal."""
 
     @property
     def lookahead(self) -> int:
@@ -132,7 +136,7 @@ class Causal:
 
 
 class Whole:
-    """Runs `analyze` on overlapping chunks of at least CHUNK_S and cross-fades them; sources keep their order
+    """Runs `analyze` on overlapping chunks of at least chunk_s and cross-fades them; sources keep their order
     (`undin.order`). With a voice that is known, its talker is the first source.
 
     Args:
@@ -144,7 +148,7 @@ class Whole:
 
     def __init__(self, method: Drivable, link: Link, frames_per_s: float, voice: Array | None = None) -> None:
         self.method, self._link, self._frames_per_s, self._voice = method, link, frames_per_s, voice
-        self.n_chunk, self.n_overlap = round(CHUNK_S * frames_per_s), round(OVERLAP_S * frames_per_s)
+        self.n_chunk, self.n_overlap = round(method.chunk_s * frames_per_s), round(OVERLAP_S * frames_per_s)
 
     def initial_state(self, X: ComplexArray) -> State:
         """State before the first frames."""

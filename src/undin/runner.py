@@ -16,7 +16,9 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from types import MappingProxyType
 from typing import Any
 
@@ -74,7 +76,8 @@ class Runner:
             raise InputError(f"{path}: no such file; expected a model written by `undin export`")
         model = self.path.read_bytes()
         self.n_bytes, self.digest = len(model), hashlib.sha256(model).hexdigest()
-        sealed, self._n_live, self._live = _check_seal(self.path, model), 0, None
+        sealed, self._n_live = _check_seal(self.path, model), 0
+        self._live: Any = None
         self._session = _open(self.path, model, threads)
         try:
             self.meta = _read_meta(self.path, self._session.get_modelmeta().custom_metadata_map, sealed)
@@ -123,16 +126,19 @@ class Runner:
         return out, new
 
     def _session_for_live(self) -> Any:
-        """The session for one frame of one signal: B and T are known, so all shapes are worked out beforehand."""
-        if self._live is None:
+        """The session for one frame of one signal: B and T are known, so all shapes are worked out beforehand.
+
+        It takes longer to open than a packet lasts, so that is done beside.
+        """
+        if self._n_live < LIVE:
             self._n_live += 1
-            if self._n_live <= LIVE:
-                return self._session
-            try:
-                self._live = _open(self.path, self._read_again(), self.threads, {"B": 1, "T": 1})
-            except WeightsError:  # the file is gone, but what is running goes on
-                self._live = self._session
-        return self._live
+            if self._n_live >= LIVE:
+                Thread(target=self._open_live, name="undin-session").start()
+        return self._live or self._session
+
+    def _open_live(self) -> None:
+        with suppress(WeightsError):  # the file is gone, but what is running goes on
+            self._live = _open(self.path, self._read_again(), self.threads, {"B": 1, "T": 1})
 
     def _read_again(self) -> bytes:
         try:

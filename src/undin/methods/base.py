@@ -8,7 +8,7 @@ import numpy as np
 
 from undin.audio import check_audio, check_axes, check_rate
 from undin.checks import check_fields, suggest
-from undin.cores import State
+from undin.cores import CHUNK_S, State
 from undin.errors import InputError
 from undin.spectrum import Array, ComplexArray, dual_window, get_window
 from undin.stream import Stream
@@ -64,6 +64,7 @@ class Method:
     Config: ClassVar[type[Any]]
     bins: Literal["any", "fewer", "fixed"] = "fixed"
     adjustable: frozenset[str] | None = None  # settings that may be changed; None for all
+    chunk_s: float = CHUNK_S  # the least that a method for whole signals sees at once
     card: Card
 
     def __init__(self, **settings: Any) -> None:

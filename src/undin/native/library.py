@@ -12,7 +12,7 @@ import numpy as np
 
 import undin
 from undin.atomic import atomic_write
-from undin.cores import CHUNK_S, OVERLAP_S
+from undin.cores import OVERLAP_S
 from undin.errors import InputError
 from undin.methods import Learned, load
 from undin.native.frames import for_any_length
@@ -135,7 +135,7 @@ def make_library(model: str | Path) -> Library:
     if method.causal:
         program, X, Y = translate(graph, output, list(method.runner.shapes))
     else:
-        program, X, Y = for_any_length(partial(translate, graph, output, []), longest(method.config)[1])
+        program, X, Y = for_any_length(partial(translate, graph, output, []), longest(method)[1])
     data, table = pack(program.weights)
     values = _values(name, method, program, (X.base, Y.base), Y.shape[1])
     files = {
@@ -162,14 +162,15 @@ def fill(template: str, values: dict[str, object]) -> str:
     return re.sub(r"@(\w+)@", lambda found: str(values[found[1]]), template)
 
 
-def longest(config: Any) -> tuple[int, int, int]:
+def longest(method: Learned) -> tuple[int, int, int]:
     """Most frames of a network that looks both ways, at any rate: that wait, that it gets at once, that overlap.
 
     Args:
-        config: the method's frame, and perhaps "speeds".
+        method: its config has the frame, and perhaps "speeds".
     """
+    config = method.config
     per_s = {rate / frame_at(config, rate).hop_length for rate in range(MIN_RATE, MAX_RATE + 1)}
-    chunks = [(round(CHUNK_S * n), round(OVERLAP_S * n)) for n in per_s]
+    chunks = [(round(method.chunk_s * n), round(OVERLAP_S * n)) for n in per_s]
     wait = max(2 * chunk - overlap for chunk, overlap in chunks)
     frames = [frame_at(config, rate) for rate in _speeds(config)]
     most = max([wait, *(n_frames_of(wait * config.hop_length, *frame) for frame in frames)])
@@ -233,12 +234,12 @@ def _live_values(method: Learned, values: dict[str, object]) -> dict[str, object
 
 def _whole_values(method: Learned, values: dict[str, object]) -> dict[str, object]:
     """What only a network that looks both ways has."""
-    wait, _, overlap = longest(method.config)
+    wait, _, overlap = longest(method)
     speeds = _speeds(method.config)
     more: dict[str, object] = {
         "wait": wait,
         "overlap": overlap,
-        "chunk_s": CHUNK_S,
+        "chunk_s": method.chunk_s,
         "overlap_s": OVERLAP_S,
         "source": "u->order[s]",
         "output": "u->E[0][0][0]" if speeds else "u->memory + {output_at}".format(**values),
