@@ -29,5 +29,5 @@ class Hush(Learned):
         summary="the network of lull, wider and in both directions of time; the default for files",
         source="ours, after BSRNN (Luo and Yu 2023), DPCRN (Le et al. 2021) and FastEnhancer (Ahn et al. 2025)",
     )
-    chunk_s = 10.0  # nothing in it looks further than some seconds, and memory is by this length
+    chunk_s = 8.0  # nothing in it looks further than some seconds, and memory is by this length
     config: HushConfig
